@@ -1,0 +1,93 @@
+"""The audit log: a closed vocabulary and one hash chain over every event (federation 8.2).
+
+Rows are made and verified here and stored by the journal. A chain shows that nothing inside it was changed,
+removed or reordered; that rows were cut off at its end shows only against a head kept elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from stigmem.core.canonical import compact, sha256_hex
+
+__all__ = ["EVENTS", "AuditRow", "ChainHead", "append", "event_hash", "verify"]
+
+EVENTS: Final = frozenset(
+    {
+        "fact_write", "page_accepted", "rejected_fact", "rejected_token", "scope_violation", "replay_attempt",
+        "peer_hlc_anomaly", "federation_integrity_rejected", "federation_valid_until_extension_rejected",
+        "quarantine_ingest", "instruction_quarantined", "team_egress",
+        "peer_registered", "peer_rejected", "peer_approved", "peer_approval_failed", "peer_revoked",
+        "peer_deleted", "peer_reachable", "peer_unreachable", "origin_key_learned", "origin_key_conflict",
+        "key_created", "key_revoked", "quota_breach", "cursor_imported", "strangers_suppressed",
+        "page_refused", "san_mismatch",
+    }
+)  # fmt: skip
+"""Every event a node may record; `append` refuses others, so that a reader can rely on the list."""
+
+
+class AuditRow(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="audit"):
+    """One event. `subject` is a peer, an origin or a principal; `fact_id` where the event is about a fact.
+
+    `detail` is canonical JSON text. `seq` starts at 1 and has no gaps; `previous` is None on the first row.
+    """
+
+    seq: int
+    event: str
+    subject: str
+    fact_id: str | None
+    detail: str
+    ts_us: int
+    previous: str | None
+    hash: str
+
+
+class ChainHead(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="head"):
+    """Where a chain stands: sequence number and hash of its last row."""
+
+    seq: int = 0
+    hash: str | None = None
+
+
+def event_hash(
+    seq: int, event: str, subject: str, fact_id: str | None, detail: str, ts_us: int, previous: str | None
+) -> str:
+    """Hash of a row over all of its members and the hash of the row before it."""
+    members = {
+        "detail": detail, "event": event, "fact_id": fact_id, "previous_hash": previous, "seq": seq,
+        "subject": subject, "ts_us": ts_us,
+    }  # fmt: skip
+    return sha256_hex(compact(members))
+
+
+def append(
+    head: ChainHead, event: str, subject: str, fact_id: str | None, detail: dict[str, object], ts_us: int
+) -> AuditRow:
+    """The row that follows `head`; raises ValueError for an event outside the vocabulary."""
+    if event not in EVENTS:
+        raise ValueError(f"unknown audit event {event!r}")
+    seq, text = head.seq + 1, compact(detail).decode()
+    digest = event_hash(seq, event, subject, fact_id, text, ts_us, head.hash)
+    return AuditRow(seq, event, subject, fact_id, text, ts_us, head.hash, digest)
+
+
+def verify(rows: Iterable[AuditRow]) -> tuple[ChainHead, str | None]:
+    """Walk rows from the first: the head reached, and what broke the chain after it, or None.
+
+    The reasons are `seq_gap`, `previous_hash_mismatch` and `hash_mismatch`.
+    """
+    head = ChainHead()
+    for row in rows:
+        if row.seq != head.seq + 1:
+            return head, "seq_gap"
+        if row.previous != head.hash:
+            return head, "previous_hash_mismatch"
+        if row.hash != event_hash(
+            row.seq, row.event, row.subject, row.fact_id, row.detail, row.ts_us, row.previous
+        ):
+            return head, "hash_mismatch"
+        head = ChainHead(row.seq, row.hash)
+    return head, None

@@ -1,0 +1,102 @@
+"""What a contradiction is: the definition, as one pure function over the facts of a triple.
+
+This is the executable form of spec/contradiction.md and deliberately slow and plain. The ledger keeps the
+same answer up to date in `stigmem.core.triple`; property tests hold the two equal for any order of arrival.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from stigmem.core.fact import Fact, rank
+from stigmem.core.resolution import Resolution, conflict_id
+
+__all__ = ["Verdict", "best_two", "detected_ms", "evaluate"]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The derived state of one triple at one instant.
+
+    `live`: assertions that stand, by origin stamp. `denials`: retractions that deny somebody else's standing
+    fact. `conflict`: the id of the open conflict, or None. `last`: id of the latest resolution, or "".
+    """
+
+    live: tuple[Fact, ...]
+    denials: tuple[Fact, ...]
+    conflict: str | None
+    last: str
+
+    @property
+    def members(self) -> tuple[Fact, ...]:
+        """Every fact of the conflict set, by origin stamp."""
+        return tuple(sorted((*self.live, *self.denials)))
+
+
+def evaluate(
+    triple: tuple[str, str, str], facts: Iterable[Fact], resolutions: Iterable[Resolution], now_us: int
+) -> Verdict:
+    """The derived state of a triple, whatever the order and however often its facts came.
+
+    1. A retraction ends every earlier assertion with its source or its origin node.
+    2. A resolution in force (nobody supersedes it) settles what it names: a covered fact stands only if some
+       resolution in force names it winner. Disagreeing resolutions therefore leave both winners standing.
+    3. An assertion is live when it is not expired, not ended and not settled against.
+    4. A retraction with nothing of its own before it denies the earlier live facts of others.
+    5. The conflict is open when two distinct values are live, or a live fact is denied.
+    """
+    unique = {(fact.origin, fact.id): fact for fact in facts}
+    assertions = sorted(fact for fact in unique.values() if not fact.is_retraction)
+    retractions = sorted(fact for fact in unique.values() if fact.is_retraction)
+    by_id = {resolution.fact.id: resolution for resolution in resolutions}
+    superseded = {name for resolution in by_id.values() for name in resolution.supersedes}
+    in_force = [resolution for name, resolution in by_id.items() if name not in superseded]
+
+    def settled(fact: Fact) -> bool:
+        covering = [resolution for resolution in in_force if fact.id in resolution.covers]
+        return bool(covering) and all(resolution.winner != fact.id for resolution in covering)
+
+    def expired(fact: Fact) -> bool:
+        return fact.expires_us is not None and fact.expires_us <= now_us
+
+    def ended(fact: Fact) -> bool:
+        return any(fact < retraction and _kin(fact, retraction) for retraction in retractions)
+
+    live = tuple(f for f in assertions if not (expired(f) or ended(f) or settled(f)))
+    denials = tuple(
+        r
+        for r in retractions
+        if not (expired(r) or settled(r))
+        and not any(f < r and _kin(f, r) for f in assertions)
+        and any(f < r for f in live)
+    )
+    values = {(fact.kind, fact.text) for fact in live}
+    last = max((resolution.fact for resolution in by_id.values()), default=None)
+    last_id = last.id if last is not None else ""
+    is_open = len(values) > 1 or bool(denials)
+    return Verdict(live, denials, conflict_id(triple, last_id) if is_open else None, last_id)
+
+
+def _kin(fact: Fact, other: Fact) -> bool:
+    return fact.source == other.source or fact.origin == other.origin
+
+
+def best_two(members: Sequence[Fact]) -> tuple[Fact, Fact]:
+    """The two facts a conflict shows on the wire: the best, and the best that contradicts it."""
+    first = max(members, key=rank)
+    claim = _claim(first)
+    second = max((fact for fact in members if _claim(fact) != claim), key=rank)
+    return first, second
+
+
+def detected_ms(members: Sequence[Fact]) -> int:
+    """Wall ms of the origin stamp with which the contradiction came into being: the first member, by stamp,
+    that contradicts the one before it."""
+    claim = _claim(members[0])
+    return next((fact for fact in members if _claim(fact) != claim), members[0]).wall_ms
+
+
+def _claim(fact: Fact) -> tuple[str, str]:
+    # A denial claims "not so": it differs from every value, also from one that happens to be its text.
+    return ("", "") if fact.is_retraction else (fact.kind, fact.text)

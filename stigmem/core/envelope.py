@@ -1,0 +1,84 @@
+"""Origin-signed envelopes of dialect 2.1: what makes a fact safe to pass on (federation, appendix B).
+
+The origin signs content id, fact id, scopes, tenants and expiry; our fact ids commit to the rest, so together
+they cover every member of a certified fact. Making entries and reading them; what is accepted is decided in
+`stigmem.core.ingest`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from stigmem.core.canonical import compact, quote
+from stigmem.core.fact import Fact, record_of
+from stigmem.core.keys import Signer, encode_base64
+
+__all__ = ["TENANT", "Origin", "entry_json", "envelope_bytes", "origin_bytes"]
+
+TENANT: Final = "default"
+VERSION: Final = "2.1"
+
+
+class Origin(msgspec.Struct, kw_only=True):
+    """The `origin` member of an entry, as received."""
+
+    tenant: str = ""
+    node_id: str = ""
+    allowed_scopes: list[str] = []
+    allowed_tenants: list[str] = []
+    entity_uri: str = ""
+
+
+def origin_bytes(origin: Origin, fact_id: str, cid: str, valid_until: str | None) -> bytes:
+    """What the origin signed, rebuilt from an entry."""
+    return compact(
+        {
+            "cid": cid,
+            "entity_uri": origin.entity_uri,
+            "fact_id": fact_id,
+            "origin_allowed_scopes": sorted(origin.allowed_scopes),
+            "origin_allowed_tenants": sorted(origin.allowed_tenants),
+            "origin_node_id": origin.node_id,
+            "origin_tenant": origin.tenant,
+            "tv": VERSION,
+            "valid_until": valid_until,
+        }
+    )
+
+
+def envelope_bytes(fact: Fact, cid8: str, entity_uri: str) -> bytes:
+    """What we sign for a fact of our own: the bytes of `origin_bytes` for our fixed tenant and grant."""
+    until = "null" if fact.valid_until is None else quote(fact.valid_until)
+    return (
+        f'{{"cid":"{cid8}","entity_uri":{quote(entity_uri)},"fact_id":{quote(fact.id)},'
+        f'"origin_allowed_scopes":["{fact.scope}"],"origin_allowed_tenants":["{TENANT}"],'
+        f'"origin_node_id":{quote(fact.origin)},"origin_tenant":"{TENANT}","tv":"{VERSION}",'
+        f'"valid_until":{until}}}'
+    ).encode()
+
+
+def entry_json(fact: Fact, signer: Signer, entity_uri: str) -> bytes:
+    """One entry of a 2.1 page. A received fact goes out under its origin's own signature, unchanged."""
+    cid = fact.cid8
+    if fact.received_from is None:
+        signature = signer.sign(envelope_bytes(fact, cid, entity_uri))
+        grant, uri = [fact.scope], entity_uri
+    else:
+        signature = fact.signature or b""
+        grant, uri = fact.grant.split(","), fact.entity_uri
+    entry: dict[str, Any] = {
+        "fact": record_of(fact, cid),
+        "origin": {
+            "tenant": TENANT,
+            "node_id": fact.origin,
+            "allowed_scopes": grant,
+            "allowed_tenants": [TENANT],
+            "entity_uri": uri,
+        },
+        "origin_sig": encode_base64(signature),
+        "origin_manifest": None,
+        "origin_key_proof": None,
+    }
+    return msgspec.json.encode(entry)

@@ -1,0 +1,160 @@
+"""The fact: one immutable, provenance-tagged assertion, and its form on the wire.
+
+A Fact is complete and validated when it exists; whoever builds one has checked it (`stigmem.core.assertion`
+for local writes, `stigmem.core.ingest` for a peer's). Wire structs are here because they are the same
+seven-tuple in other clothes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from stigmem.core.content import cid7, cid8, self_certifying_id
+from stigmem.core.hlc import Stamp, format_stamp, stamp_wall_ms
+from stigmem.core.instants import format_us, parse_us
+from stigmem.core.uris import is_system
+from stigmem.core.values import Value, wire_value
+
+__all__ = ["Fact", "FactRecord", "NO_PROVENANCE", "rank", "record_of"]
+
+NO_PROVENANCE: Final = ""
+
+
+class Fact(msgspec.Struct, frozen=True, order=True, gc=False, array_like=True, tag="fact"):
+    """One assertion (spec/facts.md). Field order is sort order: origin stamp, origin node, id.
+
+    `timestamp_us` is the origin's wall clock at the write, `valid_until` the writer's own text.
+    `derived_from` is canonical JSON text or empty. `signature`, `entity_uri` and `grant` (the scopes the
+    origin allows, comma-joined) are the origin's envelope: absent on facts of our own, which are signed when
+    served, and of peers whose dialect has none. The last four fields are this node's bookkeeping (local
+    sequence number, sender, whether the id was found to commit to the content, why it is held back): never
+    hashed, signed or sent.
+    """
+
+    stamp: Stamp
+    origin: str
+    id: str
+    entity: str
+    relation: str
+    scope: str
+    source: str
+    kind: str
+    text: str
+    interpret_as: str
+    confidence: float
+    timestamp_us: int
+    valid_until: str | None
+    derived_from: str = NO_PROVENANCE
+    signature: bytes | None = None
+    entity_uri: str = ""
+    grant: str = ""
+    seq: int = 0
+    received_from: str | None = None
+    certified: bool = True
+    quarantine: str | None = None
+
+    @property
+    def value(self) -> Value:
+        return Value(self.kind, self.text, self.interpret_as)
+
+    @property
+    def wall_ms(self) -> int:
+        """Wall part of the origin stamp, in milliseconds since the epoch."""
+        return stamp_wall_ms(self.stamp)
+
+    @property
+    def timestamp(self) -> str:
+        """ISO-8601 text of the write time."""
+        return format_us(self.timestamp_us)
+
+    @property
+    def triple(self) -> tuple[str, str, str]:
+        """(entity, relation, scope): what a contradiction is about."""
+        return (self.entity, self.relation, self.scope)
+
+    @property
+    def is_retraction(self) -> bool:
+        return self.confidence == 0.0
+
+    @property
+    def is_system(self) -> bool:
+        """Reserved bookkeeping, exempt from contradiction and never served to peers (except resolutions)."""
+        return is_system(self.entity) or is_system(self.relation)
+
+    @property
+    def cid(self) -> str:
+        """Content id as the HTTP API shows it (seven fields)."""
+        return cid7(self.entity, self.relation, self.scope, self.source, self.value, self.confidence)
+
+    @property
+    def cid8(self) -> str:
+        """Content id as dialect 2.1 carries it (eight fields)."""
+        return cid8(self.entity, self.relation, self.scope, self.source, self.value, self.confidence)
+
+    @property
+    def expires_us(self) -> int | None:
+        """Expiry in microseconds since the epoch, or None."""
+        return None if self.valid_until is None else parse_us(self.valid_until)
+
+    def certified_id(self) -> str:
+        """The id that commits to this fact's content, stamp, time and provenance (spec/facts.md, 5)."""
+        return self_certifying_id(
+            self.origin, format_stamp(self.stamp), self.timestamp, self.valid_until, self.cid8, self.derived_from
+        )
+
+
+def rank(fact: Fact) -> tuple[float, int, str, str]:
+    """Presentation order, best last: confidence, origin stamp, origin node, content id. Total and equal
+    on every node that holds the fact."""
+    return (fact.confidence, fact.stamp, fact.origin, fact.cid8)
+
+
+class FactRecord(msgspec.Struct, kw_only=True):
+    """A fact in responses and pages: 26 members, always all of them, in the order of http-api 1.2."""
+
+    id: str
+    entity: str
+    relation: str
+    value: dict[str, Any]
+    source: str
+    timestamp: str
+    hlc: str | None
+    received_from: str | None = None
+    valid_until: str | None
+    confidence: float
+    scope: str
+    attested_key_id: str | None = None
+    origin_node_id: str | None = None
+    origin_allowed_scopes: list[str] | None = None
+    garden_id: str | None = None
+    attested: bool | None = None
+    contradicted: bool = False
+    warnings: list[str] = []
+    source_trust: float | None = None
+    quarantine_status: str | None = None
+    quarantine_garden_id: str | None = None
+    effective_confidence: float | None = None
+    sanitizer_warnings: list[str] = []
+    sanitizer_redacted: bool = False
+    cid: str | None
+    derived_from: list[dict[str, Any]] = []
+
+
+def record_of(fact: Fact, cid: str | None) -> FactRecord:
+    """The wire record with every node-internal member null, as pages carry it (leak L10)."""
+    return FactRecord(
+        id=fact.id,
+        entity=fact.entity,
+        relation=fact.relation,
+        value=wire_value(fact.kind, fact.text, fact.interpret_as),
+        source=fact.source,
+        timestamp=fact.timestamp,
+        hlc=format_stamp(fact.stamp),
+        valid_until=fact.valid_until,
+        confidence=fact.confidence,
+        scope=fact.scope,
+        cid=cid,
+        derived_from=msgspec.json.decode(fact.derived_from) if fact.derived_from else [],
+    )

@@ -1,0 +1,240 @@
+"""The ledger: every fact a node holds, its indexes, and the derived state that follows from them.
+
+Append-only and synchronous. Facts are added in the order of local sequence numbers by the one writer;
+everything else (conflicts, winners, what may be served) is a pure function of the facts, so two ledgers that
+hold the same facts agree whatever the order of arrival. Nothing here knows peers, tokens or the time of day.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from heapq import merge
+from typing import Final
+
+from sortedcontainers import SortedList
+
+from stigmem.core import runs
+from stigmem.core.fact import Fact
+from stigmem.core.postings import Postings
+from stigmem.core.resolution import read_resolution
+from stigmem.core.runs import Run
+from stigmem.core.scopes import SCOPES
+from stigmem.core.triple import Triple
+
+__all__ = ["Ledger"]
+
+_LONG_AGO: Final = -(1 << 62)
+
+
+def _anyone(_origin: str) -> bool:
+    return True
+
+
+class Ledger:
+    """Sorted store of facts with O(log n) writes and point queries.
+
+    `horizon_us` is the instant up to which expiry has been applied, in microseconds since the epoch.
+    """
+
+    def __init__(self, *, relay: bool = True, resolvers: Callable[[str], bool] = _anyone) -> None:
+        """`relay`: whether received facts may be served on. `resolvers`: whose resolutions take effect here."""
+        self._relay = relay
+        self._resolvers = resolvers
+        self.log: list[Fact] = []
+        self.by_stamp: Run = []
+        self.by_entity: Postings[str] = Postings()
+        self.by_relation: Postings[str] = Postings()
+        self.by_source: Postings[str] = Postings()
+        self.by_scope: Postings[str] = Postings()
+        self.horizon_us = _LONG_AGO
+        self.contested: dict[tuple[str, str, str], Triple] = {}
+        self.settled: dict[tuple[str, str, str], Triple] = {}
+        self.conflicts_opened = 0
+        self.version = 0
+        """Grows with every change of the facts or of what stands."""
+        self._by_id: Postings[str] = Postings()
+        self._by_cid: Postings[int] = Postings()
+        self._triples: dict[tuple[str, str, str], Fact | Triple] = {}
+        self._expiring: SortedList = SortedList()
+        self._exports: dict[str, array[int]] = {scope: array("q") for scope in SCOPES if scope != "local"}
+
+    def __len__(self) -> int:
+        return len(self.log)
+
+    # --- reading ---
+
+    @property
+    def last_seq(self) -> int:
+        """Local sequence number of the newest fact; 0 when empty."""
+        return len(self.log)
+
+    def find(self, fact_id: str) -> Run:
+        """Facts with this id; more than one only if an origin claimed another's id."""
+        return self._by_id.get(fact_id)
+
+    def get(self, fact_id: str) -> Fact | None:
+        """The fact with this id; a certified one first, since only its origin can have made it."""
+        held = self._by_id.get(fact_id)
+        return max(held, key=lambda fact: fact.certified, default=None)
+
+    def held(self, origin: str, fact_id: str) -> Fact | None:
+        """The fact that this origin gave this id."""
+        return next((fact for fact in self._by_id.get(fact_id) if fact.origin == origin), None)
+
+    def with_cid(self, cid: str) -> list[Fact]:
+        """Facts with this seven-field content id, oldest first."""
+        return [fact for fact in self._by_cid.get(_cid_key(cid)) if fact.cid == cid]
+
+    def triple(self, key: tuple[str, str, str]) -> Triple | None:
+        """The derived state of a triple, or None when it never had two facts, a retraction or a resolution."""
+        held = self._triples.get(key)
+        return held if isinstance(held, Triple) else None
+
+    def facts_of(self, key: tuple[str, str, str]) -> Run:
+        """Every fact of a triple, by origin stamp."""
+        held = self._triples.get(key)
+        if held is None:
+            return []
+        return held.facts if isinstance(held, Triple) else [held]
+
+    def contradicted(self, fact: Fact) -> bool:
+        """Whether the fact takes part in an open conflict."""
+        triple = self.contested.get(fact.triple)
+        return triple is not None and triple.contradicted(fact)
+
+    def superseded(self, fact: Fact) -> bool:
+        """Whether the fact was ended by a retraction or settled against by a resolution."""
+        held = self._triples.get(fact.triple)
+        return isinstance(held, Triple) and held.superseded(fact)
+
+    def expired(self, fact: Fact) -> bool:
+        """Whether the fact's time has passed, as of the horizon."""
+        return fact.valid_until is not None and (fact.expires_us or 0) <= self.horizon_us
+
+    def live(self, fact: Fact) -> bool:
+        """Whether the fact is an assertion that stands."""
+        return not (fact.is_retraction or fact.quarantine or self.expired(fact) or self.superseded(fact))
+
+    def next_expiry_us(self) -> int | None:
+        """The first expiry after the horizon, or None."""
+        at = self._expiring.bisect_left((self.horizon_us + 1,))
+        return self._expiring[at][0] if at < len(self._expiring) else None
+
+    def exported(self, scopes: tuple[str, ...], after_seq: int) -> Iterator[Fact]:
+        """Facts that may leave in these scopes, in local order, after a sequence number."""
+        streams = [
+            map(run.__getitem__, range(bisect_right(run, after_seq), len(run)))
+            for scope in scopes
+            if (run := self._exports[scope])
+        ]
+        return (self.log[seq - 1] for seq in merge(*streams))
+
+    def last_exported(self, scopes: tuple[str, ...]) -> int:
+        """Local sequence number of the newest fact that may leave in these scopes; 0 when there is none."""
+        return max((run[-1] for scope in scopes if (run := self._exports[scope])), default=0)
+
+    def first_after_stamp(self, scopes: tuple[str, ...], stamp: int) -> int:
+        """Sequence number before the first exported fact whose origin stamp is greater than `stamp`."""
+        for scope_fact in self.exported(scopes, 0):
+            if scope_fact.stamp > stamp:
+                return scope_fact.seq - 1
+        return self.last_exported(scopes)
+
+    # --- growing ---
+
+    def add(self, fact: Fact) -> None:
+        """Take in a fact; raises ValueError when its `seq` is not the next one."""
+        if fact.seq != len(self.log) + 1:
+            raise ValueError(f"sequence number {fact.seq} does not follow {len(self.log)}")
+        self.version += 1
+        self.log.append(fact)
+        self._by_id.add(fact.id, fact)
+        self._by_cid.add(_cid_key(fact.cid), fact)
+        self.by_stamp = runs.add(self.by_stamp, fact)
+        self.by_entity.add(fact.entity, fact)
+        self.by_relation.add(fact.relation, fact)
+        self.by_source.add(fact.source, fact)
+        self.by_scope.add(fact.scope, fact)
+        if fact.valid_until is not None:
+            self._expiring.add((fact.expires_us, fact))
+        if fact.quarantine is None:
+            if _exportable(fact, relay=self._relay):
+                self._exports[fact.scope].append(fact.seq)
+            self._derive(fact)
+
+    def advance(self, now_us: int) -> None:
+        """Apply expiry as of an instant, which may lie before the last one when a clock was set back."""
+        old, self.horizon_us = self.horizon_us, now_us
+        if not self._expiring:
+            return
+        for _, fact in list(self._expiring.irange((min(old, now_us) + 1,), (max(old, now_us) + 1,), (True, False))):
+            if fact.quarantine is None and not fact.is_system:
+                self._turn(fact, expired=now_us > old)
+
+    # --- keeping ---
+
+    def _derive(self, fact: Fact) -> None:
+        resolution = read_resolution(fact) if fact.derived_from else None
+        if resolution is not None:
+            if not self._resolvers(fact.origin):
+                return  # kept as a proposal: held, queryable, without effect
+            triple = self._opened(resolution.triple)
+            triple.resolve(resolution, self._by_id.get, self.expired)
+            self.settled[triple.key] = triple
+            self._note(triple)
+        elif not fact.is_system:
+            key = fact.triple
+            if key not in self._triples and not fact.is_retraction and not self.expired(fact):
+                self._triples[key] = fact
+                return
+            triple = self._opened(key)
+            triple.add(fact, expired=self.expired(fact))
+            self._note(triple)
+
+    def _opened(self, key: tuple[str, str, str]) -> Triple:
+        held = self._triples.get(key)
+        if isinstance(held, Triple):
+            return held
+        triple = Triple(key)
+        if held is not None:
+            triple.add(held, expired=self.expired(held))
+        self._triples[key] = triple
+        return triple
+
+    def _turn(self, fact: Fact, *, expired: bool) -> None:
+        held = self._triples.get(fact.triple)
+        if not isinstance(held, Triple):
+            return  # a lone fact contradicts nobody; whether it is expired is asked of the horizon
+        self.version += 1
+        if expired:
+            held.expire(fact)
+        else:
+            held.revive(fact)
+        self._note(held)
+
+    def _note(self, triple: Triple) -> None:
+        was_open = triple.key in self.contested
+        if triple.is_open:
+            self.contested[triple.key] = triple
+            self.conflicts_opened += not was_open
+        elif was_open:
+            del self.contested[triple.key]
+
+
+def _cid_key(cid: str) -> int:
+    # 60 bits of the hash: an int in the index costs a quarter of the text, and collisions are compared away.
+    return int(cid[7:22], 16)
+
+
+def _exportable(fact: Fact, *, relay: bool) -> bool:
+    """Whether a fact may ever leave this node, apart from the link's scopes (federation 5, L1-L6)."""
+    if fact.scope == "local" or fact.interpret_as == "instruction":
+        return False
+    resolution = bool(fact.derived_from) and read_resolution(fact) is not None
+    if (fact.is_system or fact.derived_from) and not resolution:
+        return False
+    if fact.received_from is None:
+        return True
+    return relay and fact.scope == "public" and fact.certified and fact.signature is not None

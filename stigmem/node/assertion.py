@@ -1,0 +1,144 @@
+"""Local assertions: from a request's members to a staged fact (http-api 1.1, 3.3).
+
+Validation, normalisation and de-duplication of one write; single, batched and simulated writes all come
+through `assert_fact`. The response is made after the commit by the caller.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import msgspec
+
+from stigmem.core import limits
+from stigmem.core.canonical import compact
+from stigmem.core.errors import Refusal, Rejection, invalid
+from stigmem.core.fact import Fact
+from stigmem.core.instants import parse_us
+from stigmem.core.scopes import is_scope
+from stigmem.core.uris import normalise
+from stigmem.core.values import parse_value
+from stigmem.node.principals import Principal
+from stigmem.node.replies import refusal_of_value
+from stigmem.node.turn import Turn
+
+__all__ = ["AssertRequest", "ValueBody", "Written", "assert_fact", "stage_fact"]
+
+
+class ValueBody(msgspec.Struct, kw_only=True):
+    """A typed value as a caller sends it."""
+
+    type: str
+    v: Any = None
+    interpret_as: str | None = None
+
+
+class AssertRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/facts`; unknown members are ignored."""
+
+    entity: Annotated[str, msgspec.Meta(min_length=1, max_length=limits.URI_CHARS_MAX)]
+    relation: Annotated[str, msgspec.Meta(min_length=1, max_length=limits.URI_CHARS_MAX)]
+    value: ValueBody
+    source: Annotated[str, msgspec.Meta(min_length=1, max_length=limits.URI_CHARS_MAX)]
+    confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 1.0
+    scope: str = "local"
+    valid_until: str | None = None
+    attestation: dict[str, Any] | None = None
+    garden_id: str | None = None
+    write_mode: str = "assert"
+    derived_from: Annotated[list[dict[str, Any]], msgspec.Meta(max_length=limits.DERIVED_FROM_MAX)] = []
+
+
+class Written(msgspec.Struct):
+    """The fact that answers a write, and whether this write made it."""
+
+    fact: Fact
+    fresh: bool
+
+
+def assert_fact(turn: Turn, principal: Principal, request: AssertRequest, node_id: str) -> Written:
+    """Stage a write, or find the live fact that already says it. Raises Refusal."""
+    _check(request)
+    principal.need_scope(request.scope)
+    entity, source = normalise(request.entity), _normalised_source(request.source)
+    try:
+        value = parse_value(request.value.type, request.value.v, request.value.interpret_as)
+    except Rejection as rejection:
+        raise refusal_of_value(rejection) from rejection
+    if value.interpret_as == "instruction" and "instruction:write" not in principal.permissions:
+        raise Refusal(403, "instruction_write_required", "asserting an instruction needs instruction:write")
+    draft = Fact(
+        turn.stamp,
+        node_id,
+        "",
+        sys.intern(entity),
+        sys.intern(request.relation),
+        sys.intern(request.scope),
+        sys.intern(source),
+        sys.intern(value.kind),
+        value.text,
+        sys.intern(value.interpret_as),
+        request.confidence + 0.0,
+        turn.now_us,
+        request.valid_until,
+        compact(request.derived_from).decode() if request.derived_from else "",
+    )
+    held = _already_says(turn, draft)
+    if held is not None:
+        return Written(held, fresh=False)
+    fact = stage_fact(turn, draft)
+    turn.audit("fact_write", principal.entity_uri, fact_id=fact.id, cid=fact.cid, scope=fact.scope)
+    return Written(fact, fresh=True)
+
+
+def stage_fact(turn: Turn, draft: Fact) -> Fact:
+    """Give a complete draft its stamp and the id that commits to it, and stage it."""
+    stamped = msgspec.structs.replace(draft, stamp=turn.tick())
+    return turn.store(msgspec.structs.replace(stamped, id=stamped.certified_id()))
+
+
+def _check(request: AssertRequest) -> None:
+    if not is_scope(request.scope):
+        raise invalid("scope", "scope must be one of local, team, company, public", given=request.scope)
+    if request.write_mode not in ("assert", "summarize_with_provenance"):
+        raise invalid("write_mode", "write_mode must be assert or summarize_with_provenance", given=request.write_mode)
+    if request.garden_id is not None:
+        raise Refusal(404, "garden_not_found", "this node has no gardens", style="text")
+    if request.attestation is not None:
+        raise Refusal(501, "attestation_not_implemented", "this node does not verify agent attestations yet")
+    if request.valid_until is not None:
+        try:
+            parse_us(request.valid_until)
+        except ValueError as error:
+            raise invalid("valid_until", "valid_until must be an ISO-8601 instant", given=request.valid_until) from error
+    try:
+        "".join((request.entity, request.relation, request.source)).encode()
+    except UnicodeEncodeError as error:
+        raise invalid("entity", "text must be valid Unicode") from error
+
+
+def _normalised_source(source: str) -> str:
+    try:
+        return normalise(source)
+    except Refusal as refusal:
+        refusal.field = "source"
+        raise
+
+
+def _already_says(turn: Turn, draft: Fact) -> Fact | None:
+    """A fact with the same content that still stands; a dead one does not answer a new write (http-api 1.8)."""
+    ledger = turn.state.ledger
+    cid = draft.cid
+    staged = turn.staged_content(cid)
+    for fact in (*reversed(staged), *reversed(ledger.with_cid(cid))):
+        if fact.interpret_as != draft.interpret_as or fact.quarantine is not None:
+            continue
+        if draft.is_retraction:
+            triple = ledger.triple(draft.triple)
+            # A repeated retraction says something new once its own side has asserted again.
+            if triple is not None and not triple.kin_stands(draft):
+                return fact
+        elif fact.seq > ledger.last_seq or ledger.live(fact):
+            return fact
+    return None

@@ -1,0 +1,131 @@
+"""A request as a message: routed, authenticated, decoded and answered in the writer's turn.
+
+One Call per request, whoever carried it. Reads answer from committed state; writes answer after their turn's
+commit. A caller always gets an answer, and only one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from stigmem.core.errors import Refusal, StigmemError
+from stigmem.core.wire import Request, Response, split_target
+from stigmem.node.gate import PeerCaller, bearer
+from stigmem.node.operations import Operation, read_body, read_query
+from stigmem.node.principals import ANONYMOUS, Principal
+from stigmem.node.replies import busy, render
+from stigmem.node.turn import Turn
+
+if TYPE_CHECKING:
+    from stigmem.node.node import Node
+
+__all__ = ["Call", "Postponed"]
+
+
+class Postponed(Exception):
+    """Raised by a handler whose subject another message of this turn has claimed: it comes again next turn."""
+
+
+class Call:
+    """One request in the mailbox; `answer` takes its response and is called exactly once."""
+
+    __slots__ = (
+        "_given", "_make", "_response", "_staged", "answer", "body", "node", "operation", "params", "peer", "principal",
+        "query", "request",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        node: Node,
+        request: Request,
+        answer: Callable[[Response], None],
+        principal: Principal | None = None,
+    ) -> None:
+        self.node = node
+        self.request = request
+        self.answer = answer
+        self.operation: Operation | None = None
+        self.params: dict[str, str] = {}
+        self.query: Any = None
+        self.body: Any = None
+        self._given = principal
+        self.principal: Principal = principal or ANONYMOUS
+        self.peer: PeerCaller | None = None
+        self._response: Response | None = None
+        self._make: Callable[[], Response | None] | None = None
+        self._staged = False
+
+    def stage(self, turn: Turn) -> bool:
+        before = len(turn.records)
+        try:
+            outcome = self._handle(turn)
+        except Postponed:
+            return False
+        except Refusal as refusal:
+            outcome = render(refusal)
+        except Exception as fault:  # a bug of ours must cost one answer, not the node
+            outcome = self.node.report_fault(fault)
+        self._staged = len(turn.records) > before
+        if callable(outcome):
+            self._make = outcome
+        elif outcome is not None:
+            self._response = outcome
+        return True
+
+    def finish(self) -> None:
+        if self._make is not None:
+            try:
+                self._response = self._make()
+            except Refusal as refusal:
+                self._response = render(refusal)
+            except Exception as fault:
+                self._response = self.node.report_fault(fault)
+        if self._response is not None:
+            self.answer(self._response)
+
+    def fail(self, error: StigmemError) -> None:
+        if self._staged:
+            self.answer(render(Refusal(507, error.code, error.message, headers=(("retry-after", "5"),))))
+        else:
+            self.finish()
+
+    def refuse_busy(self) -> None:
+        """Answer that the mailbox is full."""
+        self.answer(render(busy("this node's mailbox is full")))
+
+    def _handle(self, turn: Turn) -> Any:
+        path, pairs = split_target(self.request.target)
+        if path.startswith("/v1/") and not path.startswith("/v1/federation/"):
+            self._authenticate(turn)  # before routing: a stranger does not learn which routes exist
+        operation, self.params = self.node.router.find(self.request.method, path)
+        self.operation = operation
+        by_peer = operation.permission == "peer" or (
+            operation.permission == "peer|read" and "." in (bearer(self.request) or "")
+        )
+        if path.startswith("/v1/federation/"):
+            if not turn.settings.federation:
+                raise Refusal(404, "federation_disabled", "federation is disabled on this node", style="text")
+            if by_peer:
+                self.peer = self.node.gate.peer(turn, self.request)
+            else:
+                self._authenticate(turn)
+        self.query = read_query(operation, pairs)
+        self.body = read_body(operation, self.request.body)
+        if not by_peer and operation.permission not in ("open", "any"):
+            self.principal.need(operation.permission.removeprefix("peer|"))
+        return operation.handler(self, turn)
+
+    def _authenticate(self, turn: Turn) -> None:
+        if self._given is not None:
+            return
+        secret = bearer(self.request)
+        if secret:
+            found = self.node.principals.who(secret, turn.state.keys, turn.now_us)
+            if found is not None:
+                self.principal = found
+                return
+        if turn.settings.auth_required:
+            reason = "bearer credential missing" if not secret else "invalid or expired key"
+            raise Refusal(401, "unauthorised", reason, style="text")
+        self.principal = ANONYMOUS

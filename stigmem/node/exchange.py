@@ -1,0 +1,149 @@
+"""What this node serves to a peer: pages of facts in the peer's dialect, and how old they may be.
+
+Building pages from committed state. Cursors are blinded local sequence numbers: opaque, total, and silent
+about how many facts the peer may not see (leak L1). Who is asking was decided by the gate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import partial
+from typing import Final, NamedTuple
+
+import msgspec
+
+from stigmem.core import hlc
+from stigmem.core.declaration import CERTIFYING
+from stigmem.core.envelope import entry_json
+from stigmem.core.fact import Fact, record_of
+from stigmem.core.keys import Signer
+from stigmem.core.ledger import Ledger
+from stigmem.core.records import PeerRow
+from stigmem.core.scopes import SCOPES
+
+__all__ = ["CursorCipher", "Exchange", "Served"]
+
+_OURS: Final = re.compile(r"s:([0-9]{1,20})")
+_STAMPED: Final = re.compile(r"[0-9]{1,16}(\.[0-9]{1,9})?")
+_DAY_MS: Final = 86_400_000
+_OLDEST_SERVED_MS: Final = 29 * _DAY_MS
+_FUTURE_SERVED_MS: Final = 60_000
+_CACHED_ENTRIES_MAX: Final = 2_048
+
+
+class Served(NamedTuple):
+    """A page's body, the number of facts in it and the scopes among them."""
+
+    body: bytes
+    count: int
+    cursor: str | None
+    team: int
+
+
+class CursorCipher:
+    """A keyed permutation of 64-bit numbers (four Feistel rounds), so that cursors show no counts."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._key = hashlib.blake2b(seed, digest_size=32, person=b"cursor blinding").digest()
+
+    def _round(self, number: int, half: int) -> int:
+        data = number.to_bytes(1, "big") + half.to_bytes(4, "big")
+        return int.from_bytes(hashlib.blake2b(data, digest_size=4, key=self._key).digest(), "big")
+
+    def blind(self, seq: int) -> str:
+        """The cursor text of a local sequence number."""
+        left, right = seq >> 32, seq & 0xFFFFFFFF
+        for number in range(4):
+            left, right = right, left ^ self._round(number, right)
+        return f"s:{(left << 32) | right}"
+
+    def seq(self, text: str) -> int | None:
+        """The local sequence number of a cursor, or None when this node did not make it."""
+        match = _OURS.fullmatch(text)
+        if match is None or int(match[1]) >= 1 << 64:
+            return None
+        left, right = int(match[1]) >> 32, int(match[1]) & 0xFFFFFFFF
+        for number in reversed(range(4)):
+            left, right = right ^ self._round(number, left), left
+        return (left << 32) | right
+
+
+class Exchange:
+    """Serves pages; keeps a bounded cache of encoded entries, since peers ask for the same recent facts."""
+
+    def __init__(self, ledger: Ledger, node_id: str, entity_uri: str, signer: Signer, seed: bytes) -> None:
+        self._ledger = ledger
+        self._node_id = node_id
+        self._entity_uri = entity_uri
+        self._signer = signer
+        self._cipher = CursorCipher(seed)
+        self._cache: dict[int, bytes] = {}
+
+    def start(self, cursor: str | None, scopes: tuple[str, ...]) -> int:
+        """The sequence number after which a page begins. What cannot be read starts from the beginning:
+        facts read again cost little, facts skipped are lost."""
+        if not cursor:
+            return 0
+        seq = self._cipher.seq(cursor)
+        if seq is not None:
+            return seq if seq <= self._ledger.last_seq else 0
+        if _STAMPED.fullmatch(cursor):
+            return self._ledger.first_after_stamp(scopes, hlc.parse_stamp(cursor))
+        return 0
+
+    def has_news(self, peer: PeerRow, scopes: tuple[str, ...], cursor: str | None) -> bool:
+        """Whether a page now would hold a fact."""
+        after = self.start(cursor, scopes)
+        return any(_goes_to(peer, fact) for fact in self._ledger.exported(scopes, after))
+
+    def page(self, peer: PeerRow, scopes: tuple[str, ...], cursor: str | None, limit: int, now_ms: int) -> Served:
+        """One page after a cursor, in the peer's dialect."""
+        after = last = self.start(cursor, scopes)
+        chosen: list[Fact] = []
+        more = False
+        for fact in self._ledger.exported(scopes, after):
+            if _goes_to(peer, fact):
+                if len(chosen) == limit:
+                    more = True
+                    break
+                chosen.append(fact)
+            last = fact.seq
+        following = self._cipher.blind(last) if last > after else cursor
+        bare = peer.dialect == "0.5"
+        render = self._entry if peer.dialect == CERTIFYING else partial(self._clamped, bare=bare, now_ms=now_ms)
+        head = b'{"facts":[' if bare else b'{"v":2,"facts":['
+        tail = msgspec.json.encode({"cursor": following, "has_more": more})
+        body = b"".join((head, b",".join(map(render, chosen)), b"],", tail[1:]))
+        return Served(body, len(chosen), following, sum(fact.scope == "team" for fact in chosen))
+
+    def _entry(self, fact: Fact) -> bytes:
+        entry = self._cache.get(fact.seq)
+        if entry is None:
+            entry = self._cache[fact.seq] = entry_json(fact, self._signer, self._entity_uri)
+            if len(self._cache) > _CACHED_ENTRIES_MAX:
+                del self._cache[next(iter(self._cache))]
+        return entry
+
+    def _clamped(self, fact: Fact, *, bare: bool, now_ms: int) -> bytes:
+        # A reference subscriber stalls for good on a stamp outside its bounds (federation 3.6).
+        wall = min(max(fact.wall_ms, now_ms - _OLDEST_SERVED_MS), now_ms + _FUTURE_SERVED_MS)
+        if wall != fact.wall_ms:
+            fact = msgspec.structs.replace(fact, stamp=hlc.stamp(wall, 0))
+        elif not bare:
+            return self._entry(fact)
+        if bare:
+            return msgspec.json.encode(record_of(fact, fact.cid))
+        return entry_json(fact, self._signer, self._entity_uri)
+
+
+def _goes_to(peer: PeerRow, fact: Fact) -> bool:
+    """Whether a fact that may leave goes to this peer: no echo, and nothing that it would misattribute."""
+    if peer.node_id in (fact.origin, fact.received_from):
+        return False
+    return peer.dialect != "0.5" or fact.received_from is None
+
+
+def narrow(scopes: tuple[str, ...], wanted: str | None) -> tuple[str, ...]:
+    """The scopes of a request that asks for one of them, or for all."""
+    return scopes if wanted is None else tuple(scope for scope in SCOPES if scope == wanted and scope in scopes)

@@ -1,0 +1,207 @@
+"""Operations on facts: assert, query, single fact, provenance, content id check (http-api 3.3-3.5).
+
+Handlers only: reading parameters, asking the ledger, shaping answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from stigmem.core import limits
+from stigmem.core.content import is_cid
+from stigmem.core.errors import Refusal, invalid
+from stigmem.core.fact import Fact, FactRecord
+from stigmem.core.instants import parse_us
+from stigmem.core.query import FactQuery, run_query
+from stigmem.core.scopes import SCOPES, is_scope
+from stigmem.core.uris import normalise_filter, relation_warnings
+from stigmem.core.wire import Response, json_response
+from stigmem.node.assertion import AssertRequest, assert_fact
+from stigmem.node.operations import Operation, Outcome
+from stigmem.node.turn import Turn
+from stigmem.node.views import fact_record
+
+if TYPE_CHECKING:
+    from stigmem.node.call import Call
+
+__all__ = ["OPERATIONS"]
+
+
+class QueryParameters(msgspec.Struct, kw_only=True):
+    """Parameters of `GET /v1/facts`."""
+
+    entity: str | None = None
+    relation: str | None = None
+    source: str | None = None
+    scope: str | None = None
+    min_confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
+    include_contradicted: bool = False
+    include_expired: bool = False
+    include_low_trust: bool = False
+    attested: bool | None = None
+    after: str | None = None
+    as_of: str | None = None
+    garden_id: str | None = None
+    cursor: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=limits.PAGE_LIMIT_MAX)] = limits.PAGE_LIMIT_DEFAULT
+
+
+class FactsAnswer(msgspec.Struct):
+    """A page of facts; `total` counts this page."""
+
+    facts: list[FactRecord]
+    total: int
+    cursor: str | None
+    tombstone_notices: list[Any] = []
+
+
+class CidAnswer(msgspec.Struct):
+    """Outcome of a content id check."""
+
+    cid_valid: bool
+    computed_cid: str
+    stored_cid: str | None
+    mismatch_reason: str | None
+
+
+class ProvenanceItem(msgspec.Struct):
+    """One reference; what cannot be shown looks like what does not exist."""
+
+    hash: str
+    fact_id: str | None
+    entity: str | None
+    exists: bool
+
+
+class ProvenanceAnswer(msgspec.Struct):
+    """What a fact was derived from, one level deep."""
+
+    fact_id: str
+    cid: str | None
+    derived_from: list[ProvenanceItem]
+
+
+def post_fact(call: Call, turn: Turn) -> Outcome:
+    node = call.node
+    node.charge(turn, call.principal, "fact_write")
+    written = assert_fact(turn, call.principal, call.body, node.node_id)
+    warnings = relation_warnings(call.body.relation) if written.fresh else []
+
+    def answer() -> Response:
+        record = fact_record(written.fact, turn.state.ledger, warnings=warnings)
+        return json_response(201, record)
+
+    return answer
+
+
+def get_facts(call: Call, turn: Turn) -> Outcome:
+    call.node.charge(turn, call.principal, "fact_read")
+    given: QueryParameters = call.query
+    if given.as_of is not None:
+        raise Refusal(501, "time_travel_plugin_not_loaded", "as_of needs the time travel add-on, which this node lacks")
+    if given.garden_id is not None:
+        raise Refusal(404, "garden_not_found", "this node has no gardens", style="text")
+    if given.scope is not None:
+        if not is_scope(given.scope):
+            raise Refusal(400, "unknown_scope", f"unknown scope '{given.scope}'", style="text")
+        call.principal.need_scope(given.scope)
+    query = FactQuery(
+        entity=None if given.entity is None else normalise_filter(given.entity),
+        relation=given.relation,
+        source=None if given.source is None else normalise_filter(given.source),
+        scope=given.scope,
+        min_confidence=given.min_confidence,
+        include_contradicted=given.include_contradicted,
+        include_expired=given.include_expired,
+        after_us=None if given.after is None else _after_us(given.after),
+        cursor=given.cursor,
+        limit=given.limit,
+        scopes=None if len(call.principal.scopes) == len(SCOPES) else call.principal.scopes,
+    )
+    ledger = turn.state.ledger
+    if given.attested:
+        return _facts_answer([], None)  # nothing is attested here, so nothing matches
+    page = run_query(ledger, query)
+    return _facts_answer([fact_record(fact, ledger) for fact in page.facts], page.cursor)
+
+
+def _facts_answer(records: list[FactRecord], cursor: str | None) -> Response:
+    answer = FactsAnswer(records, len(records), cursor)
+    return json_response(200, answer, {"x-total-count": str(len(records))})
+
+
+def _after_us(text: str) -> int:
+    try:
+        return parse_us(text.replace(" ", "+"))  # an unescaped + in a query string reads as a space
+    except ValueError as error:
+        raise invalid("after", "after must be an ISO-8601 instant", given=text) from error
+
+
+def _visible(call: Call, turn: Turn, name: str) -> Fact:
+    """The fact with this id or content id, if the caller may read it. Raises Refusal 400, 403 or 404."""
+    ledger = turn.state.ledger
+    if name.startswith("sha256:"):
+        if not is_cid(name):
+            raise Refusal(400, "cid_malformed", "a content id is sha256: and 64 lower-case hex digits")
+        found = ledger.with_cid(name)
+        fact = next((f for f in found if ledger.live(f)), found[-1] if found else None)
+    else:
+        fact = ledger.get(name)
+    if fact is None or fact.quarantine is not None:
+        raise Refusal(404, "fact_not_found", "fact not found", style="text")
+    call.principal.need_scope(fact.scope)
+    return fact
+
+
+def get_fact(call: Call, turn: Turn) -> Outcome:
+    call.node.charge(turn, call.principal, "fact_read")
+    fact = _visible(call, turn, call.params["fact"])
+    return json_response(200, fact_record(fact, turn.state.ledger))
+
+
+def get_provenance(call: Call, turn: Turn) -> Outcome:
+    fact = _visible(call, turn, call.params["fact"])
+    entries: list[dict[str, Any]] = msgspec.json.decode(fact.derived_from) if fact.derived_from else []
+    items = [_reference(call, turn, entry) for entry in entries if "fact_id" in entry or "hash" in entry]
+    return json_response(200, ProvenanceAnswer(fact.id, None if fact.is_system else fact.cid, items))
+
+
+def _reference(call: Call, turn: Turn, entry: dict[str, Any]) -> ProvenanceItem:
+    digest, name = str(entry.get("hash", "")), str(entry.get("fact_id", ""))
+    try:
+        fact = _visible(call, turn, name or digest)
+    except Refusal:
+        return ProvenanceItem(digest, None, None, exists=False)
+    return ProvenanceItem(digest or fact.cid, fact.id, fact.entity, exists=True)
+
+
+def post_verify_cid(call: Call, turn: Turn) -> Outcome:
+    fact = _visible(call, turn, call.params["fact"])
+    return json_response(200, CidAnswer(True, fact.cid, fact.cid, None))
+
+
+OPERATIONS = (
+    Operation(
+        "assert_fact", "POST", "/v1/facts", "write", post_fact, "Assert a fact, or find the live one that says it",
+        body=AssertRequest, answer=FactRecord, status=201, refusals=(400, 401, 403, 404, 413, 422, 429, 501, 503, 507),
+        tags=("facts",),
+    ),
+    Operation(
+        "query_facts", "GET", "/v1/facts", "read", get_facts, "Facts by entity, relation, source, scope; newest first",
+        query=QueryParameters, answer=FactsAnswer, refusals=(400, 401, 403, 404, 422, 429, 501, 503), tags=("facts",),
+    ),
+    Operation(
+        "get_provenance", "GET", "/v1/facts/{fact}/provenance", "read", get_provenance,
+        "What a fact was derived from", answer=ProvenanceAnswer, refusals=(400, 401, 403, 404, 503), tags=("facts",),
+    ),
+    Operation(
+        "verify_cid", "POST", "/v1/facts/{fact}/verify-cid", "read", post_verify_cid,
+        "Recompute a fact's content id", answer=CidAnswer, refusals=(400, 401, 403, 404, 503), tags=("facts",),
+    ),
+    Operation(
+        "get_fact", "GET", "/v1/facts/{fact}", "read", get_fact, "One fact by id or content id",
+        answer=FactRecord, refusals=(400, 401, 403, 404, 429, 503), tags=("facts",),
+    ),
+)  # fmt: skip

@@ -1,0 +1,161 @@
+"""Operations that peers call: pulling facts, fetching manifests, discovery (federation 1.3, 3.1).
+
+Handlers only. Registration and approval, which people call, are `stigmem.node.peers_api`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from stigmem.core import limits
+from stigmem.core.declaration import EXTENSIONS
+from stigmem.core.errors import Refusal
+from stigmem.core.wire import JSON_TYPE, Response, json_response
+from stigmem.node.exchange import narrow
+from stigmem.node.gate import PeerCaller
+from stigmem.node.operations import Operation, Outcome
+from stigmem.node.turn import Turn
+from stigmem.node.waiting import WaitingPull
+
+if TYPE_CHECKING:
+    from stigmem.node.call import Call
+
+__all__ = ["OPERATIONS"]
+
+NAMESPACES = ["stigmem:", "rel:", "memory:", "intent:", "roadmap:", "preference:", "garden:"]
+
+
+class PullParameters(msgspec.Struct, kw_only=True):
+    """Parameters of `GET /v1/federation/facts`. `wait`: seconds the answer may be held for news."""
+
+    scope: str | None = None
+    cursor: Annotated[str, msgspec.Meta(max_length=limits.CURSOR_CHARS_MAX)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=limits.PAGE_LIMIT_MAX)] = limits.PULL_LIMIT_DEFAULT
+    wait: Annotated[float, msgspec.Meta(ge=0.0, le=limits.PULL_WAIT_S_MAX)] = 0.0
+
+
+def get_facts(call: Call, turn: Turn) -> Outcome:
+    peer = call.peer
+    if peer is None:
+        raise ValueError("a pull reached its handler without a peer")
+    given: PullParameters = call.query
+    scopes = narrow(peer.scopes, given.scope)
+    if not scopes:
+        permitted = sorted(peer.scopes)
+        turn.audit("scope_violation", peer.row.peer_id, requested_scope=given.scope, permitted=permitted)
+        raise Refusal(403, "scope_not_permitted", "scope not permitted for this peer", style="text")
+    node = call.node
+    node.heard_from(peer.row.peer_id)
+    expected = node.handed_out.get(peer.row.peer_id)
+    if given.cursor is None or given.cursor != expected:
+        # Going on from our last page costs the peer nothing; asking again or from the start does.
+        node.gate.charge_pull(turn, peer)
+    node.refuse_if_stale(turn)
+    waits = given.wait > 0.0 and not node.exchange.has_news(peer.row, scopes, given.cursor)
+    if waits and node.waiting.room_for(peer.row.peer_id):
+        deadline_ns = turn.monotonic_ns + int(given.wait * 1e9)
+        node.waiting.add(WaitingPull(call, peer, scopes, given.cursor, given.limit, deadline_ns))
+        node.keeper.nudge()
+        return None
+    return answer_pull(call, turn, peer, scopes, given.cursor, given.limit)
+
+
+def answer_pull(
+    call: Call, turn: Turn, peer: PeerCaller, scopes: tuple[str, ...], cursor: str | None, limit: int
+) -> Response:
+    """The page of a pull, with the lag header; a page with team facts is audited."""
+    node = call.node
+    served = node.exchange.page(peer.row, scopes, cursor, limit, turn.now_ms)
+    if served.team:
+        turn.audit("team_egress", peer.row.peer_id, count=served.team)
+    if served.count:
+        node.handed_out[peer.row.peer_id] = served.cursor
+    else:
+        node.handed_out.pop(peer.row.peer_id, None)
+    lag_ms = node.backlog_ms(turn.monotonic_ns)
+    if lag_ms > turn.settings.lag_warning_ms:
+        return Response(200, JSON_TYPE | {"x-stigmem-replication-lag": str(lag_ms)}, served.body)
+    return Response(200, JSON_TYPE, served.body)
+
+
+def get_manifest(call: Call, turn: Turn) -> Outcome:
+    """The manifest of this node, or of an origin it knows: what relays vouch with."""
+    name = call.params["node"]
+    if name in (call.node.node_id, call.node.entity_uri):
+        return json_response(200, call.node.manifest(turn.now_us))
+    row = turn.state.origins.get(name)
+    if row is None or not row.manifest:
+        raise Refusal(404, "manifest_not_found", "manifest not found or expired", style="text")
+    return Response(200, JSON_TYPE, row.manifest.encode())
+
+
+def get_own_manifest(call: Call, turn: Turn) -> Outcome:
+    if not turn.settings.federation:
+        raise Refusal(404, "federation_disabled", "federation is disabled on this node", style="text")
+    return json_response(200, call.node.manifest(turn.now_us))
+
+
+def get_discovery(call: Call, turn: Turn) -> Outcome:
+    settings, node = turn.settings, call.node
+    document: dict[str, Any] = {
+        "version": "1.0",
+        "node_id": node.node_id,
+        "node_url": settings.node_url,
+        "auth": "required" if settings.auth_required else "none",
+        "federation": "enabled" if settings.federation else "disabled",
+        "source_attestation": settings.source_attestation,
+        "namespaces": NAMESPACES,
+        "spec": None,
+        "cors": {"dev_localhost": False, "configured": False},
+    }
+    if settings.federation:
+        document |= {
+            "entity_uri": node.entity_uri,
+            "federation_pubkey": node.signer.public_key,
+            "federation_version": "2.1",
+            "federation_extensions": list(EXTENSIONS),
+            "federation_endpoints": {
+                "peers": "/v1/federation/peers",
+                "facts": "/v1/federation/facts",
+                "push": "/v1/federation/facts/push" if settings.push else None,
+            },
+            "replication_lag_ms": node.backlog_ms(turn.monotonic_ns),
+        }
+    return json_response(200, document)
+
+
+def get_health(call: Call, turn: Turn) -> Outcome:
+    return json_response(200, {"status": "ok"})
+
+
+def get_tombstones(call: Call, turn: Turn) -> Outcome:
+    """Nothing is ever here; a non-null cursor would stop a reference subscriber for good (federation 0.2)."""
+    return json_response(200, {"tombstones": [], "revocations": [], "cursor": None})
+
+
+OPERATIONS = (
+    Operation("health", "GET", "/healthz", "open", get_health, "Whether the node answers", answer=dict, tags=("node",)),
+    Operation(
+        "discovery", "GET", "/.well-known/stigmem", "open", get_discovery, "Who this node is and what it speaks",
+        answer=dict, tags=("node",),
+    ),
+    Operation(
+        "own_manifest", "GET", "/.well-known/stigmem-manifest.json", "open", get_own_manifest,
+        "This node's signed manifest", answer=dict, refusals=(404,), tags=("federation",),
+    ),
+    Operation(
+        "pull_facts", "GET", "/v1/federation/facts", "peer", get_facts, "Facts after a cursor, for a peer",
+        query=PullParameters, answer=dict, refusals=(401, 403, 404, 422, 429, 503, 507), tags=("federation",),
+    ),
+    Operation(
+        "pull_tombstones", "GET", "/v1/federation/tombstones", "peer", get_tombstones, "Tombstones: none",
+        answer=dict, refusals=(401, 403, 404, 503, 507), tags=("federation",),
+    ),
+    Operation(
+        "get_manifest", "GET", "/v1/federation/manifest/{node}", "peer|read", get_manifest,
+        "The manifest of this node or of an origin it knows", answer=dict, refusals=(401, 403, 404, 503, 507),
+        tags=("federation",),
+    ),
+)  # fmt: skip

@@ -1,0 +1,132 @@
+"""The gate: who is asking, and whether they may, before any work is done.
+
+Peer tokens, permissions and rates. Answers by raising a Refusal with the exact detail of the contract and
+staging the audit row that goes with it; API keys are recognised by the table in `stigmem.node.principals`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from stigmem.core import limits
+from stigmem.core.bucket import Bucket
+from stigmem.core.declaration import ACTIVE
+from stigmem.core.errors import Refusal, Rejection
+from stigmem.core.records import PeerRow
+from stigmem.core.scopes import crossing
+from stigmem.core.token import Token, check_token, read_token
+from stigmem.core.wire import Request
+from stigmem.node.replies import quota_exceeded
+from stigmem.node.turn import Turn
+
+__all__ = ["CLOCK_HEADER", "Gate", "PeerCaller", "bearer"]
+
+CLOCK_HEADER: Final = "x-stigmem-now"
+"""Wall clock in ms that a 401 carries.""" 
+
+
+class PeerCaller(NamedTuple):
+    """An authenticated peer and the scopes that this request may touch."""
+
+    row: PeerRow
+    scopes: tuple[str, ...]
+
+
+def bearer(request: Request) -> str | None:
+    """The credential of an `Authorization: Bearer` header; the scheme in any case."""
+    scheme, _, credential = request.headers.get("authorization", "").partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else None
+
+
+class Gate:
+    """Authentication of peers, with bounded memory of how often they and strangers come."""
+
+    def __init__(self, node_id: str) -> None:
+        self._node_id = node_id
+        self._pulls: dict[str, Bucket] = {}
+        self._faults: dict[str, Bucket] = {}
+        self.suppressed = 0
+        """Audit rows not written because strangers caused too many; reported by the keeper."""
+
+    def peer(self, turn: Turn, request: Request) -> PeerCaller:
+        """The peer behind a request's token; spends the nonce. Raises Refusal 401 or 403 (federation 2.6)."""
+        credential = bearer(request)
+        if credential is None:
+            raise Refusal(401, "peer_token_required", "peer token required", style="text")
+        try:
+            token = read_token(credential)
+        except Rejection as rejection:
+            raise _unauthorised(rejection.code, turn) from rejection
+        row = self._registered(turn, token)
+        try:
+            claims = check_token(
+                token,
+                turn.settings.suite,
+                row.public_key,
+                issuer=row.node_id,
+                audience=self._node_id,
+                now_ms=turn.now_ms,
+            )
+            spent = turn.state.nonces.spend(claims.nonce, row.peer_id, claims.exp, turn.now_ms)
+        except Rejection as rejection:
+            if rejection.code == "too_many_tokens":
+                raise quota_exceeded("peer_tokens", row.node_id, 60.0) from rejection
+            self._audit_fault(turn, row.peer_id, rejection)
+            raise _unauthorised(rejection.code, turn) from rejection
+        if not turn.claim("nonce", claims.nonce):
+            replay = Rejection("nonce_already_seen", "this token was presented before")
+            self._audit_fault(turn, row.peer_id, replay)
+            raise _unauthorised(replay.code, turn)
+        turn.add(spent)
+        scopes = crossing(row.scopes, claims.scopes, allow_team=turn.settings.allow_team)
+        if not scopes:
+            raise Refusal(403, "no_permitted_scopes", "no permitted scopes", style="text")
+        return PeerCaller(row, scopes)
+
+    def _registered(self, turn: Turn, token: Token) -> PeerRow:
+        row = turn.state.peer_of(token.issuer)
+        if row is None:
+            if self._may_audit("", turn.monotonic_ns):
+                turn.audit("rejected_token", token.issuer, reason="peer_not_found", iss=token.issuer)
+            raise _unauthorised("peer not registered", turn)
+        if row.status != ACTIVE:
+            if self._may_audit(row.peer_id, turn.monotonic_ns):
+                turn.audit(
+                    "rejected_token", row.peer_id, reason="peer_not_approved", iss=token.issuer, status=row.status
+                )
+            raise _unauthorised("peer_not_approved", turn)
+        return row
+
+    def _audit_fault(self, turn: Turn, peer_id: str, rejection: Rejection) -> None:
+        if self._may_audit(peer_id, turn.monotonic_ns):
+            event = "replay_attempt" if rejection.code == "nonce_already_seen" else "rejected_token"
+            turn.audit(event, peer_id, reason=rejection.code)
+
+    def _may_audit(self, who: str, monotonic_ns: int) -> bool:
+        # Anybody can name an issuer, so these rows are rationed per name and, for unknown names, over all.
+        bucket = self._faults.get(who)
+        if bucket is None:
+            per_minute = float(limits.STRANGER_AUDIT_ROWS_PER_MINUTE)
+            bucket = self._faults[who] = Bucket(per_minute, per_minute / 60.0, monotonic_ns)
+        if bucket.take(monotonic_ns) == 0.0:
+            return True
+        self.suppressed += 1
+        return False
+
+    def charge_pull(self, turn: Turn, caller: PeerCaller) -> None:
+        """Take one pull from the peer's bucket; raises Refusal 429, or 503 toward dialect 0.5."""
+        row = caller.row
+        bucket = self._pulls.get(row.peer_id)
+        if bucket is None:
+            settings = turn.settings
+            bucket = Bucket(settings.pull_burst, settings.pull_rate_per_s, turn.monotonic_ns)
+            self._pulls[row.peer_id] = bucket
+        wait_s = bucket.take(turn.monotonic_ns)
+        if wait_s:
+            status = 503 if row.dialect == "0.5" else 429
+            raise quota_exceeded("federation_pull", row.node_id, wait_s, status=status)
+
+
+def _unauthorised(detail: str, turn: Turn) -> Refusal:
+    # Our clock goes with the refusal: a peer whose clock differs can aim its next token at ours.
+    return Refusal(401, detail, detail, style="text", headers=((CLOCK_HEADER, str(turn.now_ms)),))

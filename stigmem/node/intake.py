@@ -1,0 +1,174 @@
+"""Taking in what a peer served: one page, its cursor, its rejections and its audit rows in one commit.
+
+Messages for the writer. The stateless checks were done by the puller (`stigmem.core.ingest.examine`); here a
+page meets the ledger and the clock. Each rejected fact is audited once however often it comes again.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from stigmem.core import limits
+from stigmem.core.declaration import ACTIVE
+from stigmem.core.errors import Rejection, StigmemError
+from stigmem.core.fact import Fact
+from stigmem.core.ingest import Candidate, Link, Policy, admit, check_repeat
+from stigmem.core.records import CursorRow, DeadLetter
+from stigmem.node.context import Signal
+from stigmem.node.turn import Turn
+
+__all__ = ["Arrival", "PageArrived", "Refused"]
+
+_EVENTS = {
+    "cid_mismatch": "federation_integrity_rejected",
+    "hlc_skew": "peer_hlc_anomaly",
+    "valid_until_extension": "federation_valid_until_extension_rejected",
+    "scope_violation": "scope_violation",
+}
+
+
+class Refused(NamedTuple):
+    """An entry that did not pass the stateless checks."""
+
+    name: str
+    rejection: Rejection
+
+
+class Arrival(NamedTuple):
+    """One entry after the stateless checks; `raw` is kept for facts that turn out to be too early."""
+
+    raw: bytes
+    outcome: Candidate | Refused
+
+
+class PageArrived:
+    """A page for the writer; `done` is set when it is stored (or could not be: see `error`)."""
+
+    def __init__(
+        self,
+        peer_id: str,
+        link: Link,
+        policy: Policy,
+        arrivals: list[Arrival],
+        done: Signal,
+        *,
+        cursor: str | None = None,
+        drained: bool | None = None,
+        retry: bool = False,
+    ) -> None:
+        self._peer_id = peer_id
+        self._link = link
+        self._policy = policy
+        self._arrivals = arrivals
+        self._done = done
+        self._cursor = cursor
+        self._drained = drained
+        self._retry = retry
+        self.error: StigmemError | None = None
+        self.stored = 0
+        self.repeated = 0
+        self.refused = 0
+        self.held_back = False
+        """Facts that are too early did not all fit among the deferred: the cursor stays, the page comes again."""
+        self._room = 0
+
+    def stage(self, turn: Turn) -> bool:
+        row = turn.state.peers.get(self._peer_id)
+        if row is None or row.status != ACTIVE:
+            self.error = StigmemError("peer_not_active", "the peer was revoked meanwhile")
+            return True
+        waiting = sum(peer_id == self._peer_id for peer_id, _ in turn.state.deferred)
+        self._room = limits.DEFERRED_PER_PEER_MAX - waiting
+        facts: list[Fact] = []
+        old = 0
+        for arrival in self._arrivals:
+            fact = self._take(turn, arrival)
+            if fact is not None:
+                facts.append(fact)
+                old += turn.now_ms - fact.wall_ms > self._policy.skew_past_ms > 0
+        if old:
+            turn.audit("peer_hlc_anomaly", self._peer_id, direction="past", accepted=old)
+        if facts:
+            turn.audit(
+                "page_accepted", self._peer_id, count=len(facts), first_seq=facts[0].seq, last_seq=facts[-1].seq
+            )
+        self.stored = len(facts)
+        self._advance(turn, facts)
+        return True
+
+    def finish(self) -> None:
+        self._done.set()
+
+    def fail(self, error: StigmemError) -> None:
+        self.error = error
+        self._done.set()
+
+    def _advance(self, turn: Turn, facts: list[Fact]) -> None:
+        if self._retry:
+            return
+        held = turn.state.cursors.get(self._peer_id)
+        cursor = self._cursor
+        if self.held_back:
+            cursor = held.cursor if held is not None else None
+        drained = (bool(self._drained) and not self.held_back) or (held is not None and held.drained)
+        taken = len(facts) + (held.taken if held is not None else 0)
+        watermark = facts[-1].seq if facts else (held.watermark if held else turn.state.ledger.last_seq)
+        if held is None or facts or held.cursor != cursor or held.drained != drained:
+            turn.add(CursorRow(self._peer_id, cursor, watermark, drained, taken, turn.now_us))
+
+    def _take(self, turn: Turn, arrival: Arrival) -> Fact | None:
+        outcome = arrival.outcome
+        if isinstance(outcome, Refused):
+            self._reject(turn, outcome.name, outcome.rejection, arrival.raw)
+            return None
+        name = outcome.fact.id
+        try:
+            fact = self._admit(turn, outcome)
+        except Rejection as rejection:
+            self._reject(turn, name, rejection, arrival.raw)
+            return None
+        if name in turn.state.letters.get(self._peer_id, {}):
+            turn.add(DeadLetter(self._peer_id, name, ""))
+        if fact is None:
+            self.repeated += 1
+            return None
+        stored = turn.store(fact)
+        turn.observe(stored.stamp)
+        if stored.quarantine is not None:
+            turn.audit("quarantine_ingest", self._peer_id, fact_id=stored.id, reason=stored.quarantine)
+            turn.audit("instruction_quarantined", self._peer_id, fact_id=stored.id)
+        return stored
+
+    def _admit(self, turn: Turn, candidate: Candidate) -> Fact | None:
+        staged = turn.staged(candidate.fact.origin, candidate.fact.id)
+        if staged is not None:
+            check_repeat(staged, candidate.fact)
+            return None
+        return admit(candidate, turn.state.ledger, self._link, self._policy, turn.now_ms)
+
+    def _reject(self, turn: Turn, name: str, rejection: Rejection, raw: bytes) -> None:
+        self.refused += 1
+        known = turn.state.letters.get(self._peer_id, {}).get(name)
+        due_ms = self._due_ms(rejection)
+        if due_ms is not None and (self._retry or (self._peer_id, name) not in turn.state.deferred):
+            if self._room <= 0 and not self._retry:
+                self.held_back = True
+                due_ms = None
+            self._room -= 1
+        elif known == rejection.code:
+            return
+        if (known == rejection.code and due_ms is None) or not turn.claim("letter", f"{self._peer_id}\n{name}"):
+            return
+        turn.add(DeadLetter(self._peer_id, name, rejection.code, raw if due_ms is not None else None, due_ms))
+        if known != rejection.code:
+            event = _EVENTS.get(rejection.code, "rejected_fact")
+            turn.audit(event, self._peer_id, fact_id=name, reason=rejection.code, **rejection.detail)
+
+    def _due_ms(self, rejection: Rejection) -> int | None:
+        """When a fact that is only too early may be tried again; None for every other fault."""
+        detail = rejection.detail
+        if rejection.code != "hlc_skew" or detail["direction"] != "future":
+            return None
+        if detail["skew_ms"] > limits.DEFERRED_AHEAD_MS_MAX:
+            return None
+        return int(detail["remote_wall_ms"]) - self._policy.skew_future_ms

@@ -1,0 +1,245 @@
+"""A node: which actors make it, in what order they start, and the one door through which requests come.
+
+`Node` is all that the host and the simulator know of this package: build it on a Context, `start` it, give
+requests to `offer`. There is no other difference between the two worlds.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from stigmem.core.bucket import Bucket
+from stigmem.core.declaration import ACTIVE
+from stigmem.core.errors import JournalCorrupt, Refusal, Rejection
+from stigmem.core.ingest import Policy
+from stigmem.core.instants import format_us
+from stigmem.core.keys import Signer
+from stigmem.core.manifest import certified_node_id, make_manifest
+from stigmem.core.records import DeadLetter, PeerRow
+from stigmem.core.wire import Request, Response, json_response
+from stigmem.node import conflicts_api, facts_api, federation_api, peers_api
+from stigmem.node.call import Call
+from stigmem.node.context import Context
+from stigmem.node.exchange import Exchange
+from stigmem.node.gate import Gate
+from stigmem.node.keeper import Keeper
+from stigmem.node.mailbox import Mailbox
+from stigmem.node.operations import Router
+from stigmem.node.principals import Principal, Principals
+from stigmem.node.puller import Puller
+from stigmem.node.replies import quota_exceeded
+from stigmem.node.settings import NodeSettings
+from stigmem.node.state import NodeState
+from stigmem.node.steward import Steward
+from stigmem.node.turn import Turn
+from stigmem.node.waiting import Waiting
+from stigmem.node.writer import Writer
+
+__all__ = ["ROUTER", "Node"]
+
+ROUTER = Router(
+    (*facts_api.OPERATIONS, *conflicts_api.OPERATIONS, *peers_api.OPERATIONS, *federation_api.OPERATIONS)
+)
+_MANIFEST_LIFE_US = 365 * 86_400_000_000
+_FAULTS_KEPT = 100
+
+
+class Node:
+    """One node on one Context."""
+
+    def __init__(self, settings: NodeSettings, context: Context) -> None:
+        self.settings = settings
+        self.context = context
+        self.signer: Signer = settings.suite.signer(settings.seed)
+        self.node_id = settings.node_id or certified_node_id(self.signer.public_key)
+        self.entity_uri = settings.node_url
+        self.state = NodeState(settings, context.clock)
+        self.mailbox = Mailbox(context.clock, settings.mailbox_messages_max)
+        self.router = ROUTER
+        self.gate = Gate(self.node_id)
+        self.principals = Principals(settings.seed)
+        self.exchange = Exchange(self.state.ledger, self.node_id, self.entity_uri, self.signer, settings.seed)
+        self.waiting = Waiting()
+        self.handed_out: dict[str, str | None] = {}
+        """Peer -> cursor of our last page to it: going on from there is free of charge."""
+        self.writer = Writer(self)
+        self.keeper = Keeper(self)
+        self.steward = Steward(self)
+        self.pullers: dict[str, Puller] = {}
+        self.faults: list[Exception] = []
+        """Bugs of ours that handlers met; each cost one 500. The host logs them, the simulator fails on them."""
+        self.on_fault: Callable[[Exception], None] | None = None
+        self.policy = Policy(
+            node_id=self.node_id,
+            suite=settings.suite,
+            key_of=self._key_of,
+            local_sources=self._is_local_source,
+            owned_sources_only=settings.owned_sources_only,
+            skew_future_ms=settings.skew_future_ms,
+            skew_past_ms=settings.skew_past_ms,
+        )
+        self._buckets: dict[tuple[str, str], Bucket] = {}
+
+    # --- life ---
+
+    async def load(self, progress: Callable[[int], None] | None = None) -> int:
+        """Rebuild the state from the journal; the number of records. Raises JournalCorrupt."""
+        loaded = 0
+        async for batch in self.context.journal.load():
+            for record in batch:
+                try:
+                    self.state.apply(record)
+                except ValueError as error:
+                    raise JournalCorrupt(f"record {loaded + 1} does not follow from those before it: {error}") from error
+                loaded += 1
+            if progress is not None:
+                progress(loaded)
+        # No stamp is issued twice, whatever the wall clock says now: the clock resumes at its high-water mark.
+        self.state.ledger.advance(self.context.clock.wall_ns() // 1_000)
+        return loaded
+
+    def start(self) -> None:
+        """Set the actors going; the state must be loaded."""
+        clock = self.context.clock
+        clock.spawn("writer", self.writer.run)
+        clock.spawn("keeper", self.keeper.run)
+        for row in list(self.state.peers.values()):
+            self.peer_changed(row, restart=True)
+
+    # --- the door ---
+
+    def offer(
+        self, request: Request, answer: Callable[[Response], None], principal: Principal | None = None
+    ) -> None:
+        """Take a request; `answer` is called once, at once when the mailbox is full, else from a turn.
+
+        `principal` is for carriers inside this process that have authenticated their caller themselves.
+        """
+        call = Call(self, request, answer, principal)
+        if not self.mailbox.offer(call):
+            call.refuse_busy()
+
+    # --- what the actors tell each other ---
+
+    def peer_changed(self, row: PeerRow, *, restart: bool = False) -> None:
+        """A peer row was committed: start or stop its puller."""
+        running = self.pullers.get(row.peer_id)
+        if row.status == ACTIVE and self.settings.federation:
+            if running is None:
+                puller = self.pullers[row.peer_id] = Puller(self, row.peer_id)
+                self.context.clock.spawn("puller", puller.run)
+            if not restart:
+                self.steward.bind_peer(row)
+        elif running is not None:
+            del self.pullers[row.peer_id]
+            running.stop()
+
+    def heard_from(self, peer_id: str) -> None:
+        """An authenticated request of a peer: it is there, so its puller need not wait any longer."""
+        puller = self.pullers.get(peer_id)
+        if puller is not None:
+            puller.nudge()
+
+    def refused_page(self, peer_id: str, rejection: Rejection) -> None:
+        """A peer's answer was no page."""
+        self.mailbox.put(_PageRefused(peer_id, rejection))
+
+    def backlog_ms(self, monotonic_ns: int) -> int:
+        """For how long this node has known of facts at a peer that it has not taken yet; the worst peer."""
+        since = [p.behind_since_ns for p in self.pullers.values() if p.behind_since_ns is not None]
+        return (monotonic_ns - min(since)) // 1_000_000 if since else 0
+
+    def refuse_if_stale(self, turn: Turn) -> None:
+        """Raises Refusal 503 when every peer's backlog is past the hard limit.
+
+        Every one: a single peer that pours out facts without end must not silence this node for the others.
+        """
+        limit_ms = turn.settings.lag_hard_ms
+        lags = [
+            (turn.monotonic_ns - p.behind_since_ns) // 1_000_000 if p.behind_since_ns is not None else 0
+            for p in self.pullers.values()
+        ]
+        if len(lags) > 1 and min(lags) > limit_ms:
+            lag_ms = max(lags)
+            body: dict[str, Any] = {
+                "error": "relay_lag_exceeded", "lag_ms": lag_ms, "retry_after_s": max(1, lag_ms // 1000),
+            }  # fmt: skip
+            header = (("retry-after", str(body["retry_after_s"])),)
+            raise Refusal(503, "relay_lag_exceeded", "this node lags", style="raw", extra=body, headers=header)
+
+    def charge(self, turn: Turn, principal: Principal, dimension: str) -> None:
+        """Take one from a principal's bucket; raises Refusal 429."""
+        per_s = turn.settings.write_per_s if dimension == "fact_write" else turn.settings.read_per_s
+        if not per_s:
+            return
+        name = (principal.entity_uri, dimension)
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            bucket = self._buckets[name] = Bucket(max(1.0, 60.0 * per_s), per_s, turn.monotonic_ns)
+        wait_s = bucket.take(turn.monotonic_ns)
+        if wait_s:
+            turn.audit("quota_breach", principal.entity_uri, dimension=dimension)
+            raise quota_exceeded(dimension, principal.entity_uri, wait_s)
+
+    def report_fault(self, fault: Exception) -> Response:
+        """Remember a bug and answer the request that met it."""
+        self.faults.append(fault)
+        del self.faults[:-_FAULTS_KEPT]
+        if self.on_fault is not None:
+            self.on_fault(fault)
+        detail = {"code": "internal_error", "message": "this node met a bug of its own; it was reported"}
+        return json_response(500, {"detail": detail})
+
+    # --- identity ---
+
+    def manifest(self, now_us: int) -> dict[str, Any]:
+        """This node's manifest, as of now."""
+        day_us = 86_400_000_000
+        issued = now_us - now_us % day_us - day_us  # a day back, so that slow clocks do not find it early
+        manifest = make_manifest(
+            self.signer,
+            entity_uri=self.entity_uri,
+            entities=tuple(dict.fromkeys((self.entity_uri, self.node_id))),
+            issued_at=format_us(issued),
+            expires_at=format_us(issued + _MANIFEST_LIFE_US),
+        )
+        found: dict[str, Any] = msgspec.to_builtins(manifest)
+        return found
+
+    def new_uuid(self) -> str:
+        """A random UUID (version 4)."""
+        return str(uuid.UUID(bytes=self.context.entropy.token(16), version=4))
+
+    def _key_of(self, origin: str) -> str | None:
+        if origin == self.node_id:
+            return self.signer.public_key
+        return self.state.key_of_origin(origin) or None
+
+    def _is_local_source(self, source: str) -> bool:
+        return any(row.entity_uri == source for row in self.state.keys.values())
+
+
+class _PageRefused:
+    """A page that could not be read at all, for the audit log; one row per peer and kind until it changes."""
+
+    def __init__(self, peer_id: str, rejection: Rejection) -> None:
+        self._peer_id = peer_id
+        self._rejection = rejection
+
+    def stage(self, turn: Turn) -> bool:
+        rejection = self._rejection
+        name = f"page:{rejection.code}"
+        if turn.state.letters.get(self._peer_id, {}).get(name) is None and turn.claim("letter", f"{self._peer_id}\n{name}"):
+            turn.add(DeadLetter(self._peer_id, name, rejection.code))
+            turn.audit("page_refused", self._peer_id, reason=rejection.code, **rejection.detail)
+        return True
+
+    def finish(self) -> None:
+        return
+
+    def fail(self, error: Exception) -> None:
+        return

@@ -1,0 +1,135 @@
+"""The table of operations: every route once, with what it needs, takes and answers.
+
+The dispatcher, the OpenAPI document and the HTTP binding all read this table; there is no second list of
+routes. Handlers live in the `*_api` modules, one per subject, and are plain functions of a turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from stigmem.core.errors import Refusal
+from stigmem.core.wire import Response
+
+if TYPE_CHECKING:
+    from stigmem.node.call import Call
+    from stigmem.node.turn import Turn
+
+__all__ = ["Handler", "Operation", "Outcome", "Router", "read_body", "read_query"]
+
+Outcome = Response | Callable[[], Response | None] | None
+"""What a handler returns: an answer, a function that makes it once the turn is committed, or None (from
+either) when the answer comes later from somebody else."""
+Handler = Callable[["Call", "Turn"], Outcome]
+
+_BOOLEANS: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One route. `permission` is a permission of http-api 4.2, `any` key, `open` to all, or `peer` token.
+
+    `path` may end in one `{name}`, which takes the rest of the path with its slashes; an inner `{name}` takes
+    one segment. `query` and `body` are the msgspec types that parameters are read into.
+    """
+
+    name: str
+    method: str
+    path: str
+    permission: str
+    handler: Handler
+    summary: str
+    query: type[msgspec.Struct] | None = None
+    body: type[msgspec.Struct] | None = None
+    answer: Any = None
+    status: int = 200
+    refusals: tuple[int, ...] = ()
+    tags: tuple[str, ...] = field(default=())
+
+
+class Router:
+    """Finds the operation of a method and path."""
+
+    def __init__(self, operations: tuple[Operation, ...]) -> None:
+        self.operations = operations
+        self._exact: dict[str, dict[str, Operation]] = {}
+        self._patterns: list[tuple[list[str], Operation]] = []
+        for operation in operations:
+            if "{" in operation.path:
+                self._patterns.append((operation.path.split("/"), operation))
+            else:
+                self._exact.setdefault(operation.path, {})[operation.method] = operation
+        # Longer patterns first: /v1/facts/{id}/provenance before /v1/facts/{id}.
+        self._patterns.sort(key=lambda entry: -len(entry[0]))
+
+    def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
+        """The operation and its path parameters; raises Refusal 404 or 405."""
+        methods = self._exact.get(path)
+        if methods is not None:
+            if method in methods:
+                return methods[method], {}
+            raise _wrong_method(sorted(methods))
+        allowed: list[str] = []
+        for pattern, operation in self._patterns:
+            found = _match(pattern, path)
+            if found is not None:
+                if operation.method == method:
+                    return operation, found
+                allowed.append(operation.method)
+        if allowed:
+            raise _wrong_method(sorted(set(allowed)))
+        raise Refusal(404, "not_found", "Not Found", style="text")
+
+
+def _wrong_method(allowed: list[str]) -> Refusal:
+    return Refusal(
+        405, "method_not_allowed", "Method Not Allowed", style="text", headers=(("allow", ", ".join(allowed)),)
+    )
+
+
+def _match(pattern: list[str], path: str) -> dict[str, str] | None:
+    # The parameter may contain slashes (raw URIs), so fixed segments are matched from both ends.
+    at = next(i for i, segment in enumerate(pattern) if segment.startswith("{"))
+    head, tail = "/".join(pattern[:at]) + "/", "/".join(["", *pattern[at + 1 :]])
+    if not (path.startswith(head) and path.endswith(tail) and len(path) > len(head) + len(tail)):
+        return None
+    return {pattern[at][1:-1]: path[len(head) : len(path) - len(tail)]}
+
+
+def read_query(operation: Operation, pairs: list[tuple[str, str]]) -> Any:
+    """The query parameters as the operation's type; empty texts count as absent. Raises Refusal 422."""
+    if operation.query is None:
+        return None
+    given = {name: value for name, value in pairs if value != ""}
+    types = {f.encode_name: f.type for f in msgspec.structs.fields(operation.query)}
+    for name in given:
+        if types.get(name) is bool:
+            given[name] = _BOOLEANS.get(given[name].lower(), given[name])
+    try:
+        return msgspec.convert(given, operation.query, strict=False)
+    except msgspec.ValidationError as error:
+        raise _unreadable("query", error, given) from error
+
+
+def read_body(operation: Operation, body: bytes) -> Any:
+    """The JSON body as the operation's type; raises Refusal 422."""
+    if operation.body is None:
+        return None
+    try:
+        return msgspec.json.decode(body, type=operation.body)
+    except msgspec.ValidationError as error:
+        raise _unreadable("body", error, None) from error
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        item = {"type": "json_invalid", "loc": ["body"], "msg": f"the body is no valid JSON: {error}", "input": None}
+        raise Refusal(422, "json_invalid", item["msg"], style="list", extra={"items": [item]}) from error  # type: ignore[arg-type]
+
+
+def _unreadable(where: str, error: msgspec.ValidationError, given: dict[str, str] | None) -> Refusal:
+    text, _, path = str(error).partition(" - at `$")
+    names = [name for name in path.rstrip("`").replace("[", ".").replace("]", "").split(".") if name]
+    item = {"type": "value_error", "loc": [where, *names], "msg": text, "input": (given or {}).get(names[-1] if names else "")}
+    return Refusal(422, "validation_failed", text, field=".".join(names), style="list", extra={"items": [item]})

@@ -1,0 +1,70 @@
+"""The settings of a node, as one frozen value with a safe default for everything.
+
+Plain data: where the values come from (flags, environment, TOML, a scenario) is the host's and the
+simulator's business. Units are in the names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from stigmem.core import limits
+from stigmem.core.keys import ED25519, Suite
+
+__all__ = ["NodeSettings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """One node's settings. `seed` is its 32-byte federation key."""
+
+    seed: bytes = field(repr=False)
+    node_url: str = "http://127.0.0.1:8765"
+    node_id: str = ""
+    """Empty: the id that certifies the key (spec/identity.md)."""
+    suite: Suite = ED25519
+
+    auth_required: bool = True
+    source_attestation: Literal["off", "warn", "enforce"] = "off"
+
+    federation: bool = False
+    scopes: tuple[str, ...] = ("company", "public")
+    """What this node offers its peers."""
+    allow_team: bool = False
+    relay: bool = True
+    """Whether received public facts are served on (only certified ones, under their origin's signature)."""
+    origin_keys: Literal["pinned", "vouched"] = "pinned"
+    """How an origin that is no peer becomes known: certified ids always; else pinned by the operator, or
+    vouched for by an approved peer."""
+    owned_sources_only: bool = False
+    resolvers: tuple[str, ...] = ("*",)
+    """Origins whose resolutions take effect here; `*` is everyone."""
+    require_fresh_declarations: bool = True
+    push: bool = False
+
+    pull_interval_s: float = 30.0
+    pull_limit: int = limits.PULL_LIMIT_DEFAULT
+    pull_timeout_s: float = limits.PULL_TIMEOUT_S
+    pull_wait_s: float = 0.0
+    """How long a pull may wait at a peer that offers it; 0 asks for an answer at once."""
+    pull_burst: float = limits.PULL_BUCKET_BURST
+    pull_per_s: float = limits.PULL_BUCKET_PER_S
+
+    skew_future_ms: int = limits.SKEW_FUTURE_MS
+    skew_past_ms: int = limits.SKEW_PAST_MS
+    drag_ms: int = limits.DRAG_MS
+    lag_warning_ms: int = limits.LAG_WARNING_MS
+    lag_hard_ms: int = limits.LAG_HARD_MS
+
+    mailbox_messages_max: int = limits.MAILBOX_MESSAGES_MAX
+    write_per_s: float = 0.0
+    """Writes a second and principal, sustained; 0 is no limit."""
+    read_per_s: float = 0.0
+    key_life_days: int = 90
+    token_leeway_ms: int = limits.TOKEN_LEEWAY_MS
+
+    @property
+    def pull_rate_per_s(self) -> float:
+        """Refill of a peer's bucket: never below four times our own pull rate, so that equals can talk."""
+        return max(self.pull_per_s, 4.0 / self.pull_interval_s if self.pull_interval_s > 0 else 0.0)

@@ -1,0 +1,140 @@
+"""A node's whole state as the fold of its journal's records.
+
+`apply` is the only way anything here changes, at run time and at recovery alike, so that a restarted node is
+the node that crashed. No waiting, no deciding: what is recorded was decided in a turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stigmem.core import limits
+from stigmem.core.audit import AuditRow, ChainHead
+from stigmem.core.conflicts import ConflictBook
+from stigmem.core.fact import Fact
+from stigmem.core.hlc import ZERO, Stamp
+from stigmem.core.ledger import Ledger
+from stigmem.core.nonces import NonceTable, SpentNonce
+from stigmem.core.records import (
+    ClockMark,
+    CursorRow,
+    DeadLetter,
+    KeyRow,
+    OriginRow,
+    PeerRow,
+    Receipt,
+    Record,
+)
+from stigmem.node.context import Clock
+from stigmem.node.settings import NodeSettings
+
+__all__ = ["NodeState"]
+
+_RECEIPTS_MAX = 10_000
+
+
+class NodeState:
+    """Ledger, peers, cursors, origins, nonces, dead letters, keys, hybrid clock and audit head."""
+
+    def __init__(self, settings: NodeSettings, clock: Clock) -> None:
+        everyone = "*" in settings.resolvers
+        trusted = frozenset(settings.resolvers)
+        self._clock = clock
+        self.ledger = Ledger(relay=settings.relay, resolvers=lambda origin: everyone or origin in trusted)
+        self.conflicts = ConflictBook(self.ledger)
+        self.stamp: Stamp = ZERO
+        self.head = ChainHead()
+        self.nonces = NonceTable()
+        self.peers: dict[str, PeerRow] = {}
+        self.cursors: dict[str, CursorRow] = {}
+        self.origins: dict[str, OriginRow] = {}
+        self.letters: dict[str, dict[str, str]] = {}
+        """Peer -> names of rejected facts with their codes, oldest first, bounded."""
+        self.deferred: dict[tuple[str, str], DeadLetter] = {}
+        self.keys: dict[str, KeyRow] = {}
+        self.receipts: dict[str, Receipt] = {}
+        self._peer_of_node: dict[str, str] = {}
+        self._appliers: dict[type, Callable[[Record], None]] = {
+            Fact: self._fact,
+            AuditRow: self._audit,
+            SpentNonce: self._nonce,
+            ClockMark: self._mark,
+            PeerRow: self._peer,
+            CursorRow: self._cursor,
+            OriginRow: self._origin,
+            DeadLetter: self._letter,
+            KeyRow: self._key,
+            Receipt: self._receipt,
+        }  # type: ignore[assignment]
+
+    def apply(self, record: Record) -> None:
+        """Take in one committed record."""
+        self._appliers[type(record)](record)
+
+    def peer_of(self, node_id: str) -> PeerRow | None:
+        """The peer row of a node id, whatever its status."""
+        peer_id = self._peer_of_node.get(node_id)
+        return self.peers[peer_id] if peer_id is not None else None
+
+    def key_of_origin(self, node_id: str) -> str | None:
+        """The public key that speaks for an origin, if this node knows one."""
+        row = self.origins.get(node_id)
+        return row.public_key if row is not None else None
+
+    # --- one method per record ---
+
+    def _fact(self, fact: Fact) -> None:
+        self.ledger.add(fact)
+        if fact.received_from is None and fact.stamp > self.stamp:
+            self.stamp = fact.stamp
+
+    def _audit(self, row: AuditRow) -> None:
+        self.head = ChainHead(row.seq, row.hash)
+
+    def _nonce(self, record: SpentNonce) -> None:
+        self.nonces.apply(record, self._clock.wall_ns() // 1_000_000, self._clock.monotonic_ns())
+
+    def _mark(self, mark: ClockMark) -> None:
+        self.stamp = max(self.stamp, mark.stamp)
+
+    def _peer(self, row: PeerRow) -> None:
+        if row.status:
+            self.peers[row.peer_id] = row
+            self._peer_of_node[row.node_id] = row.peer_id
+        else:
+            self.peers.pop(row.peer_id, None)
+            if self._peer_of_node.get(row.node_id) == row.peer_id:
+                del self._peer_of_node[row.node_id]
+            self.cursors.pop(row.peer_id, None)
+            self.letters.pop(row.peer_id, None)
+
+    def _cursor(self, row: CursorRow) -> None:
+        self.cursors[row.peer_id] = row
+
+    def _origin(self, row: OriginRow) -> None:
+        self.origins[row.node_id] = row
+
+    def _letter(self, letter: DeadLetter) -> None:
+        held = self.letters.setdefault(letter.peer_id, {})
+        held.pop(letter.name, None)
+        self.deferred.pop((letter.peer_id, letter.name), None)
+        if not letter.code:
+            return
+        held[letter.name] = letter.code
+        if len(held) > limits.DEAD_LETTERS_PER_PEER_MAX:
+            oldest = next(iter(held))
+            del held[oldest]
+            self.deferred.pop((letter.peer_id, oldest), None)
+        if letter.retry_ms is not None:
+            self.deferred[letter.peer_id, letter.name] = letter
+
+    def _key(self, row: KeyRow) -> None:
+        if row.verifier:
+            self.keys[row.key_id] = row
+        else:
+            self.keys.pop(row.key_id, None)
+
+    def _receipt(self, receipt: Receipt) -> None:
+        self.receipts[receipt.key] = receipt
+        if len(self.receipts) > _RECEIPTS_MAX:
+            del self.receipts[next(iter(self.receipts))]

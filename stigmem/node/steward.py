@@ -1,0 +1,237 @@
+"""The steward: handshakes with other nodes, and the keys of origins.
+
+It fetches what a registration claims, sends our own declarations, and learns manifests; every outcome goes to
+the writer as a message. It decides nothing about facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from stigmem.core import limits
+from stigmem.core.declaration import (
+    ACTIVE,
+    PENDING,
+    REJECTED,
+    UNVERIFIED,
+    Declaration,
+    Discovery,
+    declare,
+    verify_declaration,
+)
+from stigmem.core.errors import Refusal, Rejection, StigmemError
+from stigmem.core.instants import format_us
+from stigmem.core.manifest import Manifest, certified_node_id, parse_manifest, speaks_for, verify_manifest
+from stigmem.core.records import CursorRow, DeadLetter, OriginRow, PeerRow
+from stigmem.core.wire import JSON_TYPE, Request, Response, json_response
+from stigmem.node.context import Signal, Unreachable
+from stigmem.node.replies import render
+from stigmem.node.turn import Turn
+
+if TYPE_CHECKING:
+    from stigmem.node.node import Node
+
+__all__ = ["Steward"]
+
+_TIMEOUT_NS: Final = int(limits.DISCOVERY_TIMEOUT_S * 1e9)
+
+
+class Steward:
+    """Talks to other nodes about identity."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    # --- our side of a handshake ---
+
+    async def register_at(self, url: str, headers: dict[str, str] | None = None) -> Response:
+        """Send our declaration to the node at `url`; its answer as it came. Raises Unreachable."""
+        node = self._node
+        declaration = declare(
+            node.signer,
+            node_id=node.node_id,
+            node_url=node.settings.node_url,
+            scopes=node.settings.scopes,
+            signed_at=format_us(node.context.clock.wall_ns() // 1_000),
+        )
+        request = Request(
+            "POST", "/v1/federation/peers", JSON_TYPE | (headers or {}), msgspec.json.encode(declaration)
+        )
+        # The other node fetches our discovery document before it answers: twice the time of one fetch.
+        return await node.context.transport.request(url, request, 2 * _TIMEOUT_NS, limits.DISCOVERY_BYTES_MAX)
+
+    # --- the other side of a handshake ---
+
+    def check_registration(self, row: PeerRow, declaration: Declaration, answer: Callable[[Response], None]) -> None:
+        """Verify a declaration in the background and answer its request with the verdict."""
+
+        async def check() -> None:
+            found = await self._fetch_discovery(row.node_url)
+            self._node.mailbox.put(_Verdict(self._node, row, declaration, found, answer))
+
+        self._node.context.clock.spawn("verify-declaration", check)
+
+    async def _fetch_discovery(self, url: str) -> Discovery | None:
+        body = await self._fetch(url, "/.well-known/stigmem")
+        try:
+            return None if body is None else msgspec.json.decode(body, type=Discovery)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+
+    async def _fetch(self, url: str, path: str) -> bytes | None:
+        request = Request("GET", path, {"accept": "application/json"})
+        try:
+            response = await self._node.context.transport.request(
+                url, request, _TIMEOUT_NS, limits.DISCOVERY_BYTES_MAX
+            )
+        except Unreachable:
+            return None
+        return response.body if response.status == 200 else None
+
+    # --- keys of origins ---
+
+    def bind_peer(self, row: PeerRow) -> None:
+        """Fetch an approved peer's manifest: a bad one unbinds its facts, an absent one leaves the key that
+        the operator approved."""
+
+        async def fetch() -> None:
+            body = await self._fetch(row.node_url, "/.well-known/stigmem-manifest.json")
+            if body is None:
+                return
+            manifest = self._read(body)
+            good = manifest is not None and speaks_for(manifest, row.node_id, row.public_key)
+            key = row.public_key if good else ""
+            text = body.decode() if good else ""
+            await self._tell(OriginRow(row.node_id, key, "pinned", manifest=text), row.peer_id)
+
+        if row.dialect != "0.5":
+            self._node.context.clock.spawn("fetch-manifest", fetch)
+
+    async def learn_origin(self, origin: str, body: bytes, by: PeerRow) -> None:
+        """Consider a manifest that a peer gave us for an origin that is not our peer (spec/identity.md, 3)."""
+        manifest = self._read(body)
+        if manifest is None or not speaks_for(manifest, origin):
+            return
+        if certified_node_id(manifest.public_key) == origin:
+            how, vouched_by = "certified", ""
+        elif self._node.settings.origin_keys == "vouched":
+            how, vouched_by = "vouched", by.node_id
+        else:
+            return
+        row = OriginRow(origin, manifest.public_key, how, vouched_by, msgspec.json.encode(manifest).decode())
+        await self._tell(row, by.peer_id)
+
+    def _read(self, body: bytes) -> Manifest | None:
+        """A manifest that verifies and has not expired, or None."""
+        try:
+            manifest = parse_manifest(msgspec.json.decode(body))
+            verify_manifest(manifest, self._node.settings.suite)
+        except (Rejection, msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        return None if manifest.expired(self._node.context.clock.wall_ns() // 1_000) else manifest
+
+    async def _tell(self, row: OriginRow, peer_id: str) -> None:
+        done = self._node.context.clock.signal()
+        self._node.mailbox.put(_OriginLearned(self._node, row, peer_id, done))
+        await done.wait()
+
+
+class _Verdict:
+    """What the address of a declaration served, for the writer."""
+
+    def __init__(
+        self,
+        node: Node,
+        row: PeerRow,
+        declaration: Declaration,
+        found: Discovery | None,
+        answer: Callable[[Response], None],
+    ) -> None:
+        self._node = node
+        self._row = row
+        self._declaration = declaration
+        self._found = found
+        self._answer = answer
+        self._response: Response | None = None
+
+    def stage(self, turn: Turn) -> bool:
+        row = turn.state.peers.get(self._row.peer_id)
+        if row is None or row.status != UNVERIFIED:
+            self._response = render(Refusal(409, "registration_overtaken", "another registration came between"))
+            return True
+        try:
+            verify_declaration(
+                self._declaration,
+                self._found,
+                turn.settings.suite,
+                now_ms=turn.now_ms,
+                fresh=turn.settings.require_fresh_declarations,
+            )
+        except Rejection as rejection:
+            row = msgspec.structs.replace(row, status=REJECTED, reason=rejection.code)
+            turn.audit("peer_rejected", row.peer_id, node_id=row.node_id, reason=rejection.code)
+        else:
+            dialect = self._found.dialect if self._found is not None else "0.5"
+            row = msgspec.structs.replace(row, status=PENDING, dialect=dialect)
+            turn.audit("peer_registered", row.peer_id, node_id=row.node_id, dialect=dialect)
+        turn.add(row)
+        self._response = json_response(201, {"peer_id": row.peer_id, "status": row.status, "verified_at": None})
+        return True
+
+    def finish(self) -> None:
+        if self._response is not None:
+            self._answer(self._response)
+
+    def fail(self, error: StigmemError) -> None:
+        self._answer(render(Refusal(507, error.code, error.message)))
+
+
+class _OriginLearned:
+    """A key for an origin, for the writer."""
+
+    def __init__(self, node: Node, row: OriginRow, peer_id: str, done: Signal) -> None:
+        self._node = node
+        self._row = row
+        self._peer_id = peer_id
+        self._done = done
+
+    def stage(self, turn: Turn) -> bool:
+        if not turn.claim("origin", self._row.node_id):
+            return False
+        held = turn.state.origins.get(self._row.node_id)
+        own = self._row.how == "pinned"
+        if held is not None and held.public_key not in ("", self._row.public_key) and not own:
+            # The first key stands, whoever vouches for another.
+            turn.audit("origin_key_conflict", self._peer_id, origin=self._row.node_id)
+            return True
+        if held is None and len(turn.state.origins) >= limits.ORIGINS_MAX:
+            return True
+        if held == self._row or (held is not None and held.how == "pinned" and not own):
+            return True
+        turn.add(self._row)
+        turn.audit("origin_key_learned", self._peer_id, origin=self._row.node_id, how=self._row.how)
+        read_again(turn, "origin_unresolvable")
+        return True
+
+    def finish(self) -> None:
+        self._done.set()
+
+    def fail(self, error: StigmemError) -> None:
+        self._done.set()
+
+
+def read_again(turn: Turn, code: str) -> None:
+    """Have every peer read from its beginning that has facts rejected for a reason that is now gone."""
+    for peer_id, letters in turn.state.letters.items():
+        names = [name for name, found in letters.items() if found == code]
+        row = turn.state.peers.get(peer_id)
+        if not names or row is None or row.status != ACTIVE or not turn.claim("reread", peer_id):
+            continue
+        for name in names:
+            turn.add(DeadLetter(peer_id, name, ""))
+        held = turn.state.cursors.get(peer_id)
+        turn.add(CursorRow(peer_id, None, turn.state.ledger.last_seq, False, held.taken if held else 0, turn.now_us))
+

@@ -1,0 +1,55 @@
+"""How facts and conflicts look to local callers (http-api 1.2, 3.6).
+
+Records for the API, which show what pages to peers never do: sender, origin and standing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from stigmem.core.conflicts import Conflict
+from stigmem.core.fact import Fact, FactRecord, record_of
+from stigmem.core.ledger import Ledger
+
+__all__ = ["ConflictRecord", "conflict_record", "fact_record"]
+
+
+def fact_record(fact: Fact, ledger: Ledger, *, warnings: list[str] | None = None) -> FactRecord:
+    """A fact as a response carries it, with its content id of seven fields."""
+    record = record_of(fact, None if fact.is_system else fact.cid)
+    record.contradicted = ledger.contradicted(fact)
+    record.quarantine_status = "pending" if fact.quarantine else None
+    if fact.received_from is not None:
+        record.received_from = fact.received_from
+        record.origin_node_id = fact.origin
+        record.origin_allowed_scopes = fact.grant.split(",") if fact.grant else [fact.scope]
+    if warnings:
+        record.warnings = warnings
+    return record
+
+
+class ConflictRecord(msgspec.Struct):
+    """A conflict as `/v1/conflicts` shows it: the two best facts, and every member's id."""
+
+    conflict_id: str
+    fact_a: FactRecord
+    fact_b: FactRecord
+    status: str
+    resolved_by: str | None
+    detected_at: str
+    members: list[str]
+    resolution_note: str | None = None
+
+
+def conflict_record(conflict: Conflict, ledger: Ledger) -> ConflictRecord:
+    """A conflict as a response carries it."""
+    return ConflictRecord(
+        conflict_id=conflict.id,
+        fact_a=fact_record(conflict.fact_a, ledger),
+        fact_b=fact_record(conflict.fact_b, ledger),
+        status=conflict.status,
+        resolved_by=conflict.resolved_by,
+        detected_at=conflict.detected_at,
+        members=[fact.id for fact in conflict.members],
+        resolution_note=conflict.note or None,
+    )

@@ -1,0 +1,88 @@
+"""Pulls that wait for news: held answers, bounded per peer, each with a deadline.
+
+A waiting pull has spent its token already; it goes back through the mailbox when there is something to tell
+or its time is up, so that its page is built in a turn like any other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stigmem.core import limits
+from stigmem.core.errors import Refusal, StigmemError
+from stigmem.core.wire import Response
+from stigmem.node.gate import PeerCaller
+from stigmem.node.replies import render
+from stigmem.node.turn import Turn
+
+if TYPE_CHECKING:
+    from stigmem.node.call import Call
+
+__all__ = ["Waiting", "WaitingPull"]
+
+
+class WaitingPull:
+    """One held pull; a message once it is released."""
+
+    __slots__ = ("_call", "_cursor", "_limit", "_response", "_scopes", "deadline_ns", "peer")
+
+    def __init__(
+        self, call: Call, peer: PeerCaller, scopes: tuple[str, ...], cursor: str | None, limit: int, deadline_ns: int
+    ) -> None:
+        self._call = call
+        self.peer = peer
+        self._scopes = scopes
+        self._cursor = cursor
+        self._limit = limit
+        self.deadline_ns = deadline_ns
+        self._response: Response | None = None
+
+    def has_news(self) -> bool:
+        """Whether its page would hold a fact now."""
+        return self._call.node.exchange.has_news(self.peer.row, self._scopes, self._cursor)
+
+    def stage(self, turn: Turn) -> bool:
+        from stigmem.node.federation_api import answer_pull
+
+        row = turn.state.peers.get(self.peer.row.peer_id)
+        if row is None or row.status != self.peer.row.status:
+            self._response = render(Refusal(401, "peer_not_approved", "peer_not_approved", style="text"))
+        else:
+            self._response = answer_pull(self._call, turn, self.peer, self._scopes, self._cursor, self._limit)
+        return True
+
+    def finish(self) -> None:
+        if self._response is not None:
+            self._call.answer(self._response)
+
+    def fail(self, error: StigmemError) -> None:
+        self._call.answer(render(Refusal(507, error.code, error.message)))
+
+
+class Waiting:
+    """Every held pull of a node."""
+
+    def __init__(self) -> None:
+        self._held: list[WaitingPull] = []
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def room_for(self, peer_id: str) -> bool:
+        """Whether the peer may hold one more."""
+        held = sum(pull.peer.row.peer_id == peer_id for pull in self._held)
+        return held < limits.WAITING_PULLS_PER_PEER_MAX
+
+    def add(self, pull: WaitingPull) -> None:
+        self._held.append(pull)
+
+    def next_deadline_ns(self) -> int | None:
+        """When the first of them must be answered, on the monotonic clock."""
+        return min((pull.deadline_ns for pull in self._held), default=None)
+
+    def release(self, monotonic_ns: int, *, news: bool) -> list[WaitingPull]:
+        """Take out those that are due, and with `news` those whose page would hold a fact."""
+        ready = [pull for pull in self._held if pull.deadline_ns <= monotonic_ns or (news and pull.has_news())]
+        if ready:
+            self._held = [pull for pull in self._held if pull not in ready]
+        return ready

@@ -1,0 +1,55 @@
+"""Short ways to make facts and resolutions for tests; everything unspecified is plain and valid."""
+
+from __future__ import annotations
+
+import uuid
+
+from stigmem.core.fact import Fact
+from stigmem.core.hlc import stamp
+from stigmem.core.resolution import conflict_id, provenance
+from stigmem.core.uris import RESOLUTION_PREFIX
+
+T0_MS = 1_795_161_344_436
+TRIPLE = ("stigmem://lab.example/device/pump-7", "maint:status", "public")
+
+
+def fact(
+    n: int,
+    text: str = "ok",
+    *,
+    at: int | None = None,
+    origin: str = "stigmem:node:a",
+    source: str = "agent:a",
+    confidence: float = 1.0,
+    triple: tuple[str, str, str] = TRIPLE,
+    valid_until: str | None = None,
+    kind: str = "string",
+    derived_from: str = "",
+    **local: object,
+) -> Fact:
+    """The n-th fact of a test: `n` decides id and, unless `at` (ms after T0) is given, the stamp."""
+    wall = T0_MS + (n if at is None else at)
+    entity, relation, scope = triple
+    return Fact(
+        stamp(wall, 0), origin, str(uuid.UUID(int=n, version=4)), entity, relation, scope, source, kind, text,
+        "content", confidence, wall * 1000, valid_until, derived_from, **local,  # type: ignore[arg-type]
+    )
+
+
+def retraction(n: int, **kwargs: object) -> Fact:
+    return fact(n, "retracted", confidence=0.0, **kwargs)  # type: ignore[arg-type]
+
+
+def resolution(
+    n: int,
+    winner: Fact,
+    *covers: Fact,
+    supersedes: tuple[str, ...] = (),
+    resolves: str | None = None,
+    **kwargs: object,
+) -> Fact:
+    """A resolution fact that names `winner` over `covers`."""
+    name = resolves or conflict_id(winner.triple)
+    text = provenance(name, winner.triple, tuple(f.id for f in (winner, *covers)), winner.id, supersedes, "note")
+    triple = (RESOLUTION_PREFIX + name, winner.relation, winner.scope)
+    return fact(n, winner.text, triple=triple, derived_from=text, **kwargs)  # type: ignore[arg-type]
