@@ -16,10 +16,10 @@ import trio
 from sim.clocks import NodeClock
 from sim.context import SimClock, SimEntropy, SimTransport
 from sim.disk import Disk, SimJournal
-from sim.network import Parcel
+from sim.post import Host, post
 from sim.world import Waiter, World
 from stigmem.core.records import Record
-from stigmem.core.wire import Request, Response, decode_request, decode_response, encode
+from stigmem.core.wire import Request, Response, decode_request, encode
 from stigmem.node.context import Context
 from stigmem.node.node import Node
 from stigmem.node.principals import Principal
@@ -28,7 +28,7 @@ from stigmem.node.settings import NodeSettings
 if TYPE_CHECKING:
     from sim.network import Network
 
-__all__ = ["OPERATOR", "Host", "Machine", "Watch"]
+__all__ = ["OPERATOR", "Machine", "Watch"]
 
 OPERATOR: Final = Principal(
     "system:operator", frozenset({"read", "write", "federate", "admin", "admin:federation", "audit.read"})
@@ -46,15 +46,6 @@ class Watch(Protocol):
     def stopped(self, machine: Machine, how: str, fate: str) -> None: ...
 
     def answered(self, machine: Machine, asker: str, request: Request, response: Response) -> None: ...
-
-
-class Host(Protocol):
-    """Anything with an address: a machine, or a scripted adversary."""
-
-    name: str
-    url: str
-
-    def receive(self, asker: str, data: bytes, reply: Callable[[bytes], None], refuse: Callable[[], None]) -> None: ...
 
 
 class Machine:
@@ -171,33 +162,14 @@ class Machine:
 
     def ask(self, url: str, request: Request, waiter: Waiter) -> None:
         """Send a request over the wire; the waiter gets a Response or the code of a failure."""
-        target = self._directory.get(url)
         boot = self.boots
-        if target is None:
-            self.world.at(self.world.now, lambda _: self.wake(waiter, value="no_such_host"))
-            return
 
-        def arrived(value: Any) -> None:
+        def arrived(value: Response | str) -> None:
             if self.up and boot == self.boots:
                 self.wake(waiter, value=value)
 
-        def answer(data: bytes) -> None:
-            def back(received: bytes) -> None:
-                try:
-                    arrived(decode_response(received))
-                except ValueError:
-                    arrived("broken_answer")
-
-            self._network.send(Parcel(target.name, self.name, "response", data, back))
-
-        def refuse() -> None:
-            self._network.send(Parcel(target.name, self.name, "refused", b"", lambda _: arrived("refused")))
-
-        frame = encode(request)
-        kind = f"{request.method} {request.target.partition('?')[0]}"
-        self._network.send(
-            Parcel(self.name, target.name, kind, frame, lambda data: target.receive(self.name, data, answer, refuse))
-        )
+        if not post(self._network, self._directory, self.name, url, request, arrived):
+            self.world.at(self.world.now, lambda _: self.wake(waiter, value="no_such_host"))
 
     # --- what the wire and the people use ---
 

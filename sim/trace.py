@@ -47,6 +47,10 @@ class Trace:
             _encode((now, "sent", parcel.source, parcel.target, parcel.kind, len(data), zlib.crc32(data), delay))
         )
 
+    def commit(self, node: str, records: int, payload: bytes) -> None:
+        """Record a batch that became durable."""
+        self._line(_encode((self._world.now, "committed", node, records, len(payload), zlib.crc32(payload))))
+
     def _line(self, line: bytes) -> None:
         self.count += 1
         self._tail.append(line)

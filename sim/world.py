@@ -72,7 +72,7 @@ class World(trio.abc.Clock):
     def at(self, when: int, action: Callable[[Any], None], argument: Any = None) -> None:
         """Do something at an instant (not before now). Equal instants keep the order of their scheduling."""
         self._order += 1
-        heappush(self._heap, (max(when, self.now), self._order, action, argument))
+        heappush(self._heap, (max(int(when), self.now), self._order, action, argument))
 
     def after(self, delay: int, action: Callable[[Any], None], argument: Any = None) -> None:
         """Do something after a delay."""

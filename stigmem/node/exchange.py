@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
 import msgspec
@@ -46,19 +46,22 @@ class CursorCipher:
 
     def __init__(self, seed: bytes) -> None:
         self._key = hashlib.blake2b(seed, digest_size=32, person=b"cursor blinding").digest()
+        # Peers poll with the same cursor over and over.
+        self.blind = lru_cache(maxsize=1_024)(self._blind)
+        self.seq = lru_cache(maxsize=1_024)(self._seq)
 
     def _round(self, number: int, half: int) -> int:
         data = number.to_bytes(1, "big") + half.to_bytes(4, "big")
         return int.from_bytes(hashlib.blake2b(data, digest_size=4, key=self._key).digest(), "big")
 
-    def blind(self, seq: int) -> str:
+    def _blind(self, seq: int) -> str:
         """The cursor text of a local sequence number."""
         left, right = seq >> 32, seq & 0xFFFFFFFF
         for number in range(4):
             left, right = right, left ^ self._round(number, right)
         return f"s:{(left << 32) | right}"
 
-    def seq(self, text: str) -> int | None:
+    def _seq(self, text: str) -> int | None:
         """The local sequence number of a cursor, or None when this node did not make it."""
         match = _OURS.fullmatch(text)
         if match is None or int(match[1]) >= 1 << 64:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -105,14 +106,18 @@ def read_query(operation: Operation, pairs: list[tuple[str, str]]) -> Any:
     if operation.query is None:
         return None
     given = {name: value for name, value in pairs if value != ""}
-    types = {f.encode_name: f.type for f in msgspec.structs.fields(operation.query)}
-    for name in given:
-        if types.get(name) is bool:
+    for name in _booleans_of(operation.query):
+        if name in given:
             given[name] = _BOOLEANS.get(given[name].lower(), given[name])
     try:
         return msgspec.convert(given, operation.query, strict=False)
     except msgspec.ValidationError as error:
         raise _unreadable("query", error, given) from error
+
+
+@lru_cache
+def _booleans_of(query: type[msgspec.Struct]) -> tuple[str, ...]:
+    return tuple(f.encode_name for f in msgspec.structs.fields(query) if f.type in (bool, bool | None))
 
 
 def read_body(operation: Operation, body: bytes) -> Any:

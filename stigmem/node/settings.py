@@ -40,7 +40,8 @@ class NodeSettings:
     owned_sources_only: bool = False
     resolvers: tuple[str, ...] = ("*",)
     """Origins whose resolutions take effect here; `*` is everyone."""
-    require_fresh_declarations: bool = True
+    require_fresh_declarations: bool = False
+    """Refuse declarations signed more than ten minutes (plus the skew bound) from our clock."""
     push: bool = False
 
     pull_interval_s: float = 30.0

@@ -47,14 +47,16 @@ class Steward:
 
     # --- our side of a handshake ---
 
-    async def register_at(self, url: str, headers: dict[str, str] | None = None) -> Response:
+    async def register_at(
+        self, url: str, *, scopes: tuple[str, ...] | None = None, headers: dict[str, str] | None = None
+    ) -> Response:
         """Send our declaration to the node at `url`; its answer as it came. Raises Unreachable."""
         node = self._node
         declaration = declare(
             node.signer,
             node_id=node.node_id,
             node_url=node.settings.node_url,
-            scopes=node.settings.scopes,
+            scopes=node.settings.scopes if scopes is None else scopes,
             signed_at=format_us(node.context.clock.wall_ns() // 1_000),
         )
         request = Request(

@@ -1,0 +1,27 @@
+"""Properties that must hold, one file each; `standard_checkers` is what every run is judged by."""
+
+from __future__ import annotations
+
+from sim.check.answers import Answers
+from sim.check.audit import Audit
+from sim.check.base import Checker, CheckResult, Commit, Violation
+from sim.check.clock import Causality, Skew
+from sim.check.conflicts import ConflictAgreement
+from sim.check.convergence import Convergence
+from sim.check.duplicates import Duplicates
+from sim.check.durability import Durability
+from sim.check.leaks import Leaks
+from sim.check.mutation import Mutation
+from sim.check.queues import Queues
+
+__all__ = ["CHECKERS", "CheckResult", "Checker", "Commit", "Violation", "standard_checkers"]
+
+CHECKERS: tuple[type[Checker], ...] = (
+    Durability, Duplicates, Mutation, Leaks, Causality, Skew, Audit, Answers, Queues, ConflictAgreement, Convergence,
+)  # fmt: skip
+"""Safety first, then what is judged at the end."""
+
+
+def standard_checkers() -> list[Checker]:
+    """A fresh instance of every checker."""
+    return [checker() for checker in CHECKERS]

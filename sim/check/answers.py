@@ -1,0 +1,33 @@
+"""Nodes answer: no 5xx that is not back-pressure, whatever is sent to them (federation 6, G1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.check.base import Checker, CheckResult, Violation
+from stigmem.core.wire import Request, Response
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+    from sim.machine import Machine
+
+__all__ = ["Answers"]
+
+
+class Answers(Checker):
+    """501 to 511 other than 503 and 507, and 500 at all, are bugs of the node."""
+
+    name = "no-server-errors"
+
+    def __init__(self) -> None:
+        self.statuses: dict[int, int] = {}
+
+    def served(self, lab: Lab, machine: Machine, asker: str, request: Request, response: Response) -> Violation | None:
+        self.statuses[response.status] = self.statuses.get(response.status, 0) + 1
+        if response.status >= 500 and response.status not in (501, 503, 507):
+            return self.violation(machine.name, lab.world.now, f"answered {response.status} to {request.target} of {asker}")
+        return None
+
+    def settled(self, lab: Lab) -> CheckResult:
+        counts = ", ".join(f"{count} x {status}" for status, count in sorted(self.statuses.items()))
+        return CheckResult(self.name, True, counts or "nobody asked")

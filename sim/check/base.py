@@ -1,0 +1,80 @@
+"""What every checker is: one property, watched while it can be broken and judged at the end.
+
+A checker sees every commit, every answer put on the wire, every acknowledgement and every boot, and says what
+is wrong the moment it is. A false alarm is as bad as a miss: each has a test that breaks its property on
+purpose. To add one: a file here with a subclass, and a line in `sim/check/__init__.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from stigmem.core.records import Record
+from stigmem.core.wire import Request, Response
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+    from sim.machine import Machine
+
+__all__ = ["CheckResult", "Checker", "Commit", "Violation"]
+
+
+class Violation(NamedTuple):
+    """A property that does not hold: whose, where, when, and one sentence."""
+
+    checker: str
+    node: str
+    at_ns: int
+    sentence: str
+
+
+class Commit(NamedTuple):
+    """One batch that became durable."""
+
+    machine: Machine
+    records: Sequence[Record]
+    at_ns: int
+
+
+class CheckResult(NamedTuple):
+    """A checker's last word; `ok` is None when it could not be judged."""
+
+    name: str
+    ok: bool | None
+    detail: str
+
+
+class Checker:
+    """One property; override what it needs to see."""
+
+    name = ""
+    liveness = False
+    """Whether the property is about the end (then a run that was cut short cannot judge it)."""
+
+    def committed(self, lab: Lab, commit: Commit) -> Violation | None:
+        """A batch became durable on a machine."""
+        return None
+
+    def served(self, lab: Lab, machine: Machine, asker: str, request: Request, response: Response) -> Violation | None:
+        """A node is about to answer over the wire."""
+        return None
+
+    def acknowledged(self, lab: Lab, machine: Machine, response: Response) -> None:
+        """A client got 201 for a write."""
+
+    def booted(self, lab: Lab, machine: Machine) -> Violation | None:
+        """A node has loaded its journal."""
+        return None
+
+    def agrees(self, lab: Lab) -> bool:
+        """Whether the federation may be called settled as far as this property goes."""
+        return True
+
+    def settled(self, lab: Lab) -> CheckResult:
+        """The judgement at the end of a run without violations."""
+        return CheckResult(self.name, True, "")
+
+    def violation(self, node: str, at_ns: int, sentence: str) -> Violation:
+        """A violation of this property."""
+        return Violation(self.name, node, at_ns, sentence)

@@ -1,0 +1,80 @@
+"""Stamps: monotone per node, causal within the drag bound, and inside the skew bound where they are taken in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.check.base import Checker, CheckResult, Commit, Violation
+from stigmem.core.audit import AuditRow
+from stigmem.core.fact import Fact
+from stigmem.core.hlc import format_stamp
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+
+__all__ = ["Causality", "Skew"]
+
+
+class Causality(Checker):
+    """A node's own stamps only grow, over crashes and set-back clocks, and exceed every stamp it had taken in
+    that was within the drag bound."""
+
+    name = "causality"
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+        self._seen: dict[str, int] = {}
+        self.stamps = 0
+
+    def committed(self, lab: Lab, commit: Commit) -> Violation | None:
+        name = commit.machine.name
+        turn_ms = _turn_ms(commit)
+        for record in commit.records:
+            if not isinstance(record, Fact):
+                continue
+            if record.received_from is not None:
+                if turn_ms is not None and record.wall_ms - turn_ms <= commit.machine.settings.drag_ms:
+                    self._seen[name] = max(self._seen.get(name, 0), record.stamp)
+                continue
+            self.stamps += 1
+            text = format_stamp(record.stamp)
+            if record.stamp <= self._last.get(name, -1):
+                return self.violation(name, commit.at_ns, f"stamp {text} was issued at or below an earlier one")
+            if record.stamp <= self._seen.get(name, -1):
+                return self.violation(name, commit.at_ns, f"stamp {text} is not after a stamp that was seen before it")
+            self._last[name] = record.stamp
+        return None
+
+    def settled(self, lab: Lab) -> CheckResult:
+        return CheckResult(self.name, True, f"{self.stamps} stamps in order")
+
+
+class Skew(Checker):
+    """What a node takes in lies within the skew bound of its own clock at that moment."""
+
+    name = "skew-bound"
+
+    def __init__(self) -> None:
+        self.largest_ms = 0
+
+    def committed(self, lab: Lab, commit: Commit) -> Violation | None:
+        turn_ms = _turn_ms(commit)
+        bound = commit.machine.settings.skew_future_ms
+        for record in commit.records:
+            if isinstance(record, Fact) and record.received_from is not None and turn_ms is not None:
+                ahead = record.wall_ms - turn_ms
+                self.largest_ms = max(self.largest_ms, ahead)
+                if bound and ahead > bound:
+                    return self.violation(
+                        commit.machine.name, commit.at_ns, f"took in a stamp {ahead} ms ahead of its clock; the bound is {bound} ms"
+                    )
+        return None
+
+    def settled(self, lab: Lab) -> CheckResult:
+        return CheckResult(self.name, True, f"largest lead taken in: {self.largest_ms / 1000:g} s")
+
+
+def _turn_ms(commit: Commit) -> int | None:
+    """The node's own clock in the turn of a commit: every page that stores facts has an audit row with it."""
+    row = next((r for r in commit.records if isinstance(r, AuditRow)), None)
+    return None if row is None else row.ts_us // 1000

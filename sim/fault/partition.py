@@ -1,0 +1,81 @@
+"""Partitions: who cannot talk to whom, both ways or one way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from sim.fault.base import Fault, Misfit
+from sim.rules import Cut
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+    from sim.plan import Plan
+
+__all__ = ["Partition"]
+
+
+class Partition(Fault, tag="partition"):
+    """A cut. Give `groups` (nodes in none of them form one more), or a `shape`:
+
+    halves, one (isolates `node`), bridge (two halves that only `node` reaches), majority-ring (every node
+    sees a majority, no two the same). `one_way`: only parcels from an earlier group to a later one are lost.
+    `hold`: parcels wait for the heal instead of being lost.
+    """
+
+    groups: list[list[str]] | None = None
+    shape: Literal["halves", "one", "bridge", "majority-ring"] | None = None
+    node: str | None = None
+    one_way: bool = False
+    hold: bool = False
+
+    def nodes(self) -> tuple[str, ...]:
+        named = [name for group in self.groups or [] for name in group]
+        return (*named, *([self.node] if self.node else []))
+
+    def check(self, plan: Plan) -> None:
+        if (self.groups is None) == (self.shape is None):
+            raise Misfit("groups", "give either groups or a shape")
+        if self.shape in ("one", "bridge") and self.node is None:
+            raise Misfit("node", f"a partition of shape {self.shape!r} needs a node")
+        if self.groups is not None:
+            names = self.nodes()
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise Misfit("groups", f"{twice!r} stands in two groups")
+        if len(self._apart(plan.nodes)) == 0:
+            raise Misfit("groups", "this partition cuts nothing: all nodes are in one group")
+
+    def label(self) -> str:
+        return "cut" if not self.one_way else "one-way cut"
+
+    def _apart(self, names: tuple[str, ...]) -> frozenset[tuple[str, str]]:
+        """Ordered pairs (source, target) that are cut."""
+        if self.shape == "majority-ring":
+            reach = len(names) // 2
+            return frozenset(
+                (a, b)
+                for i, a in enumerate(names)
+                for j, b in enumerate(names)
+                if min((i - j) % len(names), (j - i) % len(names)) > (reach + 1) // 2
+            )
+        groups, spared = self._groups(names), (self.node if self.shape == "bridge" else None)
+        side = {name: number for number, group in enumerate(groups) for name in group}
+        pairs = {(a, b) for a in names for b in names if side[a] != side[b] and spared not in (a, b)}
+        return frozenset(pair for pair in pairs if not self.one_way or side[pair[0]] < side[pair[1]])
+
+    def _groups(self, names: tuple[str, ...]) -> list[list[str]]:
+        if self.groups is not None:
+            named = {name for group in self.groups for name in group}
+            rest = [name for name in names if name not in named]
+            return [*self.groups, rest] if rest else self.groups
+        if self.shape == "one":
+            return [[self.node or ""], [name for name in names if name != self.node]]
+        others = [name for name in names if self.shape != "bridge" or name != self.node]
+        halves = [others[: len(others) // 2], others[len(others) // 2 :]]
+        return [*halves, [self.node]] if self.shape == "bridge" and self.node else halves
+
+    def begin(self, lab: Lab) -> None:
+        lab.rule_on(self, Cut(f"partition at {self.at}", self._apart(lab.plan.nodes), hold=self.hold))
+
+    def end(self, lab: Lab) -> None:
+        lab.rules_off(self)
