@@ -1,0 +1,1 @@
+"""The real world: the only place with sockets, files, threads and the wall clock."""

@@ -1,0 +1,13 @@
+"""Settings for the whole suite: Hypothesis draws the same examples every time, on every machine.
+
+Nothing else belongs here; fixtures live beside the tests that use them.
+"""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "repeatable", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("repeatable")
