@@ -47,7 +47,7 @@ interop: $(STAMP) ## our node against the published clients and reference nodes
 	$(BIN)/python -m pytest tests/interop
 
 notebooks: $(STAMP) ## render notebooks/*.py to executed .ipynb
-	$(BIN)/jupytext --to notebook --execute notebooks/*.py
+	$(BIN)/python -m sim.report.notebooks
 
 lock: ## pin every dependency with hashes (needs uv)
 	uv pip compile pyproject.toml --all-extras --group dev --universal --generate-hashes --no-header --quiet -o requirements.lock

@@ -1,1 +1,33 @@
-"""The laboratory."""
+"""The laboratory: the nodes of `stigmem.node` in a simulated world, deterministic to the byte.
+
+    from sim import Scenario, run
+    result = run("scenarios/split-brain.toml", seed=7)
+    result.verdict, result.run_json["lag"], result.facts()
+
+These names are the library. Modules, from the ground up: world, chance, clocks, disk, network and rules, machine,
+lab; the kinds of workload/, fault/ and adversary/; the properties of check/; report/ and the command line.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sim.run import run
+
+if TYPE_CHECKING:
+    from sim.reading import BadScenario
+    from sim.result import Result
+    from sim.scenario import Scenario
+
+__all__ = ["BadScenario", "Result", "Scenario", "run"]
+
+_HOMES = {"BadScenario": "sim.reading", "Result": "sim.result", "Scenario": "sim.scenario"}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: a command that only prints help must not wait for the laboratory.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sim' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

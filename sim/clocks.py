@@ -1,106 +1,118 @@
 """Node clocks that are wrong: offset, drift, steps, freezes, strobes and slews, apart from true time.
 
-Integer arithmetic on true nanoseconds. A clock has two faces: the wall clock, which faults move, and the
-monotonic clock, which only drifts. Only the world knows true time (spec/simulation.md, 3).
+Integer arithmetic on true nanoseconds. A clock has two faces: the wall clock, which every fault moves, and the
+monotonic clock, which only drifts. Each fault is kept under a key of its own and is gone without a trace when it
+is taken back, in whatever order they end; only the world knows true time (spec/simulation.md, 3).
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 __all__ = ["EPOCH_NS", "NodeClock"]
 
 EPOCH_NS: Final = 1_780_272_000_000_000_000
 """True wall time at the start of every scenario: 2026-06-01T00:00:00Z."""
 
+_PPM: Final = 1_000_000
+
+
+class _Strobe(NamedTuple):
+    begin: int
+    swing_ns: int
+    period_ns: int
+
+
+class _Rate(NamedTuple):
+    """So many parts per million too fast since an instant."""
+
+    begin: int
+    ppm: int
+
+    def gained(self, true_ns: int) -> int:
+        return (true_ns - self.begin) * self.ppm // _PPM
+
 
 class NodeClock:
     """The clock of one node as a function of true time, in nanoseconds."""
 
     def __init__(self, *, offset_ns: int = 0, drift_ppm: int = 0) -> None:
-        self._drift_ppm = drift_ppm
-        self._anchor_true = 0
-        self._anchor_wall = EPOCH_NS + offset_ns
-        self._anchor_monotonic = 0
-        self._rate_ppm = drift_ppm
-        self._frozen_at: int | None = None
-        self._strobe: tuple[int, int, int] | None = None
-        self._slew: tuple[int, int] | None = None
+        self._offset = EPOCH_NS + offset_ns
+        self._own = _Rate(0, drift_ppm)
+        self._kept = 0
+        """What drifts that are over have added to the monotonic clock, which cannot give it back."""
+        self._steps: dict[object, int] = {}
+        self._drifts: dict[object, _Rate] = {}
+        self._slews: dict[object, _Rate] = {}
+        self._strobes: dict[object, _Strobe] = {}
+        self._frozen: dict[object, int] = {}
 
     def wall(self, true_ns: int) -> int:
         """What the node's wall clock shows."""
-        if self._frozen_at is not None:
-            return self._frozen_at
-        wall = self._running(true_ns)
-        if self._strobe is not None:
-            begin, swing, period = self._strobe
-            if (true_ns - begin) // period % 2 == 0:
-                wall += swing
-        return wall
-
-    def _running(self, true_ns: int) -> int:
-        elapsed = true_ns - self._anchor_true
-        wall = self._anchor_wall + elapsed + elapsed * self._rate_ppm // 1_000_000
-        if self._slew is not None:
-            begin, rate_ppm = self._slew
-            wall += (true_ns - begin) * rate_ppm // 1_000_000
+        for shown in self._frozen.values():
+            return shown
+        wall = self._offset + true_ns + self._own.gained(true_ns)
+        for step in self._steps.values():
+            wall += step
+        for rate in self._drifts.values():
+            wall += rate.gained(true_ns)
+        for rate in self._slews.values():
+            wall += rate.gained(true_ns)
+        for strobe in self._strobes.values():
+            if (true_ns - strobe.begin) // strobe.period_ns % 2 == 0:
+                wall += strobe.swing_ns
         return wall
 
     def monotonic(self, true_ns: int) -> int:
         """Nanoseconds of this node's own time since the start of the scenario; never runs back."""
-        elapsed = true_ns - self._anchor_true
-        return self._anchor_monotonic + elapsed + elapsed * self._rate_ppm // 1_000_000
+        gained = sum(rate.gained(true_ns) for rate in self._drifts.values())
+        return true_ns + self._own.gained(true_ns) + self._kept + gained
 
     def to_true(self, local_ns: int) -> int:
         """True duration of a duration that this node's oscillator measures."""
-        return local_ns * 1_000_000 // (1_000_000 + self._rate_ppm)
+        ppm = self._own.ppm + sum(rate.ppm for rate in self._drifts.values())
+        return local_ns * _PPM // (_PPM + ppm)
 
-    # --- faults ---
+    # --- faults: each under the key of whoever makes it ---
 
-    def step(self, true_ns: int, by_ns: int) -> None:
+    def step(self, key: object, by_ns: int) -> None:
         """Set the wall clock forward (or back, when negative)."""
-        self._anchor(true_ns)
-        self._anchor_wall += by_ns
-        if self._frozen_at is not None:
-            self._frozen_at += by_ns
+        self._steps[key] = self._steps.get(key, 0) + by_ns
+        self._frozen = {other: shown + by_ns for other, shown in self._frozen.items()}
 
-    def drift(self, true_ns: int, ppm: int) -> None:
-        """Change the oscillator's error."""
-        self._anchor(true_ns)
-        self._rate_ppm = ppm
+    def unstep(self, key: object) -> None:
+        """Take a step back."""
+        by_ns = self._steps.pop(key, 0)
+        self._frozen = {other: shown - by_ns for other, shown in self._frozen.items()}
 
-    def restore_drift(self, true_ns: int) -> None:
-        """Back to the drift the node began with."""
-        self.drift(true_ns, self._drift_ppm)
+    def drift(self, key: object, true_ns: int, ppm: int) -> None:
+        """Let the oscillator run `ppm` parts per million fast (slow, when negative), whatever its own drift."""
+        self._drifts[key] = _Rate(true_ns, ppm - self._own.ppm)
 
-    def freeze(self, true_ns: int) -> None:
+    def undrift(self, key: object, true_ns: int) -> None:
+        """Back to the oscillator's own drift; the wall clock is set right, the monotonic clock keeps its gain."""
+        self._kept += self._drifts.pop(key, _Rate(true_ns, 0)).gained(true_ns)
+
+    def slew(self, key: object, true_ns: int, ppm: int) -> None:
+        """Run the wall clock fast or slow by a rate, as a time daemon does; the oscillator stays true."""
+        self._slews[key] = _Rate(true_ns, ppm)
+
+    def unslew(self, key: object) -> None:
+        """End a slew and take back what it has reached."""
+        self._slews.pop(key, None)
+
+    def freeze(self, key: object, true_ns: int) -> None:
         """Stop the wall clock."""
-        self._frozen_at = self.wall(true_ns)
+        self._frozen[key] = self.wall(true_ns)
 
-    def thaw(self) -> None:
+    def thaw(self, key: object) -> None:
         """Let the wall clock jump to where it would have been."""
-        self._frozen_at = None
+        self._frozen.pop(key, None)
 
-    def strobe(self, true_ns: int, swing_ns: int, period_ns: int) -> None:
+    def strobe(self, key: object, true_ns: int, swing_ns: int, period_ns: int) -> None:
         """Show a time off by `swing_ns` in every other period."""
-        self._strobe = (true_ns, swing_ns, period_ns)
+        self._strobes[key] = _Strobe(true_ns, swing_ns, period_ns)
 
-    def steady(self) -> None:
+    def unstrobe(self, key: object) -> None:
         """End a strobe."""
-        self._strobe = None
-
-    def slew(self, true_ns: int, rate_ppm: int) -> None:
-        """Run the wall clock fast or slow by a rate, as a time daemon does to remove an offset."""
-        self._anchor(true_ns)
-        self._slew = (true_ns, rate_ppm)
-
-    def end_slew(self, true_ns: int) -> None:
-        """Keep the offset that the slew has reached."""
-        self._anchor(true_ns)
-        self._slew = None
-
-    def _anchor(self, true_ns: int) -> None:
-        self._anchor_wall, self._anchor_monotonic = self._running(true_ns), self.monotonic(true_ns)
-        self._anchor_true = true_ns
-        if self._slew is not None:
-            self._slew = (true_ns, self._slew[1])
+        self._strobes.pop(key, None)

@@ -7,10 +7,11 @@ before the end is corruption. Full and slow are switches that faults set (spec/s
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from random import Random
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -20,9 +21,14 @@ from stigmem.core.errors import JournalCorrupt
 from stigmem.core.records import Record
 from stigmem.node.context import JournalFull
 
-__all__ = ["Disk", "SimJournal"]
+__all__ = ["Disk", "Fate", "SimJournal"]
+
+Fate = Literal["lost", "torn", "kept"]
+"""What becomes of a batch that was being written when the power went."""
 
 _HEADER: Final = 8
+_READ_BYTES_PER_SYNC: Final = 1 << 20
+"""Loading takes about as long as one sync a mebibyte."""
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(list[Record])
 
@@ -36,32 +42,72 @@ class Disk:
 
     def __init__(self, random: Random, *, sync_ns: int, capacity_bytes: int | None = None) -> None:
         self._random = random
-        self.sync_ns = sync_ns
-        self.slowdown = 1
-        self.full = False
+        self._sync_ns = sync_ns
+        self._slowed: dict[object, int] = {}
+        self._filled: dict[object, None] = {}
         self.capacity_bytes = capacity_bytes
         self.frames: list[bytes] = []
         self.bytes_used = 0
         self._unsynced: bytes | None = None
 
-    def begin(self, payload: bytes) -> None:
-        """Write a batch into the cache of the machine. Raises JournalFull."""
+    @property
+    def sync_ns(self) -> int:
+        """How long a sync takes now."""
+        return self._sync_ns * math.prod(self._slowed.values())
+
+    @property
+    def load_ns(self) -> int:
+        """How long reading everything takes now."""
+        return self.sync_ns * (1 + self.bytes_used // _READ_BYTES_PER_SYNC)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a batch is on its way to the platter."""
+        return self._unsynced is not None
+
+    # --- faults: each under the key of whoever makes it ---
+
+    def fill(self, key: object) -> None:
+        """Leave no room."""
+        self._filled[key] = None
+
+    def free(self, key: object) -> None:
+        """Give the room back."""
+        self._filled.pop(key, None)
+
+    def slow_down(self, key: object, times: int) -> None:
+        """Let a sync take so many times as long."""
+        self._slowed[key] = times
+
+    def speed_up(self, key: object) -> None:
+        """Let it take its usual time again."""
+        self._slowed.pop(key, None)
+
+    # --- writing and losing power ---
+
+    def begin(self, payload: bytes) -> bytes:
+        """Write a batch into the cache of the machine; its frame. Raises JournalFull."""
         frame = _frame(payload)
-        if self.full or (self.capacity_bytes is not None and self.bytes_used + len(frame) > self.capacity_bytes):
+        no_room = self.capacity_bytes is not None and self.bytes_used + len(frame) > self.capacity_bytes
+        if self._filled or no_room:
             raise JournalFull("disk_full", "the disk is full; nothing was stored")
         self._unsynced = frame
+        return frame
 
-    def sync(self) -> None:
-        """The batch is on the platter."""
-        if self._unsynced is not None:
-            self.frames.append(self._unsynced)
-            self.bytes_used += len(self._unsynced)
-            self._unsynced = None
+    def sync(self, frame: bytes) -> bool:
+        """The batch is on the platter; False when a crash came first."""
+        if self._unsynced is not frame:
+            return False
+        self.frames.append(frame)
+        self.bytes_used += len(frame)
+        self._unsynced = None
+        return True
 
-    def crash(self) -> str:
-        """Lose power; what became of the batch on its way: `nothing`, `lost`, `torn` or `kept`."""
+    def crash(self, fate: Fate | None = None) -> str:
+        """Lose power; what became of the batch on its way: `nothing`, or its fate, which is drawn unless given."""
         frame, self._unsynced = self._unsynced, None
-        fate = self._random.choice(("lost", "torn", "kept"))
+        drawn: Fate = self._random.choice(("lost", "torn", "kept"))
+        fate = fate or drawn
         if frame is None:
             return "nothing"
         if fate == "torn":
@@ -92,27 +138,54 @@ class Disk:
 
 
 class SimJournal:
-    """The journal seam over a Disk; `observe` sees every batch at the instant it becomes durable."""
+    """The journal seam over a Disk.
 
-    def __init__(self, world: World, disk: Disk, observe: Callable[[Sequence[Record], bytes], None]) -> None:
+    `observe` sees every batch at the instant it becomes durable, and `begins` the instant before it is on its
+    way. `wake` wakes the task that waits for the disk: the disk works on while its process is paused, and the
+    process learns of it afterwards.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        disk: Disk,
+        observe: Callable[[Sequence[Record], bytes], None],
+        *,
+        begins: Callable[[], None] | None = None,
+        wake: Callable[[Waiter], bool] | None = None,
+    ) -> None:
         self._world = world
         self._disk = disk
         self._observe = observe
+        self._begins = begins
+        self._wake = wake
         self._waiter = Waiter(world)
 
     async def commit(self, records: Sequence[Record]) -> None:
         """Write and sync a batch. Raises JournalFull."""
         payload = _encoder.encode(records)
-        self._disk.begin(payload)
-        delay = self._disk.sync_ns * self._disk.slowdown
-        if delay:
-            self._world.after(delay, self._waiter.wake)
-            await self._waiter.wait()
-        self._disk.sync()
-        self._observe(records, payload)
+        frame = self._disk.begin(payload)
+        if self._begins is not None:
+            self._begins()
+        self._world.after(self._disk.sync_ns, self._synced, (frame, records, payload))
+        await self._waiter.wait()
+
+    def _synced(self, what: tuple[bytes, Sequence[Record], bytes]) -> None:
+        frame, records, payload = what
+        if self._disk.sync(frame):
+            self._observe(records, payload)
+            self._done()
+
+    def _done(self, _: object = None) -> None:
+        if self._wake is not None:
+            self._wake(self._waiter)
+        else:
+            self._waiter.wake(None)
 
     async def load(self) -> AsyncIterator[Sequence[Record]]:
         """Every record, in order."""
+        self._world.after(self._disk.load_ns, self._done)
+        await self._waiter.wait()
         for batch in self._disk.batches():
             yield batch
 

@@ -1,36 +1,49 @@
 """Distance on the wire: from the network tables of a scenario to the rules that always hold.
 
 Builds the draw tables per ordered pair of nodes: constants, distributions, a table of regions or great-circle
-distance on a map. Reading region files happens here; maps were read into the plan.
+distance on a map. Files of regions are read by `sim.regions`, maps were read into the plan.
 """
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
 from typing import Final, Protocol
 
 from sim.chance import exponential_table, lognormal_table
 from sim.fault.base import Misfit
+from sim.lines import key_text
 from sim.network import Rule
 from sim.plan import Plan
+from sim.regions import REGIONS_KEY, read_regions
 from sim.rules import Bandwidth, Corruption, Delay, Duplication, Loss, Per, Reordering
-from sim.scenario import Latency
-from sim.units import parse_duration
+from sim.scenario import Latency, LinkTable
+from sim.units import format_duration, parse_duration
+from sim.wording import listed, quoted
 
-__all__ = ["Constant", "Draw", "Uniform", "great_circle_km", "make_draw", "read_regions", "standing_rules"]
+__all__ = [
+    "Constant",
+    "Draw",
+    "Uniform",
+    "great_circle_km",
+    "link_draws",
+    "make_draw",
+    "standing_rules",
+]
 
 _EARTH_KM: Final = 6_371.0088
 _US: Final = 1_000
+_ELSEWHERE_NS: Final = 20_000_000
 
 
 class Draw(Protocol):
     """A distribution of delays in nanoseconds."""
 
     def draw(self, random: Random) -> int: ...
+
+
+_Draws = dict[tuple[str, str], Draw]
 
 
 class Constant:
@@ -61,20 +74,34 @@ def great_circle_km(first: tuple[float, float], second: tuple[float, float]) -> 
     return 2 * _EARTH_KM * math.asin(min(1.0, math.sqrt(half)))
 
 
-def make_draw(latency: str | Latency) -> Draw:
-    """The distribution of one latency table; regions and distance need a pair of nodes and are refused here."""
+def make_draw(latency: str | Latency, key: str) -> Draw:
+    """The distribution of one latency table, which stands at `key`. Raises Misfit.
+
+    Regions and distance need a pair of nodes and are refused here.
+    """
     if isinstance(latency, str):
         return Constant(parse_duration(latency))
     match latency.kind:
         case "constant":
             return Constant(latency.value)
         case "uniform":
+            if latency.low > latency.high:
+                raise Misfit(
+                    f"{key}.low", f"{format_duration(latency.low)} is more than high, {format_duration(latency.high)}"
+                )
             return Uniform(latency.low, latency.high)
         case "lognormal":
+            if latency.median < _US:
+                raise Misfit(f"{key}.median", "a lognormal latency has a median of at least 1us")
+            if latency.p99 < latency.median:
+                raise Misfit(
+                    f"{key}.p99",
+                    f"{format_duration(latency.p99)} is less than the median, {format_duration(latency.median)}",
+                )
             return lognormal_table(latency.median, latency.p99)
         case "exponential":
             return exponential_table(latency.floor, latency.mean)
-    raise Misfit("latency", f"latency of kind {latency.kind!r} is for the whole network, not for one link")
+    raise Misfit(f"{key}.kind", f"latency by {latency.kind} is for the whole network, not for one link")
 
 
 def _around(one_way_ns: int, jitter: float) -> Draw:
@@ -82,49 +109,36 @@ def _around(one_way_ns: int, jitter: float) -> Draw:
     return Uniform(rounded, rounded + round(one_way_ns * jitter / _US) * _US)
 
 
-def read_regions(path: Path) -> dict[tuple[str, str], int]:
-    """One-way nanoseconds per ordered pair of regions, from a CSV of round-trip times in ms.
-
-    First row: `from` and the target regions; lines that begin with # are remarks; an empty cell is the same
-    region. Raises Misfit.
-    """
-    if not path.is_file():
-        raise Misfit("file", f"there is no file {path}")
-    rows = [row for row in csv.reader(path.read_text().splitlines()) if row and not row[0].startswith("#")]
-    if len(rows) < 2:
-        raise Misfit("file", f"{path.name} holds no table of regions")
-    targets = rows[0][1:]
-    found: dict[tuple[str, str], int] = {}
-    for line, row in enumerate(rows[1:], 2):
-        for target, cell in zip(targets, row[1:], strict=False):
-            try:
-                found[row[0], target] = round(float(cell) * 500_000) if cell.strip() else 250_000
-            except ValueError:
-                raise Misfit("file", f"{path.name}: row {line}, column {target}: {cell!r} is no number of ms") from None
-    return found
-
-
-def _by_region(plan: Plan, latency: Latency) -> dict[tuple[str, str], Draw]:
+def _by_region(plan: Plan, latency: Latency) -> _Draws:
     if latency.file is None:
-        raise Misfit("latency.file", "latency by regions needs a file")
+        raise Misfit(REGIONS_KEY, "missing; latency by regions needs a CSV file of round-trip times")
     table = read_regions(plan.base / latency.file)
-    regions = {region: None for region, _ in table}
+    regions = tuple(dict.fromkeys(region for region, _ in table))
     where = {name: latency.regions.get(name, name) for name in plan.nodes}
     for name, region in where.items():
         if region not in regions:
-            raise Misfit(
-                "latency.regions", f"node {name!r} has region {region!r}, which {latency.file} does not list",
-                given=region, known=tuple(regions),
-            )  # fmt: skip
-    pairs = ((a, b) for a in plan.nodes for b in plan.nodes if a != b)
-    return {(a, b): _around(table.get((where[a], where[b]), 250_000), latency.jitter) for a, b in pairs}
+            key = key_text(("network", "latency", "regions", *([name] if name in latency.regions else [])))
+            raise Misfit(key, f"node {quoted(name)} has region {quoted(region)}, which {latency.file} does not list",
+                         given=region, known=regions)  # fmt: skip
+    draws: _Draws = {}
+    for pair in _both_ways(plan.links):
+        here, there = where[pair[0]], where[pair[1]]
+        if (here, there) not in table:
+            raise Misfit(REGIONS_KEY, f"{latency.file} has no time from {quoted(here)} to {quoted(there)}")
+        draws[pair] = _around(table[here, there], latency.jitter)
+    return draws
 
 
-def _by_distance(plan: Plan, latency: Latency) -> dict[tuple[str, str], Draw]:
+def _by_distance(plan: Plan, latency: Latency) -> _Draws:
     lost = [name for name in plan.nodes if name not in plan.positions]
+    if len(lost) == len(plan.nodes):
+        raise Misfit(
+            "network.latency.kind", 'latency by distance needs a map with coordinates: topology = { graphml = "file" }'
+        )
     if lost:
-        raise Misfit("latency", f"latency by distance needs coordinates, and {lost[0]!r} has none on this map")
-    draws: dict[tuple[str, str], Draw] = {}
+        raise Misfit("network.latency.kind", f"latency by distance needs coordinates, and {listed(lost)} "
+                     f"{'has' if len(lost) == 1 else 'have'} none on this map")  # fmt: skip
+    draws: _Draws = {}
     for a, b in plan.links:
         km = great_circle_km(plan.positions[a], plan.positions[b]) * latency.detour
         one_way = latency.floor + round(km / latency.speed_km_s * 1e9)
@@ -132,26 +146,50 @@ def _by_distance(plan: Plan, latency: Latency) -> dict[tuple[str, str], Draw]:
     return draws
 
 
-def _pairs(first: str, second: str, *, one_way: bool) -> tuple[tuple[str, str], ...]:
-    return ((first, second),) if one_way else ((first, second), (second, first))
+def _both_ways(links: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for first, second in links:
+        yield first, second
+        yield second, first
+
+
+def link_draws(plan: Plan) -> tuple[Draw, _Draws]:
+    """The delay that holds where nothing else is said, and delays per ordered pair. Raises Misfit.
+
+    By regions and distance only links have a delay of their own: whoever stands on no map, such as an
+    adversary, is 20 ms away from everybody.
+    """
+    latency = plan.scenario.network.latency
+    default: Draw
+    if isinstance(latency, Latency) and latency.kind in ("regions", "distance"):
+        by = _by_region if latency.kind == "regions" else _by_distance
+        draws, default = by(plan, latency), Constant(_ELSEWHERE_NS)
+    else:
+        draws, default = {}, make_draw(latency, "network.latency")
+    for number, table in _specific_last(plan.scenario.link):
+        if table.latency is not None:
+            draw = make_draw(table.latency, f"link[{number}].latency")
+            draws.update(dict.fromkeys(_pairs(table), draw))
+    return default, draws
+
+
+def _specific_last(tables: Sequence[LinkTable]) -> list[tuple[int, LinkTable]]:
+    """With their numbers: what holds both ways first, so that what is said of one way stands."""
+    return sorted(enumerate(tables), key=lambda numbered: numbered[1].one_way)
+
+
+def _pairs(table: LinkTable) -> tuple[tuple[str, str], ...]:
+    first, second = table.between
+    return ((first, second),) if table.one_way else ((first, second), (second, first))
 
 
 def standing_rules(plan: Plan, stream: Callable[[str], Random]) -> list[Rule]:
-    """The rules of the wire that hold all the time, distance first."""
+    """The rules of the wire that hold all the time, distance first. Raises Misfit."""
     network = plan.scenario.network
-    default: Draw
-    links: dict[tuple[str, str], Draw] = {}
-    if isinstance(network.latency, Latency) and network.latency.kind in ("regions", "distance"):
-        by = _by_region if network.latency.kind == "regions" else _by_distance
-        links, default = by(plan, network.latency), Constant(20_000_000)
-    else:
-        default = make_draw(network.latency)
+    default, links = link_draws(plan)
     losses: dict[tuple[str, str], float] = {}
     speeds: dict[tuple[str, str], int] = {}
-    for table in plan.scenario.link:
-        for pair in _pairs(*table.between, one_way=table.one_way):
-            if table.latency is not None:
-                links[pair] = make_draw(table.latency)
+    for _, table in _specific_last(plan.scenario.link):
+        for pair in _pairs(table):
             if table.loss is not None:
                 losses[pair] = table.loss
             if table.bandwidth is not None:

@@ -1,13 +1,15 @@
 """A machine: one simulated computer with a clock, a disk, a network address and a node that boots on it.
 
 Crash, restart, pause, resume and wipe happen here. A machine is off before its first boot and after a crash;
-what reaches it then is refused. Who does this to whom and when is decided by faults.
+what reaches it then is refused. Who does this to whom and when is decided by faults, through `sim.power`.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -15,7 +17,7 @@ import trio
 
 from sim.clocks import NodeClock
 from sim.context import SimClock, SimEntropy, SimTransport
-from sim.disk import Disk, SimJournal
+from sim.disk import Disk, Fate, SimJournal
 from sim.post import Host, post
 from sim.world import Waiter, World
 from stigmem.core.records import Record
@@ -28,12 +30,18 @@ from stigmem.node.settings import NodeSettings
 if TYPE_CHECKING:
     from sim.network import Network
 
-__all__ = ["OPERATOR", "Machine", "Watch"]
+__all__ = ["OPERATOR", "CommitHook", "Machine", "Watch"]
 
 OPERATOR: Final = Principal(
     "system:operator", frozenset({"read", "write", "federate", "admin", "admin:federation", "audit.read"})
 )
 """The person at the machine's own console."""
+
+CommitHook = Callable[[int, bool], None]
+"""Called with the number of a commit (from 1, over all boots) when it begins and, with True, when it is durable."""
+
+_BACKLOG_MAX: Final = 1_024
+"""Connections that a paused machine's kernel takes before it turns callers away, as listening sockets do."""
 
 
 class Watch(Protocol):
@@ -73,11 +81,15 @@ class Machine:
         self.up = False
         self.paused = False
         self.boots = 0
+        self.commits = 0
+        """Commits begun, over all boots."""
+        self.at_commit: dict[int, CommitHook] = {}
+        """Hooks, each under the identity of whoever put it there."""
         self._network = network
         self._directory = directory
         self._random = random
         self._watch = watch
-        self._backlog: list[Callable[[], None]] = []
+        self._backlog: deque[Callable[[], None]] = deque()
         self._nursery: trio.Nursery | None = None
 
     # --- power ---
@@ -87,55 +99,69 @@ class Machine:
         if not self.up:
             self.up = True
             self.boots += 1
-            self.world.start_task(home, self._life, f"machine {self.name}")
+            self.world.start_task(home, partial(self._life, self.boots), f"machine {self.name}")
 
-    async def _life(self) -> None:
+    def _lives(self, boot: int) -> bool:
+        """Whether this is still the life that began with the boot of that number."""
+        return self.up and boot == self.boots
+
+    async def _life(self, boot: int) -> None:
+        if not self._lives(boot):
+            return  # the power went before the first instruction
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            context = Context(
-                SimClock(self),
-                SimEntropy(self._random),
-                SimTransport(self),
-                SimJournal(self.world, self.disk, self._durable(self.boots)),
+            journal = SimJournal(
+                self.world, self.disk, partial(self._durable, boot), begins=partial(self._begins, boot), wake=self.wake
             )
-            node = Node(self.settings, context)
+            node = Node(self.settings, Context(SimClock(self), SimEntropy(self._random), SimTransport(self), journal))
             await node.load()
             self.node = node
             node.start()
             self._watch.booted(self)
             await trio.sleep(math.inf)
 
-    def crash(self) -> None:
-        """Power cut: what was not synced may be lost, nothing that was on its way arrives."""
-        self._stop("crash")
+    def crash(self, fate: Fate | None = None) -> None:
+        """Power cut: what was not synced has this fate or a drawn one; nothing that was on its way arrives."""
+        self._stop("crash", fate)
 
     def leave(self) -> None:
         """Switch off for good."""
-        self._stop("leave")
+        self._stop("leave", None)
 
-    def _stop(self, how: str) -> None:
+    def _stop(self, how: str, fate: Fate | None) -> None:
         if not self.up:
             return
         self.up = self.paused = False
-        fate = self.disk.crash()
+        became = self.disk.crash(fate)
         self._backlog.clear()
         self.node = None
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
             self._nursery = None
-        self._watch.stopped(self, how, fate)
+        self._watch.stopped(self, how, became)
 
     def pause(self) -> None:
-        """The process is not scheduled; the machine's kernel still takes connections."""
+        """The process is not scheduled; the machine's kernel still takes connections, and its disk works on."""
         self.paused = self.up
 
     def resume(self) -> None:
         """Scheduled again: everything that came meanwhile happens now, in order."""
         if self.paused:
             self.paused = False
-            backlog, self._backlog = self._backlog, []
-            for action in backlog:
-                self.world.at(self.world.now, _call, action)
+            self._catch_up(None)
+
+    def _catch_up(self, _: object) -> None:
+        # One a step, and what arrives meanwhile queues behind it: the order of arrival is kept, and a pause at
+        # the same instant finds the rest still waiting.
+        if self._backlog and not self.paused:
+            action = self._backlog.popleft()
+            if self._backlog:
+                self.world.at(self.world.now, self._catch_up)
+            action()
+
+    @property
+    def _waits(self) -> bool:
+        return self.paused or bool(self._backlog)
 
     # --- what the seams use ---
 
@@ -144,77 +170,81 @@ class Machine:
         if self._nursery is not None:
             self.world.start_task(self._nursery, body, f"{self.name} {name}")
 
-    def wake(self, waiter: Waiter, *, value: Any) -> bool:
-        """Wake a task of this machine, later if it is paused."""
-        if self.paused and waiter.task is not None and not waiter.ready:
+    def wake(self, waiter: Waiter, value: Any = None) -> bool:
+        """Wake a task of this machine, later if it is paused; False when the task does not wait (any more)."""
+        if self._waits and waiter.task is not None and not waiter.ready:
             waiter.ready = True
             waiter.value = value
             self._backlog.append(lambda: self.world.resume(waiter))
             return True
         return waiter.wake(value)
 
-    def _durable(self, boot: int) -> Callable[[Sequence[Record], bytes], None]:
-        def observe(records: Sequence[Record], payload: bytes) -> None:
-            if self.up and boot == self.boots:
-                self._watch.committed(self, records, payload)
+    def _begins(self, boot: int) -> None:
+        if self._lives(boot):
+            self.commits += 1
+            for hook in list(self.at_commit.values()):
+                hook(self.commits, False)
 
-        return observe
+    def _durable(self, boot: int, records: Sequence[Record], payload: bytes) -> None:
+        if self._lives(boot):
+            self._watch.committed(self, records, payload)
+            for hook in list(self.at_commit.values()):
+                hook(self.commits, True)
 
     def ask(self, url: str, request: Request, waiter: Waiter) -> None:
         """Send a request over the wire; the waiter gets a Response or the code of a failure."""
         boot = self.boots
 
         def arrived(value: Response | str) -> None:
-            if self.up and boot == self.boots:
-                self.wake(waiter, value=value)
+            if self._lives(boot):
+                self.wake(waiter, value)
 
         if not post(self._network, self._directory, self.name, url, request, arrived):
-            self.world.at(self.world.now, lambda _: self.wake(waiter, value="no_such_host"))
+            self.world.at(self.world.now, lambda _: arrived("no_such_host"))
 
     # --- what the wire and the people use ---
 
     def receive(self, asker: str, data: bytes, reply: Callable[[bytes], None], refuse: Callable[[], None]) -> None:
         """Bytes of a request came in."""
-        if not self.up or self.node is None:
+        if not self.up or self.node is None or len(self._backlog) >= _BACKLOG_MAX:
             refuse()
-        elif self.paused:
-            self._backlog.append(lambda: self.receive(asker, data, reply, refuse))
+        elif self._waits:
+            self._backlog.append(lambda: self._serve(asker, data, reply, refuse))
         else:
-            try:
-                request = decode_request(data)
-            except ValueError:
-                refuse()
-                return
-            boot = self.boots
+            self._serve(asker, data, reply, refuse)
 
-            def answered(response: Response) -> None:
-                if self.up and boot == self.boots:
-                    self._watch.answered(self, asker, request, response)
-                    reply(encode(response))
+    def _serve(self, asker: str, data: bytes, reply: Callable[[bytes], None], refuse: Callable[[], None]) -> None:
+        try:
+            request = decode_request(data)
+        except ValueError:
+            refuse()
+            return
+        boot = self.boots
 
+        def answered(response: Response) -> None:
+            if self._lives(boot):
+                self._watch.answered(self, asker, request, response)
+                reply(encode(response))
+
+        if self.node is not None:
             self.node.offer(request, answered)
 
     def local(self, request: Request, answer: Callable[[Response], None], principal: Principal | None = None) -> bool:
         """A request from a client on the machine itself; False when there is no node to take it."""
-        if not self.up or self.node is None:
+        if not self.up or self.node is None or len(self._backlog) >= _BACKLOG_MAX:
             return False
-        if self.paused:
-            self._backlog.append(lambda: self._local_later(request, answer, principal))
-            return True
         boot = self.boots
 
         def answered(response: Response) -> None:
-            if self.up and boot == self.boots:
+            if self._lives(boot):
                 answer(response)
 
-        self.node.offer(request, answered, principal)
+        if self._waits:
+            self._backlog.append(lambda: self._offer(request, answered, principal))
+        else:
+            self._offer(request, answered, principal)
         return True
 
-    def _local_later(
-        self, request: Request, answer: Callable[[Response], None], principal: Principal | None
-    ) -> None:
-        self.local(request, answer, principal)
-
-
-def _call(action: Callable[[], None]) -> None:
-    action()
+    def _offer(self, request: Request, answered: Callable[[Response], None], principal: Principal | None) -> None:
+        if self.node is not None:
+            self.node.offer(request, answered, principal)

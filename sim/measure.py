@@ -29,13 +29,17 @@ class FactSeen(NamedTuple):
 class Measure:
     """Facts by number, and per node the time each became visible (or NEVER).
 
-    `readers(origin, scope)` names the nodes that may hold such a fact; each of them must come to hold it,
-    unless it left for good or the fact was destroyed with the only disk it was on.
+    `readers(origin, scope)` names the nodes that may hold such a fact; each of them must come to hold it, unless
+    it left for good or nobody is left who could serve the fact: with `relayed`, public facts are served by
+    everyone who holds them, all others only by their origin.
     """
 
-    def __init__(self, nodes: tuple[str, ...], readers: Callable[[str, str], tuple[str, ...]]) -> None:
+    def __init__(
+        self, nodes: tuple[str, ...], readers: Callable[[str, str], tuple[str, ...]], *, relayed: bool = True
+    ) -> None:
         self.nodes = nodes
         self._readers = readers
+        self._relayed = relayed
         self._known_readers: dict[tuple[str, str], tuple[str, ...]] = {}
         self.facts: list[FactSeen] = []
         self.visible: dict[str, array[int]] = {name: array("q") for name in nodes}
@@ -44,10 +48,12 @@ class Measure:
         self.everywhere = 0
         """Facts that every node that should hold them holds."""
         self.destroyed: set[int] = set()
+        """Facts that went with the last disk that held them."""
         self._number: dict[tuple[str, str], int] = {}
         self._left: array[int] = array("l")
         self._gone: set[str] = set()
-        self._exempt: set[tuple[int, str]] = set()
+        self._exempt: dict[int, set[str]] = {}
+        """Fact -> nodes to which nobody can bring it any more."""
 
     def readers(self, number: int) -> tuple[str, ...]:
         """Nodes that should hold a fact."""
@@ -57,9 +63,8 @@ class Measure:
         if found is None:
             found = tuple(name for name in self._readers(*key) if name not in self._gone)
             self._known_readers[key] = found
-        if self._exempt:
-            return tuple(name for name in found if (number, name) not in self._exempt)
-        return found
+        exempt = self._exempt.get(number)
+        return tuple(name for name in found if name not in exempt) if exempt else found
 
     def number(self, origin: str, fact_id: str) -> int | None:
         """The number of a fact, or None when no node of ours wrote it."""
@@ -84,7 +89,9 @@ class Measure:
         self.visible[node][number] = now
         if number in self.destroyed:  # it was on its way to here when its last holder was lost
             self.destroyed.discard(number)
-            self._recount()
+            self._give_up()
+        elif node in self._exempt.get(number, ()):
+            self._exempt[number].discard(node)
         elif node in self.readers(number):
             self.missing -= 1
             self._left[number] -= 1
@@ -93,25 +100,29 @@ class Measure:
     def lost_disk(self, node: str) -> int:
         """A node's disk is gone; the number of facts that were nowhere else."""
         times = self.visible[node]
-        for number, fact in enumerate(self.facts):
-            if times[number] != NEVER:
-                times[number] = NEVER
-                if fact.origin == node and fact.scope != "public":
-                    self._exempt.add((number, node))  # nobody serves such a fact back to where it came from
-        return self._destroy()
+        for number in range(len(self.facts)):
+            times[number] = NEVER
+        return self._give_up()
 
     def left(self, node: str) -> int:
         """A node is gone for good; the number of facts that were nowhere else."""
         self._gone.add(node)
         self._known_readers.clear()
-        return self._destroy()
+        return self._give_up()
 
-    def _destroy(self) -> int:
+    def _give_up(self) -> int:
+        """Stop expecting what nobody can serve any more; how many facts were lost altogether."""
         before = len(self.destroyed)
-        alive = [times for name, times in self.visible.items() if name not in self._gone]
-        for number in range(len(self.facts)):
-            if all(times[number] == NEVER for times in alive):
+        alive = {name: times for name, times in self.visible.items() if name not in self._gone}
+        for number, fact in enumerate(self.facts):
+            if all(times[number] == NEVER for times in alive.values()):
                 self.destroyed.add(number)
+                continue
+            source = alive.get(fact.origin)
+            if (self._relayed and fact.scope == "public") or (source is not None and source[number] != NEVER):
+                continue
+            lacking = [name for name in self.readers(number) if self.visible[name][number] == NEVER]
+            self._exempt.setdefault(number, set()).update(lacking)
         self._recount()
         return len(self.destroyed) - before
 

@@ -38,8 +38,8 @@ class Operator:
     def link_everyone(self) -> None:
         """Begin every handshake."""
         for number, (first, second) in enumerate(self._lab.plan.links):
-            for a, b in ((first, second), (second, first)):
-                self._lab.world.after(number * _STAGGER_NS, lambda _, a=a, b=b: self._introduce(a, b))
+            for pair in ((first, second), (second, first)):
+                self._lab.world.after(number * _STAGGER_NS, self._introduce_pair, pair)
 
     def link(self, name: str) -> None:
         """See to the links of one node, after it booted."""
@@ -60,6 +60,9 @@ class Operator:
             return False
         row = host.state.peer_of(newcomer.node_id)
         return row is not None and row.status == ACTIVE
+
+    def _introduce_pair(self, pair: tuple[str, str]) -> None:
+        self._introduce(*pair)
 
     def _introduce(self, name: str, at: str) -> None:
         """Have `name` register at `at` and be approved there; again later if that does not work out."""

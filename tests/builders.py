@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 
+from stigmem.core.errors import StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import stamp
 from stigmem.core.resolution import conflict_id, provenance
@@ -11,6 +13,15 @@ from stigmem.core.uris import RESOLUTION_PREFIX
 
 T0_MS = 1_795_161_344_436
 TRIPLE = ("stigmem://lab.example/device/pump-7", "maint:status", "public")
+
+
+def refused(act: Callable[[], object]) -> str | None:
+    """The code with which something is refused or rejected, or None when it is not."""
+    try:
+        act()
+    except StigmemError as error:
+        return error.code
+    return None
 
 
 def fact(

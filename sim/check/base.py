@@ -67,6 +67,9 @@ class Checker:
         """A node has loaded its journal."""
         return None
 
+    def forget(self, name: str) -> None:
+        """A machine's disk was wiped on purpose: what this property knew of it no longer counts."""
+
     def agrees(self, lab: Lab) -> bool:
         """Whether the federation may be called settled as far as this property goes."""
         return True

@@ -26,6 +26,10 @@ class Causality(Checker):
         self._seen: dict[str, int] = {}
         self.stamps = 0
 
+    def forget(self, name: str) -> None:
+        self._last.pop(name, None)
+        self._seen.pop(name, None)
+
     def committed(self, lab: Lab, commit: Commit) -> Violation | None:
         name = commit.machine.name
         turn_ms = _turn_ms(commit)

@@ -1,12 +1,13 @@
 """What every fault is: when it begins, how long it lasts, what it does to the laboratory and how it undoes it.
 
-A fault is a struct of its table in the scenario file with two verbs. To add one: a file here with a subclass,
-and a line in `sim/fault/__init__.py`.
+A fault is a struct of its table in the scenario file with two verbs; what it must remember while it lasts is kept
+by the laboratory, so that one scenario can run many times. To add one: a file here with a subclass, and a line in
+`sim/fault/__init__.py`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from sim.lab import Lab
     from sim.plan import Plan
 
-__all__ = ["Fault", "Misfit"]
+__all__ = ["Fault", "Misfit", "NodeFault", "Share"]
+
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+"""A part of a whole."""
 
 
 class Misfit(Exception):
@@ -52,6 +56,10 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field=
         """Nodes that are not there from the start."""
         return ()
 
+    def span(self) -> int | None:
+        """How long it lasts, in ns; None is until the faults end, or no time at all when it is momentary."""
+        return self.lasts
+
     def check(self, plan: Plan) -> None:
         """Raises Misfit when the fault does not fit the federation."""
 
@@ -62,3 +70,18 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field=
     def end(self, lab: Lab) -> None:
         """Undo it; called once, at its end or when all faults end."""
         raise NotImplementedError
+
+
+class NodeFault(Fault):
+    """A fault of one node, or of every node when none is named."""
+
+    node: str | None = None
+
+    def nodes(self) -> tuple[str, ...]:
+        return () if self.node is None else (self.node,)
+
+    def hit(self, lab: Lab) -> tuple[str, ...]:
+        """The nodes it strikes: the one it names, or all that have not left."""
+        if self.node is not None:
+            return (self.node,)
+        return tuple(name for name in lab.plan.nodes if name not in lab.gone)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Partition"]
 
 
-class Partition(Fault, tag="partition"):
+class Partition(Fault, tag="partition", kw_only=True):
     """A cut. Give `groups` (nodes in none of them form one more), or a `shape`:
 
     halves, one (isolates `node`), bridge (two halves that only `node` reaches), majority-ring (every node
@@ -35,15 +35,19 @@ class Partition(Fault, tag="partition"):
     def check(self, plan: Plan) -> None:
         if (self.groups is None) == (self.shape is None):
             raise Misfit("groups", "give either groups or a shape")
-        if self.shape in ("one", "bridge") and self.node is None:
-            raise Misfit("node", f"a partition of shape {self.shape!r} needs a node")
+        if (self.node is None) == (self.shape in ("one", "bridge")):
+            raise Misfit("node", "a partition of shape 'one' or 'bridge' needs a node, and no other takes one")
         if self.groups is not None:
             names = self.nodes()
             twice = next((name for name in names if names.count(name) > 1), None)
             if twice is not None:
                 raise Misfit("groups", f"{twice!r} stands in two groups")
-        if len(self._apart(plan.nodes)) == 0:
-            raise Misfit("groups", "this partition cuts nothing: all nodes are in one group")
+        key = "groups" if self.shape is None else "shape"
+        apart = self._apart(plan.nodes)
+        if not apart:
+            raise Misfit(key, "this partition cuts nothing: with these nodes everybody still reaches everybody")
+        if not any((a, b) in apart or (b, a) in apart for a, b in plan.links):
+            raise Misfit(key, "this partition cuts nothing: no two nodes that it keeps apart are linked")
 
     def label(self) -> str:
         return "cut" if not self.one_way else "one-way cut"
@@ -51,16 +55,14 @@ class Partition(Fault, tag="partition"):
     def _apart(self, names: tuple[str, ...]) -> frozenset[tuple[str, str]]:
         """Ordered pairs (source, target) that are cut."""
         if self.shape == "majority-ring":
-            reach = len(names) // 2
-            return frozenset(
-                (a, b)
-                for i, a in enumerate(names)
-                for j, b in enumerate(names)
-                if min((i - j) % len(names), (j - i) % len(names)) > (reach + 1) // 2
-            )
-        groups, spared = self._groups(names), (self.node if self.shape == "bridge" else None)
-        side = {name: number for number, group in enumerate(groups) for name in group}
-        pairs = {(a, b) for a in names for b in names if side[a] != side[b] and spared not in (a, b)}
+            pairs = _ring(names)
+            side = {name: number for number, name in enumerate(names)}
+        else:
+            side = {name: number for number, group in enumerate(self._groups(names)) for name in group}
+            spared = self.node if self.shape == "bridge" else None
+            pairs = {
+                (a, b): None for a in names for b in names if side[a] != side[b] and spared not in (a, b)
+            }  # fmt: skip
         return frozenset(pair for pair in pairs if not self.one_way or side[pair[0]] < side[pair[1]])
 
     def _groups(self, names: tuple[str, ...]) -> list[list[str]]:
@@ -79,3 +81,15 @@ class Partition(Fault, tag="partition"):
 
     def end(self, lab: Lab) -> None:
         lab.rules_off(self)
+
+
+def _ring(names: tuple[str, ...]) -> dict[tuple[str, str], None]:
+    """Pairs that are too far apart on a ring on which everyone sees just a majority, itself included."""
+    count = len(names)
+    reach = (count // 2 + 1) // 2
+    return {
+        (a, b): None
+        for i, a in enumerate(names)
+        for j, b in enumerate(names)
+        if min((i - j) % count, (j - i) % count) > reach
+    }

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from sim.workload.base import Workload
+from sim.workload.burst import Burst
 from sim.workload.contradictions import Contradictions
+from sim.workload.expiring import Expiring
+from sim.workload.probe import Probe
+from sim.workload.resolver import Resolver
+from sim.workload.retractions import Retractions
+from sim.workload.storm import Storm
+from sim.workload.trace import Trace
+from sim.workload.writers import Writers
 
-__all__ = ["AnyWorkload", "WORKLOADS", "Workload"]
+__all__ = ["WORKLOADS", "AnyWorkload", "Workload"]
 
-WORKLOADS = (Contradictions,)
-AnyWorkload = Contradictions
+WORKLOADS = (Writers, Contradictions, Probe, Retractions, Expiring, Storm, Trace, Resolver, Burst)
+AnyWorkload = Writers | Contradictions | Probe | Retractions | Expiring | Storm | Trace | Resolver | Burst

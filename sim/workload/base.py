@@ -1,34 +1,60 @@
 """What every workload is: a source of writes that starts with the scenario and stops when the faults end.
 
 A workload is a struct of its table in the scenario file; it schedules its writes as events of the world and
-draws from a stream of its own. To add one: a file here with a subclass, and a line in the registry.
+draws from streams of its own. To add one: a file here with a subclass, and a line in the registry.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from sim.units import Duration
+from sim.fault.base import Misfit, Share
+from sim.units import Duration, NonNegative, Positive, format_duration
+from stigmem.core.scopes import Scope
 
 if TYPE_CHECKING:
     from sim.lab import Lab
     from sim.plan import Plan
 
-__all__ = ["Workload"]
+__all__ = ["Share", "Workload", "agent", "topic"]
+
+
+def agent(node: str) -> str:
+    """The source of what a node's own people write."""
+    return f"agent:{node.lower().replace(' ', '-')}"
+
+
+def topic(number: int | str) -> str:
+    """The entity of a made-up subject."""
+    return f"stigmem://sim.example/topic/{number}"
 
 
 class Workload(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
     """Writes between `start` and `stop` (default: the scenario's duration) on `nodes` (default: all)."""
 
-    nodes: list[str] | None = None
-    scope: str = "public"
-    start: Duration = Duration(0)
-    stop: Duration | None = None
+    nodes: Annotated[list[str], msgspec.Meta(min_length=1)] | None = None
+    scope: Scope = "public"
+    start: NonNegative = Duration(0)
+    stop: Positive | None = None
 
     def check(self, plan: Plan) -> None:
         """Raises Misfit when the workload does not fit the federation or its file is unusable."""
+        duration = plan.scenario.scenario.duration
+        if self.start >= duration:
+            raise Misfit("start", f"it would start after the end: the scenario lasts {format_duration(duration)}")
+        if self.stop is not None and self.stop <= self.start:
+            raise Misfit("stop", f"the workload would stop before it starts, at {format_duration(self.start)}")
+
+    def window(self, plan: Plan) -> int:
+        """How long it runs, in ns."""
+        duration = plan.scenario.scenario.duration
+        return min(duration if self.stop is None else self.stop, duration) - self.start
+
+    def on(self, lab: Lab) -> list[str]:
+        """The nodes it writes on."""
+        return self.nodes or list(lab.plan.nodes)
 
     def run(self, lab: Lab, stream: str) -> None:
         """Schedule the writes; `stream` names this workload's own chance."""

@@ -45,13 +45,13 @@ def verify_chain(
 ) -> tuple[int, str | None, str | None]:
     """Entries checked, head hash, and the reason of the first break or None.
 
-    `facts` maps fact ids to facts. Per link the order is the reference's: place, previous hash, presence of
-    the fact (in the same tenant), event hash, link hash.
+    `facts` maps fact ids to facts. Links are walked by their place, whatever order they come in. Per link the
+    order of checks is the reference's: place, previous hash, presence of the fact (in the same tenant), event
+    hash, link hash.
     """
     checked, head = 0, None
-    for link in links:
-        if link["tenant_id"] != tenant_id:
-            continue
+    ours = [link for link in links if link["tenant_id"] == tenant_id]
+    for link in sorted(ours, key=lambda link: int(link["chain_seq"])):
         if link["chain_seq"] != checked + 1:
             return checked, head, "chain_seq_gap"
         if link["previous_hash"] != head:

@@ -1,16 +1,17 @@
 """Conflict records: the open and settled contradictions of a ledger, as the API lists them.
 
 Records are derived at reading and never stored, so they cannot disagree with the facts. Writing a resolution
-is `stigmem.node.conflicts`; what counts as a contradiction is `stigmem.core.contradiction`.
+is `stigmem.node.conflicts_api`; what counts as a contradiction is `stigmem.core.contradiction`.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Final, Literal
 
 import msgspec
 
-from stigmem.core.contradiction import best_two, detected_ms
+from stigmem.core.contradiction import best_two, claim, detected_ms
 from stigmem.core.errors import Refusal
 from stigmem.core.fact import Fact
 from stigmem.core.instants import format_us
@@ -20,6 +21,9 @@ from stigmem.core.resolution import Resolution
 from stigmem.core.triple import Triple
 
 __all__ = ["Conflict", "ConflictBook"]
+
+PLACES_SCANNED_MAX: Final = 20_000
+"""Conflicts one page looks through, moot ones and those of other scopes included."""
 
 
 class Conflict(msgspec.Struct, frozen=True):
@@ -35,114 +39,85 @@ class Conflict(msgspec.Struct, frozen=True):
     resolved_by: str | None = None
     note: str = ""
 
-    @property
-    def order(self) -> tuple[str, str]:
-        """Listing order, newest last."""
-        return (self.detected_at, self.id)
-
 
 class ConflictBook:
-    """Looks conflicts up in a ledger; remembers what it built until the ledger changes."""
+    """Looks conflicts up in a ledger and lists them, the one met last first."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._as_of = -1
-        self._by_id: dict[str, Conflict] = {}
-        self._ordered: list[Conflict] = []
 
     def get(self, conflict_id: str) -> Conflict | None:
         """The conflict with this id, or None when it never was or became moot."""
-        self._refresh()
-        return self._by_id.get(conflict_id)
+        triple = self._ledger.sightings.triple(conflict_id)
+        return None if triple is None else self._record(conflict_id, triple)
 
     def all(self) -> list[Conflict]:
-        """Every open or settled conflict, newest first."""
-        self._refresh()
-        return self._ordered
+        """Every open or settled conflict."""
+        return [conflict for _, conflict in self._below(len(self._ledger.sightings), None) if conflict is not None]
 
     def page(
         self, *, status: str | None, scopes: frozenset[str] | None, cursor: str | None, limit: int
     ) -> tuple[list[Conflict], str | None]:
-        """One page, newest first, and the cursor of the next (None on the last).
+        """One page, and the cursor of the next (None on the last).
 
-        Raises Refusal 400 `invalid_cursor`.
+        A conflict keeps its place for as long as the node runs, so a walk to the end shows each that existed at
+        its start once. Raises Refusal 400 `invalid_cursor`.
         """
-        below = _read_cursor(cursor) if cursor else None
-        rows = [
-            conflict
-            for conflict in self.all()
-            if (status is None or conflict.status == status)
-            and (scopes is None or conflict.triple[2] in scopes)
-            and (below is None or conflict.order < below)
-        ]
-        more = len(rows) > limit
-        rows = rows[:limit]
-        return rows, _cursor(rows[-1]) if more else None
+        below = _read_cursor(cursor) if cursor else len(self._ledger.sightings)
+        rows: list[Conflict] = []
+        place = below
+        for scanned, (at, conflict) in enumerate(self._below(below, scopes)):
+            wanted = conflict is not None and (status is None or conflict.status == status)
+            if scanned == PLACES_SCANNED_MAX or (wanted and len(rows) == limit):
+                return rows, _cursor(place)
+            if wanted and conflict is not None:
+                rows.append(conflict)
+            place = at
+        return rows, None
 
-    def _refresh(self) -> None:
-        if self._ledger.version == self._as_of:
-            return
-        self._as_of = self._ledger.version
-        found: dict[str, Conflict] = {}
-        for triple in self._ledger.settled.values():
-            for resolution in triple.resolutions():
-                record = self._settled(triple, resolution)
-                if record is not None:
-                    found[record.id] = record
-        for triple in self._ledger.contested.values():
-            record = _open(triple)
-            found[record.id] = record
-        self._by_id = found
-        self._ordered = sorted(found.values(), key=lambda conflict: conflict.order, reverse=True)
+    def _below(self, below: int, scopes: frozenset[str] | None) -> Iterator[tuple[int, Conflict | None]]:
+        """Places from `below` down, and the conflict there unless it is moot or of a scope not asked for."""
+        for place, identity, triple in self._ledger.sightings.newest_first(below):
+            readable = scopes is None or triple.key[2] in scopes
+            yield place, self._record(identity, triple) if readable else None
 
-    def _settled(self, triple: Triple, resolution: Resolution) -> Conflict | None:
-        members = sorted(
-            fact
-            for fact_id in resolution.covers
-            for fact in self._ledger.find(fact_id)
-            if fact.triple == triple.key
-        )
-        claims = {("", "") if fact.is_retraction else (fact.kind, fact.text) for fact in members}
-        if len(claims) < 2:
+    def _record(self, identity: str, triple: Triple) -> Conflict | None:
+        if triple.conflict == identity:
+            return _record(identity, triple, triple.members(), None)
+        resolution = triple.settlement(identity)
+        if resolution is None:
+            return None
+        find = self._ledger.find
+        members = sorted(f for fact_id in resolution.covers for f in find(fact_id) if f.triple == triple.key)
+        if len({claim(fact) for fact in members}) < 2:
             return None  # the contradicting facts have not reached this node yet
-        first, second = best_two(members)
-        return Conflict(
-            id=resolution.resolves,
-            triple=triple.key,
-            status="resolved",
-            fact_a=first,
-            fact_b=second,
-            members=tuple(members),
-            detected_at=format_us(detected_ms(members) * 1000),
-            resolved_by=resolution.fact.id,
-            note=resolution.note,
-        )
+        return _record(identity, triple, members, resolution)
 
 
-def _open(triple: Triple) -> Conflict:
-    members = triple.members()
+def _record(identity: str, triple: Triple, members: list[Fact], resolution: Resolution | None) -> Conflict:
     first, second = best_two(members)
-    identity = triple.conflict
-    if identity is None:
-        raise ValueError(f"triple {triple.key} is listed as contested and is not")
     return Conflict(
         id=identity,
         triple=triple.key,
-        status="unresolved",
+        status="unresolved" if resolution is None else "resolved",
         fact_a=first,
         fact_b=second,
         members=tuple(members),
         detected_at=format_us(detected_ms(members) * 1000),
+        resolved_by=resolution.fact.id if resolution else None,
+        note=resolution.note if resolution else "",
     )
 
 
-def _cursor(conflict: Conflict) -> str:
-    return encode_base64("\n".join(conflict.order).encode())
+def _cursor(place: int) -> str:
+    return encode_base64(f"c:{place}".encode())
 
 
-def _read_cursor(text: str) -> tuple[str, str]:
+def _read_cursor(text: str) -> int:
     try:
-        detected_at, identity = decode_base64(text).decode().split("\n")
-    except ValueError as error:
-        raise Refusal(400, "invalid_cursor", "the cursor is not one that this node gave out", field="cursor") from error
-    return detected_at, identity
+        head, _, place = decode_base64(text).decode("ascii").partition(":")
+    except ValueError:
+        head, place = "", ""
+    if head != "c" or not place.isdigit() or len(place) > 18:
+        raise Refusal(400, "invalid_cursor", "the cursor is not one that this node gave out", field="cursor")
+    return int(place)

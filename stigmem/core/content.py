@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import uuid
 from typing import Final
 
 from stigmem.core.canonical import quote
@@ -21,9 +20,9 @@ CID_TEXT: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def cid7(entity: str, relation: str, scope: str, source: str, value: Value, confidence: float) -> str:
-    """Content id over seven fields (http-api 1.9)."""
+    """Content id over seven fields (http-api 1.9); a confidence of -0.0 is 0.0, as it is stored."""
     text = (
-        f'{{"confidence":{number_text(confidence)},"entity":{quote(entity)},"relation":{quote(relation)},'
+        f'{{"confidence":{number_text(confidence + 0.0)},"entity":{quote(entity)},"relation":{quote(relation)},'
         f'"scope":{quote(scope)},"source":{quote(source)},"value_type":{quote(value.kind)},'
         f'"value_v":{quote(value.text)}}}'
     )
@@ -33,7 +32,7 @@ def cid7(entity: str, relation: str, scope: str, source: str, value: Value, conf
 def cid8(entity: str, relation: str, scope: str, source: str, value: Value, confidence: float) -> str:
     """Content id over eight fields: as `cid7` with `interpret_as` (federation, appendix B)."""
     text = (
-        f'{{"confidence":{number_text(confidence)},"entity":{quote(entity)},'
+        f'{{"confidence":{number_text(confidence + 0.0)},"entity":{quote(entity)},'
         f'"interpret_as":{quote(value.interpret_as)},"relation":{quote(relation)},'
         f'"scope":{quote(scope)},"source":{quote(source)},"value_type":{quote(value.kind)},'
         f'"value_v":{quote(value.text)}}}'
@@ -51,7 +50,9 @@ def uuid_from_hash(data: bytes) -> str:
 
     Pseudo-random bits are what RFC 9562 section 5.4 wants; that they can be recomputed is our addition.
     """
-    return str(uuid.UUID(bytes=hashlib.sha256(data).digest()[:16], version=4))
+    digits = hashlib.sha256(data).hexdigest()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
 def self_certifying_id(

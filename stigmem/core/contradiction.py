@@ -13,7 +13,7 @@ import msgspec
 from stigmem.core.fact import Fact, rank
 from stigmem.core.resolution import Resolution, conflict_id
 
-__all__ = ["Verdict", "best_two", "detected_ms", "evaluate"]
+__all__ = ["Verdict", "best_two", "claim", "detected_ms", "evaluate"]
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -84,19 +84,28 @@ def _kin(fact: Fact, other: Fact) -> bool:
 
 def best_two(members: Sequence[Fact]) -> tuple[Fact, Fact]:
     """The two facts a conflict shows on the wire: the best, and the best that contradicts it."""
-    first = max(members, key=rank)
-    claim = _claim(first)
-    second = max((fact for fact in members if _claim(fact) != claim), key=rank)
-    return first, second
+    first = _best(members)
+    said = claim(first)
+    return first, _best([fact for fact in members if claim(fact) != said])
+
+
+def _best(facts: Sequence[Fact]) -> Fact:
+    # As max by rank, which hashes every fact; only those that tie with the best need hashing.
+    top = max((fact.confidence, fact.stamp, fact.origin) for fact in facts)
+    tied = [fact for fact in facts if (fact.confidence, fact.stamp, fact.origin) == top]
+    return tied[0] if len(tied) == 1 else max(tied, key=rank)
 
 
 def detected_ms(members: Sequence[Fact]) -> int:
     """Wall ms of the origin stamp with which the contradiction came into being: the first member, by stamp,
     that contradicts the one before it."""
-    claim = _claim(members[0])
-    return next((fact for fact in members if _claim(fact) != claim), members[0]).wall_ms
+    said = claim(members[0])
+    return next((fact for fact in members if claim(fact) != said), members[0]).wall_ms
 
 
-def _claim(fact: Fact) -> tuple[str, str]:
-    # A denial claims "not so": it differs from every value, also from one that happens to be its text.
+def claim(fact: Fact) -> tuple[str, str]:
+    """What a member of a conflict set claims: facts contradict each other when their claims differ.
+
+    A denial claims "not so", which differs from every value, also from one that happens to be its text.
+    """
     return ("", "") if fact.is_retraction else (fact.kind, fact.text)

@@ -18,8 +18,8 @@ from stigmem.core.keys import Signer, Suite, decode_base64, encode_base64
 from stigmem.core.scopes import Scope, ordered
 
 __all__ = [
-    "ACTIVE", "CERTIFYING", "EXTENSIONS", "PEER_TRANSITIONS", "PENDING", "REJECTED", "REVOKED", "UNVERIFIED", "Declaration", "Discovery",
-    "declare", "signed_bytes", "step", "verify_declaration",
+    "ACTIVE", "CERTIFYING", "EXTENSIONS", "PEER_TRANSITIONS", "PENDING", "REJECTED", "REVOKED", "UNVERIFIED",
+    "Declaration", "Discovery", "declare", "signed_bytes", "step", "verify_declaration",
 ]  # fmt: skip
 
 CERTIFYING: Final = "2.1+"

@@ -63,7 +63,7 @@ class Page(msgspec.Struct):
 
 class _RawPage(msgspec.Struct):
     facts: list[msgspec.Raw]
-    v: float | None = None
+    v: Any = None
     cursor: str | None = None
     has_more: bool = False
 

@@ -7,17 +7,20 @@ seven-tuple in other clothes.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
+from stigmem.core import limits
+from stigmem.core.canonical import compact
 from stigmem.core.content import cid7, cid8, self_certifying_id
+from stigmem.core.errors import Rejection
 from stigmem.core.hlc import Stamp, format_stamp, stamp_wall_ms
 from stigmem.core.instants import format_us, parse_us
 from stigmem.core.uris import is_system
 from stigmem.core.values import Value, wire_value
 
-__all__ = ["Fact", "FactRecord", "NO_PROVENANCE", "rank", "record_of"]
+__all__ = ["NO_PROVENANCE", "Fact", "FactRecord", "derivation", "rank", "record_of"]
 
 NO_PROVENANCE: Final = ""
 
@@ -105,6 +108,31 @@ class Fact(msgspec.Struct, frozen=True, order=True, gc=False, array_like=True, t
         )
 
 
+def derivation(entries: list[dict[str, Any]]) -> str:
+    """The `derived_from` text of provenance entries; empty when there are none.
+
+    Raises Rejection `malformed_fact` when they are nested too deeply or hold text that is no Unicode.
+    """
+    if not entries:
+        return NO_PROVENANCE
+    try:
+        if _nested(entries, limits.DERIVED_FROM_DEPTH_MAX):
+            return compact(entries).decode()
+    except UnicodeEncodeError as error:
+        raise Rejection("malformed_fact", "provenance holds text that is no Unicode", field="derived_from") from error
+    message = f"provenance is nested at most {limits.DERIVED_FROM_DEPTH_MAX} deep"
+    raise Rejection("malformed_fact", message, field="derived_from")
+
+
+def _nested(value: Any, most: int) -> bool:
+    """Whether a value is nested at most this deep."""
+    if isinstance(value, dict):
+        return most > 0 and all(_nested(inner, most - 1) for inner in value.values())
+    if isinstance(value, list):
+        return most > 0 and all(_nested(inner, most - 1) for inner in value)
+    return True
+
+
 def rank(fact: Fact) -> tuple[float, int, str, str]:
     """Presentation order, best last: confidence, origin stamp, origin node, content id. Total and equal
     on every node that holds the fact."""
@@ -156,5 +184,6 @@ def record_of(fact: Fact, cid: str | None) -> FactRecord:
         confidence=fact.confidence,
         scope=fact.scope,
         cid=cid,
-        derived_from=msgspec.json.decode(fact.derived_from) if fact.derived_from else [],
+        # As it stands: an encoder would not take every number that JSON can hold.
+        derived_from=cast("list[dict[str, Any]]", msgspec.Raw(fact.derived_from or "[]")),
     )

@@ -62,38 +62,28 @@ def parse_stamp(text: str) -> Stamp:
     return stamp(int(wall), int(counter or 0))
 
 
-def _after(wall_ms: int, counter: int) -> Stamp:
-    if counter > COUNTER_MAX:
-        return stamp(wall_ms + 1, 0)
-    return stamp(wall_ms, counter)
+def _next(value: Stamp) -> Stamp:
+    if value & _COUNTER_MASK < COUNTER_MAX:
+        return Stamp(value + 1)
+    return stamp((value >> _COUNTER_BITS) + 1, 0)
 
 
 def tick(last: Stamp, now_ms: int) -> Stamp:
     """The stamp of a local event: later than `last`, and not behind the physical clock."""
-    wall = last >> _COUNTER_BITS
-    if now_ms > wall:
-        return stamp(now_ms, 0)
-    return _after(wall, (last & _COUNTER_MASK) + 1)
+    return max(_next(last), stamp(now_ms, 0))
 
 
 def receive(last: Stamp, remote: Stamp, now_ms: int, drag_ms: int = limits.DRAG_MS) -> Stamp:
-    """The clock after a remote stamp was seen.
+    """The clock after a remote stamp was seen: later than `last` and, within the drag bound, than `remote`.
 
-    A remote stamp more than `drag_ms` ahead of the physical clock does not move ours: it is stored with its
-    fact, but one boasting peer must not push our own stamps over an honest neighbour's skew bound.
+    A remote stamp that would move our clock more than `drag_ms` ahead of the physical one does not move it: it
+    is stored with its fact, but one boasting peer must not push our own stamps over an honest neighbour's skew
+    bound.
     """
-    remote_wall = remote >> _COUNTER_BITS
-    if remote_wall - now_ms > drag_ms:
+    after = _next(remote)
+    if (after >> _COUNTER_BITS) - now_ms > drag_ms:
         return tick(last, now_ms)
-    wall = last >> _COUNTER_BITS
-    if now_ms > wall and now_ms > remote_wall:
-        return stamp(now_ms, 0)
-    if wall > remote_wall:
-        return _after(wall, (last & _COUNTER_MASK) + 1)
-    counter = remote & _COUNTER_MASK
-    if wall == remote_wall:
-        counter = max(counter, last & _COUNTER_MASK)
-    return _after(remote_wall, counter + 1)
+    return max(tick(last, now_ms), after)
 
 
 def check_skew(

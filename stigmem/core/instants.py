@@ -7,31 +7,42 @@ Conversion only: nobody here asks what time it is. Texts are compared as instant
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 __all__ = ["format_us", "is_datetime_text", "parse_us"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_FIRST_US: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST_US: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 def parse_us(text: str) -> int:
     """Microseconds since the epoch of an ISO-8601 instant; a text without a zone counts as UTC.
 
-    Raises ValueError when the text is no instant or lies outside the years 1 to 9999.
+    Raises ValueError when the text is no instant or lies outside the years 1 to 9999 in UTC.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    try:
-        return (moment - _EPOCH) // _MICROSECOND
-    except OverflowError as error:  # year 1 or 9999 with an offset that leaves the calendar
-        raise ValueError(f"instant out of range: {text}") from error
+    found = (moment - _EPOCH) // _MICROSECOND
+    if not _FIRST_US <= found <= _LAST_US:  # an offset can lead out of the calendar, where no text leads back in
+        raise ValueError(f"instant out of range: {text}")
+    return found
 
 
 def format_us(microseconds: int) -> str:
-    """The fixed-width text of the contract: six fractional digits and `+00:00`."""
-    return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds")
+    """The fixed-width text of the contract: six fractional digits and `+00:00`; raises OverflowError outside the
+    years 1 to 9999."""
+    seconds, fraction = divmod(microseconds, 1_000_000)
+    return f"{_second_text(seconds)}.{fraction:06d}+00:00"
+
+
+@lru_cache(maxsize=1_024)
+def _second_text(seconds: int) -> str:
+    # Facts come in bursts: most are written or read in a second that was formatted before.
+    return (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat()
 
 
 def is_datetime_text(text: str) -> bool:

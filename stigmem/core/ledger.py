@@ -7,20 +7,20 @@ hold the same facts agree whatever the order of arrival. Nothing here knows peer
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from heapq import merge
 from typing import Final
 
 from sortedcontainers import SortedList
 
 from stigmem.core import runs
+from stigmem.core.errors import Rejection
+from stigmem.core.exports import Exports, may_leave
 from stigmem.core.fact import Fact
+from stigmem.core.hlc import Stamp, stamp_wall_ms
 from stigmem.core.postings import Postings
-from stigmem.core.resolution import read_resolution
+from stigmem.core.resolution import Resolution, conflict_id, read_resolution
 from stigmem.core.runs import Run
-from stigmem.core.scopes import SCOPES
+from stigmem.core.sightings import Sightings
 from stigmem.core.triple import Triple
 
 __all__ = ["Ledger"]
@@ -50,15 +50,15 @@ class Ledger:
         self.by_scope: Postings[str] = Postings()
         self.horizon_us = _LONG_AGO
         self.contested: dict[tuple[str, str, str], Triple] = {}
-        self.settled: dict[tuple[str, str, str], Triple] = {}
+        self.sightings = Sightings()
         self.conflicts_opened = 0
-        self.version = 0
-        """Grows with every change of the facts or of what stands."""
+        self.timestamp_lead_us = 0
+        """The most by which a fact's write time runs ahead of its stamp's millisecond, in microseconds."""
         self._by_id: Postings[str] = Postings()
         self._by_cid: Postings[int] = Postings()
         self._triples: dict[tuple[str, str, str], Fact | Triple] = {}
         self._expiring: SortedList = SortedList()
-        self._exports: dict[str, array[int]] = {scope: array("q") for scope in SCOPES if scope != "local"}
+        self._exports = Exports()
 
     def __len__(self) -> int:
         return len(self.log)
@@ -124,23 +124,15 @@ class Ledger:
 
     def exported(self, scopes: tuple[str, ...], after_seq: int) -> Iterator[Fact]:
         """Facts that may leave in these scopes, in local order, after a sequence number."""
-        streams = [
-            map(run.__getitem__, range(bisect_right(run, after_seq), len(run)))
-            for scope in scopes
-            if (run := self._exports[scope])
-        ]
-        return (self.log[seq - 1] for seq in merge(*streams))
+        return (self.log[seq - 1] for seq in self._exports.after(scopes, after_seq))
 
     def last_exported(self, scopes: tuple[str, ...]) -> int:
         """Local sequence number of the newest fact that may leave in these scopes; 0 when there is none."""
-        return max((run[-1] for scope in scopes if (run := self._exports[scope])), default=0)
+        return self._exports.last(scopes)
 
-    def first_after_stamp(self, scopes: tuple[str, ...], stamp: int) -> int:
+    def first_after_stamp(self, scopes: tuple[str, ...], stamp: Stamp) -> int:
         """Sequence number before the first exported fact whose origin stamp is greater than `stamp`."""
-        for scope_fact in self.exported(scopes, 0):
-            if scope_fact.stamp > stamp:
-                return scope_fact.seq - 1
-        return self.last_exported(scopes)
+        return self._exports.before(scopes, stamp, self.log)
 
     # --- growing ---
 
@@ -148,7 +140,9 @@ class Ledger:
         """Take in a fact; raises ValueError when its `seq` is not the next one."""
         if fact.seq != len(self.log) + 1:
             raise ValueError(f"sequence number {fact.seq} does not follow {len(self.log)}")
-        self.version += 1
+        lead_us = fact.timestamp_us - 1000 * stamp_wall_ms(fact.stamp)
+        if lead_us > self.timestamp_lead_us:
+            self.timestamp_lead_us = lead_us
         self.log.append(fact)
         self._by_id.add(fact.id, fact)
         self._by_cid.add(_cid_key(fact.cid), fact)
@@ -159,9 +153,16 @@ class Ledger:
         self.by_scope.add(fact.scope, fact)
         if fact.valid_until is not None:
             self._expiring.add((fact.expires_us, fact))
-        if fact.quarantine is None:
-            if _exportable(fact, relay=self._relay):
-                self._exports[fact.scope].append(fact.seq)
+        reserved = fact.is_system
+        resolution = _resolution(fact) if fact.derived_from else None
+        bookkeeping = resolution is None and (reserved or fact.derived_from != "")
+        if may_leave(fact, relay=self._relay, bookkeeping=bookkeeping):
+            self._exports.add(fact)
+        if fact.quarantine is not None:
+            return
+        if resolution is not None:
+            self._settle(resolution)
+        elif not reserved:
             self._derive(fact)
 
     def advance(self, now_us: int) -> None:
@@ -176,22 +177,22 @@ class Ledger:
     # --- keeping ---
 
     def _derive(self, fact: Fact) -> None:
-        resolution = read_resolution(fact) if fact.derived_from else None
-        if resolution is not None:
-            if not self._resolvers(fact.origin):
-                return  # kept as a proposal: held, queryable, without effect
-            triple = self._opened(resolution.triple)
-            triple.resolve(resolution, self._by_id.get, self.expired)
-            self.settled[triple.key] = triple
-            self._note(triple)
-        elif not fact.is_system:
-            key = fact.triple
-            if key not in self._triples and not fact.is_retraction and not self.expired(fact):
-                self._triples[key] = fact
-                return
-            triple = self._opened(key)
-            triple.add(fact, expired=self.expired(fact))
-            self._note(triple)
+        key = fact.triple
+        expired = fact.valid_until is not None and self.expired(fact)
+        if not (expired or fact.is_retraction) and self._triples.setdefault(key, fact) is fact:
+            return
+        triple = self._opened(key)
+        triple.add(fact, expired=expired)
+        self._note(triple)
+
+    def _settle(self, resolution: Resolution) -> None:
+        if not self._resolvers(resolution.fact.origin):
+            return  # kept as a proposal: held, queryable, without effect
+        triple = self._opened(resolution.triple)
+        triple.resolve(resolution, self._by_id.get, self.expired)
+        for last in ("", resolution.fact.id):  # the only conflicts of a triple that a resolution can have been about
+            self.sightings.add(conflict_id(triple.key, last), triple)
+        self._note(triple)
 
     def _opened(self, key: tuple[str, str, str]) -> Triple:
         held = self._triples.get(key)
@@ -207,7 +208,6 @@ class Ledger:
         held = self._triples.get(fact.triple)
         if not isinstance(held, Triple):
             return  # a lone fact contradicts nobody; whether it is expired is asked of the horizon
-        self.version += 1
         if expired:
             held.expire(fact)
         else:
@@ -216,9 +216,11 @@ class Ledger:
 
     def _note(self, triple: Triple) -> None:
         was_open = triple.key in self.contested
-        if triple.is_open:
+        identity = triple.conflict
+        if identity is not None:
             self.contested[triple.key] = triple
             self.conflicts_opened += not was_open
+            self.sightings.add(identity, triple)
         elif was_open:
             del self.contested[triple.key]
 
@@ -228,13 +230,8 @@ def _cid_key(cid: str) -> int:
     return int(cid[7:22], 16)
 
 
-def _exportable(fact: Fact, *, relay: bool) -> bool:
-    """Whether a fact may ever leave this node, apart from the link's scopes (federation 5, L1-L6)."""
-    if fact.scope == "local" or fact.interpret_as == "instruction":
-        return False
-    resolution = bool(fact.derived_from) and read_resolution(fact) is not None
-    if (fact.is_system or fact.derived_from) and not resolution:
-        return False
-    if fact.received_from is None:
-        return True
-    return relay and fact.scope == "public" and fact.certified and fact.signature is not None
+def _resolution(fact: Fact) -> Resolution | None:
+    try:
+        return read_resolution(fact)
+    except Rejection:
+        return None  # a caller of our own may write anything under these names: it is kept, without effect

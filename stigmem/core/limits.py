@@ -8,6 +8,20 @@ from __future__ import annotations
 
 from typing import Final
 
+__all__ = [
+    "BACKOFF_JITTER", "BACKOFF_S_MAX", "BACKOFF_S_MIN", "CLEAN_PAGES_TO_DOUBLE", "CURSOR_CHARS_MAX",
+    "DEAD_LETTERS_PER_PEER_MAX", "DECLARATION_AGE_MS_MAX", "DEFERRED_AHEAD_MS_MAX", "DEFERRED_PER_PEER_MAX",
+    "DERIVED_FROM_DEPTH_MAX", "DERIVED_FROM_MAX", "DISCOVERY_BYTES_MAX", "DISCOVERY_TIMEOUT_S", "DRAG_MS", "FACT_BYTES_MAX",
+    "FACT_ID_CHARS_MAX", "LAG_HARD_MS", "LAG_WARNING_MS", "MAILBOX_MESSAGES_MAX", "NODE_ID_CHARS_MAX",
+    "NONCES_PER_PEER_MAX", "NONCE_WINDOW_MS", "ORIGINS_MAX", "PAGE_LIMIT_DEFAULT", "PAGE_LIMIT_MAX", "PEERS_MAX",
+    "PENDING_PEERS_MAX", "PULL_BUCKET_BURST", "PULL_BUCKET_PER_S", "PULL_LIMIT_DEFAULT", "PULL_LIMIT_MIN",
+    "PULL_PAGES_PER_DRAIN_MAX", "PULL_TIMEOUT_S", "PULL_WAIT_S_MAX", "REQUEST_BYTES_MAX", "RESOLUTION_COVERS_MAX",
+    "RESOLUTION_NOTE_CHARS_MAX", "RESPONSE_BYTES_MAX", "SESSION_CHARS_MAX", "SKEW_FUTURE_MS", "SKEW_PAST_MS",
+    "STRANGER_AUDIT_ROWS_PER_MINUTE", "STRING_BYTES_MAX", "TOKEN_CHARS_MAX", "TOKEN_IAT_AGE_MS_MAX",
+    "TOKEN_LEEWAY_MS", "TOKEN_LIFE_MS", "TOKEN_REACH_MS", "TURN_MESSAGES_MAX", "UNKNOWN_ORIGINS_MAX",
+    "UNKNOWN_ORIGIN_REST_NS", "UNREACHABLE_S_MAX", "URI_CHARS_MAX", "WAITING_PULLS_PER_PEER_MAX",
+]  # fmt: skip
+
 # --- texts and bodies (http-api 1.4, federation 3.5 step 1) ---
 URI_CHARS_MAX: Final = 2048
 """Entity, relation, source, ref: the usual bound of URIs in browsers and proxies."""
@@ -24,6 +38,8 @@ DISCOVERY_BYTES_MAX: Final = 65_536
 SESSION_CHARS_MAX: Final = 128
 DERIVED_FROM_MAX: Final = 64
 """Provenance entries of an ordinary fact."""
+DERIVED_FROM_DEPTH_MAX: Final = 16
+"""Nesting of provenance: far below what any JSON reader gives up at, so that all nodes read it alike."""
 NODE_ID_CHARS_MAX: Final = 512
 """Longer issuers are cut before they reach a table or a log (S-19)."""
 

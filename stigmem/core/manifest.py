@@ -119,7 +119,7 @@ def verify_rotation_chain(manifest: Manifest, known_key_id: str, known_public_ke
     events = manifest.rotation_events
     start = next((i for i, event in enumerate(events) if event.previous_key_id == known_key_id), None)
     if start is None:
-        if manifest.key_id == known_key_id and not events:
+        if manifest.key_id == known_key_id and not events and _same_key(manifest.public_key, known_public_key):
             return
         raise Rejection("rotation_chain", "no rotation leads from the known key to the manifest's key")
     seen = {known_key_id}
@@ -133,7 +133,7 @@ def verify_rotation_chain(manifest: Manifest, known_key_id: str, known_public_ke
             raise Rejection("rotation_chain", "a rotation is not signed by the key that retires")
         current_id, current_key = event.new_key_id, event.new_public_key
         seen.add(current_id)
-    if current_id != manifest.key_id or current_key != manifest.public_key:
+    if current_id != manifest.key_id or not _same_key(current_key, manifest.public_key):
         raise Rejection("rotation_chain", "the rotations end at another key than the manifest's")
 
 

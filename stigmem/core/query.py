@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from stigmem.core import limits, runs
-from stigmem.core.errors import Refusal
+from stigmem.core.errors import Refusal, Rejection
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp, format_stamp, parse_stamp
 from stigmem.core.keys import decode_base64, encode_base64
@@ -58,13 +58,12 @@ def run_query(ledger: Ledger, query: FactQuery) -> FactPage:
     """
     below = _read_cursor(query.cursor) if query.cursor else None
     found: list[Fact] = []
-    scanned = 0
-    for fact in runs.descending(_candidates(ledger, query), below):
-        if query.after_us is not None and fact.wall_ms * 1000 + 999 < query.after_us:
-            break  # a stamp is never behind its own wall time, so nothing older can match
-        if len(found) == query.limit or scanned == ROWS_SCANNED_MAX:
+    last = below
+    for scanned, fact in enumerate(runs.descending(_candidates(ledger, query), below)):
+        if query.after_us is not None and fact.wall_ms * 1000 + ledger.timestamp_lead_us <= query.after_us:
+            break  # neither this fact nor one with an older stamp was written later than that
+        if last is not None and (len(found) >= query.limit or scanned >= ROWS_SCANNED_MAX):
             return FactPage(found, _cursor(last))
-        scanned += 1
         last = fact
         if _matches(ledger, query, fact):
             found.append(fact)
@@ -118,7 +117,7 @@ def _read_cursor(text: str) -> Fact:
     try:
         stamp_text, origin, fact_id = decode_base64(text).decode().split("\n")
         return _place(parse_stamp(stamp_text), origin, fact_id)
-    except Exception as error:
+    except (ValueError, Rejection) as error:
         raise Refusal(400, "invalid_cursor", "the cursor is not one that this node gave out", field="cursor") from error
 
 

@@ -76,7 +76,12 @@ def read_token(text: str) -> Token:
     issuer = payload.get("iss", "")
     if issuer is None or isinstance(issuer, (dict, list)):
         raise Rejection("invalid_iss", "iss must be a node id")
-    return Token(str(issuer)[: limits.NODE_ID_CHARS_MAX], header, payload, ".".join(parts[:2]).encode(), signature)
+    name = str(issuer)[: limits.NODE_ID_CHARS_MAX]
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:  # no log could hold it
+        raise Rejection("invalid_iss", "iss must be valid Unicode") from error
+    return Token(name, header, payload, ".".join(parts[:2]).encode(), signature)
 
 
 def _object(data: bytes) -> dict[str, Any]:

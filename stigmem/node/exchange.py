@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zlib
 from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
@@ -30,6 +31,7 @@ _DAY_MS: Final = 86_400_000
 _OLDEST_SERVED_MS: Final = 29 * _DAY_MS
 _FUTURE_SERVED_MS: Final = 60_000
 _CACHED_ENTRIES_MAX: Final = 2_048
+_CHECK_BITS: Final = 24
 
 
 class Served(NamedTuple):
@@ -88,31 +90,40 @@ class Exchange:
         facts read again cost little, facts skipped are lost."""
         if not cursor:
             return 0
-        seq = self._cipher.seq(cursor)
-        if seq is not None:
-            return seq if seq <= self._ledger.last_seq else 0
+        mark = self._cipher.seq(cursor)
+        if mark is not None:
+            seq = mark >> _CHECK_BITS
+            return seq if 0 < seq <= self._ledger.last_seq and mark == self._mark(seq) else 0
         if _STAMPED.fullmatch(cursor):
             return self._ledger.first_after_stamp(scopes, hlc.parse_stamp(cursor))
         return 0
+
+    def _mark(self, seq: int) -> int:
+        # The fact itself is part of its cursor: after a lost disk or an old backup the same number is another
+        # fact, and whoever reads on from there would miss what came before it.
+        name = self._ledger.log[seq - 1].id.encode("utf-8", "surrogatepass")
+        return seq << _CHECK_BITS | zlib.crc32(name) >> 32 - _CHECK_BITS
 
     def has_news(self, peer: PeerRow, scopes: tuple[str, ...], cursor: str | None) -> bool:
         """Whether a page now would hold a fact."""
         after = self.start(cursor, scopes)
         return any(_goes_to(peer, fact) for fact in self._ledger.exported(scopes, after))
 
-    def page(self, peer: PeerRow, scopes: tuple[str, ...], cursor: str | None, limit: int, now_ms: int) -> Served:
-        """One page after a cursor, in the peer's dialect."""
+    def page(
+        self, peer: PeerRow, scopes: tuple[str, ...], cursor: str | None, limit: int, now_ms: int, *, echo: bool = False
+    ) -> Served:
+        """One page after a cursor, in the peer's dialect; with `echo` also what came from the peer itself."""
         after = last = self.start(cursor, scopes)
         chosen: list[Fact] = []
         more = False
         for fact in self._ledger.exported(scopes, after):
-            if _goes_to(peer, fact):
+            if _goes_to(peer, fact, echo=echo):
                 if len(chosen) == limit:
                     more = True
                     break
                 chosen.append(fact)
             last = fact.seq
-        following = self._cipher.blind(last) if last > after else cursor
+        following = self._cipher.blind(self._mark(last)) if last > after else cursor
         bare = peer.dialect == "0.5"
         render = self._entry if peer.dialect == CERTIFYING else partial(self._clamped, bare=bare, now_ms=now_ms)
         head = b'{"facts":[' if bare else b'{"v":2,"facts":['
@@ -140,9 +151,9 @@ class Exchange:
         return entry_json(fact, self._signer, self._entity_uri)
 
 
-def _goes_to(peer: PeerRow, fact: Fact) -> bool:
-    """Whether a fact that may leave goes to this peer: no echo, and nothing that it would misattribute."""
-    if peer.node_id in (fact.origin, fact.received_from):
+def _goes_to(peer: PeerRow, fact: Fact, *, echo: bool = False) -> bool:
+    """Whether a fact that may leave goes to this peer: no echo unless asked, and nothing that it would misattribute."""
+    if not echo and peer.node_id in (fact.origin, fact.received_from):
         return False
     return peer.dialect != "0.5" or fact.received_from is None
 

@@ -28,12 +28,14 @@ NAMESPACES = ["stigmem:", "rel:", "memory:", "intent:", "roadmap:", "preference:
 
 
 class PullParameters(msgspec.Struct, kw_only=True):
-    """Parameters of `GET /v1/federation/facts`. `wait`: seconds the answer may be held for news."""
+    """Parameters of `GET /v1/federation/facts`. `wait`: seconds the answer may be held for news. `echo`: the peer
+    reads from the beginning and may have lost its own facts: serve it those too."""
 
     scope: str | None = None
     cursor: Annotated[str, msgspec.Meta(max_length=limits.CURSOR_CHARS_MAX)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=limits.PAGE_LIMIT_MAX)] = limits.PULL_LIMIT_DEFAULT
     wait: Annotated[float, msgspec.Meta(ge=0.0, le=limits.PULL_WAIT_S_MAX)] = 0.0
+    echo: bool = False
 
 
 def get_facts(call: Call, turn: Turn) -> Outcome:
@@ -67,7 +69,7 @@ def answer_pull(
 ) -> Response:
     """The page of a pull, with the lag header; a page with team facts is audited."""
     node = call.node
-    served = node.exchange.page(peer.row, scopes, cursor, limit, turn.now_ms)
+    served = node.exchange.page(peer.row, scopes, cursor, limit, turn.now_ms, echo=call.query.echo)
     if served.team:
         turn.audit("team_egress", peer.row.peer_id, count=served.team)
     if served.count:

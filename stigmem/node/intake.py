@@ -28,10 +28,11 @@ _EVENTS = {
 
 
 class Refused(NamedTuple):
-    """An entry that did not pass the stateless checks."""
+    """An entry that did not pass the stateless checks; `origin` is whose fact it claims to be."""
 
     name: str
     rejection: Rejection
+    origin: str = ""
 
 
 class Arrival(NamedTuple):
@@ -52,8 +53,10 @@ class PageArrived:
         arrivals: list[Arrival],
         done: Signal,
         *,
+        begun: str | None = None,
         cursor: str | None = None,
         drained: bool | None = None,
+        final: bool = True,
         retry: bool = False,
     ) -> None:
         self._peer_id = peer_id
@@ -61,15 +64,18 @@ class PageArrived:
         self._policy = policy
         self._arrivals = arrivals
         self._done = done
+        self._begun = begun
         self._cursor = cursor
         self._drained = drained
+        self._final = final
         self._retry = retry
         self.error: StigmemError | None = None
         self.stored = 0
         self.repeated = 0
         self.refused = 0
         self.held_back = False
-        """Facts that are too early did not all fit among the deferred: the cursor stays, the page comes again."""
+        """The cursor stays and the page comes again: facts that are too early did not all fit among the deferred,
+        or an origin became known meanwhile, or something was rejected for the first time in a page not `final`."""
         self._room = 0
 
     def stage(self, turn: Turn) -> bool:
@@ -77,6 +83,8 @@ class PageArrived:
         if row is None or row.status != ACTIVE:
             self.error = StigmemError("peer_not_active", "the peer was revoked meanwhile")
             return True
+        if not self._retry and not turn.claim("cursor", self._peer_id):
+            return False
         waiting = sum(peer_id == self._peer_id for peer_id, _ in turn.state.deferred)
         self._room = limits.DEFERRED_PER_PEER_MAX - waiting
         facts: list[Fact] = []
@@ -108,7 +116,8 @@ class PageArrived:
             return
         held = turn.state.cursors.get(self._peer_id)
         cursor = self._cursor
-        if self.held_back:
+        if self.held_back or (held is not None and held.cursor != self._begun):  # set back while the page was read
+            self.held_back = True
             cursor = held.cursor if held is not None else None
         drained = (bool(self._drained) and not self.held_back) or (held is not None and held.drained)
         taken = len(facts) + (held.taken if held is not None else 0)
@@ -119,6 +128,9 @@ class PageArrived:
     def _take(self, turn: Turn, arrival: Arrival) -> Fact | None:
         outcome = arrival.outcome
         if isinstance(outcome, Refused):
+            if outcome.rejection.code == "origin_unresolvable" and self._policy.key_of(outcome.origin) is not None:
+                self.held_back = True
+                return None
             self._reject(turn, outcome.name, outcome.rejection, arrival.raw)
             return None
         name = outcome.fact.id
@@ -161,6 +173,7 @@ class PageArrived:
             return
         turn.add(DeadLetter(self._peer_id, name, rejection.code, raw if due_ms is not None else None, due_ms))
         if known != rejection.code:
+            self.held_back |= due_ms is None and not self._final  # a bit may have flipped on the way
             event = _EVENTS.get(rejection.code, "rejected_fact")
             turn.audit(event, self._peer_id, fact_id=name, reason=rejection.code, **rejection.detail)
 

@@ -29,6 +29,7 @@ from stigmem.node.gate import Gate
 from stigmem.node.keeper import Keeper
 from stigmem.node.mailbox import Mailbox
 from stigmem.node.operations import Router
+from stigmem.node.origins import ReadAgain
 from stigmem.node.principals import Principal, Principals
 from stigmem.node.puller import Puller
 from stigmem.node.replies import quota_exceeded
@@ -109,6 +110,8 @@ class Node:
         clock.spawn("keeper", self.keeper.run)
         for row in list(self.state.peers.values()):
             self.peer_changed(row, restart=True)
+        if any("origin_unresolvable" in letters.values() for letters in self.state.letters.values()):
+            self.mailbox.put(ReadAgain())
 
     # --- the door ---
 
@@ -132,7 +135,7 @@ class Node:
             if running is None:
                 puller = self.pullers[row.peer_id] = Puller(self, row.peer_id)
                 self.context.clock.spawn("puller", puller.run)
-            if not restart:
+            if not restart or not self.steward.can_vouch_for(row.node_id):
                 self.steward.bind_peer(row)
         elif running is not None:
             del self.pullers[row.peer_id]

@@ -29,6 +29,8 @@ __all__ = ["Puller"]
 
 _TIME_CODES: Final = ("iat_in_future", "iat_too_old", "nbf_in_future", "token_expired")
 _ENTRIES_PER_BREATH: Final = 25
+_ORIGINS_PER_DRAIN: Final = 10
+_TIMES_HELD_BACK: Final = 2
 
 
 class Puller:
@@ -42,6 +44,8 @@ class Puller:
         self._wake = self._clock.signal()
         self._clock_offset_ms = 0
         self._unknown: dict[str, int] = {}
+        self._held_back: tuple[str | None, int] = ("", 0)
+        """Where a page began that comes again because of what was rejected in it, and how often it did."""
         self.behind_since_ns: int | None = None
         """Since when this peer is known to have more than we have taken, on the monotonic clock."""
 
@@ -69,6 +73,7 @@ class Puller:
         try:
             for _ in range(limits.PULL_PAGES_PER_DRAIN_MAX):
                 if not await self._pull(row):
+                    await self._ask_again(row)
                     return self.pace.after_success()
             return 0
         except Unreachable:
@@ -90,13 +95,15 @@ class Puller:
             query["cursor"] = cursor
         if wait_s:
             query["wait"] = f"{wait_s:g}"
+        if held is not None and not held.drained and row.dialect == CERTIFYING:
+            query["echo"] = "true"  # a disk may have been lost: what only peers still hold of ours comes back
         response = await self._ask(row, f"/v1/federation/facts?{urlencode(query)}", wait_s)
         page = decode_page(response.body, row.dialect, limit)
         link = Link(row.node_id, row.dialect, self._scopes(row), held is None or not held.drained)
         if not page.entries and (page.cursor == cursor or page.cursor is None) and held is not None and held.drained:
             self.pace.page(0)
             return bool(wait_s)
-        message = await self._hand_over(row, link, page)
+        message = await self._hand_over(row, link, page, cursor)
         if message.error is not None:
             raise Unreachable("not_stored", message.error.message)
         moved = page.cursor is not None and page.cursor != cursor and not message.held_back
@@ -160,8 +167,8 @@ class Puller:
 
     # --- checking ---
 
-    async def _hand_over(self, row: PeerRow, link: Link, page: Page) -> PageArrived:
-        """Check a page's entries and let the writer store it."""
+    async def _hand_over(self, row: PeerRow, link: Link, page: Page, begun: str | None) -> PageArrived:
+        """Check a page's entries and let the writer store it. `begun`: the cursor it was asked with."""
         arrivals: list[Arrival] = []
         repeats = 0
         for number, raw in enumerate(page.entries):
@@ -173,16 +180,20 @@ class Puller:
             else:
                 arrivals.append(arrival)
         done = self._clock.signal()
+        times = self._held_back[1] if self._held_back[0] == begun else 0
         message = PageArrived(
-            self.peer_id, link, self._node.policy, arrivals, done, cursor=page.cursor, drained=not page.has_more
-        )
+            self.peer_id, link, self._node.policy, arrivals, done,
+            begun=begun, cursor=page.cursor, drained=not page.has_more, final=times == _TIMES_HELD_BACK,
+        )  # fmt: skip
         self._node.mailbox.put(message)
         await done.wait()
+        self._held_back = (begun, min(times + 1, _TIMES_HELD_BACK)) if message.held_back else ("", 0)
         message.repeated += repeats
         return message
 
     async def _check(self, row: PeerRow, link: Link, raw: bytes) -> Arrival | None:
         """The outcome of the stateless checks; None for a plain repetition."""
+        origin = ""
         try:
             entry = decode_entry(raw, link.dialect)
             if is_repeat(entry, link, self._node.state.ledger):
@@ -192,7 +203,7 @@ class Puller:
                 await self._learn_origin(row, origin)
             return Arrival(raw, examine(entry, link, self._node.policy))
         except Rejection as rejection:
-            return Arrival(raw, Refused(entry_name(raw), rejection))
+            return Arrival(raw, Refused(entry_name(raw), rejection, origin))
 
     async def _learn_origin(self, row: PeerRow, origin: str) -> None:
         """Fetch the manifest of an unknown origin from the peer that serves its facts."""
@@ -201,12 +212,21 @@ class Puller:
             return
         if len(self._unknown) >= limits.UNKNOWN_ORIGINS_MAX:
             del self._unknown[next(iter(self._unknown))]
+        self._unknown.pop(origin, None)  # to the end of the line
         self._unknown[origin] = now_ns + limits.UNKNOWN_ORIGIN_REST_NS
         try:
             response = await self._ask(row, f"/v1/federation/manifest/{quote(origin, safe='')}")
         except Rejection:
             return
         await self._node.steward.learn_origin(origin, response.body, row)
+
+    async def _ask_again(self, row: PeerRow) -> None:
+        """Ask once more for origins whose facts were rejected because their key could not be learned."""
+        for origin in list(self._unknown)[:_ORIGINS_PER_DRAIN]:
+            if self._node.policy.key_of(origin) is None:
+                await self._learn_origin(row, origin)
+            else:
+                del self._unknown[origin]
 
 
 class _Throttled(Exception):

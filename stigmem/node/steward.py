@@ -13,7 +13,6 @@ import msgspec
 
 from stigmem.core import limits
 from stigmem.core.declaration import (
-    ACTIVE,
     PENDING,
     REJECTED,
     UNVERIFIED,
@@ -25,9 +24,10 @@ from stigmem.core.declaration import (
 from stigmem.core.errors import Refusal, Rejection, StigmemError
 from stigmem.core.instants import format_us
 from stigmem.core.manifest import Manifest, certified_node_id, parse_manifest, speaks_for, verify_manifest
-from stigmem.core.records import CursorRow, DeadLetter, OriginRow, PeerRow
+from stigmem.core.records import OriginRow, PeerRow
 from stigmem.core.wire import JSON_TYPE, Request, Response, json_response
-from stigmem.node.context import Signal, Unreachable
+from stigmem.node.context import Unreachable
+from stigmem.node.origins import OriginLearned
 from stigmem.node.replies import render
 from stigmem.node.turn import Turn
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["Steward"]
 
 _TIMEOUT_NS: Final = int(limits.DISCOVERY_TIMEOUT_S * 1e9)
+_MANIFEST_REST_NS: Final = 5_000_000_000
+_MANIFEST_REST_NS_MAX: Final = 3_600_000_000_000
 
 
 class Steward:
@@ -97,20 +99,31 @@ class Steward:
 
     def bind_peer(self, row: PeerRow) -> None:
         """Fetch an approved peer's manifest: a bad one unbinds its facts, an absent one leaves the key that
-        the operator approved."""
+        the operator approved. Until a good one came it is asked for again: one may be lost or damaged on its way,
+        and without it nobody else learns from us who this origin is."""
+        node = self._node
 
         async def fetch() -> None:
-            body = await self._fetch(row.node_url, "/.well-known/stigmem-manifest.json")
-            if body is None:
-                return
-            manifest = self._read(body)
-            good = manifest is not None and speaks_for(manifest, row.node_id, row.public_key)
-            key = row.public_key if good else ""
-            text = body.decode() if good else ""
-            await self._tell(OriginRow(row.node_id, key, "pinned", manifest=text), row.peer_id)
+            rest_ns = _MANIFEST_REST_NS
+            while row == node.state.peers.get(row.peer_id):
+                body = await self._fetch(row.node_url, "/.well-known/stigmem-manifest.json")
+                if body is not None:
+                    manifest = self._read(body)
+                    good = manifest is not None and speaks_for(manifest, row.node_id, row.public_key)
+                    key, text = (row.public_key, body.decode()) if good else ("", "")
+                    await self._tell(OriginRow(row.node_id, key, "pinned", manifest=text), row.peer_id)
+                if self.can_vouch_for(row.node_id):
+                    return
+                await node.context.clock.sleep(rest_ns)
+                rest_ns = min(2 * rest_ns, _MANIFEST_REST_NS_MAX)
 
         if row.dialect != "0.5":
-            self._node.context.clock.spawn("fetch-manifest", fetch)
+            node.context.clock.spawn("fetch-manifest", fetch)
+
+    def can_vouch_for(self, origin: str) -> bool:
+        """Whether a manifest of this origin is held."""
+        row = self._node.state.origins.get(origin)
+        return row is not None and row.manifest != ""
 
     async def learn_origin(self, origin: str, body: bytes, by: PeerRow) -> None:
         """Consider a manifest that a peer gave us for an origin that is not our peer (spec/identity.md, 3)."""
@@ -137,7 +150,7 @@ class Steward:
 
     async def _tell(self, row: OriginRow, peer_id: str) -> None:
         done = self._node.context.clock.signal()
-        self._node.mailbox.put(_OriginLearned(self._node, row, peer_id, done))
+        self._node.mailbox.put(OriginLearned(self._node, row, peer_id, done))
         await done.wait()
 
 
@@ -189,51 +202,3 @@ class _Verdict:
 
     def fail(self, error: StigmemError) -> None:
         self._answer(render(Refusal(507, error.code, error.message)))
-
-
-class _OriginLearned:
-    """A key for an origin, for the writer."""
-
-    def __init__(self, node: Node, row: OriginRow, peer_id: str, done: Signal) -> None:
-        self._node = node
-        self._row = row
-        self._peer_id = peer_id
-        self._done = done
-
-    def stage(self, turn: Turn) -> bool:
-        if not turn.claim("origin", self._row.node_id):
-            return False
-        held = turn.state.origins.get(self._row.node_id)
-        own = self._row.how == "pinned"
-        if held is not None and held.public_key not in ("", self._row.public_key) and not own:
-            # The first key stands, whoever vouches for another.
-            turn.audit("origin_key_conflict", self._peer_id, origin=self._row.node_id)
-            return True
-        if held is None and len(turn.state.origins) >= limits.ORIGINS_MAX:
-            return True
-        if held == self._row or (held is not None and held.how == "pinned" and not own):
-            return True
-        turn.add(self._row)
-        turn.audit("origin_key_learned", self._peer_id, origin=self._row.node_id, how=self._row.how)
-        read_again(turn, "origin_unresolvable")
-        return True
-
-    def finish(self) -> None:
-        self._done.set()
-
-    def fail(self, error: StigmemError) -> None:
-        self._done.set()
-
-
-def read_again(turn: Turn, code: str) -> None:
-    """Have every peer read from its beginning that has facts rejected for a reason that is now gone."""
-    for peer_id, letters in turn.state.letters.items():
-        names = [name for name, found in letters.items() if found == code]
-        row = turn.state.peers.get(peer_id)
-        if not names or row is None or row.status != ACTIVE or not turn.claim("reread", peer_id):
-            continue
-        for name in names:
-            turn.add(DeadLetter(peer_id, name, ""))
-        held = turn.state.cursors.get(peer_id)
-        turn.add(CursorRow(peer_id, None, turn.state.ledger.last_seq, False, held.taken if held else 0, turn.now_us))
-

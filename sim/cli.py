@@ -1,0 +1,178 @@
+"""The command line `stigmem-sim`: what can be asked, and how it is answered by exit status.
+
+0 pass, 1 a checker or an expectation failed, 2 bad input, 3 inconclusive, 70 a bug of ours, 130 stopped by a
+second Ctrl-C. Commands are thin: the work is done in `sim.run` and told in `sim.report`. Whatever is wrong with
+the input is one sentence on stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+import stigmem
+from sim.report.speech import console_for, examples, say, tell
+from sim.report.trace_commands import trace
+
+__all__ = ["BAD_INPUT", "BUG", "app", "main"]
+
+BAD_INPUT: Final = 2
+BUG: Final = 70
+_STOPPED: Final = 130
+_PIPE_CLOSED: Final = 141
+
+app = App(
+    name="stigmem-sim",
+    help="Run scenarios of federated nodes in a simulated world, and judge them.",
+    help_epilogue=examples("list", "run scenarios/split-brain.toml", "run scenarios/*.toml --seed 3 --out results")
+    + "\n\nExit status: 0 pass, 1 a checker or expectation failed, 2 bad input, 3 inconclusive, 70 a bug.",
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
+    version=f"stigmem-sim {stigmem.__version__}",
+)
+app.command(trace)
+
+_Files = Annotated[list[Path], Parameter(help="Scenario files.", negative=())]
+_Flag = Parameter(negative=())
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run a command line (default: the process's own); the exit status."""
+    try:
+        status = app(
+            sys.argv[1:] if tokens is None else tokens,
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except CycloptsError as error:
+        say(f"{_sentence(error)}; `stigmem-sim --help` shows what there is")
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        return _STOPPED
+    except BrokenPipeError:
+        # The reader has gone; what is still buffered must not raise again when Python closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
+    except Exception as error:
+        if not isinstance(error, _mistakes_of_users()):
+            raise
+        say(str(error))
+        return BAD_INPUT
+
+
+def _mistakes_of_users() -> tuple[type[Exception], ...]:
+    """Errors whose text is one sentence for the user; imported late, so that --help need not wait for them."""
+    from sim.gitlog import BadRepository
+    from sim.reading import BadScenario
+    from sim.report.folder import BadFolder
+    from sim.trace import TraceUnreadable
+    from sim.tracefile import BadTrace
+
+    return (BadScenario, BadFolder, BadRepository, BadTrace, TraceUnreadable)
+
+
+def _sentence(error: CycloptsError) -> str:
+    return " ".join(str(error).split()).rstrip(".")
+
+
+# --- running ---
+
+
+@app.command(
+    help_epilogue=examples(
+        "run scenarios/split-brain.toml",
+        "run scenarios/geant.toml --seed 11 --out /tmp/geant",
+        "run scenarios/*.toml --json --no-figures",
+    )
+)
+def run(
+    files: _Files,
+    /,
+    *,
+    seed: int | None = None,
+    out: Path | None = None,
+    json: Annotated[bool, _Flag] = False,
+    no_figures: Annotated[bool, _Flag] = False,
+    trace: Literal["full", "none"] = "full",
+) -> int:
+    """Run scenarios and judge them.
+
+    Without --out each run is written to runs/NAME-seedSEED under the current
+    directory; with --json and without --out nothing is written.
+
+    Exit status: that of the worst run.
+
+    Parameters
+    ----------
+    seed
+        Another seed than the scenario's.
+    out
+        Folder of the run; with several files a folder of run folders.
+    json
+        Print run.json on stdout, a line per run, and nothing else.
+    no_figures
+        Draw no figures.
+    trace
+        Whether the trace is written.
+    """
+    from sim.report.session import Session
+
+    session = Session(
+        console_for(),
+        console_for(stderr=True),
+        seed=seed,
+        out=out,
+        json=json,
+        figures=not no_figures,
+        trace=trace == "full",
+    )
+    return session.run(files)
+
+
+@app.command(help_epilogue=examples("replay runs/split-brain-seed7"))
+def replay(folder: Path, /) -> int:
+    """Run again what a run folder holds, and compare the digests.
+
+    Exit status: 0 when all three digests are the same, 1 when they are not.
+    """
+    from sim.report.session import replay_folder
+
+    return replay_folder(folder, console_for(), console_for(stderr=True))
+
+
+# --- looking ---
+
+
+@app.command(help_epilogue=examples("check scenarios/*.toml"))
+def check(files: _Files, /) -> int:
+    """Say whether scenarios can be run, and what is doubtful about them."""
+    from sim.report.listing import check_files
+
+    return check_files(files, tell, say)
+
+
+@app.command(name="list", help_epilogue=examples("list", "list my-scenarios"))
+def list_scenarios(folder: Path = Path("scenarios"), /) -> int:
+    """Show the scenarios of a folder and what each of them asks."""
+    from sim.report.listing import list_folder
+
+    return list_folder(folder, console_for(), say)
+
+
+@app.command(help_epilogue=examples("schema > scenario.schema.json"))
+def schema() -> int:
+    """Print the JSON Schema of scenario files, for editors."""
+    import json
+
+    from sim.reading import scenario_schema
+
+    tell(json.dumps(scenario_schema(), indent=2, ensure_ascii=False))
+    return 0

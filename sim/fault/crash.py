@@ -1,0 +1,30 @@
+"""A power cut: the machine is off until the fault ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.disk import Fate
+from sim.fault.base import NodeFault
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+
+__all__ = ["Crash"]
+
+
+class Crash(NodeFault, tag="crash", kw_only=True):
+    """Off for `for`, or until the faults end; without a node the whole federation goes dark.
+
+    `fate`: what becomes of a batch that was being written: lost, torn or kept; drawn when not given.
+    """
+
+    fate: Fate | None = None
+
+    def begin(self, lab: Lab) -> None:
+        for name in self.hit(lab):
+            lab.power.off(name, self, self.fate)
+
+    def end(self, lab: Lab) -> None:
+        for name in lab.plan.nodes:
+            lab.power.on(name, self)

@@ -1,0 +1,29 @@
+"""Duplication for a while: parcels that arrive twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.fault.base import Share
+from sim.fault.links import LinkFault
+from sim.network import Rule
+from sim.rules import Duplication, Per
+from sim.units import NonNegative, parse_duration
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+
+__all__ = ["Duplicate"]
+
+
+class Duplicate(LinkFault, tag="duplicate", kw_only=True):
+    """A `share` of parcels arrives twice, the copy up to `within` later."""
+
+    share: Share = 0.2
+    within: NonNegative = parse_duration("500ms")
+
+    def label(self) -> str:
+        return f"duplicates {self.share:.0%}"
+
+    def rule(self, lab: Lab, per: Per) -> Rule:
+        return Duplication(per, self.share, self.within)

@@ -1,0 +1,25 @@
+"""Flapping links: down and up in turn, down first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.fault.links import LinkFault
+from sim.network import Rule
+from sim.rules import Flapping, Per
+from sim.units import Positive, parse_duration
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+
+__all__ = ["Flap"]
+
+
+class Flap(LinkFault, tag="flap", kw_only=True):
+    """Everything is lost for `down`, passes for `up`, and so on."""
+
+    down: Positive = parse_duration("5s")
+    up: Positive = parse_duration("15s")
+
+    def rule(self, lab: Lab, per: Per) -> Rule:
+        return Flapping(f"flap at {self.at}", self.touches(), begin=lab.world.now, down_ns=self.down, up_ns=self.up)

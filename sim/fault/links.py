@@ -1,0 +1,91 @@
+"""Which links a fault of the wire strikes, and a rule that holds only there.
+
+Shared by every fault that puts a rule on the wire for a while; the rules themselves are `sim.rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
+
+from sim.fault.base import Fault, Misfit
+from sim.network import PASS, Parcel, Rule, Verdict
+from sim.rules import Per
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+    from sim.plan import Plan
+
+__all__ = ["LinkFault", "Only", "Pair"]
+
+Pair = Annotated[list[str], Meta(min_length=2, max_length=2, extra_json_schema={"description": "a pair of nodes"})]
+
+
+class Only:
+    """A rule that holds for some ordered pairs of nodes; it draws only for their parcels."""
+
+    def __init__(self, rule: Rule, touches: Callable[[str, str], bool]) -> None:
+        self.name = rule.name
+        self._rule = rule
+        self._touches = touches
+
+    def judge(self, parcel: Parcel, now: int) -> Verdict:
+        return self._rule.judge(parcel, now) if self._touches(parcel.source, parcel.target) else PASS
+
+
+class LinkFault(Fault):
+    """A fault of the wire: on the link `between` two nodes, on several `links`, on every link of `node`, or everywhere.
+
+    `one_way`: only from the first to the second of a pair, or only what the node sends.
+    """
+
+    node: str | None = None
+    between: Pair | None = None
+    links: Annotated[list[Pair], Meta(min_length=1)] | None = None
+    one_way: bool = False
+
+    def nodes(self) -> tuple[str, ...]:
+        named = [name for pair in self._pairs() for name in pair]
+        return tuple(dict.fromkeys([*named, *([self.node] if self.node is not None else [])]))
+
+    def check(self, plan: Plan) -> None:
+        given = [key for key in ("node", "between", "links") if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise Misfit(given[1], f"{given[0]} and {given[1]} both say where; give one of them")
+        if self.one_way and not given:
+            raise Misfit("one_way", "one_way needs to know between whom; give node, between or links")
+        linked = {frozenset(link) for link in plan.links}
+        for first, second in self._pairs():
+            if {first, second} <= set(plan.nodes) and frozenset((first, second)) not in linked:
+                raise Misfit(given[0], f"{first!r} and {second!r} are not linked here, so nothing would happen")
+
+    def touches(self) -> Callable[[str, str], bool]:
+        """Whether a parcel from one node to another is struck."""
+        if self.node is not None:
+            node, both = self.node, not self.one_way
+            return lambda source, target: source == node or (both and target == node)
+        ordered = [(first, second) for first, second in self._pairs()]
+        if not ordered:
+            return _everywhere
+        struck = frozenset(ordered if self.one_way else [*ordered, *((b, a) for a, b in ordered)])
+        return lambda source, target: (source, target) in struck
+
+    def _pairs(self) -> list[list[str]]:
+        return [*([self.between] if self.between is not None else []), *(self.links or [])]
+
+    def rule(self, lab: Lab, per: Per) -> Rule:
+        """The rule that holds while the fault lasts; `per` gives it chance of its own."""
+        raise NotImplementedError
+
+    def begin(self, lab: Lab) -> None:
+        rule = self.rule(lab, Per(lab.random, lab.stream_of(self)))
+        lab.rule_on(self, Only(rule, self.touches()))
+
+    def end(self, lab: Lab) -> None:
+        lab.rules_off(self)
+
+
+def _everywhere(_source: str, _target: str) -> bool:
+    return True

@@ -1,0 +1,28 @@
+"""Loss for a while, on top of what the network loses all the time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.fault.base import Share
+from sim.fault.links import LinkFault
+from sim.network import Rule
+from sim.rules import Loss as LossRule
+from sim.rules import Per
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+
+__all__ = ["Loss"]
+
+
+class Loss(LinkFault, tag="loss", kw_only=True):
+    """A `share` of parcels is lost."""
+
+    share: Share = 0.2
+
+    def label(self) -> str:
+        return f"loss {self.share:.0%}"
+
+    def rule(self, lab: Lab, per: Per) -> Rule:
+        return LossRule(per, self.share)

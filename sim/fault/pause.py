@@ -1,0 +1,24 @@
+"""A pause: the process stands still while its machine, its disk and the world go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.fault.base import NodeFault
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+
+__all__ = ["Pause"]
+
+
+class Pause(NodeFault, tag="pause", kw_only=True):
+    """Not scheduled until the end, then everything that came meanwhile happens at once. A crash ends it."""
+
+    def begin(self, lab: Lab) -> None:
+        for name in self.hit(lab):
+            lab.power.pause(name, self)
+
+    def end(self, lab: Lab) -> None:
+        for name in lab.plan.nodes:
+            lab.power.resume(name, self)

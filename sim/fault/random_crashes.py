@@ -1,0 +1,45 @@
+"""Random crashes: machines lose power again and again, at instants that the seed decides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
+
+from sim.fault.base import Fault
+from sim.units import NonNegative, Rate, parse_duration, parse_rate
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+
+__all__ = ["RandomCrashes"]
+
+
+class RandomCrashes(Fault, tag="random-crashes", kw_only=True):
+    """Crashes at `rate` over all of `among` (default: every node), each `down` long; who is off already is spared."""
+
+    rate: Rate = parse_rate("1/m")
+    down: NonNegative = parse_duration("10s")
+    among: Annotated[list[str], Meta(min_length=1)] | None = None
+
+    def label(self) -> str:
+        return "random crashes"
+
+    def nodes(self) -> tuple[str, ...]:
+        return tuple(self.among or ())
+
+    def begin(self, lab: Lab) -> None:
+        chance = lab.random(lab.stream_of(self))
+        names = self.among or list(lab.plan.nodes)
+
+        def strike(_: int) -> None:
+            name = names[chance.randrange(len(names))]
+            if lab.is_active(self) and lab.machines[name].up:
+                lab.power.off(name, self)
+                lab.world.after(self.down, lambda _: lab.power.on(name, self))
+
+        lab.poisson(chance, self.rate, lab.world.now, None, strike)
+
+    def end(self, lab: Lab) -> None:
+        for name in lab.plan.nodes:
+            lab.power.on(name, self)

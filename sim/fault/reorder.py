@@ -1,0 +1,29 @@
+"""Reordering for a while: parcels that later ones overtake."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.fault.base import Share
+from sim.fault.links import LinkFault
+from sim.network import Rule
+from sim.rules import Per, Reordering
+from sim.units import NonNegative, parse_duration
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+
+__all__ = ["Reorder"]
+
+
+class Reorder(LinkFault, tag="reorder", kw_only=True):
+    """A `share` of parcels takes up to `by` longer."""
+
+    share: Share = 0.2
+    by: NonNegative = parse_duration("500ms")
+
+    def label(self) -> str:
+        return f"reorders {self.share:.0%}"
+
+    def rule(self, lab: Lab, per: Per) -> Rule:
+        return Reordering(per, self.share, self.by)

@@ -1,0 +1,37 @@
+"""A restart: power off and on again, with what was on the disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.disk import Fate
+from sim.fault.base import Misfit, NodeFault
+from sim.units import NonNegative, parse_duration
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+    from sim.plan import Plan
+
+__all__ = ["Restart"]
+
+
+class Restart(NodeFault, tag="restart", kw_only=True):
+    """Crashes and boots `down` later, by default at the same instant. `fate` as for a crash."""
+
+    down: NonNegative = parse_duration("0s")
+    fate: Fate | None = None
+
+    def check(self, plan: Plan) -> None:
+        if self.lasts is not None:
+            raise Misfit("for", "a restart lasts as long as the machine is down; write down instead of for")
+
+    def span(self) -> int | None:
+        return self.down
+
+    def begin(self, lab: Lab) -> None:
+        for name in self.hit(lab):
+            lab.power.off(name, self, self.fate)
+
+    def end(self, lab: Lab) -> None:
+        for name in lab.plan.nodes:
+            lab.power.on(name, self)

@@ -1,0 +1,49 @@
+"""A slow wire: more delay than usual, constant or with a long tail."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from sim.chance import Table, lognormal_table
+from sim.fault.base import Misfit
+from sim.fault.links import LinkFault
+from sim.network import Rule
+from sim.rules import Per
+from sim.rules import Slow as SlowRule
+from sim.units import Positive, format_duration
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+    from sim.plan import Plan
+
+__all__ = ["Slow"]
+
+
+class _Always:
+    """The same delay for every parcel."""
+
+    def __init__(self, ns: int) -> None:
+        self._ns = ns
+
+    def draw(self, _: Random) -> int:
+        return self._ns
+
+
+class Slow(LinkFault, tag="slow", kw_only=True):
+    """Every parcel takes `by` longer; with `p99` that is the median of a lognormal distribution."""
+
+    by: Positive
+    p99: Positive | None = None
+
+    def label(self) -> str:
+        return f"slow by {format_duration(self.by)}"
+
+    def check(self, plan: Plan) -> None:
+        super().check(plan)
+        if self.p99 is not None and self.p99 <= self.by:
+            raise Misfit("p99", f"the 99th percentile must be longer than the median of {format_duration(self.by)}")
+
+    def rule(self, lab: Lab, per: Per) -> Rule:
+        by: _Always | Table = _Always(self.by) if self.p99 is None else lognormal_table(self.by, self.p99)
+        return SlowRule(f"slow at {self.at}", per, by, self.touches())

@@ -1,0 +1,92 @@
+"""What machines tell the laboratory: every commit, boot, answer and power cut, passed on to measure and checkers.
+
+One way only: an observer counts, writes the trace and asks the checkers; it never touches a machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sim.check import Checker, Commit, Violation
+from sim.measure import FactSeen
+from stigmem.core.audit import AuditRow
+from stigmem.core.fact import Fact
+from stigmem.core.records import Record
+from stigmem.core.wire import Request, Response
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+    from sim.machine import Machine
+
+__all__ = ["Observer"]
+
+
+class Observer:
+    """The watch (sim.machine.Watch) of every machine of a laboratory."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+
+    def committed(self, machine: Machine, records: Sequence[Record], payload: bytes) -> None:
+        """A batch became durable on a machine."""
+        lab = self._lab
+        lab.trace.commit(machine.name, len(records), payload)
+        for record in records:
+            if isinstance(record, Fact):
+                self._stored(machine.name, record)
+            elif isinstance(record, AuditRow):
+                self._audited(record)
+        commit = Commit(machine, records, lab.world.now)
+        self._judge(lambda checker: checker.committed(lab, commit))
+
+    def booted(self, machine: Machine) -> None:
+        """A machine's node is running."""
+        lab, node = self._lab, machine.node
+        if node is None:
+            return
+        lab.name_of_node[node.node_id] = machine.name
+        lab.trace.event("booted", machine.name, machine.boots, len(node.state.ledger))
+        node.on_fault = lab.world.finish
+        for fact in node.state.ledger.log:  # a batch may have survived a crash that nobody was told of
+            known = lab.measure.number(lab.name_of_node.get(fact.origin, ""), fact.id) is not None
+            if not known or fact.received_from is not None:
+                self._stored(machine.name, fact)
+        self._judge(lambda checker: checker.booted(lab, machine))
+
+    def stopped(self, machine: Machine, how: str, fate: str) -> None:
+        """A machine lost power."""
+        self._lab.clients.cut_off(machine.name)
+        self._lab.trace.event(how, machine.name, fate)
+
+    def answered(self, machine: Machine, asker: str, request: Request, response: Response) -> None:
+        """A node is about to put an answer on the wire."""
+        lab = self._lab
+        lab.requests += 1
+        self._judge(lambda checker: checker.served(lab, machine, asker, request, response))
+
+    def _judge(self, ask: Callable[[Checker], Violation | None]) -> None:
+        for checker in self._lab.checkers:
+            violation = ask(checker)
+            if violation is not None:
+                self._lab.violated(violation)
+                return
+
+    def _stored(self, name: str, fact: Fact) -> None:
+        lab, now = self._lab, self._lab.world.now
+        origin = lab.name_of_node.get(fact.origin)
+        if origin is None or fact.quarantine is not None:
+            return
+        if fact.received_from is None:
+            lab.measure.written(FactSeen(fact.id, origin, fact.scope, fact.entity, fact.relation, now))
+        else:
+            lab.measure.saw(name, origin, fact.id, now)
+
+    def _audited(self, row: AuditRow) -> None:
+        if row.event in ("fact_write", "page_accepted"):
+            return
+        reason = msgspec.json.decode(row.detail).get("reason")
+        if reason is not None:
+            self._lab.rejections[reason] = self._lab.rejections.get(reason, 0) + 1

@@ -1,0 +1,147 @@
+"""The run folder: run.json, the trace, facts.parquet, figures, and the scenario as it ran with its data.
+
+All that a rerun needs is inside: the seed is written into the scenario and data files are copied. A folder that
+holds an earlier run is cleared of it first; files that are not ours are never touched.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from sim.reading import plain_values
+from sim.report.scenario_text import toml_text
+
+if TYPE_CHECKING:
+    from sim.plan import Plan
+    from sim.result import Result
+
+__all__ = [
+    "FACTS", "RUN", "SCENARIO", "TRACE", "TRACEBACK", "BadFolder", "folder_name", "open_folder", "opening_comments",
+    "read_run", "write_folder", "write_traceback",
+]  # fmt: skip
+
+RUN: Final = "run.json"
+TRACE: Final = "trace.jsonl.gz"
+FACTS: Final = "facts.parquet"
+SCENARIO: Final = "scenario.toml"
+TRACEBACK: Final = "traceback.txt"
+DATA: Final = "data"
+_FIGURES: Final = ("lag.png", "lag_distribution.png", "convergence.png", "conflicts.png", "map.png")
+_MARKS: Final = (RUN, TRACE, TRACEBACK)
+"""A folder with one of these holds a run of ours."""
+_FILE_KEYS: Final = ("file", "graphml")
+
+
+class BadFolder(Exception):
+    """A folder that cannot be used: one sentence that names it and says what would do."""
+
+
+def folder_name(name: str, seed: int) -> str:
+    """The name of a run's folder where the user gave none."""
+    return f"{name}-seed{seed}"
+
+
+def open_folder(folder: Path, plan: Plan, source: Path | None = None) -> Path:
+    """Make the folder of a new run, with the scenario in it, and remove what an earlier run left there.
+
+    Raises BadFolder when it cannot be made or holds a scenario that is not an earlier run's.
+    """
+    ours = any((folder / name).exists() for name in _MARKS)
+    if (folder / SCENARIO).exists() and not ours:
+        raise BadFolder(f"{folder} holds a {SCENARIO} that is not a run's and would be lost; give another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadFolder(f"{folder} cannot be made into a run folder: {error.strerror}") from error
+    for name in (*_MARKS, FACTS, *_FIGURES):
+        (folder / name).unlink(missing_ok=True)
+    return folder
+
+
+def opening_comments(source: Path) -> str:
+    """The comment lines at the head of a scenario file, which say what it asks; empty when there are none."""
+    lines = []
+    for line in source.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def write_folder(result: Result, folder: Path, *, figures: bool, heading: str = "") -> Path:
+    """Write everything of a run but its trace, which is copied when it was written elsewhere."""
+    from sim.result import encode_run
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RUN).write_bytes(encode_run(result, indent=2) + b"\n")
+    _write_scenario(result.plan, folder, heading)
+    result.facts().write_parquet(folder / FACTS)
+    trace = result.trace_path
+    if trace is not None and trace.exists() and trace.resolve() != (folder / TRACE).resolve():
+        shutil.copyfile(trace, folder / TRACE)
+    if figures:
+        from sim.report.figures import draw_figures
+
+        draw_figures(result, folder)
+    return folder
+
+
+def write_traceback(folder: Path, plan: Plan, text: str) -> Path:
+    """Leave what is needed to look into a bug: the traceback, and the scenario to meet it again."""
+    _write_scenario(plan, folder, "")
+    path = folder / TRACEBACK
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """The content of a folder's run.json. Raises BadFolder."""
+    path = folder / RUN
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except FileNotFoundError as error:
+        raise BadFolder(f"{folder} is not a run folder: it has no {RUN}") from error
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BadFolder(f"{path} cannot be read: {error}") from error
+    return found
+
+
+def _write_scenario(plan: Plan, folder: Path, heading: str) -> None:
+    tables = plain_values(plan.scenario)
+    tables["scenario"] = {**tables["scenario"], "seed": plan.scenario.scenario.seed}
+    names: dict[Path, str] = {}
+    tables = _with_data(tables, plan.base, folder, names)
+    (folder / SCENARIO).write_text(heading + toml_text(tables), encoding="utf-8")
+
+
+def _with_data(value: Any, base: Path, folder: Path, names: dict[Path, str]) -> Any:
+    """The same tables with every data file copied into the folder and named as it is there."""
+    if isinstance(value, list):
+        return [_with_data(each, base, folder, names) for each in value]
+    if not isinstance(value, dict):
+        return value
+    changed = {}
+    for key, each in value.items():
+        if key in _FILE_KEYS and isinstance(each, str) and (base / each).is_file():
+            changed[key] = _copied(base / each, folder, names)
+        else:
+            changed[key] = _with_data(each, base, folder, names)
+    return changed
+
+
+def _copied(path: Path, folder: Path, names: dict[Path, str]) -> str:
+    source = path.resolve()
+    if source not in names:
+        name = path.name
+        if name in names.values():
+            name = f"{len(names) + 1}-{name}"
+        names[source] = name
+        target = folder / DATA / name
+        target.parent.mkdir(exist_ok=True)
+        if source != target.resolve():
+            shutil.copyfile(source, target)
+    return f"{DATA}/{names[source]}"

@@ -1,0 +1,100 @@
+"""Fault lanes: over the curves of a run a strip that shows which faults were in force when, and shading under it.
+
+One lane a kind of fault, named at its left, so that colours need no key. Nothing here knows what is plotted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from sim.report.style import COLOURS, FAULTS_END, INK, canvas, fit_name, time_unit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from sim.report.frames import Ribbon
+    from sim.report.style import TimeUnit
+    from sim.result import Result
+
+__all__ = ["shade", "with_lanes"]
+
+_LANE_IN: Final = 0.17
+_LANES_MAX: Final = 8
+
+
+def with_lanes(result: Result, height_in: float, panels: Sequence[float] = (1.0,)) -> tuple[Figure, list[Axes]]:
+    """A figure with one lane a kind of fault on top and panels of these relative heights under it, all over the
+    run's time. Faults are shaded in the panels too."""
+    lanes = _lanes(result)
+    strip_in = _LANE_IN * max(1, len(lanes))
+    figure = canvas(height_in + strip_in)
+    total = sum(panels)
+    ratios = [strip_in, *(height_in * panel / total for panel in panels)]
+    grid = figure.add_gridspec(len(ratios), 1, height_ratios=ratios, hspace=0.0)
+    main = [figure.add_subplot(grid[number]) for number in range(1, len(ratios))]
+    strip = figure.add_subplot(grid[0], sharex=main[0])
+    for axes in main[1:]:
+        axes.sharex(main[0])
+    for axes in main[:-1]:
+        axes.tick_params(labelbottom=False)
+    _draw_lanes(strip, result, lanes)
+    strip.set_title(f"{result.scenario.name}, seed {result.seed}", fontweight="bold")
+    return figure, main
+
+
+def _lanes(result: Result) -> dict[str, list[Ribbon]]:
+    """The faults by what they are called, the rarest merged when there are too many kinds."""
+    found: dict[str, list[Ribbon]] = {}
+    for ribbon in result.ribbons:
+        found.setdefault(ribbon[0], []).append(ribbon)
+    if len(found) > _LANES_MAX:
+        kept = sorted(found, key=lambda label: -len(found[label]))[: _LANES_MAX - 1]
+        rest = [ribbon for label, ribbons in found.items() if label not in kept for ribbon in ribbons]
+        found = {**{label: ribbons for label, ribbons in found.items() if label in kept}, "other faults": rest}
+    return {_lane_name(label, ribbons): ribbons for label, ribbons in found.items()}
+
+
+def _lane_name(label: str, ribbons: Sequence[Ribbon]) -> str:
+    nodes = ribbons[0][1]
+    same = len(nodes) == 1 and all(ribbon[1] == nodes for ribbon in ribbons)
+    return fit_name(f"{label}: {nodes[0]}") if same else fit_name(label)
+
+
+def _draw_lanes(strip: Axes, result: Result, lanes: dict[str, list[Ribbon]]) -> None:
+    unit = time_unit(result.ended_ns / 1e9)
+    scale = 1e9 * unit.length_s
+    for row, ribbons in enumerate(lanes.values()):
+        colour = COLOURS[(row + 1) % len(COLOURS)]
+        lasting = [(begin / scale, (end - begin) / scale) for _, _, begin, end in ribbons if end > begin]
+        strip.broken_barh(lasting, (row - 0.36, 0.72), facecolors=colour, edgecolors=colour, linewidth=0.5)
+        moments = [begin / scale for _, _, begin, end in ribbons if end == begin]
+        strip.plot(moments, [row] * len(moments), "|", color=colour, markersize=7, markeredgewidth=1.4)
+    strip.set_yticks(range(len(lanes)) if lanes else [0.0], list(lanes) or ["no faults"])
+    strip.set_ylim(max(1, len(lanes)) - 0.4, -0.6)
+    strip.tick_params(axis="both", length=0)
+    strip.tick_params(axis="x", labelbottom=False)
+    strip.grid(visible=False)
+    for spine in strip.spines.values():
+        spine.set_visible(False)
+
+
+def shade(axes: Axes, result: Result, unit: TimeUnit) -> None:
+    """Grey where a fault was in force, and a dotted line where the faults ended and settling began."""
+    scale = 1e9 * unit.length_s
+    for begin, end in _merged([(begin, end) for _, _, begin, end in result.ribbons if end > begin]):
+        axes.axvspan(begin / scale, end / scale, color="#EFEFEF", linewidth=0, zorder=0)
+    settling = int(result.scenario.scenario.duration)
+    if settling < result.ended_ns:
+        axes.axvline(settling / scale, color=INK, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1, label=FAULTS_END)
+
+
+def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for begin, end in sorted(spans):
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((begin, end))
+    return merged

@@ -1,0 +1,60 @@
+"""Looking at scenario files without running them: whether they can be run, and what they ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sim.fitting import load_plan
+from sim.reading import BadScenario
+from sim.units import format_duration
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["check_files", "list_folder", "question"]
+
+_BAD_INPUT: Final = 2
+Say = Callable[[str], None]
+
+
+def check_files(files: Iterable[Path], tell: Say, complain: Say) -> int:
+    """Say of each file that it can be run, or why not; 2 when one cannot."""
+    status = 0
+    for file in files:
+        try:
+            plan = load_plan(file)
+        except BadScenario as error:
+            complain(str(error))
+            status = _BAD_INPUT
+            continue
+        table = plan.scenario.scenario
+        for warning in plan.warnings:
+            complain(f"{file}: warning: {warning}")
+        lasts = format_duration(table.duration)
+        tell(f"{file}: ok: {table.name}, {lasts}, nodes: {len(plan.nodes)}, links: {len(plan.links)}")
+    return status
+
+
+def list_folder(folder: Path, console: Console, complain: Say) -> int:
+    """Show each scenario of a folder and its question; 2 when there is none."""
+    from rich.table import Table
+
+    files = sorted(folder.glob("*.toml")) if folder.is_dir() else []
+    if not files:
+        complain(f"there are no scenarios in {folder}; give a folder that holds .toml files")
+        return _BAD_INPUT
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column()
+    for file in files:
+        table.add_row(str(file), question(file))
+    console.print(table)
+    return 0
+
+
+def question(file: Path) -> str:
+    """What the first comment of a scenario file asks."""
+    first = file.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+    return first.lstrip("# ").removeprefix("Question:").strip() if first.startswith("#") else "(it does not say)"

@@ -1,0 +1,186 @@
+"""What a terminal shows of a run: the bar while it goes, the table when it is over, the reasons when it failed.
+
+Words for people on a rich console; the same numbers for machines are in run.json. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.metrics import TIMED
+from sim.report.judgement import BOUNDS
+from sim.units import format_duration
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from sim.report.judgement import ExpectationResult
+    from sim.result import Result
+
+__all__ = ["event_line", "progress_bar", "show_failure", "show_result", "speed"]
+
+_STYLES: Final = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
+_REFRESH_S: Final = 0.1
+_EVENTS_SHOWN: Final = 12
+_UNITS: Final = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+
+
+# --- while it goes ---
+
+
+@contextmanager
+def progress_bar(console: Console, name: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar in simulated time with how many times faster than real time it goes; nothing but on a terminal."""
+    if not console.is_terminal:
+        yield _no_progress
+        return
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(40), TextColumn("{task.fields[told]}"))
+    with Progress(*columns, console=console, auto_refresh=False, transient=True) as bar:
+        task = bar.add_task(name, total=1.0, told="")
+        begun = shown = perf_counter()
+
+        def progress(now: int, deadline: int) -> None:
+            nonlocal shown
+            wall = perf_counter()
+            if wall - shown >= _REFRESH_S:
+                shown = wall
+                told = f"{format_duration(now)} of at most {format_duration(deadline)}"
+                bar.update(task, completed=now / deadline, told=f"{told}, {speed(now / 1e9, wall - begun)}")
+                bar.refresh()
+
+        yield progress
+
+
+def _no_progress(now: int, deadline: int) -> None:
+    return
+
+
+def speed(simulated_s: float, wall_s: float) -> str:
+    """How many times faster than real time."""
+    return f"{simulated_s / max(wall_s, 1e-3):,.0f} times real time"
+
+
+# --- when it is over ---
+
+
+def show_result(console: Console, result: Result, folder: str | None) -> None:
+    """The table of a run: verdict, numbers, what was expected, what the checkers say."""
+    from rich.table import Table
+    from rich.text import Text
+
+    heading = Text.assemble(
+        (result.verdict.upper(), _STYLES[result.verdict]), f"  {result.scenario.name}, seed {result.seed}"
+    )
+    console.print(heading)
+    numbers = Table(box=None, show_header=False, padding=(0, 1, 0, 2))
+    numbers.add_column(style="dim", no_wrap=True)
+    numbers.add_column(overflow="fold")
+    for label, value in _numbers(result):
+        numbers.add_row(label, value)
+    if folder is not None:
+        numbers.add_row("folder", folder)
+    words = Table(box=None, show_header=False, padding=(0, 1, 0, 2))
+    for expectation in result.expectations:
+        words.add_row(_mark(ok=expectation.ok), expectation.name, _expectation(expectation))
+    for check in result.checks:
+        words.add_row(_mark(ok=check.ok), check.name, check.detail)
+    console.print(numbers, words, sep="\n")
+
+
+def _mark(*, ok: bool | None) -> Text:
+    from rich.text import Text
+
+    if ok is None:
+        return Text("unjudged", "yellow")
+    return Text("ok", "green") if ok else Text("FAILED", "bold red")
+
+
+def _numbers(result: Result) -> Iterator[tuple[str, str]]:
+    run: dict[str, Any] = result.run_json
+    fast = speed(run["simulated_s"], run["wall_s"])
+    yield "time", f"{format_duration(result.ended_ns)} simulated in {run['wall_s']:.3g} s: {fast}"
+    counts = (("nodes", run["nodes"]), ("links", len(result.links)), ("facts", run["facts"]), ("events", run["events"]))
+    yield "size", ", ".join(f"{name} {count:,}" for name, count in counts)
+    names = (("p50", "p50_s"), ("p90", "p90_s"), ("p99", "p99_s"), ("max", "max_s"))
+    lag = "   ".join(f"{name} {_seconds(run['lag'][key])}" for name, key in names)
+    yield "lag", lag + (f"   ({run['missing']:,} copies missing)" if run["missing"] else "")
+    converged = run["convergence_s"]
+    yield "convergence", "not reached" if converged is None else f"{_seconds(converged)} after the faults ended"
+    conflicts = run["conflicts"]
+    yield "conflicts", f"{conflicts['open']} open, {conflicts['resolved']} resolved, {conflicts['divergent']} divergent"
+    yield "wire", f"{run['requests']:,} requests, {_bytes(run['bytes'])}"
+    yield "rejections", _counts(run["rejections"])
+    if run["refused_writes"]:
+        yield "refused writes", _counts(run["refused_writes"])
+    if run["destroyed"]:
+        yield "destroyed", f"{run['destroyed']:,} facts went with the only disk they were on"
+    for name in ("trace", "state", "knowledge"):
+        yield f"{name} digest", run[f"{name}_digest"]
+
+
+def _expectation(expectation: ExpectationResult) -> str:
+    told = _seconds if expectation.name in TIMED else _number
+    return f"{BOUNDS[expectation.bound]} {told(expectation.limit)}: it is {told(expectation.value)}"
+
+
+def _seconds(seconds: float | None) -> str:
+    return "–" if seconds is None else format_duration(round(seconds * 1e9))
+
+
+def _number(number: float | None) -> str:
+    return "–" if number is None else f"{number:,.12g}"
+
+
+def _bytes(count: int) -> str:
+    for unit, size in _UNITS:
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count} bytes"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "none"
+
+
+# --- when it failed ---
+
+
+def show_failure(console: Console, result: Result, replay: str) -> None:
+    """The first property that does not hold, the events before it, and the command that meets it again."""
+    violation = result.violation
+    if violation is not None:
+        where = f"on {violation.node} at {format_duration(violation.at_ns)}"
+        console.print(f"{violation.checker} was violated {where}: {violation.sentence}", style="red")
+        console.print("the last events:")
+        for event in result.tail[-_EVENTS_SHOWN:]:
+            console.print(f"  {event_line(event)}", style="dim", soft_wrap=True)
+    else:
+        for sentence in _reasons(result):
+            console.print(sentence, style="red" if result.verdict == "fail" else "yellow")
+    console.print(f"to replay it: {replay}", soft_wrap=True)
+
+
+def _reasons(result: Result) -> list[str]:
+    failed = [f"{check.name} failed: {check.detail}" for check in result.checks if check.ok is False]
+    missed = [f"{each.name} was expected {_expectation(each)}" for each in result.expectations if each.ok is False]
+    if failed or missed:
+        return [*failed, *missed]
+    if result.interrupted:
+        return [f"interrupted at {format_duration(result.ended_ns)}: nothing was judged"]
+    if not result.run_json["facts"]:
+        return ["no fact was written, so nothing was shown"]
+    return [f"{check.name} could not be judged: {check.detail}" for check in result.checks if check.ok is None]
+
+
+def event_line(event: Sequence[Any]) -> str:
+    """One event of a trace for people: seconds, kind, details."""
+    at_ns, kind, *details = event
+    told = " ".join(detail if isinstance(detail, str) else json.dumps(detail) for detail in details)
+    return f"{at_ns / 1e9:14.6f} s  {kind:<10} {told}".rstrip()

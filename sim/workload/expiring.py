@@ -1,0 +1,36 @@
+"""Facts that expire: each is true for a while, by the clock of the node that writes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
+
+from sim.units import Positive, Rate, parse_duration, parse_rate
+from sim.workload.base import Workload
+from stigmem.core.instants import format_us
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+
+__all__ = ["Expiring"]
+
+
+class Expiring(Workload, tag="expiring", kw_only=True):
+    """Writes at `rate` over all nodes about `entities` subjects, valid for `life` on the node's own clock."""
+
+    rate: Rate = parse_rate("1/m")
+    life: Positive = parse_duration("1m")
+    entities: Annotated[int, Meta(ge=1)] = 20
+
+    def run(self, lab: Lab, stream: str) -> None:
+        chance = lab.random(stream)
+        names = self.on(lab)
+
+        def write(number: int) -> None:
+            name = names[chance.randrange(len(names))]
+            entity = f"stigmem://sim.example/offer/{chance.randrange(self.entities)}"
+            until_us = (lab.machines[name].clock.wall(lab.world.now) + self.life) // 1_000
+            lab.write(name, entity, "sim:offers", f"offer {number}", scope=self.scope, valid_until=format_us(until_us))
+
+        lab.poisson(chance, self.rate, self.start, self.stop, write)

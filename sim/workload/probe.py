@@ -1,0 +1,34 @@
+"""Probes: one unique fact per node and period, for measuring lag and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.units import Positive, parse_duration
+from sim.workload.base import Workload
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+
+__all__ = ["Probe"]
+
+
+class Probe(Workload, tag="probe", kw_only=True):
+    """Each node writes a fact of its own once a `period`; the nodes are spread over it evenly."""
+
+    period: Positive = parse_duration("30s")
+
+    def run(self, lab: Lab, stream: str) -> None:
+        names = self.on(lab)
+
+        def probing(place: int, name: str) -> None:
+            phase = self.period * (place + 1) // (len(names) + 1)
+
+            def write(number: int) -> None:
+                entity = f"stigmem://sim.example/probe/{place}-{number}"
+                lab.write(name, entity, "sim:probe", number, kind="number", scope=self.scope)
+
+            lab.every(self.period, self.start - self.period + phase, self.stop, write)
+
+        for place, name in enumerate(names):
+            probing(place, name)

@@ -1,0 +1,71 @@
+"""People who settle contradictions: they look at the open ones on their node and say what stands.
+
+Through the node's own API, like anybody; a conflict that was settled elsewhere meanwhile is simply left.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sim.units import Rate, parse_rate
+from sim.workload.base import Share, Workload
+from stigmem.core.wire import Request, Response
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+
+__all__ = ["Resolver"]
+
+
+class _Side(msgspec.Struct):
+    id: str
+
+
+class _Conflict(msgspec.Struct):
+    conflict_id: str
+    fact_a: _Side
+
+
+class _Conflicts(msgspec.Struct):
+    conflicts: list[_Conflict]
+
+
+_conflicts = msgspec.json.Decoder(_Conflicts)
+
+
+class Resolver(Workload, tag="resolver", kw_only=True):
+    """One person per node; each settles one open conflict at `rate`, in favour of the better fact.
+
+    A share `new_values` of the time they say something new instead.
+    """
+
+    rate: Rate = parse_rate("1/m")
+    new_values: Share = 0.1
+
+    def run(self, lab: Lab, stream: str) -> None:
+        for name in self.on(lab):
+            chance = lab.random(f"{stream}/{name}")
+            lab.poisson(chance, self.rate, self.start, self.stop, partial(self._look, lab, name, chance))
+
+    def _look(self, lab: Lab, name: str, chance: Random, number: int) -> None:
+        which, new = chance.getrandbits(32), chance.getrandbits(32) < self.new_values * (1 << 32)
+
+        def choose(answer: Response) -> None:
+            if answer.status != 200 or lab.world.now >= lab.end_of(self.stop):
+                return
+            found = _conflicts.decode(answer.body).conflicts
+            if found:
+                conflict = found[which % len(found)]
+                decision = (
+                    {"new_value": {"type": "string", "v": f"{name} settles {number}"}}
+                    if new
+                    else {"winning_fact_id": conflict.fact_a.id}
+                )
+                note = {"resolution_note": f"settled at {name}, number {number}"}
+                lab.resolve(name, conflict.conflict_id, decision | note)
+
+        lab.ask(name, Request("GET", "/v1/conflicts?status=unresolved&limit=20"), choose)

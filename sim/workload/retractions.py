@@ -1,0 +1,95 @@
+"""Retractions: something is said, taken back and perhaps said again, by its own source or by somebody else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import Meta
+
+from sim.fault.base import Misfit
+from sim.units import Positive, Rate, parse_duration, parse_rate
+from sim.workload.base import Workload, agent, topic
+from stigmem.core.wire import Response
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+    from sim.plan import Plan
+
+__all__ = ["Retractions", "Retractors"]
+
+_Weight = Annotated[float, Meta(ge=0.0)]
+
+
+class Retractors(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Who takes back, by weight: the source itself, another source of the same node, another organisation's node."""
+
+    own: _Weight = 0.0
+    same_node: _Weight = 0.0
+    other_node: _Weight = 0.0
+
+    def draw(self, chance: Random) -> str:
+        """One of the three."""
+        sums = (self.own, self.own + self.same_node, self.own + self.same_node + self.other_node)
+        point = chance.random() * sums[-1]
+        return "own" if point < sums[0] else "same_node" if point < sums[1] else "other_node"
+
+
+class Retractions(Workload, tag="retractions", kw_only=True):
+    """Assertions at `rate` over all nodes about `entities` subjects, each retracted `after` it was acknowledged.
+
+    With `again` its own source asserts it once more that much later. `by`: weights of who retracts.
+    """
+
+    rate: Rate = parse_rate("1/m")
+    entities: Annotated[int, Meta(ge=1)] = 20
+    after: Positive = parse_duration("20s")
+    again: Positive | None = None
+    by: Retractors = msgspec.field(default_factory=lambda: Retractors(own=0.7, same_node=0.2, other_node=0.1))
+
+    def check(self, plan: Plan) -> None:
+        super().check(plan)
+        if self.by.own + self.by.same_node + self.by.other_node <= 0:
+            raise Misfit("by", "somebody must retract; give own, same_node or other_node a weight above 0")
+        if self.by.other_node and len(self.nodes or plan.nodes) < 2 and not self.by.own + self.by.same_node:
+            raise Misfit("by.other_node", "there is no other node to retract")
+
+    def run(self, lab: Lab, stream: str) -> None:
+        chance = lab.random(stream)
+        names = self.on(lab)
+
+        def story(number: int) -> None:
+            name = names[chance.randrange(len(names))]
+            others = [other for other in names if other != name]
+            who = self.by.draw(chance)
+            other = others[chance.randrange(len(others))] if others else name
+            entity, text = topic(f"rumour-{chance.randrange(self.entities)}"), f"{name} heard {number}"
+            writer = name if who != "other_node" else other
+            source = agent(name) if who == "own" else f"{agent(writer)}-editor"
+
+            write = partial(lab.write, entity=entity, relation="sim:rumour", value=text, scope=self.scope)
+
+            def say(answered: Callable[[Response], None] | None = None) -> None:
+                write(name, source=agent(name), then=answered)
+
+            def retract() -> None:
+                write(writer, source=source, confidence=0.0, then=retracted)
+
+            def said(answer: Response) -> None:
+                if answer.status == 201:
+                    self._later(lab, self.after, retract)
+
+            def retracted(answer: Response) -> None:
+                if answer.status == 201 and self.again is not None:
+                    self._later(lab, self.again, say)
+
+            say(said)
+
+        lab.poisson(chance, self.rate, self.start, self.stop, story)
+
+    def _later(self, lab: Lab, delay: int, action: Callable[[], None]) -> None:
+        if lab.world.now + delay < lab.end_of(self.stop):
+            lab.world.after(delay, lambda _: action())

@@ -1,0 +1,156 @@
+"""What retractions and resolutions of one triple have said: whom they end, whom they deny, what they settle.
+
+Kept by `stigmem.core.triple` from the first retraction or resolution on; most triples never see one. Every
+change costs O(log n), however many retractions and resolutions a hostile writer piles up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import takewhile
+from typing import TypeAlias
+
+from stigmem.core import runs
+from stigmem.core.fact import Fact
+from stigmem.core.resolution import Resolution
+from stigmem.core.runs import Run
+
+__all__ = ["Sayings", "kin"]
+
+Kin: TypeAlias = tuple[str, str]
+
+
+def kin(fact: Fact) -> tuple[Kin, Kin]:
+    """Whose facts a retraction may end: those of its source and those of its origin node."""
+    return ("source", fact.source), ("origin", fact.origin)
+
+
+class Sayings:
+    """The retractions and resolutions of one triple, and the standing facts by whose they are."""
+
+    __slots__ = (
+        "_ends", "_first", "_live", "_losses", "_retractions", "_wins", "denials", "last", "resolutions",
+        "settlements", "superseded",
+    )  # fmt: skip
+
+    def __init__(self, assertions: Iterable[Fact], live: Iterable[Fact]) -> None:
+        """Begin with the assertions, oldest first, of a triple that had neither retraction nor resolution yet."""
+        self._ends: dict[Kin, Fact] = {}
+        """Latest retraction."""
+        self._first: dict[Kin, Fact] = {}
+        """Earliest assertion: tells a withdrawal from a denial."""
+        self._live: dict[Kin, Run] = {}
+        self._retractions: dict[Kin, Run] = {}
+        """Retractions without an earlier assertion of their kin, so far."""
+        self.denials: Run = []
+        """Retractions with nothing of their own to take back: they deny what others assert."""
+        self._losses: dict[str, int] = {}
+        """Fact id -> resolutions in force that cover it and name another winner."""
+        self._wins: dict[str, int] = {}
+        self.superseded: dict[str, None] = {}
+        self.resolutions: dict[str, Resolution] = {}
+        self.settlements: dict[str, Resolution] = {}
+        """Conflict id -> the latest resolution that says it resolves it."""
+        self.last = ""
+        """Id of the latest resolution."""
+        for fact in assertions:
+            for each in kin(fact):
+                self._first.setdefault(each, fact)
+        for fact in live:
+            self.enter(fact)
+
+    # --- who stands ---
+
+    def bars(self, fact: Fact) -> bool:
+        """Whether an assertion was ended by a later retraction or settled against."""
+        return self.settled(fact.id) or self.ended(fact)
+
+    def ended(self, fact: Fact) -> bool:
+        return any((last := self._ends.get(each)) is not None and fact < last for each in kin(fact))
+
+    def settled(self, fact_id: str) -> bool:
+        """Whether a resolution in force names another winner, and none names this one."""
+        return self._losses.get(fact_id, 0) > 0 and self._wins.get(fact_id, 0) == 0
+
+    def kin_stands(self, fact: Fact) -> bool:
+        """Whether a fact stands that a retraction like this one would end."""
+        return any(self._live.get(each) for each in kin(fact))
+
+    def enter(self, fact: Fact) -> None:
+        """The fact stands now."""
+        for each in kin(fact):
+            self._live[each] = runs.add(self._live.get(each, []), fact)
+
+    def leave(self, fact: Fact) -> None:
+        """The fact stands no longer."""
+        for each in kin(fact):
+            self._live[each] = runs.remove(self._live[each], fact)
+
+    # --- retractions ---
+
+    def note_assertion(self, fact: Fact) -> None:
+        """A new assertion: come late, it turns its kin's later denials into withdrawals; each turns once."""
+        for each in kin(fact):
+            first = self._first.get(each)
+            if first is not None and first < fact:
+                continue
+            self._first[each] = fact
+            pending = self._retractions.get(each)
+            while pending and fact < pending[-1]:
+                self.discard_denial(pending[-1])
+                del pending[-1]
+
+    def retract(self, fact: Fact) -> list[Fact]:
+        """A new retraction; the standing facts that it ends."""
+        ended: dict[tuple[str, str], Fact] = {}
+        for each in kin(fact):
+            last = self._ends.get(each)
+            if last is None or last < fact:
+                self._ends[each] = fact
+                for standing in takewhile(lambda held: held < fact, self._live.get(each, ())):
+                    ended[standing.origin, standing.id] = standing
+            first = self._first.get(each)
+            if first is None or fact < first:
+                self._retractions[each] = runs.add(self._retractions.get(each, []), fact)
+        return list(ended.values())
+
+    def consider_denial(self, fact: Fact) -> None:
+        """Count a retraction that has not expired among the denials, unless it withdraws or was settled."""
+        withdrawal = any((first := self._first.get(each)) is not None and first < fact for each in kin(fact))
+        if not withdrawal and not self.settled(fact.id) and not runs.contains(self.denials, fact):
+            self.denials = runs.add(self.denials, fact)
+
+    def discard_denial(self, fact: Fact) -> None:
+        """Count a retraction among the denials no longer, if it was."""
+        if runs.contains(self.denials, fact):
+            self.denials = runs.remove(self.denials, fact)
+
+    # --- resolutions ---
+
+    def resolve(self, resolution: Resolution) -> list[str]:
+        """Take in a resolution; the ids of the facts whose standing it may change."""
+        name = resolution.fact.id
+        if name in self.resolutions:
+            return []
+        self.resolutions[name] = resolution
+        last = self.resolutions.get(self.last)
+        if last is None or last.fact < resolution.fact:
+            self.last = name
+        before = self.settlements.get(resolution.resolves)
+        if before is None or before.fact < resolution.fact:
+            self.settlements[resolution.resolves] = resolution
+        touched: dict[str, None] = {}
+        if name not in self.superseded:
+            self._count(resolution, 1)
+            touched.update(dict.fromkeys(resolution.covers))
+        for older in resolution.supersedes:
+            if older not in self.superseded and older in self.resolutions:
+                self._count(self.resolutions[older], -1)
+                touched.update(dict.fromkeys(self.resolutions[older].covers))
+            self.superseded[older] = None
+        return list(touched)
+
+    def _count(self, resolution: Resolution, step: int) -> None:
+        for fact_id in resolution.covers:
+            tally = self._wins if fact_id == resolution.winner else self._losses
+            tally[fact_id] = tally.get(fact_id, 0) + step

@@ -1,0 +1,236 @@
+"""Records to rows and back: what the columns of the journal mean.
+
+Every row but those of the audit log, which are chained by hash, carries a checksum over its members, so that a
+bit that flipped on the disk is found when the row is read and not believed.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from stigmem.core.audit import AuditRow, event_hash
+from stigmem.core.fact import Fact
+from stigmem.core.hlc import Stamp, format_stamp
+from stigmem.core.nonces import SpentNonce
+from stigmem.core.records import ClockMark, CursorRow, DeadLetter, KeyRow, OriginRow, PeerRow, Receipt, Record
+
+__all__ = ["FACTS", "FACT_COLUMNS", "LOADERS", "WRITERS", "Damaged", "Loader", "checksum", "read_audit", "read_fact"]
+
+Row = tuple[Any, ...]
+
+
+class Damaged(Exception):
+    """What was read cannot have been written so; the text says what it is."""
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_intern: Final = sys.intern
+
+
+def checksum(row: Row) -> int:
+    """CRC-32 of a row's members."""
+    return zlib.crc32(_encode(row))
+
+
+# --- records to rows: pairs of a statement and its row, in order ---
+
+Write = tuple[str, Row]
+
+
+def _insert(table: str, columns: str, *, key: str = "", replace: bool = False) -> str:
+    """The statement that stores a row: as a new one, over the one of its key in place, or behind all others."""
+    names = [*columns.split(", "), "checksum"]
+    places = ", ".join("?" * len(names))
+    verb = "INSERT OR REPLACE" if replace else "INSERT"
+    sql = f"{verb} INTO {table} ({', '.join(names)}) VALUES ({places})"
+    if key and not replace:
+        changed = ", ".join(f"{name} = excluded.{name}" for name in names if name != key)
+        sql += f" ON CONFLICT ({key}) DO UPDATE SET {changed}"
+    return sql
+
+
+FACT_COLUMNS: Final = (
+    "stamp, origin, id, entity, relation, scope, source, value_type, value, interpret_as, confidence, timestamp_us, "
+    "valid_until, derived_from, signature, entity_uri, origin_scopes, seq, received_from, certified, quarantine"
+)
+"""The columns of a fact in the order of the struct's members."""
+FACTS: Final = f"SELECT {FACT_COLUMNS}, hlc, checksum FROM facts"  # noqa: S608 - a constant of this module
+"""Reads rows for `read_fact`; a WHERE may follow."""
+_FACT: Final = _insert("facts", FACT_COLUMNS + ", hlc")
+_AUDIT: Final = (
+    "INSERT INTO audit (seq, event, subject, fact_id, detail, ts_us, previous, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_NONCE_COLUMNS: Final = "digest, peer, until_ms"
+_NONCE: Final = _insert("nonces", _NONCE_COLUMNS) + " ON CONFLICT (digest) DO NOTHING"
+_CLOCK: Final = _insert("clock", "one, stamp, hlc", key="one")
+_PEER_COLUMNS: Final = (
+    "peer_id, node_id, node_url, public_key, scopes, status, dialect, entity_uri, established_us, reason"
+)
+_PEER: Final = _insert("peers", _PEER_COLUMNS, key="peer_id")
+_CURSOR_COLUMNS: Final = "peer_id, cursor, watermark, drained, taken, updated_us"
+_CURSOR: Final = _insert("cursors", _CURSOR_COLUMNS, key="peer_id")
+_ORIGIN_COLUMNS: Final = "node_id, public_key, how, vouched_by, manifest"
+_ORIGIN: Final = _insert("origins", _ORIGIN_COLUMNS, key="node_id")
+_LETTER_COLUMNS: Final = "peer_id, name, code, raw, retry_ms"
+_LETTER: Final = _insert("dead_letters", _LETTER_COLUMNS, replace=True)  # a letter set again is the newest one
+_KEY_COLUMNS: Final = "digest, entity_uri, verifier, permissions, scopes, description, created_us, expires_us"
+_KEY: Final = _insert("api_keys", _KEY_COLUMNS, key="digest")
+_RECEIPT_COLUMNS: Final = "key, body_hash, response, at_us"
+_RECEIPT: Final = _insert("receipts", _RECEIPT_COLUMNS, key="key")
+
+
+def _summed(row: Row) -> Row:
+    return (*row, checksum(row))
+
+
+def _write_fact(fact: Fact) -> tuple[Write, ...]:
+    # What comes back from a column is an int or a float, never a bool, and the checksum tells them apart.
+    row = (
+        fact.stamp, fact.origin, fact.id, fact.entity, fact.relation, fact.scope, fact.source, fact.kind, fact.text,
+        fact.interpret_as, float(fact.confidence), fact.timestamp_us, fact.valid_until, fact.derived_from,
+        fact.signature, fact.entity_uri, fact.grant, fact.seq, fact.received_from, int(fact.certified),
+        fact.quarantine, format_stamp(fact.stamp),
+    )  # fmt: skip
+    return ((_FACT, _summed(row)),)
+
+
+def _write_cursor(row: CursorRow) -> tuple[Write, ...]:
+    members = (row.peer_id, row.cursor, row.watermark, int(row.drained), row.taken, row.updated_us)
+    return ((_CURSOR, _summed(members)),)
+
+
+def _write_peer(row: PeerRow) -> tuple[Write, ...]:
+    if row.status:
+        members = msgspec.structs.astuple(row)
+        return ((_PEER, _summed((*members[:4], ",".join(row.scopes), *members[5:]))),)
+    gone = (row.peer_id,)
+    return (
+        ("DELETE FROM peers WHERE peer_id = ?", gone),
+        ("DELETE FROM cursors WHERE peer_id = ?", gone),
+        ("DELETE FROM dead_letters WHERE peer_id = ?", gone),
+    )
+
+
+def _write_letter(letter: DeadLetter) -> tuple[Write, ...]:
+    if letter.code:
+        return ((_LETTER, _summed(msgspec.structs.astuple(letter))),)
+    return (("DELETE FROM dead_letters WHERE peer_id = ? AND name = ?", (letter.peer_id, letter.name)),)
+
+
+def _write_key(row: KeyRow) -> tuple[Write, ...]:
+    if not row.verifier:
+        return (("DELETE FROM api_keys WHERE digest = ?", (row.key_id,)),)
+    members = msgspec.structs.astuple(row)
+    return ((_KEY, _summed((*members[:3], ",".join(row.permissions), ",".join(row.scopes), *members[5:]))),)
+
+
+def _plain(sql: str) -> Callable[[Any], tuple[Write, ...]]:
+    return lambda record: ((sql, _summed(msgspec.structs.astuple(record))),)
+
+
+WRITERS: Final[dict[type[Record], Callable[[Any], tuple[Write, ...]]]] = {
+    Fact: _write_fact,
+    AuditRow: lambda row: ((_AUDIT, msgspec.structs.astuple(row)),),
+    SpentNonce: _plain(_NONCE),
+    ClockMark: lambda mark: ((_CLOCK, _summed((1, mark.stamp, format_stamp(mark.stamp)))),),
+    PeerRow: _write_peer,
+    CursorRow: _write_cursor,
+    OriginRow: _plain(_ORIGIN),
+    DeadLetter: _write_letter,
+    KeyRow: _write_key,
+    Receipt: _plain(_RECEIPT),
+}
+"""Record type -> the statements that make it true. Those of one type must be run in order."""
+
+
+# --- rows to records ---
+
+
+class Loader(NamedTuple):
+    """How a table is read: what its rows are called, the query, and the reader of one row."""
+
+    what: str
+    query: str
+    read: Callable[[Row], Record]
+
+
+def _damaged(what: str, row: Row) -> Damaged:
+    return Damaged(f"a row of the table {what} does not match its checksum (it begins {str(row[0])[:40]!r})")
+
+
+def read_fact(row: Row) -> Fact:
+    """A fact from a row of FACT_COLUMNS, hlc and checksum; raises Damaged."""
+    if zlib.crc32(_encode(row[:-1])) != row[-1]:
+        raise _damaged("facts", row)
+    (
+        stamp, origin, fact_id, entity, relation, scope, source, kind, text, interpret_as, confidence, timestamp_us,
+        valid_until, derived_from, signature, entity_uri, grant, seq, received_from, certified, quarantine, _, _,
+    ) = row  # fmt: skip
+    return Fact(
+        stamp, _intern(origin), fact_id, _intern(entity), _intern(relation), _intern(scope), _intern(source),
+        _intern(kind), text, _intern(interpret_as), confidence, timestamp_us, valid_until, derived_from, signature,
+        _intern(entity_uri), _intern(grant), seq, received_from and _intern(received_from), certified == 1, quarantine,
+    )  # fmt: skip
+
+
+def read_audit(row: Row) -> AuditRow:
+    """The last row of the audit log, by which the chain goes on; raises Damaged."""
+    found = AuditRow(*row)
+    if found.hash != event_hash(*row[:-1]):
+        raise Damaged(f"row {found.seq} of the audit log does not match its hash")
+    return found
+
+
+def _checked(what: str, columns: str, make: Callable[..., Record]) -> Loader:
+    def read(row: Row) -> Record:
+        if checksum(row[:-1]) != row[-1]:
+            raise _damaged(what, row)
+        return make(*row[:-1])
+
+    query = f"SELECT {columns}, checksum FROM {what} ORDER BY rowid"  # noqa: S608 - both are constants of this module
+    return Loader(what, query, read)
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(text.split(",")) if text else ()
+
+
+def _peer(*row: Any) -> PeerRow:
+    peer_id, node_id, node_url, key, scopes, status, dialect, entity_uri, established_us, reason = row
+    return PeerRow(peer_id, node_id, node_url, key, _split(scopes), status, dialect, entity_uri, established_us, reason)
+
+
+def _cursor(*row: Any) -> CursorRow:
+    peer_id, cursor, watermark, drained, taken, updated_us = row
+    return CursorRow(peer_id, cursor, watermark, drained == 1, taken, updated_us)
+
+
+def _key(*row: Any) -> KeyRow:
+    digest, entity_uri, verifier, permissions, scopes, description, created_us, expires_us = row
+    return KeyRow(
+        digest, entity_uri, verifier, _split(permissions), _split(scopes), description, created_us, expires_us
+    )
+
+
+LOADERS: Final = (
+    Loader("facts", FACTS + " ORDER BY seq", read_fact),
+    Loader(
+        "audit",
+        "SELECT seq, event, subject, fact_id, detail, ts_us, previous, hash FROM audit ORDER BY seq DESC LIMIT 1",
+        read_audit,
+    ),
+    _checked("nonces", _NONCE_COLUMNS, SpentNonce),
+    _checked("clock", "one, stamp, hlc", lambda _one, stamp, _hlc: ClockMark(Stamp(stamp))),
+    _checked("peers", _PEER_COLUMNS, _peer),
+    _checked("cursors", _CURSOR_COLUMNS, _cursor),
+    _checked("origins", _ORIGIN_COLUMNS, OriginRow),
+    _checked("dead_letters", _LETTER_COLUMNS, DeadLetter),
+    _checked("api_keys", _KEY_COLUMNS, _key),
+    _checked("receipts", _RECEIPT_COLUMNS, Receipt),
+)
+"""Every table in the order in which a state is rebuilt. Of the audit log only the head is state."""

@@ -1,0 +1,125 @@
+"""The SQLite schema of a node's journal: one table per record type, readable with the sqlite3 shell.
+
+SQL text and the steps from one version to the next, nothing else; `stigmem.host.rows` knows what the columns
+mean. The version is stored in the file; newer files are refused, older ones are brought forward in one
+transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Final
+
+from stigmem.core.errors import JournalCorrupt
+
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "ForeignJournal", "migrate"]
+
+
+class ForeignJournal(JournalCorrupt):
+    """A whole file, but not one that this program can go on with."""
+
+
+VERSION: Final = 1
+APPLICATION_ID: Final = 0x5374_6967
+"""Marks the file as ours ("Stig"), so that no other database is ever taken for a journal."""
+
+_CREATE: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE facts (
+  seq INTEGER PRIMARY KEY,           -- order in which this node stored it
+  id TEXT NOT NULL,
+  origin TEXT NOT NULL,              -- node that first asserted it
+  hlc TEXT NOT NULL,                 -- the origin's stamp, for people
+  stamp INTEGER NOT NULL,            -- the same as one number
+  entity TEXT NOT NULL,
+  relation TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  source TEXT NOT NULL,
+  value_type TEXT NOT NULL,
+  value TEXT NOT NULL,               -- canonical text
+  interpret_as TEXT NOT NULL,
+  confidence REAL NOT NULL,
+  timestamp_us INTEGER NOT NULL,     -- the origin's clock, microseconds since 1970
+  valid_until TEXT,
+  derived_from TEXT NOT NULL,        -- JSON, or empty
+  signature BLOB,                    -- the origin's, on received public facts
+  entity_uri TEXT NOT NULL,          -- the origin's own name, on those too
+  origin_scopes TEXT NOT NULL,       -- and the scopes it allows
+  received_from TEXT,                -- peer it came from; null for this node's own
+  certified INTEGER NOT NULL,        -- whether the id commits to the content
+  quarantine TEXT,                   -- why it is held back, or null
+  checksum INTEGER NOT NULL          -- CRC-32 of the row, so that a flipped bit is found
+) STRICT;
+CREATE INDEX facts_by_entity ON facts (entity, relation);
+
+CREATE TABLE audit (
+  seq INTEGER PRIMARY KEY, event TEXT NOT NULL, subject TEXT NOT NULL, fact_id TEXT, detail TEXT NOT NULL,
+  ts_us INTEGER NOT NULL, previous TEXT, hash TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_by_fact ON audit (fact_id) WHERE fact_id IS NOT NULL;
+
+-- Order of rows is order of events in these, as it is in a running node: hence the row numbers.
+CREATE TABLE nonces (
+  row INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, peer TEXT NOT NULL, until_ms INTEGER NOT NULL,
+  checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE clock (
+  one INTEGER PRIMARY KEY CHECK (one = 1), stamp INTEGER NOT NULL, hlc TEXT NOT NULL, checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE peers (
+  row INTEGER PRIMARY KEY, peer_id TEXT NOT NULL UNIQUE, node_id TEXT NOT NULL, node_url TEXT NOT NULL,
+  public_key TEXT NOT NULL, scopes TEXT NOT NULL, status TEXT NOT NULL, dialect TEXT NOT NULL,
+  entity_uri TEXT NOT NULL, established_us INTEGER, reason TEXT NOT NULL, checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE cursors (
+  row INTEGER PRIMARY KEY, peer_id TEXT NOT NULL UNIQUE, cursor TEXT, watermark INTEGER NOT NULL,
+  drained INTEGER NOT NULL, taken INTEGER NOT NULL, updated_us INTEGER NOT NULL, checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE origins (
+  row INTEGER PRIMARY KEY, node_id TEXT NOT NULL UNIQUE, public_key TEXT NOT NULL, how TEXT NOT NULL,
+  vouched_by TEXT NOT NULL, manifest TEXT NOT NULL, checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE dead_letters (
+  row INTEGER PRIMARY KEY, peer_id TEXT NOT NULL, name TEXT NOT NULL, code TEXT NOT NULL, raw BLOB,
+  retry_ms INTEGER, checksum INTEGER NOT NULL, UNIQUE (peer_id, name)
+) STRICT;
+CREATE TABLE api_keys (
+  row INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, entity_uri TEXT NOT NULL, verifier TEXT NOT NULL,
+  permissions TEXT NOT NULL, scopes TEXT NOT NULL, description TEXT NOT NULL, created_us INTEGER NOT NULL,
+  expires_us INTEGER, checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE receipts (
+  row INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, body_hash TEXT NOT NULL, response BLOB NOT NULL,
+  at_us INTEGER NOT NULL, checksum INTEGER NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS: Final[Mapping[int, str]] = {}
+"""Version -> the SQL that leads to the next one. Statements only: the transaction is put around them."""
+
+
+def migrate(connection: sqlite3.Connection, *, version: int = VERSION, steps: Mapping[int, str] = MIGRATIONS) -> int:
+    """Create the tables or bring them up to `version`; the version found. Raises ForeignJournal for a file of a
+    newer program or of something else; sqlite3.Error from a step, which then has changed nothing."""
+    found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    mark: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if mark != APPLICATION_ID and (tables or mark):
+        raise ForeignJournal("the file is a database of something else; give the node a data directory of its own")
+    if found > version:
+        raise ForeignJournal(
+            f"the data was written by a newer program (schema {found}, this one knows {version}); "
+            "start that one instead"
+        )
+    scripts = [_CREATE if tables == 0 else steps[at] for at in ([0] if tables == 0 else range(found, version))]
+    if scripts:
+        mark_sql = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version};"
+        try:
+            connection.executescript(f"BEGIN EXCLUSIVE; {''.join(scripts)} {mark_sql} COMMIT;")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    return found

@@ -1,0 +1,180 @@
+"""Every setting of a deployed node: name, type, default, meaning and bounds, once.
+
+The command line, the environment, the TOML file and `config show` all read this table; where values come from is
+`stigmem.host.sources`, and whether they are safe together is `stigmem.host.safety`. Names are those of the
+reference where it has the setting (http-api 11, federation C).
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, get_type_hints
+
+from stigmem.core import limits
+from stigmem.core.keys import ED25519
+from stigmem.node.settings import NodeSettings
+
+__all__ = ["SETTINGS", "HostSettings", "Setting", "node_settings"]
+
+_HOUR_S: Final = 3_600.0
+_WRITES_PER_HOUR: Final = 180_000
+"""Fifty a second and key, for as long as one likes: an agent that writes ten a second never meets it."""
+_READS_PER_HOUR: Final = 1_800_000
+
+
+def _is(
+    default: Any,
+    meaning: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    secret: bool = False,
+) -> Any:
+    return field(default=default, metadata={"meaning": meaning, "least": least, "most": most, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSettings:
+    """The settings of one deployed node. Empty text means "not set"."""
+
+    data_dir: Path = _is(Path("stigmem-data"), "Directory of the journal and the federation key")
+    host: str = _is("127.0.0.1", "Address to listen on; 0.0.0.0 for every address of this machine")
+    port: int = _is(8765, "Port to listen on; 0 for any free one", least=0, most=65_535)
+    node_url: str = _is("", "Address under which others reach this node; made of host and port when empty")
+    node_id: str = _is("", "Name of this node; the id that certifies its key when empty")
+
+    auth_required: bool = _is(True, "Whether every caller needs an API key")
+    api_key_max_age_days: int = _is(90, "Longest life of an API key, in days; 0 for no end", least=0, most=36_500)
+    source_attestation_mode: Literal["off", "warn", "enforce"] = _is(
+        "off", "Whether a fact's source must be the caller's own entity"
+    )
+    rate_limit_write_per_hour: int = _is(
+        _WRITES_PER_HOUR, "Writes an hour and API key; 0 for no limit", least=0, most=10**9
+    )
+    rate_limit_read_per_hour: int = _is(
+        _READS_PER_HOUR, "Reads an hour and API key; 0 for no limit", least=0, most=10**9
+    )
+    connections_max: int = _is(
+        1_000, "Connections open at one time; the longest idle one makes room", least=1, most=10**5
+    )
+
+    federation_enabled: bool = _is(False, "Whether this node exchanges facts with approved peers")
+    federation_scopes: tuple[str, ...] = _is(("company", "public"), "Scopes that may cross to and from peers")
+    federation_allow_team: bool = _is(False, "Whether team facts may cross to peers whose declaration has the scope")
+    federation_relay: bool = _is(True, "Whether public facts of others are passed on, under their origin's signature")
+    federation_insecure: bool = _is(False, "Allow federation beyond this machine without mutual TLS")
+    federation_pull_interval_s: float = _is(30.0, "Seconds between two pulls of a peer", least=0.05, most=86_400)
+    federation_pull_wait_s: float = _is(
+        20.0, "Seconds a pull may wait at a peer for news, which makes it visible at once; 0 to ask and go",
+        least=0.0, most=limits.PULL_WAIT_S_MAX,
+    )  # fmt: skip
+    federation_push_enabled: bool = _is(False, "Whether peers may push facts to this node")
+    federation_pubkey: str = _is("", "Public half of the federation key, base64url; checked against the private half")
+    federation_privkey: str = _is(
+        "", "Federation key: 32-byte seed, base64url; made once into the data directory when empty", secret=True
+    )
+    federation_origin_keys: Literal["pinned", "vouched"] = _is(
+        "pinned", "Whether an approved peer's word is enough for the key of an origin with a name of its own choice"
+    )
+    federation_resolvers: tuple[str, ...] = _is(("*",), "Nodes whose resolutions of conflicts take effect; * for all")
+    federation_owned_sources_only: bool = _is(False, "Refuse facts of peers in the name of this node's own entities")
+    federation_fresh_declarations: bool = _is(False, "Refuse declarations signed more than ten minutes ago")
+    federation_addresses: Literal["any", "public"] = _is(
+        "any", "Where peers may live: `public` refuses private and loopback addresses"
+    )
+    federation_hlc_max_future_skew_s: int = _is(
+        limits.SKEW_FUTURE_MS // 1000, "Seconds a received stamp may be ahead of this clock", least=1, most=86_400
+    )
+    federation_hlc_max_past_skew_s: int = _is(
+        limits.SKEW_PAST_MS // 1000, "Seconds a received stamp may be behind it; 0 for no bound", least=0, most=10**10
+    )
+    peer_token_leeway_s: int = _is(
+        limits.TOKEN_LEEWAY_MS // 1000, "Seconds by which the times of a peer's token may be off", least=0, most=300
+    )
+
+    tls_cert_path: str = _is("", "Certificate chain of this node, PEM; turns on TLS")
+    tls_key_path: str = _is("", "Its private key, PEM")
+    tls_ca_bundle: str = _is("", "Authorities that peers' certificates must come from, PEM; turns on mutual TLS")
+
+    log_style: Literal["console", "json"] = _is("console", "Form of the log on standard error")
+    log_level: Literal["debug", "info", "warning", "error"] = _is("info", "Least level of a log line")
+
+    @property
+    def tls(self) -> bool:
+        return bool(self.tls_cert_path)
+
+    @property
+    def mutual_tls(self) -> bool:
+        return self.tls and bool(self.tls_ca_bundle)
+
+    def url(self, port: int) -> str:
+        """The address that others use, given the port that was bound."""
+        if self.node_url:
+            return self.node_url.rstrip("/")
+        host = "localhost" if self.host in ("", "0.0.0.0", "::") else self.host  # noqa: S104
+        named = f"[{host}]" if ":" in host else host
+        return f"{'https' if self.tls else 'http'}://{named}:{port}"
+
+
+class Setting(NamedTuple):
+    """One row of the table."""
+
+    name: str
+    type: Any
+    default: Any
+    meaning: str
+    least: float | None
+    most: float | None
+    secret: bool
+
+    @property
+    def variable(self) -> str:
+        return "STIGMEM_" + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+
+def _table() -> dict[str, Setting]:
+    types = get_type_hints(HostSettings)
+    table = {}
+    for entry in fields(HostSettings):
+        if entry.default is MISSING:
+            raise TypeError(f"the setting {entry.name} has no default")
+        table[entry.name] = Setting(entry.name, types[entry.name], entry.default, **entry.metadata)
+    return table
+
+
+SETTINGS: Final = _table()
+"""Every setting by name, in the order in which they are shown."""
+
+
+def node_settings(settings: HostSettings, *, seed: bytes, node_id: str, port: int) -> NodeSettings:
+    """What the node itself takes from these settings."""
+    return NodeSettings(
+        seed=seed,
+        node_url=settings.url(port),
+        node_id=node_id,
+        suite=ED25519,
+        auth_required=settings.auth_required,
+        source_attestation=settings.source_attestation_mode,
+        federation=settings.federation_enabled,
+        scopes=settings.federation_scopes,
+        allow_team=settings.federation_allow_team,
+        relay=settings.federation_relay,
+        origin_keys=settings.federation_origin_keys,
+        owned_sources_only=settings.federation_owned_sources_only,
+        resolvers=settings.federation_resolvers,
+        require_fresh_declarations=settings.federation_fresh_declarations,
+        push=settings.federation_push_enabled,
+        pull_interval_s=settings.federation_pull_interval_s,
+        pull_wait_s=settings.federation_pull_wait_s,
+        skew_future_ms=settings.federation_hlc_max_future_skew_s * 1_000,
+        skew_past_ms=settings.federation_hlc_max_past_skew_s * 1_000,
+        token_leeway_ms=settings.peer_token_leeway_s * 1_000,
+        write_per_s=settings.rate_limit_write_per_hour / _HOUR_S,
+        read_per_s=settings.rate_limit_read_per_hour / _HOUR_S,
+        key_life_days=settings.api_key_max_age_days,
+    )

@@ -1,0 +1,52 @@
+"""One of the two processes of `test_determinism`: runs scenarios and leaves their digests and traces in a folder.
+
+Long scenarios are cut short after a number of events, which is the same instant in every process; what is
+compared are digests, so nothing is judged here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from sim.digest import knowledge_of, state_digest
+from sim.fitting import load_plan
+from sim.lab import Lab
+
+__all__ = ["EVENTS_MAX", "run_cut"]
+
+EVENTS_MAX = 30_000
+"""Between one and five seconds of work."""
+
+
+def run_cut(file: Path, trace: Path, events_max: int = EVENTS_MAX) -> dict[str, object]:
+    """Run a scenario, or its beginning; its digests."""
+    lab = Lab(load_plan(file), trace_path=trace, progress=lambda now, deadline: look())
+
+    def stop_when_long() -> None:
+        if lab.world.events >= events_max:
+            lab.world.finish()
+
+    look: Callable[[], None] = stop_when_long
+    lab.run()
+    return {
+        "trace": lab.trace.close(),
+        "state": state_digest(lab),
+        "knowledge": knowledge_of(lab),
+        "events": lab.world.events,
+        "facts": len(lab.measure.facts),
+        "now": lab.world.now,
+    }
+
+
+def main(folder: Path, files: list[Path]) -> None:
+    """Run every file; `NAME.json` and `NAME.gz` in the folder."""
+    for file in files:
+        found = run_cut(file, folder / f"{file.stem}.gz")
+        (folder / f"{file.stem}.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]])

@@ -1,0 +1,347 @@
+"""The command line: what it prints where, and the status it exits with."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sim.check import Checker, Commit, Violation, standard_checkers
+from sim.cli import BUG, main
+from sim.lab import Lab
+from sim.report.session import worst
+from sim.report.terminal import event_line, progress_bar
+from tests.sim.small import small_text, workload
+
+TALK = workload("contradictions", rate="30/m", entities=5)
+FAST = ("--no-figures", "--trace", "none")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory of its own with a good, a failing and a wrong scenario."""
+    monkeypatch.chdir(tmp_path)
+    question = "# Question: does it work?\n# Expected: yes.\n"
+    (tmp_path / "good.toml").write_text(question + small_text(TALK))
+    strict = '[[expect]]\nmetric = "lag.p99"\nat_most = "1ms"'
+    (tmp_path / "strict.toml").write_text(small_text(TALK, strict, name="strict"))
+    (tmp_path / "silent.toml").write_text(small_text(name="silent"))
+    (tmp_path / "wrong.toml").write_text(small_text(TALK, duration="soon"))
+    return tmp_path
+
+
+# --- run ---
+
+
+def test_a_passing_run_prints_its_table_and_exits_0(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "good.toml", *FAST]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("PASS  small, seed 3")
+    words = ("lag", "p50", "convergence", "conflicts", "wire", "rejections", "times real time", "state digest")
+    assert [word for word in words if word not in told.out] == []
+    assert told.err == ""
+
+
+def test_without_out_the_folder_is_named_after_scenario_and_seed(here: Path) -> None:
+    assert main(["run", "good.toml", "--seed", "9", *FAST]) == 0
+    found = sorted(path.name for path in (here / "runs/small-seed9").iterdir())
+    assert found == ["facts.parquet", "run.json", "scenario.toml"]
+
+
+def test_json_prints_one_line_and_writes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "good.toml", "--json"]) == 0
+    told = capsys.readouterr()
+    assert told.out.count("\n") == 1
+    assert json.loads(told.out)["verdict"] == "pass"
+    assert told.err == ""
+    assert not (here / "runs").exists()
+
+
+def test_json_of_several_runs_is_a_line_each(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "good.toml", "strict.toml", "--json"]) == 1
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["scenario"], row["verdict"]) for row in rows] == [("small", "pass"), ("strict", "fail")]
+
+
+def test_json_equals_the_file_in_the_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "good.toml", "--json", "--out", "made/here", *FAST]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads((here / "made/here/run.json").read_text())
+
+
+def test_several_runs_go_to_folders_of_their_own(here: Path) -> None:
+    assert main(["run", "good.toml", "good.toml", "silent.toml", "--out", "all", *FAST]) == 3
+    assert sorted(path.name for path in (here / "all").iterdir()) == ["silent-seed3", "small-seed3", "small-seed3-2"]
+
+
+def test_a_missed_expectation_is_told_and_exits_1(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "strict.toml", *FAST]) == 1
+    told = capsys.readouterr()
+    assert "at most 1ms: it is" in told.out
+    assert "lag.p99 was expected at most 1ms: it is" in told.err
+    assert "to replay it: stigmem-sim replay runs/strict-seed3" in told.err
+
+
+def test_a_run_without_facts_is_inconclusive_and_says_why(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "silent.toml", *FAST]) == 3
+    assert "no fact was written" in capsys.readouterr().err
+
+
+def test_a_wrong_file_does_not_keep_the_others_from_running(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "wrong.toml", "good.toml", *FAST]) == 2
+    told = capsys.readouterr()
+    assert "wrong.toml:4: scenario.duration" in told.err
+    assert "PASS  small" in told.out
+
+
+def test_warnings_are_printed_before_the_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    link = '[[link]]\nbetween = ["a", "b"]\nscopes = ["company"]'
+    (here / "apart.toml").write_text(small_text(TALK, link, nodes=["a", "b"]))
+    main(["run", "apart.toml", *FAST])
+    assert capsys.readouterr().err.startswith("warning: ")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "sentence"),
+    [
+        (["run"], "requires an argument"),
+        (["run", "missing.toml"], "missing.toml"),
+        (["run", "good.toml", "--seed", "x"], '"x" into int'),
+        (["run", "good.toml", "--seed", "-1"], "a seed is a whole number from 0"),
+        (["run", "good.toml", "--seed", str(2**63)], "a seed is a whole number from 0"),
+        (["run", "good.toml", "--trace", "some"], "some"),
+        (["run", "good.toml", "--nothing"], "--nothing"),
+        (["run", "good.toml", "--out", "good.toml"], "good.toml"),
+        (["nonsense"], "nonsense"),
+        (["check", "wrong.toml"], "wrong.toml:4"),
+        (["list", "nowhere"], "nowhere"),
+        (["replay", "nowhere"], "nowhere is not a run folder"),
+        (["trace", "diff", "nowhere", "nowhere"], "nowhere does not exist"),
+        (["trace", "git", "nowhere", "out.jsonl"], "nowhere"),
+    ],
+)
+def test_bad_input_is_one_sentence_on_stderr_and_exits_2(
+    here: Path, capsys: pytest.CaptureFixture[str], tokens: list[str], sentence: str
+) -> None:
+    assert main(tokens) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.count("\n") == 1
+    assert sentence in told.err
+    assert "Traceback" not in told.err
+
+
+# --- failures inside ---
+
+
+class Tripwire(Checker):
+    """A property that the twentieth commit breaks, or a bug that it meets."""
+
+    name = "tripwire"
+
+    def __init__(self, bug: bool = False) -> None:
+        self.bug = bug
+        self.commits = 0
+
+    def committed(self, lab: Lab, commit: Commit) -> Violation | None:
+        self.commits += 1
+        if self.commits < 20:
+            return None
+        if self.bug:
+            raise LookupError("no [brackets] here")
+        return self.violation(commit.machine.name, commit.at_ns, "the wire was tripped")
+
+
+def test_a_violated_property_is_told_with_the_events_before_it(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sim.lab.standard_checkers", lambda: [*standard_checkers(), Tripwire()])
+    assert main(["run", "good.toml"]) == 1
+    told = capsys.readouterr()
+    assert "tripwire was violated on " in told.err
+    assert ": the wire was tripped" in told.err
+    assert told.err.splitlines()[-2].endswith("violated   tripwire the wire was tripped")
+    assert told.err.splitlines()[-1] == "to replay it: stigmem-sim replay runs/small-seed3"
+    assert main(["replay", "runs/small-seed3"]) == 0
+    assert "the same: all three digests are equal" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_bug_in_a_run_is_one_sentence_a_traceback_file_and_status_70(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("sim.lab.standard_checkers", lambda: [*standard_checkers(), Tripwire(bug=True)])
+        assert main(["run", "good.toml", *flags]) == BUG
+        told = capsys.readouterr()
+        assert main(["replay", "runs/small-seed3"]) == BUG
+    assert told.out == ""
+    assert told.err.startswith("a bug of stigmem-sim ended the run: LookupError: no [brackets] here\n")
+    assert told.err.endswith("stigmem-sim replay runs/small-seed3\n")
+    assert "no [brackets] here" in (here / "runs/small-seed3/traceback.txt").read_text()
+    assert main(["replay", "runs/small-seed3"]) == 3
+
+
+def test_ctrl_c_exits_3_with_a_partial_result_and_stops_the_other_files(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("sim.report.session.progress_bar", pressing_ctrl_c)
+        assert main(["run", "good.toml", "strict.toml", "--json", "--out", "out", "--no-figures"]) == 3
+    told = capsys.readouterr()
+    assert json.loads(told.out)["verdict"] == "inconclusive"
+    assert "interrupted at" in told.err
+    assert [path.name for path in (here / "out").iterdir()] == ["small-seed3"]
+    assert main(["replay", "out/small-seed3"]) == 3
+    assert "not comparable: one of the runs was cut short" in capsys.readouterr().out
+
+
+@contextmanager
+def pressing_ctrl_c(console: Console, name: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar at which somebody presses Ctrl-C, once."""
+    left = [1]
+
+    def progress(now: int, deadline: int) -> None:
+        if now and left:
+            left.clear()
+            signal.raise_signal(signal.SIGINT)
+
+    yield progress
+
+
+def test_ctrl_c_twice_exits_130(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def impatient(console: Console, name: str) -> Iterator[Callable[[int, int], None]]:
+        yield lambda now, deadline: [signal.raise_signal(signal.SIGINT) for _ in range(2)] and None
+
+    monkeypatch.setattr("sim.report.session.progress_bar", impatient)
+    assert main(["run", "good.toml", *FAST]) == 130
+
+
+def test_the_worst_status_is_a_bug_then_bad_input_then_failure() -> None:
+    assert worst([0, 3, 1, 2, 70]) == 70
+    assert worst([0, 3, 1, 2]) == 2
+    assert worst([3, 1, 0]) == 1
+    assert worst([0, 3]) == 3
+    assert worst([]) == 0
+
+
+# --- the other commands ---
+
+
+def test_check_says_ok_and_exits_0(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "good.toml", "strict.toml"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "good.toml: ok: small, 1m, nodes: 3, links: 3"
+
+
+def test_check_looks_at_every_file_before_it_exits_2(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "wrong.toml", "good.toml"]) == 2
+    told = capsys.readouterr()
+    assert "good.toml: ok" in told.out
+    assert "wrong.toml:4" in told.err
+
+
+def test_list_shows_what_each_scenario_asks(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "."]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["good.toml", "silent.toml", "strict.toml", "wrong.toml"]
+    assert "does it work?" in lines[0]
+    assert "(it does not say)" in lines[1]
+
+
+def test_schema_prints_a_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["$schema"].startswith("https://json-schema.org")
+
+
+def test_replay_of_an_unchanged_run_is_the_same(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["run", "good.toml", "--no-figures"])
+    capsys.readouterr()
+    assert main(["replay", "runs/small-seed3"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "the same: all three digests are equal"
+
+
+def test_replay_of_a_changed_run_shows_where_it_parts(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["run", "good.toml", "--no-figures"])
+    path = here / "runs/small-seed3/scenario.toml"
+    path.write_text(path.read_text() + '\n[network]\nlatency = "21ms"\n')
+    capsys.readouterr()
+    assert main(["replay", "runs/small-seed3"]) == 1
+    told = capsys.readouterr().out
+    assert "NOT the same: trace, state" in told
+    assert "first differing event, number " in told
+
+
+def test_trace_diff_tells_equal_traces_from_different_ones(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in ("1", "2"):
+        main(["run", "good.toml", "--seed", seed, "--no-figures"])
+    capsys.readouterr()
+    assert main(["trace", "diff", "runs/small-seed1", "runs/small-seed1"]) == 0
+    assert capsys.readouterr().out == "the traces are equal\n"
+    assert main(["trace", "diff", "runs/small-seed1", "runs/small-seed2/trace.jsonl.gz"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("the traces differ from event ")
+    assert lines[-2].startswith("< [")
+    assert lines[-1].startswith("> [")
+
+
+@pytest.mark.parametrize(
+    "command", ["", "run", "check", "list", "replay", "schema", "trace", "trace diff", "trace git"]
+)
+def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command.split(), "--help"]) == 0
+    assert f"stigmem-sim {command}".strip() in capsys.readouterr().out.partition("Examples:")[2]
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("stigmem-sim ")
+
+
+def test_help_needs_no_heavy_library() -> None:
+    heavy = ("trio", "networkx", "matplotlib", "polars", "numpy")
+    found = f"any(name in sys.modules for name in {heavy})"
+    code = f"import sys; from sim.cli import main; main(['--version']); sys.exit({found})"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True).returncode == 0
+
+
+def test_a_reader_that_goes_away_is_no_traceback(here: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as closed:
+        command = [sys.executable, "-m", "sim", "schema"]
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+# --- words ---
+
+
+def test_the_bar_counts_simulated_time_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(100))
+    monkeypatch.setattr("sim.report.terminal.perf_counter", lambda: next(clock))
+    screen = io.StringIO()
+    with progress_bar(Console(file=screen, force_terminal=True, width=120), "small") as progress:
+        progress(30_000_000_000, 60_000_000_000)
+    assert "small" in screen.getvalue()
+    assert "30s of at most 1m, 30 times real time" in screen.getvalue()
+
+
+def test_there_is_no_bar_in_a_file() -> None:
+    screen = io.StringIO()
+    with progress_bar(Console(file=screen), "small") as progress:
+        progress(30_000_000_000, 60_000_000_000)
+    assert screen.getvalue() == ""
+
+
+def test_an_event_is_told_in_seconds() -> None:
+    assert event_line([1_500_000_000, "sent", "a", "b", 7, ["x"]]) == '      1.500000 s  sent       a b 7 ["x"]'

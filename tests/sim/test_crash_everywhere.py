@@ -1,0 +1,183 @@
+"""A crash at every commit boundary of a scenario: nothing acknowledged is lost, nothing is made up, and the
+federation ends up knowing what it would have known without the crash."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import pytest
+
+from sim.check import Checker, Commit, Violation, standard_checkers
+from sim.disk import Fate
+from sim.lab import Lab
+from sim.machine import Machine
+from stigmem.core.fact import Fact
+from stigmem.node.state import NodeState
+from tests.sim.laboratory import S, approve, events, fault, make_lab
+
+NODES = ("a", "b", "c")
+AGAIN_NS = S // 2
+ASSERTIONS, RETRACTIONS = 8, 3
+WRITES = len(NODES) * (ASSERTIONS + RETRACTIONS)
+Knowledge = tuple[frozenset[tuple[object, ...]], frozenset[tuple[object, ...]]]
+
+
+class Mirror(Checker):
+    """Folds what became durable on each machine by itself, and compares with what the node made of it."""
+
+    name = "mirror"
+
+    def __init__(self) -> None:
+        self.states: dict[str, NodeState] = {}
+        self.batches: dict[str, list[Any]] = {}
+        self.surprises: list[str] = []
+        self.survived = 0
+
+    def state_of(self, machine: Machine) -> NodeState:
+        if machine.name not in self.states:
+            self.states[machine.name] = NodeState(machine.settings, _NoTime())
+        return self.states[machine.name]
+
+    def committed(self, lab: Lab, commit: Commit) -> Violation | None:
+        self._take(commit.machine, list(commit.records))
+        return None
+
+    def _take(self, machine: Machine, records: list[Any]) -> None:
+        self.batches.setdefault(machine.name, []).append(records)
+        for record in records:
+            self.state_of(machine).apply(record)
+
+    def booted(self, lab: Lab, machine: Machine) -> Violation | None:
+        told = self.batches.get(machine.name, [])
+        on_disk = machine.disk.batches()
+        if on_disk[: len(told)] != told:
+            self.surprises.append(f"{machine.name}: the disk does not hold what was durable")
+        for batch in on_disk[len(told) :]:  # a batch that a crash kept although nobody was told
+            self.survived += 1
+            self._take(machine, batch)
+        self.compare(machine)
+        return None
+
+    def compare(self, machine: Machine) -> None:
+        assert machine.node is not None
+        mine, theirs = fingerprint(self.state_of(machine)), fingerprint(machine.node.state)
+        odd = [key for key, value in mine.items() if theirs[key] != value]
+        if odd:
+            self.surprises.append(f"{machine.name} after boot {machine.boots} is not the fold: {', '.join(odd)}")
+
+
+class _NoTime:
+    """A clock for a state that is only folded."""
+
+    def wall_ns(self) -> int:
+        return 0
+
+    def monotonic_ns(self) -> int:
+        return 0
+
+    signal = sleep = breathe = spawn = None  # type: ignore[assignment]
+
+
+def fingerprint(state: NodeState) -> dict[str, object]:
+    """Everything in a state that the journal decides."""
+    return {
+        "facts": state.ledger.log, "stamp": state.stamp, "audit": state.head, "peers": state.peers,
+        "cursors": state.cursors, "origins": state.origins, "letters": state.letters, "deferred": state.deferred,
+        "nonces": sorted(state.nonces._spent), "keys": state.keys, "receipts": state.receipts,
+        "conflicts": sorted(str(triple.conflict) for triple in state.ledger.contested.values()),
+    }  # fmt: skip
+
+
+def stubborn_writes(lab: Lab, acknowledged: dict[tuple[str, int], None]) -> None:
+    """Clients who say the same thing again until they are told that it is stored."""
+
+    def client(name: str, number: int, about: int, confidence: float) -> None:
+        entity, text = f"stigmem://sim.example/note/{about // 2}", f"{name} says {about}"
+        scope = ("public", "public", "company", "local")[about % 4]
+
+        def say(_: object) -> None:
+            if (name, number) not in acknowledged and lab.world.now < lab.duration - AGAIN_NS:
+                lab.write(name, entity, "sim:claims", text, scope=scope, confidence=confidence, then=answered)
+                lab.world.after(AGAIN_NS, say)
+
+        def answered(response: Any) -> None:
+            if response.status == 201:
+                acknowledged[name, number] = None
+
+        lab.world.at((1 + number) * S + 1, say)
+
+    for name in NODES:
+        for number in range(ASSERTIONS):
+            client(name, number, number, 1.0)
+        for number in range(RETRACTIONS):
+            client(name, ASSERTIONS + number, number, 0.0)
+
+
+def knowledge(lab: Lab) -> dict[str, Knowledge]:
+    """What each node knows and finds contradicted, without stamps, ids and order."""
+    found: dict[str, Knowledge] = {}
+    for name, machine in lab.machines.items():
+        assert machine.node is not None
+        ledger = machine.node.state.ledger
+        said = [content(fact) for fact in ledger.log]
+        assert len(frozenset(said)) == len(said), "something was stored twice"
+        disputed = [tuple(sorted(map(content, triple.members()))) for triple in ledger.contested.values()]
+        found[name] = (frozenset(said), frozenset(disputed))
+    return found
+
+
+def content(fact: Fact) -> tuple[object, ...]:
+    return (fact.entity, fact.relation, fact.scope, fact.source, fact.text, fact.confidence)
+
+
+def simulate(*tables: str) -> tuple[Lab, Mirror, dict[tuple[str, int], None]]:
+    """One run of the scenario, judged."""
+    mirror = Mirror()
+    lab = make_lab(*tables, nodes=NODES, duration="16s", settle="1m", checkers=[*standard_checkers(), mirror])
+    acknowledged: dict[tuple[str, int], None] = {}
+    stubborn_writes(lab, acknowledged)
+    lab.run()
+    approve(lab)
+    for machine in lab.machines.values():
+        mirror.compare(machine)
+    assert mirror.surprises == []
+    return lab, mirror, acknowledged
+
+
+@lru_cache
+def undisturbed() -> tuple[int, dict[str, Knowledge]]:
+    """How often `a` commits before the faults end, and what everybody knows then."""
+    lab, mirror, acknowledged = simulate(fault("crash-at-commit", at="0s", node="a", commit=100_000))
+    assert len(acknowledged) == WRITES
+    assert mirror.survived == 0
+    begun = lab.machines["a"].commits
+    return begun, knowledge(lab)
+
+
+Boundary = tuple[str, Fate | None]
+BOUNDARIES: list[Boundary] = [("before", "lost"), ("before", "torn"), ("before", "kept"), ("after", None)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("when", "fate"), BOUNDARIES)
+def test_a_crash_at_any_commit_loses_nothing_acknowledged_and_changes_nothing_known(
+    when: str, fate: Fate | None
+) -> None:
+    commits, expected = undisturbed()
+    assert commits > 30
+    struck = 0
+    for number in range(1, commits + 1):
+        chosen: dict[str, object] = {"when": when} if fate is None else {"when": when, "fate": fate}
+        lab, mirror, acknowledged = simulate(
+            fault("crash-at-commit", at="0s", node="a", commit=number, down="700ms", **chosen)
+        )
+        crashes = events(lab, "crash")
+        if not crashes:  # the last commits come when the faults are over
+            continue
+        struck += 1
+        assert [crash[2:] for crash in crashes] == [("a", fate or "nothing")]
+        assert mirror.survived == (fate == "kept")
+        assert len(acknowledged) == WRITES, f"commit {number}"
+        assert knowledge(lab) == expected, f"commit {number}"
+    assert struck > 0.8 * commits
