@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from msgspec import Meta
-
+from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
-from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
     from sim.adversary.peer import ScriptedPeer
 
 __all__ = ["Overreach"]
 
+_SECRET = "stigmem://sim.example/secret"
+
 
 class Overreach(Adversary, tag="overreach"):
-    """Each page holds `good` honest facts and one bad fact of every kind below."""
+    """One fact in every scope that is not shared, one in a scope that does not exist, four in reserved names."""
 
-    good: Annotated[int, Meta(ge=0)] = 1
+    def entries(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+        return [*self._scopes(peer, victim), *self._names(peer, victim)]
 
-    def answer(self, peer: ScriptedPeer, victim: str, request: Request) -> Response | None:
-        number = peer.served
-        entries = [
-            peer.entry(peer.fact(f"stigmem://sim.example/honest/{n}", "sim:claims", f"{peer.name} {number}"))
-            for n in range(self.good)
-        ]
-        ours = peer.lab.scenario.federation.scopes
-        for scope in ("local", "team", "company"):
-            if scope not in ours:
-                fact = peer.fact("stigmem://sim.example/secret", "sim:claims", f"{scope} {number}", scope=scope)
-                entries.append(peer.entry(fact))
+    def _scopes(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+        found: list[Entry] = []
+        for scope in ("local", "team", "company", "public"):
+            if scope not in peer.scopes or scope == "local" or (scope == "team" and not _allows_team(peer)):
+                fact = peer.fact(_SECRET, "sim:claims", f"{scope} {peer.served}", scope=scope)
                 peer.owe(victim, fact.id, "scope_violation")
-        odd = peer.fact("stigmem://sim.example/secret", "sim:claims", f"odd {number}", scope="banana")
-        entries.append(peer.entry(odd))
-        peer.owe(victim, odd.id, "invalid_scope", "malformed_fact", "scope_violation")
-        for entity, relation in (("stigmem:conflict:x", "stigmem:conflict:status"), ("stigmem://sim.example/a", "stigmem:received_from")):
-            reserved = peer.fact(entity, relation, f"resolved {number}")
-            entries.append(peer.entry(reserved))
-            peer.owe(victim, reserved.id, "reserved_namespace")
-        return peer.page(entries, cursor=f"c{number}")
+                found.append(peer.entry(fact))
+        odd = peer.fact(_SECRET, "sim:claims", f"odd {peer.served}", scope="banana")
+        peer.owe(victim, odd.id, "invalid_scope", "malformed_fact")
+        return [*found, peer.entry(odd)]
+
+    def _names(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+        names = [
+            ("stigmem:conflict:x", "stigmem:conflict:status"),
+            (_SECRET, "stigmem:received_from"),
+            ("stigmem:anything", "sim:claims"),
+        ]
+        ledger = peer.ledger(victim)
+        if ledger is not None and ledger.log:
+            names.append((ledger.log[-1].id, "stigmem:ttl"))
+        found: list[Entry] = []
+        for entity, relation in names:
+            fact = peer.fact(entity, relation, f"resolved {peer.served}")
+            peer.owe(victim, fact.id, "reserved_namespace")
+            found.append(peer.entry(fact))
+        return found
+
+
+def _allows_team(peer: ScriptedPeer) -> bool:
+    return peer.lab.scenario.federation.allow_team

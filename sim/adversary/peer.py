@@ -1,108 +1,124 @@
 """A scripted peer: an address, a real key and a handshake around an adversary's script.
 
-It registers at its victims and is registered by them over the wire, mints real tokens and signs real
-envelopes; what it serves is up to the script. It keeps a list of the bad facts that a victim fetched, which
-the audit checker then looks for.
+It registers at its victims and is approved there, mints real tokens and signs real envelopes; what it serves
+is up to the script. What its victims owe for it is kept in `sim.adversary.debts` and looked for by checkers.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 
+from sim.adversary.author import Author, Entry, members, raw_page
 from sim.adversary.base import Adversary
+from sim.adversary.debts import Debt, Debts
+from sim.check.base import Violation
 from sim.clocks import EPOCH_NS
 from sim.post import post
-from stigmem.core.declaration import EXTENSIONS, declare
-from stigmem.core.envelope import TENANT, Origin, origin_bytes
-from stigmem.core.fact import Fact, record_of
-from stigmem.core.hlc import stamp
+from stigmem.core.declaration import ACTIVE, PENDING, declare
+from stigmem.core.entry import entry_name
 from stigmem.core.instants import format_us
-from stigmem.core.keys import ED25519, STAND_IN, encode_base64, fingerprint
-from stigmem.core.manifest import certified_node_id, make_manifest
+from stigmem.core.keys import ED25519, STAND_IN, fingerprint
 from stigmem.core.token import mint
 from stigmem.core.wire import JSON_TYPE, Request, Response, decode_request, encode, json_response
 
 if TYPE_CHECKING:
     from sim.lab import Lab
+    from stigmem.core.ledger import Ledger
 
 __all__ = ["ScriptedPeer"]
 
-_DAY_US = 86_400_000_000
+_AGAIN_NS: Final = 5_000_000_000
+_MANIFESTS: Final = "/v1/federation/manifest/"
 
 
-class ScriptedPeer:
+class ScriptedPeer(Author):
     """The host of an adversary."""
 
     def __init__(self, lab: Lab, adversary: Adversary) -> None:
         self.lab = lab
         self.adversary = adversary
         self.name = adversary.node
-        self.url = f"http://{adversary.node}.sim"
         self.victims = tuple(adversary.peers or lab.plan.nodes[:1])
-        self.chance = lab.random(f"adversary/{adversary.node}")
         suite = STAND_IN if lab.scenario.scenario.signatures == "stand-in" else ED25519
-        self.signer = suite.signer(
-            hashlib.blake2b(f"{lab.seed}/{self.name}".encode(), digest_size=32, person=b"adversary key").digest()
-        )
-        self.node_id = certified_node_id(self.signer.public_key)
+        seed = hashlib.blake2b(f"{lab.seed}/{self.name}".encode(), digest_size=32, person=b"adversary key").digest()
+        chance = lab.random(f"adversary/{self.name}")
+        super().__init__(
+            suite.signer(seed), f"http://{self.name}.sim", adversary.dialect, chance,
+            lambda: (EPOCH_NS + lab.world.now) // 1_000_000,
+        )  # fmt: skip
+        self.scopes = tuple(lab.scenario.federation.scopes)
         self.hostile = True
         self.served = 0
-        self._owed: dict[tuple[str, str], tuple[str, ...]] = {}
+        """Answers to pulls so far, over all victims."""
+        self.debts = Debts()
+        self.notes: dict[str, Any] = {}
+        """What the script remembers."""
+        self._waiting: dict[str, deque[Entry]] = {}
+        self._last: dict[str, list[Entry]] = {}
         lab.directory[self.url] = self
-
-    # --- clocks and names ---
-
-    @property
-    def now_ms(self) -> int:
-        """True time: an adversary's own clock is right."""
-        return (EPOCH_NS + self.lab.world.now) // 1_000_000
-
-    def uuid(self) -> str:
-        """A random id in the layout of version 4."""
-        digits = f"{self.chance.getrandbits(128):032x}"
-        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
     # --- life ---
 
     def begin(self) -> None:
-        """Introduce yourself to the victims, and they to you."""
+        """Become a peer of the victims and start to act."""
         for victim in self.victims:
             self._join(victim)
         self.adversary.act(self)
 
     def stop(self) -> None:
-        """From now on serve nothing: the faults have ended."""
+        """From now on serve nothing and do nothing: the faults have ended."""
         self.hostile = False
 
+    def every(self, period_ns: int, action: Callable[[int], None], number: int = 0) -> None:
+        """Call `action(0)`, `action(1)`... once a period for as long as the peer is hostile."""
+        if self.hostile:
+            if number:
+                action(number - 1)
+            self.lab.world.after(period_ns, lambda _: self.every(period_ns, action, number + 1))
+
+    def ledger(self, victim: str) -> Ledger | None:
+        """A look into a victim's ledger, for lies that need to know the truth; None while the machine is off."""
+        node = self.lab.machines[victim].node
+        return None if node is None else node.state.ledger
+
+    def witness(self, victim: str, sentence: str) -> None:
+        """Report that a victim did what no node may do to a hostile peer's request."""
+        self.lab.violated(Violation("hostile-requests", victim, self.lab.world.now, f"{sentence} (to {self.name})"))
+
     def _join(self, victim: str) -> None:
-        machine = self.lab.machines[victim]
-        declaration = declare(
-            self.signer,
-            node_id=self.node_id,
-            node_url=self.url,
-            scopes=tuple(self.lab.scenario.federation.scopes),
-            signed_at=format_us(self.now_ms * 1_000),
-        )
-        request = Request("POST", "/v1/federation/peers", JSON_TYPE, msgspec.json.encode(declaration))
-        self.ask(victim, request, lambda answer: self._approved(victim, answer))
-        if machine.node is None:
-            self.lab.world.after(5_000_000_000, lambda _: self._join(victim))
-
-    def _approved(self, victim: str, answer: Response | str) -> None:
-        if not isinstance(answer, Response) or answer.status != 201:
-            if not (isinstance(answer, Response) and answer.status == 409):
-                self.lab.world.after(5_000_000_000, lambda _: self._join(victim))
+        """Be an approved peer of the victim, now and again after it lost its disk."""
+        if victim in self.lab.gone:
             return
-        peer_id = msgspec.json.decode(answer.body)["peer_id"]
-        body = msgspec.json.encode({"pubkey_fingerprint": fingerprint(self.signer.public_key)})
-        request = Request("POST", f"/v1/federation/peers/{peer_id}/approve", JSON_TYPE, body)
-        self.lab.console(victim, request, lambda _: None)
+        node = self.lab.machines[victim].node
+        row = None if node is None else node.state.peer_of(self.node_id)
+        if row is not None and row.status == PENDING:
+            body = msgspec.json.encode({"pubkey_fingerprint": fingerprint(self.signer.public_key)})
+            request = Request("POST", f"/v1/federation/peers/{row.peer_id}/approve", JSON_TYPE, body)
+            self.lab.console(victim, request, lambda _: None)
+        elif row is None or row.status != ACTIVE:
+            declaration = declare(
+                self.signer, node_id=self.node_id, node_url=self.url, scopes=self.scopes,
+                signed_at=format_us(self.now_ms * 1_000),
+            )  # fmt: skip
+            request = Request("POST", "/v1/federation/peers", JSON_TYPE, msgspec.json.encode(declaration))
+            self.adversary.introduced(self, victim)
+            self.ask(victim, request, lambda answer: self._registered(victim, answer))
+        self.lab.world.after(_AGAIN_NS, lambda _: self._join(victim))
 
-    # --- the wire ---
+    def _registered(self, victim: str, answer: Response | str) -> None:
+        peer_id = members(answer).get("peer_id") if isinstance(answer, Response) and answer.status == 201 else None
+        if peer_id is not None:
+            body = msgspec.json.encode({"pubkey_fingerprint": fingerprint(self.signer.public_key)})
+            request = Request("POST", f"/v1/federation/peers/{peer_id}/approve", JSON_TYPE, body)
+            self.lab.console(victim, request, lambda _: None)
+
+    # --- asking ---
 
     def ask(self, victim: str, request: Request, then: Callable[[Response | str], None]) -> None:
         """Send a request to a victim."""
@@ -115,10 +131,17 @@ class ScriptedPeer:
             self.signer,
             issuer=self.node_id,
             audience=node.node_id if node is not None else "",
-            scopes=scopes or tuple(self.lab.scenario.federation.scopes),
+            scopes=scopes or self.scopes,
             nonce=nonce or self.uuid(),
             now_ms=self.now_ms if at_ms is None else at_ms,
         )
+
+    def authorised(self, method: str, target: str, token: str, body: bytes = b"") -> Request:
+        """A request with a peer token."""
+        headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
+        return Request(method, target, headers | JSON_TYPE if body else headers, body)
+
+    # --- answering ---
 
     def receive(self, asker: str, data: bytes, reply: Callable[[bytes], None], refuse: Callable[[], None]) -> None:
         """A request from a victim."""
@@ -127,74 +150,58 @@ class ScriptedPeer:
         except ValueError:
             refuse()
             return
-        path = request.target.partition("?")[0]
-        if path == "/.well-known/stigmem":
-            reply(encode(json_response(200, self._discovery())))
-        elif path == "/.well-known/stigmem-manifest.json":
-            reply(encode(json_response(200, self._manifest())))
-        elif path == "/v1/federation/facts":
-            answer = self.adversary.answer(self, asker, request) if self.hostile else self.page([])
-            if answer is not None:
-                self.served += 1
-                reply(encode(answer))
+        path, _, query = request.target.partition("?")
+        if path == "/v1/federation/facts":
+            self.debts.receive(asker, parse_qs(query).get("cursor", [""])[0])
+            answer = self.adversary.answer(self, asker, request) if self.hostile else self.page(asker, [])
+            self.served += 1
+            delay = self.adversary.delay(self, asker) if self.hostile else 0
         else:
-            reply(encode(json_response(404, {"detail": "Not Found"})))
+            answer, delay = self._document(asker, path), 0
+        if answer is not None:
+            frame = encode(answer)
+            self.lab.world.after(delay, lambda _: reply(frame))
 
-    def _discovery(self) -> dict[str, Any]:
-        return {
-            "version": "1.0", "node_id": self.node_id, "node_url": self.url, "auth": "required",
-            "federation": "enabled", "federation_pubkey": self.signer.public_key, "federation_version": "2.1",
-            "federation_extensions": list(EXTENSIONS), "entity_uri": self.url,
-        }  # fmt: skip
+    def _document(self, asker: str, path: str) -> Response | None:
+        if path == "/.well-known/stigmem":
+            return json_response(200, self.discovery())
+        if path == "/.well-known/stigmem-manifest.json":
+            return json_response(200, self.manifest())
+        found = None
+        if path.startswith(_MANIFESTS) and self.hostile:
+            found = self.adversary.vouch(self, asker, unquote(path.removeprefix(_MANIFESTS)))
+        return found or json_response(404, {"detail": "Not Found"})
 
-    def _manifest(self) -> Any:
-        issued = self.now_ms * 1_000 - _DAY_US
-        return make_manifest(
-            self.signer,
-            entity_uri=self.url,
-            entities=(self.url, self.node_id),
-            issued_at=format_us(issued),
-            expires_at=format_us(issued + 365 * _DAY_US),
-        )
+    def waiting(self, victim: str) -> deque[Entry]:
+        """What is left to serve of the batch at hand."""
+        return self._waiting.setdefault(victim, deque())
 
-    # --- what scripts serve ---
+    def remember(self, victim: str, batch: list[Entry]) -> list[Entry]:
+        """Keep a batch for `again`."""
+        self._last[victim] = batch
+        return batch
 
-    def fact(self, entity: str, relation: str, text: str, *, ahead_ms: int = 0, **changes: Any) -> Fact:
-        """A complete and certified fact of this peer's own; `changes` are fields of Fact set before the id is
-        made, so the lie is consistently signed."""
-        members: dict[str, Any] = {
-            "stamp": stamp(self.now_ms + ahead_ms, self.chance.randrange(1000)),
-            "origin": self.node_id, "id": "", "entity": entity, "relation": relation, "scope": "public",
-            "source": self.node_id, "kind": "string", "text": text, "interpret_as": "content", "confidence": 1.0,
-            "timestamp_us": self.now_ms * 1_000, "valid_until": None,
-        }  # fmt: skip
-        draft = Fact(**(members | changes))
-        return draft if draft.id else msgspec.structs.replace(draft, id=draft.certified_id())
+    def again(self, victim: str) -> list[Entry]:
+        """The batch remembered, once."""
+        return self._last.pop(victim, [])
 
-    def entry(self, fact: Fact, *, cid: str | None = None, **changes: Any) -> dict[str, Any]:
-        """The signed entry of a fact; `changes` are members of the record changed *after* signing."""
-        digest = cid or fact.cid8
-        origin = Origin(
-            tenant=TENANT, node_id=fact.origin, allowed_scopes=[fact.scope], allowed_tenants=[TENANT], entity_uri=self.url
-        )
-        signature = self.signer.sign(origin_bytes(origin, fact.id, digest, fact.valid_until))
-        record: dict[str, Any] = msgspec.to_builtins(record_of(fact, digest))
-        return {
-            "fact": record | changes,
-            "origin": msgspec.to_builtins(origin),
-            "origin_sig": encode_base64(signature),
-            "origin_manifest": None,
-            "origin_key_proof": None,
-        }
-
-    def page(self, entries: list[Any], *, cursor: str | None = None, has_more: bool = False) -> Response:
-        """A page of dialect 2.1."""
-        return json_response(200, {"v": 2, "facts": entries, "cursor": cursor, "has_more": has_more})
+    def page(self, victim: str, entries: list[Entry], *, cursor: Any = ..., has_more: Any = False) -> Response:
+        """A page in the peer's dialect; without a `cursor` it gets a new one, by which its receipt is known."""
+        raw = [entry if isinstance(entry, bytes) else msgspec.json.encode(entry) for entry in entries]
+        if cursor is ... and raw:
+            cursor = f"{self.name}:{self.served}"
+        if isinstance(cursor, str):
+            self.debts.serve(victim, cursor, [entry_name(entry) for entry in raw])
+        return raw_page(raw, cursor=None if cursor is ... else cursor, has_more=has_more, bare=self.dialect == "0.5")
 
     def owe(self, victim: str, fact_id: str, *codes: str) -> None:
-        """Remember that a victim was served a fact that it must refuse with one of these codes."""
-        self._owed[victim, fact_id] = codes
+        """Announce a fact that the victim must refuse with one of these codes, or must keep when there is none."""
+        self.debts.announce(Debt(victim, fact_id, codes))
 
-    def owed(self) -> list[tuple[str, str, tuple[str, ...]]]:
-        """(victim, fact id, codes) of every bad fact served."""
-        return [(victim, fact_id, codes) for (victim, fact_id), codes in self._owed.items()]
+    def owed(self) -> list[Debt]:
+        """What victims owe for the pages that they stored; nothing on a wire that flips bits, where a good fact may
+        arrive as a bad one."""
+        corrupted = self.lab.scenario.network.corrupt or any(
+            fault.__struct_config__.tag == "corrupt" for fault in self.lab.scenario.fault
+        )
+        return [] if corrupted else self.debts.due()

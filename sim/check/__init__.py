@@ -5,19 +5,25 @@ from __future__ import annotations
 from sim.check.answers import Answers
 from sim.check.audit import Audit
 from sim.check.base import Checker, CheckResult, Commit, Violation
-from sim.check.clock import Causality, Skew
+from sim.check.clock import Causality, Drag, Skew
 from sim.check.conflicts import ConflictAgreement
 from sim.check.convergence import Convergence
+from sim.check.cursors import Cursors
 from sim.check.duplicates import Duplicates
 from sim.check.durability import Durability
+from sim.check.erasure import Erasure
+from sim.check.harm import Harm
+from sim.check.isolation import Isolation
 from sim.check.leaks import Leaks
 from sim.check.mutation import Mutation
 from sim.check.queues import Queues
+from sim.check.tokens import Tokens
 
 __all__ = ["CHECKERS", "CheckResult", "Checker", "Commit", "Violation", "standard_checkers"]
 
 CHECKERS: tuple[type[Checker], ...] = (
-    Durability, Duplicates, Mutation, Leaks, Causality, Skew, Audit, Answers, Queues, ConflictAgreement, Convergence,
+    Durability, Duplicates, Mutation, Leaks, Cursors, Causality, Drag, Skew, Audit, Answers, Tokens, Queues, Harm,
+    Isolation, Erasure, ConflictAgreement, Convergence,
 )  # fmt: skip
 """Safety first, then what is judged at the end."""
 

@@ -1,14 +1,17 @@
-"""The audit log is complete: an unbroken chain, and each rejection in it exactly once."""
+"""The audit log is complete: an unbroken chain, a row for each write and each page, each rejection exactly once."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from sim.check.base import Checker, CheckResult, Commit, Violation
+from stigmem.core import limits
 from stigmem.core.audit import AuditRow, ChainHead, event_hash
 from stigmem.core.fact import Fact
+from stigmem.core.records import DeadLetter, Record
 
 if TYPE_CHECKING:
     from sim.lab import Lab
@@ -18,33 +21,52 @@ __all__ = ["Audit"]
 
 
 class Audit(Checker):
-    """Rows follow each other hash by hash; every local write and every rejection has one row."""
+    """Rows follow each other hash by hash, over crashes too. What a commit stores or refuses has its rows in that
+    commit, and no rejection has two."""
 
     name = "audit"
 
     def __init__(self) -> None:
         self._heads: dict[str, ChainHead] = {}
-        self.rejections: dict[tuple[str, str, str], str] = {}
-        """(node, peer id, fact id) -> reason."""
+        self._reasons: dict[tuple[str, str, str], dict[str, None]] = {}
+        """(node, peer, fact id) -> reasons on that node's disk."""
+        self._ever: dict[tuple[str, str], dict[str, None]] = {}
+        """(node, fact id) -> reasons, also those that went with a wiped disk."""
+        self._refused_of: dict[tuple[str, str], int] = {}
         self.rows = 0
 
+    def forget(self, name: str) -> None:
+        self._heads.pop(name, None)
+        self._reasons = {key: reasons for key, reasons in self._reasons.items() if key[0] != name}
+        self._refused_of = {key: count for key, count in self._refused_of.items() if key[0] != name}
+
     def booted(self, lab: Lab, machine: Machine) -> Violation | None:
-        if machine.node is not None:
-            self._heads[machine.name] = machine.node.state.head
+        known = self._heads.get(machine.name, ChainHead())
+        for batch in machine.disk.batches():
+            for record in batch:
+                # A batch may have survived a crash that nobody was told of.
+                if isinstance(record, AuditRow) and record.seq > known.seq:
+                    sentence = self._row(machine.name, record)
+                    if sentence is not None:
+                        return self.violation(machine.name, lab.world.now, sentence)
+        head = machine.node.state.head if machine.node is not None else known
+        if head.seq < known.seq or (head.seq == known.seq and head.hash != known.hash):
+            return self.violation(
+                machine.name, lab.world.now, f"the log had {known.seq} rows and has {head.seq} after boot {machine.boots}"
+            )
         return None
 
     def committed(self, lab: Lab, commit: Commit) -> Violation | None:
         name = commit.machine.name
-        writes = sum(isinstance(record, Fact) and record.received_from is None for record in commit.records)
+        rows: list[tuple[AuditRow, dict[str, Any]]] = []
         for record in commit.records:
             if isinstance(record, AuditRow):
-                writes -= record.event == "fact_write"
+                rows.append((record, msgspec.json.decode(record.detail)))
                 sentence = self._row(name, record)
                 if sentence is not None:
                     return self.violation(name, commit.at_ns, sentence)
-        if writes:
-            return self.violation(name, commit.at_ns, f"{writes} local writes have no audit row")
-        return None
+        sentence = _unaccounted(commit.records, rows) or self._unaudited(name, commit.records)
+        return None if sentence is None else self.violation(name, commit.at_ns, sentence)
 
     def _row(self, name: str, row: AuditRow) -> str | None:
         self.rows += 1
@@ -55,21 +77,56 @@ class Audit(Checker):
         if digest != row.hash:
             return f"audit row {row.seq} does not have the hash of its content"
         self._heads[name] = ChainHead(row.seq, row.hash)
-        if row.fact_id is None or row.event in ("fact_write", "quarantine_ingest", "instruction_quarantined"):
+        if row.fact_id is None or row.event == "fact_write":
             return None
-        reason = str(msgspec.json.decode(row.detail).get("reason"))
-        key = (name, row.subject, row.fact_id)
-        if self.rejections.get(key) == reason:
+        reason = str(msgspec.json.decode(row.detail).get("reason", row.event))
+        reasons = self._reasons.setdefault((name, row.subject, row.fact_id), {})
+        count = self._refused_of[name, row.subject] = self._refused_of.get((name, row.subject), 0) + 1
+        # A node's memory of what it refused is bounded; past that the same fact may be audited anew.
+        if reason in reasons and count <= limits.DEAD_LETTERS_PER_PEER_MAX:
             return f"the rejection of {row.fact_id} ({reason}) was audited twice"
-        self.rejections[key] = reason
+        reasons[reason] = None
+        self._ever.setdefault((name, row.fact_id), {})[reason] = None
         return None
+
+    def _unaudited(self, name: str, records: Sequence[Record]) -> str | None:
+        for record in records:
+            if isinstance(record, DeadLetter) and record.code:
+                reasons = self._reasons.get((name, record.peer_id, record.name), {})
+                if record.code not in reasons:
+                    return f"the rejection of {record.name} ({record.code}) was not audited"
+        return None
+
+    def reasons(self, node: str, fact_id: str) -> list[str]:
+        """Why a node refused or held back a fact, as far as it audited that."""
+        return list(self._ever.get((node, fact_id), ()))
 
     def settled(self, lab: Lab) -> CheckResult:
         for peer in lab.adversaries.values():
             for victim, fact_id, codes in peer.owed():
-                found = [r for (node, _, name), r in self.rejections.items() if node == victim and name == fact_id]
-                if not any(reason in codes for reason in found):
+                found = self.reasons(victim, fact_id)
+                if codes and not any(reason in codes for reason in found):
                     return CheckResult(
-                        self.name, False, f"{victim} took a bad fact of {peer.name} ({fact_id}) and audited {found or 'nothing'}"
+                        self.name,
+                        False,
+                        f"{victim} took a bad fact of {peer.name} ({fact_id}), should have audited one of "
+                        f"{', '.join(codes)} and audited {', '.join(found) or 'nothing'}",
                     )
-        return CheckResult(self.name, True, f"{self.rows} rows chained, {len(self.rejections)} rejections once each")
+        return CheckResult(self.name, True, f"{self.rows} rows chained, {len(self._ever)} facts refused, once each")
+
+
+def _unaccounted(records: Sequence[Record], rows: list[tuple[AuditRow, dict[str, Any]]]) -> str | None:
+    """What a commit stores without its row, or the row without it."""
+    facts = [record for record in records if isinstance(record, Fact)]
+    written = sum(fact.received_from is None for fact in facts)
+    entered = sum(row.event == "fact_write" for row, _ in rows)
+    if written != entered:
+        return f"{written} local writes have {entered} audit rows"
+    counted = sum(int(detail["count"]) for row, detail in rows if row.event == "page_accepted")
+    if len(facts) - written != counted:
+        return f"{len(facts) - written} received facts, and the audit log counts {counted}"
+    held_back = [fact.id for fact in facts if fact.quarantine is not None]
+    for event in ("quarantine_ingest", "instruction_quarantined"):
+        if [row.fact_id for row, _ in rows if row.event == event] != held_back:
+            return f"{len(held_back)} facts held back, and not each has its {event} row"
+    return None

@@ -1,8 +1,8 @@
-"""Stamps: monotone per node, causal within the drag bound, and inside the skew bound where they are taken in."""
+"""Stamps: monotone per node, causal within the drag bound, never dragged ahead, and taken in within the skew bound."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sim.check.base import Checker, CheckResult, Commit, Violation
 from stigmem.core.audit import AuditRow
@@ -12,7 +12,10 @@ from stigmem.core.hlc import format_stamp
 if TYPE_CHECKING:
     from sim.lab import Lab
 
-__all__ = ["Causality", "Skew"]
+__all__ = ["Causality", "Drag", "Skew"]
+
+_BURST_MS: Final = 2_000
+"""A node that writes more than a thousand facts in a millisecond runs into the next ones by itself."""
 
 
 class Causality(Checker):
@@ -53,6 +56,35 @@ class Causality(Checker):
         return CheckResult(self.name, True, f"{self.stamps} stamps in order")
 
 
+class Drag(Checker):
+    """Nobody pushes a node's own stamps further ahead than the drag bound of where its clock has ever been (S-37)."""
+
+    name = "drag-bound"
+
+    def __init__(self) -> None:
+        self._furthest_ms: dict[str, int] = {}
+        self.largest_ms = 0
+
+    def committed(self, lab: Lab, commit: Commit) -> Violation | None:
+        name, turn_ms = commit.machine.name, _turn_ms(commit)
+        if turn_ms is None:
+            return None
+        furthest = self._furthest_ms[name] = max(turn_ms, self._furthest_ms.get(name, turn_ms))
+        drag_ms = commit.machine.settings.drag_ms
+        for record in commit.records:
+            if isinstance(record, Fact) and record.received_from is None:
+                ahead = record.wall_ms - furthest
+                self.largest_ms = max(self.largest_ms, ahead)
+                if ahead > drag_ms + _BURST_MS:
+                    return self.violation(
+                        name, commit.at_ns, f"wrote a stamp {ahead} ms ahead of its clock; the drag bound is {drag_ms} ms"
+                    )
+        return None
+
+    def settled(self, lab: Lab) -> CheckResult:
+        return CheckResult(self.name, True, f"largest lead of an own stamp: {self.largest_ms / 1000:g} s")
+
+
 class Skew(Checker):
     """What a node takes in lies within the skew bound of its own clock at that moment."""
 
@@ -65,13 +97,18 @@ class Skew(Checker):
         turn_ms = _turn_ms(commit)
         bound = commit.machine.settings.skew_future_ms
         for record in commit.records:
-            if isinstance(record, Fact) and record.received_from is not None and turn_ms is not None:
-                ahead = record.wall_ms - turn_ms
-                self.largest_ms = max(self.largest_ms, ahead)
-                if bound and ahead > bound:
-                    return self.violation(
-                        commit.machine.name, commit.at_ns, f"took in a stamp {ahead} ms ahead of its clock; the bound is {bound} ms"
-                    )
+            if not isinstance(record, Fact) or record.received_from is None:
+                continue
+            if turn_ms is None:
+                return self.violation(commit.machine.name, commit.at_ns, "took in a fact without saying when")
+            ahead = record.wall_ms - turn_ms
+            self.largest_ms = max(self.largest_ms, ahead)
+            if bound and ahead > bound:
+                return self.violation(
+                    commit.machine.name,
+                    commit.at_ns,
+                    f"took in a stamp {ahead} ms ahead of its clock; the bound is {bound} ms",
+                )
         return None
 
     def settled(self, lab: Lab) -> CheckResult:
@@ -79,6 +116,6 @@ class Skew(Checker):
 
 
 def _turn_ms(commit: Commit) -> int | None:
-    """The node's own clock in the turn of a commit: every page that stores facts has an audit row with it."""
+    """The node's own clock in the turn of a commit: every commit that stores facts has an audit row with it."""
     row = next((r for r in commit.records if isinstance(r, AuditRow)), None)
     return None if row is None else row.ts_us // 1000

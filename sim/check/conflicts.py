@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sim.check.base import Checker, CheckResult
 from sim.clocks import EPOCH_NS
 from stigmem.core.conflicts import Conflict
 from stigmem.core.contradiction import Verdict, evaluate
+from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact
 from stigmem.core.ledger import Ledger
 from stigmem.core.resolution import Resolution, read_resolution
@@ -16,21 +17,19 @@ from stigmem.core.resolution import Resolution, read_resolution
 if TYPE_CHECKING:
     from sim.lab import Lab
 
-__all__ = ["ConflictAgreement", "open_by_definition"]
+__all__ = ["ConflictAgreement", "open_by_definition", "resolutions_of"]
 
 Key = tuple[str, str, str]
+Named = tuple[str, Ledger]
 
 
 def open_by_definition(ledger: Ledger, now_us: int) -> dict[Key, Verdict]:
     """The open conflicts among the facts of a ledger, by the plain definition and not by the ledger's own
     bookkeeping."""
+    resolutions = resolutions_of(ledger)
     by_triple: dict[Key, list[Fact]] = {}
-    resolutions: dict[Key, list[Resolution]] = {}
     for fact in ledger.log:
-        resolution = read_resolution(fact) if fact.derived_from else None
-        if resolution is not None:
-            resolutions.setdefault(resolution.triple, []).append(resolution)
-        elif not fact.is_system and fact.quarantine is None:
+        if not fact.is_system and fact.quarantine is None:
             by_triple.setdefault(fact.triple, []).append(fact)
     found: dict[Key, Verdict] = {}
     for key, facts in by_triple.items():
@@ -41,8 +40,23 @@ def open_by_definition(ledger: Ledger, now_us: int) -> dict[Key, Verdict]:
     return found
 
 
+def resolutions_of(ledger: Ledger) -> dict[Key, list[Resolution]]:
+    """The resolutions among the facts of a ledger, by the triple that they settle."""
+    found: dict[Key, list[Resolution]] = {}
+    for fact in ledger.log:
+        if fact.derived_from and fact.quarantine is None:
+            try:
+                resolution = read_resolution(fact)
+            except Rejection:
+                continue  # a client may write anything under the name of a resolution: it settles nothing
+            if resolution is not None:
+                found.setdefault(resolution.triple, []).append(resolution)
+    return found
+
+
 class ConflictAgreement(Checker):
-    """Every node's conflicts are those that its facts define, and equal facts give equal conflicts."""
+    """Every node's conflicts are those that its facts define; public ones are the same on all nodes, apart from
+    facts of hostile origins that a node refused, still holds back, or that nobody could pass on to it."""
 
     name = "conflict-agreement"
     liveness = True
@@ -51,47 +65,40 @@ class ConflictAgreement(Checker):
         self.open = 0
         self.resolved = 0
         self.divergent = 0
+        self._wholes: dict[int, bool] = {}
+        """Whether the federation is one, by the number of nodes that left."""
 
     def agrees(self, lab: Lab) -> bool:
-        views = [tuple(sorted(self._public(ledger))) for _, ledger in _ledgers(lab)]
-        return all(view == views[0] for view in views[1:]) or not self._same_public_facts(lab)
-
-    def _public(self, ledger: Ledger) -> Iterator[tuple[str, str]]:
-        for key, triple in ledger.contested.items():
-            if key[2] == "public":
-                yield triple.conflict or "", key[0]
-
-    def _same_public_facts(self, lab: Lab) -> bool:
-        """Whether all nodes are meant to hold the same public facts."""
-        sets = {frozenset(lab.plan.readers(name, "public")) for name in lab.plan.nodes if name not in lab.gone}
-        return len(sets) == 1
+        nodes = _ledgers(lab)
+        # Members differ only while facts are missing, which is counted for honest facts and not for hostile ones.
+        views = [_book(lab, name) if lab.adversaries else _open(ledger) for name, ledger in nodes]
+        differing = _differing(views)
+        return not differing or not self._whole(lab) or not _unexcused(lab, differing, nodes)
 
     def settled(self, lab: Lab) -> CheckResult:
         now_us = (EPOCH_NS + lab.world.now) // 1_000
-        whole = self._same_public_facts(lab)
-        first: dict[str, Conflict] | None = None
-        for name, ledger in _ledgers(lab):
+        nodes = _ledgers(lab)
+        for name, ledger in nodes:
             ledger.advance(now_us)  # all at one instant: nodes' clocks differ, and expiry with them
             sentence = self._by_definition(ledger, now_us)
             if sentence is not None:
                 self.divergent += 1
                 return CheckResult(self.name, False, f"{name}: {sentence}")
-            node = lab.machines[name].node
-            book = node.state.conflicts.all() if node is not None else []
-            public = {c.id: c for c in book if c.triple[2] == "public"}
-            if first is None:
-                first = public
-                self.open = sum(c.status == "unresolved" for c in book)
-                self.resolved = sum(c.status == "resolved" for c in book)
-            elif whole and lab.converged_at is not None and not _equal(first, public):
-                self.divergent = len(set(first) ^ set(public)) or 1
-                return CheckResult(self.name, False, f"{name} sees other public conflicts than {lab.plan.nodes[0]}")
+        books = [_book(lab, name) for name, _ in nodes]
+        everything = _conflicts(lab, nodes[0][0]) if nodes else []
+        self.open = sum(conflict.status == "unresolved" for conflict in everything)
+        self.resolved = len(everything) - self.open
+        if self._whole(lab) and lab.converged_at is not None:
+            odd = _unexcused(lab, _differing(books), nodes)
+            self.divergent = len(odd)
+            if odd:
+                return CheckResult(self.name, False, f"the nodes do not see the same conflicts about {' '.join(odd[0])}")
         return CheckResult(self.name, True, f"{self.open} open and {self.resolved} resolved, the same everywhere")
 
     def _by_definition(self, ledger: Ledger, now_us: int) -> str | None:
         expected = open_by_definition(ledger, now_us)
         if expected.keys() != ledger.contested.keys():
-            odd = sorted(expected.keys() ^ ledger.contested.keys())[0]
+            odd = min(expected.keys() ^ ledger.contested.keys())
             return f"the ledger and the definition differ on whether {odd} is contested"
         for key, verdict in expected.items():
             triple = ledger.contested[key]
@@ -99,20 +106,70 @@ class ConflictAgreement(Checker):
                 return f"the ledger's conflict set of {key} is not the defined one"
         return None
 
+    def _whole(self, lab: Lab) -> bool:
+        """Whether all nodes are meant to hold the same public facts."""
+        found = self._wholes.get(len(lab.gone))
+        if found is None:
+            sets = {frozenset(lab.plan.readers(name, "public")) for name in lab.plan.nodes if name not in lab.gone}
+            found = self._wholes[len(lab.gone)] = len(sets) == 1
+        return found
 
-def _equal(first: dict[str, Conflict], second: dict[str, Conflict]) -> bool:
-    if first.keys() != second.keys():
+
+def _open(ledger: Ledger) -> dict[Key, object]:
+    return {key: triple.conflict for key, triple in ledger.contested.items() if key[2] == "public"}
+
+
+def _unexcused(lab: Lab, keys: Sequence[Key], nodes: Sequence[Named]) -> list[Key]:
+    """The triples on which nodes differ for another reason than that they hold different facts of hostile origins,
+    and may."""
+    if not keys or not lab.adversaries:
+        return list(keys)
+    resolutions = [resolutions_of(ledger) for _, ledger in nodes]
+
+    def excused(key: Key) -> bool:
+        held = [
+            {(fact.origin, fact.id): fact for fact in [*ledger.facts_of(key), *(r.fact for r in found.get(key, ()))]}
+            for (_, ledger), found in zip(nodes, resolutions, strict=True)
+        ]
+        everything = {name: fact for facts in held for name, fact in facts.items()}
+        lacking = [fact for facts in held for name, fact in everything.items() if name not in facts]
+        return bool(lacking) and all(_stays_behind(lab, fact) for fact in lacking)
+
+    return [key for key in keys if not excused(key)]
+
+
+def _stays_behind(lab: Lab, fact: Fact) -> bool:
+    """Whether a fact need not be everywhere: a hostile one that cannot be passed on, or that some node refused or
+    holds back (then those behind that node may lack it too)."""
+    if fact.origin in lab.name_of_node:
         return False
-    return all(
-        conflict.status == second[name].status
-        and conflict.fact_a.id == second[name].fact_a.id
-        and conflict.fact_b.id == second[name].fact_b.id
-        and [fact.id for fact in conflict.members] == [fact.id for fact in second[name].members]
-        for name, conflict in first.items()
-    )
+    nodes = [machine.node for machine in lab.machines.values() if machine.node is not None]
+    refused = any(fact.id in letters for node in nodes for letters in node.state.letters.values())
+    return refused or not (fact.certified and fact.signature is not None)
 
 
-def _ledgers(lab: Lab) -> list[tuple[str, Ledger]]:
+def _conflicts(lab: Lab, name: str) -> list[Conflict]:
+    node = lab.machines[name].node
+    return [] if node is None else node.state.conflicts.all()
+
+
+def _book(lab: Lab, name: str) -> dict[Key, object]:
+    """What a node tells of its public conflicts, by triple."""
+    found: dict[Key, list[object]] = {}
+    for each in sorted(_conflicts(lab, name), key=lambda conflict: conflict.id):
+        if each.triple[2] == "public":
+            members = tuple(fact.id for fact in each.members)
+            found.setdefault(each.triple, []).append((each.id, each.status, each.fact_a.id, each.fact_b.id, members))
+    return {key: tuple(told) for key, told in found.items()}
+
+
+def _differing(views: Sequence[dict[Key, object]]) -> list[Key]:
+    """Triples on which the views are not all equal."""
+    keys = dict.fromkeys(key for view in views for key in view)
+    return [key for key in keys if any(view.get(key) != views[0].get(key) for view in views[1:])]
+
+
+def _ledgers(lab: Lab) -> list[Named]:
     return [
         (name, machine.node.state.ledger)
         for name, machine in lab.machines.items()

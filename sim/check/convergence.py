@@ -15,7 +15,8 @@ __all__ = ["Convergence"]
 
 
 class Convergence(Checker):
-    """Equal knowledge on all nodes that may hold it, scope by scope, within `settle`."""
+    """Equal knowledge on all nodes that may hold it, scope by scope, within `settle`: as the laboratory saw it being
+    stored, and as the ledgers show it at the end."""
 
     name = "convergence"
     liveness = True
@@ -25,14 +26,38 @@ class Convergence(Checker):
             return CheckResult(self.name, True, f"not expected; {lab.measure.missing} copies are missing")
         if lab.converged_at is None:
             return CheckResult(self.name, False, self._why(lab))
-        measure = lab.measure
-        for number, fact in enumerate(measure.facts):
-            readers = measure.readers(number)
-            for name, times in measure.visible.items():
-                if times[number] != NEVER and name not in readers and name not in lab.gone and name != fact.origin:
-                    return CheckResult(self.name, False, f"{name} holds a {fact.scope} fact of {fact.origin} that it may not hold")
+        sentence = self._too_much(lab) or self._too_little(lab)
+        if sentence is not None:
+            return CheckResult(self.name, False, sentence)
         took = format_duration(lab.converged_at - lab.duration)
-        return CheckResult(self.name, True, f"{len(measure.facts)} facts everywhere, {took} after the faults ended")
+        return CheckResult(self.name, True, f"{len(lab.measure.facts)} facts everywhere, {took} after the faults ended")
+
+    def _too_much(self, lab: Lab) -> str | None:
+        measure = lab.measure
+        known: dict[tuple[str, str], tuple[str, ...]] = {}
+        for number, fact in enumerate(measure.facts):
+            key = (fact.origin, fact.scope)
+            readers = known.get(key)
+            if readers is None:
+                readers = known[key] = lab.plan.readers(*key)
+            for name, times in measure.visible.items():
+                if times[number] != NEVER and name not in readers:
+                    return f"{name} holds a {fact.scope} fact of {fact.origin} that it may not hold"
+        return None
+
+    def _too_little(self, lab: Lab) -> str | None:
+        """What was stored once and is not there any more."""
+        node_ids = {name: node_id for node_id, name in lab.name_of_node.items()}
+        held = {
+            name: {(fact.origin, fact.id) for fact in machine.node.state.ledger.log}
+            for name, machine in lab.machines.items()
+            if machine.node is not None
+        }
+        for number, name in lab.measure.expected():
+            fact = lab.measure.facts[number]
+            if name in held and (node_ids[fact.origin], fact.id) not in held[name]:
+                return f"{name} stored fact {fact.id} of {fact.origin} and does not hold it any more"
+        return None
 
     def _why(self, lab: Lab) -> str:
         if not lab.operator.all_linked():

@@ -1,4 +1,8 @@
-"""No scope leaks: nothing leaves a node that its receiver may not see (federation 5, leaks L1 to L10)."""
+"""No scope leaks: nothing leaves a node that its receiver may not see (federation 5, leaks L1 to L10).
+
+Here is what a single answer or commit must not show; what cursors and `has_more` tell over several answers is
+`sim.check.cursors`.
+"""
 
 from __future__ import annotations
 
@@ -9,98 +13,149 @@ import msgspec
 
 from sim.check.base import Checker, CheckResult, Commit, Violation
 from stigmem.core.fact import Fact
+from stigmem.core.scopes import crossing
 from stigmem.core.uris import RESOLUTION_PREFIX, is_system
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
     from sim.lab import Lab
     from sim.machine import Machine
+    from stigmem.node.node import Node
 
-__all__ = ["Leaks"]
+__all__ = ["Leaks", "crosses", "node_id_of"]
 
 _INTERNAL: Final = (
     "received_from", "origin_node_id", "origin_allowed_scopes", "garden_id", "attested_key_id", "attested",
-    "source_trust", "quarantine_status", "quarantine_garden_id", "effective_confidence",
+    "source_trust", "quarantine_status", "quarantine_garden_id", "effective_confidence", "contradicted", "warnings",
+    "sanitizer_warnings", "sanitizer_redacted",
 )  # fmt: skip
 _UUID: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
+def node_id_of(lab: Lab, name: str) -> str:
+    """The node id of a machine or adversary; empty before a machine first booted."""
+    peer = lab.adversaries.get(name)
+    if peer is not None:
+        return peer.node_id
+    node = lab.machines[name].node if name in lab.machines else None
+    return node.node_id if node is not None else ""
+
+
+def crosses(lab: Lab, first: str, second: str, scope: str) -> bool:
+    """Whether facts of a scope may pass between a machine and another one, or an adversary."""
+    hostile = lab.adversaries.get(second) or lab.adversaries.get(first)
+    if hostile is None:
+        return lab.plan.crosses(first, second, scope)
+    return scope in crossing(hostile.scopes, allow_team=lab.scenario.federation.allow_team)
+
+
 class _Page(msgspec.Struct):
     facts: list[dict[str, Any]]
-    cursor: str | None = None
 
 
 class Leaks(Checker):
-    """Pages hold only what the link grants and the origin allows; refusals and empty pages tell nothing."""
+    """Pages hold only what the link grants and the origin allows; other answers hold no facts at all."""
 
     name = "no-leaks"
 
     def __init__(self) -> None:
-        self._cursors: dict[tuple[str, str, str], str | None] = {}
         self.pages = 0
         self.entries = 0
 
     def served(self, lab: Lab, machine: Machine, asker: str, request: Request, response: Response) -> Violation | None:
-        if not request.target.startswith("/v1/federation/facts"):
-            return None
-        sentence = (
-            self._page(lab, machine, asker, response) if response.status == 200 else self._refusal(lab, response)
-        )
+        if response.status == 200 and request.target.startswith("/v1/federation/facts"):
+            sentence = self._page(lab, machine, asker, request, response)
+        else:
+            sentence = self._other(lab, response)
         return None if sentence is None else self.violation(machine.name, lab.world.now, f"{sentence} (to {asker})")
 
-    def _page(self, lab: Lab, machine: Machine, asker: str, response: Response) -> str | None:
+    def _page(self, lab: Lab, machine: Machine, asker: str, request: Request, response: Response) -> str | None:
         self.pages += 1
-        if response.body.startswith((b'{"v":2,"facts":[]', b'{"facts":[]')):
+        if response.body.startswith((b'{"v":2,"facts":[]', b'{"facts":[]')) or machine.node is None:
             return None
-        page = msgspec.json.decode(response.body, type=_Page)
-        for entry in page.facts:
+        theirs = "" if "echo=true" in request.target else node_id_of(lab, asker)
+        for entry in msgspec.json.decode(response.body, type=_Page).facts:
             self.entries += 1
             fact = entry.get("fact", entry)
-            sentence = self._entry(lab, machine.name, asker, entry, fact)
+            sentence = (
+                self._scope(lab, machine.name, asker, fact)
+                or self._content(fact)
+                or self._relayed(lab, machine.node, theirs, entry, fact)
+            )
             if sentence is not None:
                 return f"fact {fact['id']}: {sentence}"
         return None
 
-    def _entry(self, lab: Lab, name: str, asker: str, entry: dict[str, Any], fact: dict[str, Any]) -> str | None:
+    def _scope(self, lab: Lab, name: str, asker: str, fact: dict[str, Any]) -> str | None:
         scope = fact["scope"]
-        peer = asker if asker in lab.machines else name
-        if peer != name and not lab.plan.crosses(name, peer, scope):
-            return f"scope {scope} may not cross this link"
         if scope == "local":
             return "a local fact left its node (L1)"
-        set_ = [key for key in _INTERNAL if fact.get(key) is not None]
-        if set_:
-            return f"internal members are set: {', '.join(set_)} (L10)"
+        if not crosses(lab, name, asker, scope):
+            return f"scope {scope} may not cross this link"
+        return None
+
+    def _content(self, fact: dict[str, Any]) -> str | None:
+        shown = [key for key in _INTERNAL if fact.get(key)]
+        if shown:
+            return f"internal members are set: {', '.join(shown)} (L2, L10)"
+        if fact["value"].get("interpret_as") == "instruction":
+            return "an instruction left its node (L4)"
         resolution = fact["entity"].startswith(RESOLUTION_PREFIX)
         if (is_system(fact["entity"]) and not resolution) or is_system(fact["relation"]):
             return "a reserved fact left its node (L6)"
         if fact["derived_from"] and not resolution:
             return "a derived fact left its node (L4)"
-        node = lab.machines[name].node
-        origin = entry.get("origin", {}).get("node_id", node.node_id if node else "")
-        if node is not None and origin != node.node_id and scope != "public":
-            return f"a received {scope} fact was served on (L3)"
-        number = lab.measure.number(lab.name_of_node.get(origin, ""), fact["id"])
-        if number is not None and lab.measure.facts[number].scope != scope:
-            return "its scope was rewritten (L9)"
         return None
 
-    def _refusal(self, lab: Lab, response: Response) -> str | None:
+    def _relayed(self, lab: Lab, node: Node, theirs: str, entry: dict[str, Any], fact: dict[str, Any]) -> str | None:
+        # `theirs`: whose facts need no echo; a peer that reads from the beginning may ask for its own.
+        envelope = entry.get("origin", {})
+        origin = envelope.get("node_id", node.node_id)
+        held = node.state.ledger.held(origin, fact["id"])
+        if held is None:
+            return "the node serves what it does not hold"
+        if held.quarantine is not None:
+            return "a fact that is held back was served (L4)"
+        if held.scope != fact["scope"]:
+            return f"its scope was rewritten from {held.scope} (L9)"
+        if origin != node.node_id and held.scope != "public":
+            return f"a received {held.scope} fact was served on (L3)"
+        if theirs in (origin, held.received_from):
+            return "it went back to where it came from"
+        if fact["scope"] not in envelope.get("allowed_scopes", [fact["scope"]]):
+            return "its origin does not allow this scope"
+        if envelope.get("tenant", "default") != "default" or envelope.get("allowed_tenants", ["default"]) != ["default"]:
+            return "it belongs to another tenant (L5)"
+        number = lab.measure.number(lab.name_of_node.get(origin, ""), fact["id"])
+        if number is not None and lab.measure.facts[number].scope != fact["scope"]:
+            return "its scope is not the one it was written in (L9)"
+        return None
+
+    def _other(self, lab: Lab, response: Response) -> str | None:
         for found in _UUID.findall(response.body):
             name = found.decode()
             if any(lab.measure.number(origin, name) is not None for origin in lab.plan.nodes):
-                return "a refusal names a fact (L7)"
+                return f"an answer that is no page names fact {name} (L1, L7)"
         return None
 
     def committed(self, lab: Lab, commit: Commit) -> Violation | None:
-        name = commit.machine.name
         for record in commit.records:
             if isinstance(record, Fact) and record.received_from is not None:
-                sender = lab.name_of_node.get(record.received_from)
-                if sender is not None and not lab.plan.crosses(sender, name, record.scope):
-                    return self.violation(name, commit.at_ns, f"took a {record.scope} fact from {sender}, which the link does not grant")
-                if record.scope in ("local", "team") and sender is None:
-                    return self.violation(name, commit.at_ns, f"took a {record.scope} fact from a hostile peer")
+                sentence = self._taken(lab, commit.machine.name, record)
+                if sentence is not None:
+                    return self.violation(commit.machine.name, commit.at_ns, sentence)
+        return None
+
+    def _taken(self, lab: Lab, name: str, fact: Fact) -> str | None:
+        sender = lab.name_of_node.get(fact.received_from or "")
+        if sender is None:
+            sender = next((peer.name for peer in lab.adversaries.values() if peer.node_id == fact.received_from), None)
+        if sender is None:
+            return f"took a fact from {fact.received_from}, whom nobody knows"
+        if not crosses(lab, name, sender, fact.scope):
+            return f"took a {fact.scope} fact from {sender}, which the link does not grant"
+        if fact.scope != "public" and fact.origin != fact.received_from:
+            return f"took a {fact.scope} fact of another node from {sender} (L3)"
         return None
 
     def settled(self, lab: Lab) -> CheckResult:

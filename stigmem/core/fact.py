@@ -184,6 +184,6 @@ def record_of(fact: Fact, cid: str | None) -> FactRecord:
         confidence=fact.confidence,
         scope=fact.scope,
         cid=cid,
-        # As it stands: an encoder would not take every number that JSON can hold.
+        # The text is JSON already, and the very text that the id commits to.
         derived_from=cast("list[dict[str, Any]]", msgspec.Raw(fact.derived_from or "[]")),
     )

@@ -1,30 +1,36 @@
 """The ASGI application: HTTP in, a node's door, HTTP out.
 
 Turns a scope and a bounded body into a Request, waits for the node's answer, and sends it; plus the few routes
-that are about this process and not about the node (metrics, documentation). Any ASGI server can run it.
+that are about this process and not about the node (readiness, metrics, documentation). Any ASGI server can run it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import trio
 
 from stigmem.core import limits
 from stigmem.core.wire import Request, Response, json_response
 from stigmem.host.context import HostSignal
+from stigmem.host.control import OPERATOR, operator_view
 from stigmem.host.observe import Observer
+from stigmem.host.pages import page
+from stigmem.host.server import PEER_URIS
 from stigmem.node.node import Node
 
-__all__ = ["App"]
+__all__ = ["App", "Stage"]
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+Stage = Literal["loading", "ready", "stopping"]
 
 _BODY_S: Final = 30.0
 """How long a request's body may take to arrive."""
 _ANSWER_S: Final = 60.0
+"""Twice what a pull may wait for news."""
+_OURS: Final = "x-stigmem-internal-"
 
 
 class _TooLarge(Exception):
@@ -36,24 +42,27 @@ class _Gone(Exception):
 
 
 class App:
-    """One node behind HTTP. `pages`: path -> ready responses for documents that never change."""
+    """One node behind HTTP; with `operator`, behind a door that only the node's own user comes through."""
 
-    def __init__(self, node: Node, observer: Observer, pages: dict[str, Response]) -> None:
+    def __init__(self, node: Node, observer: Observer, *, operator: bool = False) -> None:
         self._node = node
         self._observer = observer
-        self._pages = pages
+        self._operator = operator
+        self.stage: Stage = "loading"
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
-        elif scope["type"] == "http":
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})  # before accepting: answered 403
+        else:
             await self._http(scope, receive, send)
 
     async def _http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         begin = trio.current_time()
         try:
             with trio.fail_after(_BODY_S):
-                body = await _read(receive)
+                body = await _read(scope, receive)
         except _Gone:
             return
         except _TooLarge:
@@ -66,17 +75,27 @@ class App:
         self._observer.request(scope["method"], scope["path"], response.status, trio.current_time() - begin)
 
     async def _answer(self, scope: dict[str, Any], body: bytes) -> Response:
-        path: str = scope["path"]
-        if scope["method"] == "GET":
-            page = self._pages.get(path)
-            if page is not None:
-                return page
-            if path == "/metrics":
-                return self._observer.metrics(self._node)
+        if scope["method"] in ("GET", "HEAD"):
+            own = self._page(scope["path"])
+            if own is not None:
+                return own
+        if self.stage == "loading":
+            return _refusal(503, "loading", "this node is still reading its journal; try again shortly")
         request = _request(scope, body)
         if request is None:
-            return _refusal(400, "malformed_request", "header values must be ASCII text")
-        return await self.exchange(request)
+            return _refusal(400, "malformed_request", "header values and addresses must be ASCII text")
+        response = await self.exchange(request)
+        self._observer.exchange(self._node, request, response)
+        return response
+
+    def _page(self, path: str) -> Response | None:
+        if path == "/readyz":
+            return json_response(200 if self.stage == "ready" else 503, {"status": self.stage})
+        if path == "/healthz" and self.stage == "loading":
+            return json_response(200, {"status": "ok"})  # alive, and the writer that answers later does not run yet
+        if path == "/metrics":
+            return self._observer.metrics(self._node)
+        return page(path, self._node.settings.node_url)
 
     async def exchange(self, request: Request) -> Response:
         """A request's answer from the node; 503 when it does not come in time."""
@@ -87,7 +106,10 @@ class App:
             answers.append(response)
             done.set()
 
-        self._node.offer(request, take)
+        own = operator_view(self._node, request) if self._operator else None
+        if own is not None:
+            return own
+        self._node.offer(request, take, OPERATOR if self._operator else None)
         if not answers and not await done.wait(int(_ANSWER_S * 1e9)):
             return _refusal(503, "no_answer", "the node did not answer in time; try again")
         return answers[0]
@@ -99,7 +121,7 @@ def _request(scope: dict[str, Any], body: bytes) -> Request | None:
         for name, value in scope["headers"]:
             key = name.decode("ascii").lower()
             # Our own markers come from the connection, never from a client; of repeated headers the first counts.
-            if not key.startswith("x-stigmem-internal-"):
+            if not key.startswith(_OURS):
                 headers.setdefault(key, value.decode("latin-1"))
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         target = raw_path.decode("ascii")
@@ -108,29 +130,30 @@ def _request(scope: dict[str, Any], body: bytes) -> Request | None:
             target += "?" + query.decode("ascii")
     except UnicodeDecodeError:
         return None
+    uris = PEER_URIS.get()
+    if uris is not None:
+        headers[_OURS + "peer-uri"] = " ".join(uris)
     return Request(scope["method"], target, headers, body)
 
 
-async def _read(receive: Receive) -> bytes:
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise _Gone
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        if len(body) > limits.REQUEST_BYTES_MAX:
+async def _read(scope: dict[str, Any], receive: Receive) -> bytes:
+    """The whole body. Raises _TooLarge as soon as that is known, _Gone when the client left."""
+    for name, value in scope["headers"]:
+        if name.lower() == b"content-length" and (len(value) > 12 or int(value) > limits.REQUEST_BYTES_MAX):
             raise _TooLarge
-        return body
-    parts = [body]
-    size = len(body)
-    while message.get("more_body"):
+    parts: list[bytes] = []
+    size = 0
+    while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise _Gone
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
+        part: bytes = message.get("body", b"")
+        parts.append(part)
+        size += len(part)
         if size > limits.REQUEST_BYTES_MAX:
             raise _TooLarge
-    return b"".join(parts)
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 async def _reply(send: Send, response: Response) -> None:
@@ -150,4 +173,5 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 
 
 def _refusal(status: int, code: str, message: str) -> Response:
-    return json_response(status, {"detail": {"code": code, "message": message}})
+    headers = {"retry-after": "1"} if status == 503 else None
+    return json_response(status, {"detail": {"code": code, "message": message}}, headers)

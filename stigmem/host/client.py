@@ -87,13 +87,13 @@ class HttpTransport:
         self._contexts = contexts
         self._policy: AddressPolicy = policy
         self._expected = expected
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[tuple[str, tuple[str, ...]], _Line] = {}
         self._spare: list[_Line] = []
 
     def renew(self) -> None:
         """Open new connections from now on: certificates have changed."""
-        for url in list(self._lines):
-            self._give_up(url)
+        self._spare += self._lines.values()
+        self._lines.clear()
 
     async def request(self, url: str, request: Request, timeout_ns: int, body_max: int) -> Response:
         """The peer's answer, whatever its status. Raises Unreachable with `timeout`, `refused`,
@@ -120,24 +120,22 @@ class HttpTransport:
             await self._close_spare()
 
     def _line(self, url: str) -> _Line:
-        line = self._lines.pop(url, None)
+        expected = self._expected(url)
+        # Connections made when nobody was expected at an address are not those of a node that registered since.
+        line = self._lines.pop((url, expected), None)
         if line is None:
             contexts = self._contexts()
-            dialer = Dialer(self._policy, contexts, lambda: self._expected(url))
             client = httpx.AsyncClient(
-                transport=_Connections(dialer, contexts.by_name),
+                transport=_Connections(Dialer(self._policy, contexts, expected), contexts.by_name),
                 timeout=httpx.Timeout(None, connect=_CONNECT_S),
                 follow_redirects=False,
                 trust_env=False,
             )
             line = _Line(client)
-        self._lines[url] = line  # the newest is last, so that the first to go is the longest unused
+        self._lines[url, expected] = line  # the newest is last, so that the first to go is the longest unused
         if len(self._lines) > _LINES_MAX:
-            self._give_up(next(iter(self._lines)))
+            self._spare.append(self._lines.pop(next(iter(self._lines))))
         return line
-
-    def _give_up(self, url: str) -> None:
-        self._spare.append(self._lines.pop(url))
 
     async def _close_spare(self) -> None:
         idle = [line for line in self._spare if not line.users]
@@ -177,4 +175,4 @@ def _unreachable(url: str, error: Exception) -> Unreachable:
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, (httpcore.ConnectError, httpcore.ConnectTimeout)):
         return Unreachable("refused", f"{url} cannot be reached: {error}")
-    return Unreachable("broken_answer", f"{url} broke off: {error or type(error).__name__}")
+    return Unreachable("broken_answer", f"{url} broke off: {str(error) or type(error).__name__}")

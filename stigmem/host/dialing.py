@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import httpcore
@@ -43,7 +43,7 @@ def check_address(address: str, policy: AddressPolicy) -> None:
 class Dialer(httpcore.AsyncNetworkBackend):
     """Opens connections to one base address."""
 
-    def __init__(self, policy: AddressPolicy, contexts: TlsContexts, expected: Callable[[], tuple[str, ...]]) -> None:
+    def __init__(self, policy: AddressPolicy, contexts: TlsContexts, expected: tuple[str, ...]) -> None:
         """`expected`: ids of the nodes that may be there, one of which its certificate must name; empty when no
         node is expected and the host's name decides."""
         self._inner = httpcore.TrioBackend()
@@ -70,7 +70,7 @@ class Dialer(httpcore.AsyncNetworkBackend):
         for address in addresses:
             try:
                 stream = await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
-                return _Link(stream, self._contexts, self._expected())
+                return _Link(stream, self._contexts, self._expected)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failed = error
         raise failed or httpcore.ConnectError(f"{host} has no address")

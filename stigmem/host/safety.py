@@ -38,8 +38,8 @@ def check_settings(settings: HostSettings) -> None:
     _check_key(settings)
     if not settings.auth_required and not is_loopback(settings.host):
         raise BadSettings(
-            f"without authentication a node may listen on this machine only, not on {settings.host or 'every address'}: "
-            "drop --no-auth-required, or use --host 127.0.0.1"
+            "without authentication a node may listen on this machine only, not on "
+            f"{settings.host or 'every address'}: drop --no-auth-required, or use --host 127.0.0.1"
         )
     if settings.federation_enabled:
         _check_federation(settings)

@@ -1,7 +1,7 @@
-"""Serving the application: hypercorn's connection handling on trio, with our own listeners around it.
+"""Serving the application: listeners, how many connections there may be, and a stop that finishes what is under way.
 
-Listeners, the connection limit, TLS with the peer's certificate handed to requests, and a stop that finishes
-what is under way. The application is plain ASGI, so another server can take this module's place.
+One connection is `stigmem.host.connection`. The application is plain ASGI, so another server can take this
+module's place.
 """
 
 from __future__ import annotations
@@ -15,94 +15,144 @@ from typing import Any, Final
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ConnectionState
+from hypercorn.typing import AppWrapper
 
-from stigmem.host.app import App
+from stigmem.host.connection import Connection, Stream
+from stigmem.host.tls import certificate_uris
 
-__all__ = ["PEER_URI", "Server", "certificate_uris"]
+__all__ = ["PEER_URIS", "Server"]
 
-PEER_URI: Final[ContextVar[tuple[str, ...]]] = ContextVar("peer_uri", default=())
-"""URIs in the certificate of the connection that a request came over; set per connection, inherited by its tasks."""
+Application = Callable[..., Any]
+Tls = Callable[[], ssl.SSLContext | None]
+
+PEER_URIS: Final[ContextVar[tuple[str, ...] | None]] = ContextVar("peer_uris", default=None)
+"""URIs in the certificate of the connection that a request came over, empty without a certificate; None when
+certificates are not asked for. Set per connection, inherited by its requests."""
 
 _GRACE_S: Final = 5.0
-_IDLE_S: Final = 75.0
 _HANDSHAKE_S: Final = 10.0
-
-
-def certificate_uris(stream: object) -> tuple[str, ...]:
-    """The URI alternative names of the certificate that the other side of a TLS stream presented."""
-    getpeercert: Callable[[], dict[str, Any] | None] | None = getattr(stream, "getpeercert", None)
-    found = getpeercert() if getpeercert is not None else None
-    return tuple(value for kind, value in (found or {}).get("subjectAltName", ()) if kind == "URI")
+_HEAD_BYTES_MAX: Final = 32_768
+_LOOK_S: Final = 1.0
 
 
 class Server:
     """Serves an application on one address until told to stop."""
 
     def __init__(
-        self, app: App, host: str, port: int, *, tls: Callable[[], ssl.SSLContext] | None, connections_max: int
+        self,
+        host: str,
+        port: int,
+        *,
+        tls: Tls,
+        connections_max: int,
+        on_fault: Callable[[Exception], None],
     ) -> None:
-        """`tls` gives the context for each new connection, so that renewed certificates count at once."""
+        """`tls` gives the context of each new connection, so that renewed certificates count at once; `on_fault`
+        is told of bugs that cost a connection."""
         config = Config()
-        config.keep_alive_timeout = _IDLE_S
-        config.read_timeout = 60
-        config.ssl_handshake_timeout = _HANDSHAKE_S
-        config.h11_max_incomplete_size = 32_768
-        config.max_app_queue_size = 10
+        config.h11_max_incomplete_size = _HEAD_BYTES_MAX
         config.include_server_header = False
-        config.loglevel = "ERROR"
+        config.keep_alive_max_requests = 1_000_000
         config.accesslog = config.errorlog = None
         self._config = config
-        self._app = ASGIWrapper(app)
         self._context = WorkerContext(None)
         self._host = host
         self._port = port
         self._tls = tls
         self._limit = connections_max
-        self._open = 0
+        self._on_fault = on_fault
+        self._listeners: list[trio.SocketListener] = []
+        self._accepting = trio.CancelScope()
+        self._open: dict[Connection, None] = {}
         self.turned_away = 0
+        """Connections closed to make room, or for want of it."""
 
-    async def run(self, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
-        """Accept until cancelled or stopped; `started` gets the port."""
-        listeners = await trio.open_tcp_listeners(self._port, host=self._host, backlog=1024)
-        port = listeners[0].socket.getsockname()[1]
+    def __len__(self) -> int:
+        """How many connections are open."""
+        return len(self._open)
+
+    async def listen(self) -> int:
+        """Bind; the port. Connections queue until `run`. Raises OSError."""
+        host = None if self._host in ("", "*") else self._host
+        self._listeners = await trio.open_tcp_listeners(self._port, host=host, backlog=1024)
+        port: int = self._listeners[0].socket.getsockname()[1]
+        return port
+
+    async def run(self, app: Application, control: tuple[trio.SocketListener, Application] | None = None) -> None:
+        """Serve until cancelled or stopped. `control`: a listener of this machine's own, and what answers there."""
         async with trio.open_nursery() as connections:
-            self._connections = connections
-            async with trio.open_nursery() as accepting:
-                self._accepting = accepting.cancel_scope
-                serve = partial(trio.serve_listeners, self._connection, listeners, handler_nursery=connections)
-                accepting.start_soon(serve)
-                task_status.started(port)
-            for listener in listeners:
+            with self._accepting:
+                async with trio.open_nursery() as accepting:
+                    accepting.start_soon(self._look_after)
+                    accepting.start_soon(self._accept, self._listeners, app, self._tls, connections)
+                    if control is not None:
+                        accepting.start_soon(self._accept, [control[0]], control[1], lambda: None, connections)
+            for listener in (*self._listeners, *([control[0]] if control is not None else [])):
                 await listener.aclose()
             await self._context.terminated.set()
+            for connection in list(self._open):
+                connection.finish()
             connections.cancel_scope.deadline = trio.current_time() + _GRACE_S
+
+    async def _accept(
+        self, listeners: list[trio.SocketListener], app: Application, tls: Tls, connections: trio.Nursery
+    ) -> None:
+        accepted = partial(self._accepted, ASGIWrapper(app), tls)
+        await trio.serve_listeners(accepted, listeners, handler_nursery=connections)
 
     def stop(self) -> None:
         """Accept nothing more; give requests under way a few seconds."""
         self._accepting.cancel()
 
-    async def _connection(self, raw: trio.SocketStream) -> None:
-        if self._open >= self._limit:
+    async def _look_after(self) -> None:
+        # One look a second over all connections is cheaper than a timer for each.
+        while True:
+            await trio.sleep(_LOOK_S)
+            now = trio.current_time()
+            for connection in list(self._open):
+                if connection.deadline < now:
+                    connection.cut()
+
+    async def _accepted(self, app: AppWrapper, tls: Tls, raw: trio.SocketStream) -> None:
+        if len(self._open) >= self._limit and not self._make_room():
             self.turned_away += 1
-            await raw.aclose()
+            await trio.aclose_forcefully(raw)
             return
-        self._open += 1
+        connection = Connection(app, self._config, self._context)
+        self._open[connection] = None
         try:
-            stream: Any = raw
-            if self._tls is not None:
-                stream = trio.SSLStream(raw, self._tls(), server_side=True, https_compatible=True)
-                try:
-                    with trio.fail_after(_HANDSHAKE_S):
-                        await stream.do_handshake()
-                except (trio.BrokenResourceError, trio.TooSlowError):
-                    await trio.aclose_forcefully(raw)
-                    return
-                PEER_URI.set(certificate_uris(stream))
-            await TCPServer(self._app, self._config, self._context, ConnectionState({}), stream)
-        except (trio.BrokenResourceError, trio.ClosedResourceError, ConnectionError):
-            return  # the client went away
+            with connection.scope:
+                stream = await _secured(raw, tls())
+                if stream is not None:
+                    await connection.run(stream)
+        except Exception as fault:  # a bug must cost one connection, not the node
+            self._on_fault(fault)
         finally:
-            self._open -= 1
+            del self._open[connection]
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(raw)
+
+    def _make_room(self) -> bool:
+        """Close the connection that has been idle for longest; False when every one is busy."""
+        idle = min((c for c in self._open if c.idle), key=lambda c: c.since, default=None)
+        if idle is None:
+            return False
+        self.turned_away += 1
+        idle.cut()
+        return True
+
+
+async def _secured(raw: trio.SocketStream, context: ssl.SSLContext | None) -> Stream | None:
+    """The stream to speak over, after the handshake if there is one; None when that failed."""
+    if context is None:
+        return raw
+    stream = trio.SSLStream(raw, context, server_side=True, https_compatible=True)
+    try:
+        with trio.fail_after(_HANDSHAKE_S):
+            await stream.do_handshake()
+    except (trio.BrokenResourceError, trio.TooSlowError):
+        return None
+    if context.verify_mode != ssl.CERT_NONE:
+        PEER_URIS.set(certificate_uris(stream.getpeercert()))
+    return stream

@@ -38,7 +38,7 @@ def _is(
 class HostSettings:
     """The settings of one deployed node. Empty text means "not set"."""
 
-    data_dir: Path = _is(Path("stigmem-data"), "Directory of the journal and the federation key")
+    data_dir: Path = _is(Path("stigmem-data"), "Directory of the journal and the key")  # noqa: RUF009
     host: str = _is("127.0.0.1", "Address to listen on; 0.0.0.0 for every address of this machine")
     port: int = _is(8765, "Port to listen on; 0 for any free one", least=0, most=65_535)
     node_url: str = _is("", "Address under which others reach this node; made of host and port when empty")

@@ -57,7 +57,7 @@ class Call:
         self._staged = False
 
     def stage(self, turn: Turn) -> bool:
-        before = len(turn.records)
+        mark = turn.mark()
         try:
             outcome = self._handle(turn)
         except Postponed:
@@ -65,8 +65,9 @@ class Call:
         except Refusal as refusal:
             outcome = render(refusal)
         except Exception as fault:  # a bug of ours must cost one answer, not the node
+            turn.revert(mark)
             outcome = self.node.report_fault(fault)
-        self._staged = len(turn.records) > before
+        self._staged = len(turn.records) > mark.records
         if callable(outcome):
             self._make = outcome
         elif outcome is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
+from array import array
 from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
@@ -83,6 +84,8 @@ class Exchange:
         self._entity_uri = entity_uri
         self._signer = signer
         self._cipher = CursorCipher(seed)
+        self._sums = array("I", [0])
+        """Sequence number -> checksum of the ids up to it."""
         self._cache: dict[int, bytes] = {}
 
     def start(self, cursor: str | None, scopes: tuple[str, ...]) -> int:
@@ -99,10 +102,12 @@ class Exchange:
         return 0
 
     def _mark(self, seq: int) -> int:
-        # The fact itself is part of its cursor: after a lost disk or an old backup the same number is another
-        # fact, and whoever reads on from there would miss what came before it.
-        name = self._ledger.log[seq - 1].id.encode("utf-8", "surrogatepass")
-        return seq << _CHECK_BITS | zlib.crc32(name) >> 32 - _CHECK_BITS
+        # Everything up to it is part of a cursor: after a lost disk or an old backup the same number stands for
+        # another past, and whoever reads on from there would miss what is new in it.
+        log, sums = self._ledger.log, self._sums
+        while len(sums) <= seq:
+            sums.append(zlib.crc32(log[len(sums) - 1].id.encode("utf-8", "surrogatepass"), sums[-1]))
+        return seq << _CHECK_BITS | sums[seq] >> 32 - _CHECK_BITS
 
     def has_news(self, peer: PeerRow, scopes: tuple[str, ...], cursor: str | None) -> bool:
         """Whether a page now would hold a fact."""

@@ -22,7 +22,7 @@ from stigmem.node.turn import Turn
 __all__ = ["CLOCK_HEADER", "Gate", "PeerCaller", "bearer"]
 
 CLOCK_HEADER: Final = "x-stigmem-now"
-"""Wall clock in ms that a 401 carries.""" 
+"""Wall clock in ms that a 401 carries."""
 
 
 class PeerCaller(NamedTuple):
@@ -70,7 +70,9 @@ class Gate:
             spent = turn.state.nonces.spend(claims.nonce, row.peer_id, claims.exp, turn.now_ms)
         except Rejection as rejection:
             if rejection.code == "too_many_tokens":
-                raise quota_exceeded("peer_tokens", row.node_id, 60.0) from rejection
+                if self.may_audit(row.peer_id, turn.monotonic_ns):
+                    turn.audit("quota_breach", row.peer_id, dimension="peer_tokens")
+                raise quota_exceeded("peer_tokens", row.node_id, 60.0, status=_slow_down(row)) from rejection
             self._audit_fault(turn, row.peer_id, rejection)
             raise _unauthorised(rejection.code, turn) from rejection
         if not turn.claim("nonce", claims.nonce):
@@ -86,11 +88,12 @@ class Gate:
     def _registered(self, turn: Turn, token: Token) -> PeerRow:
         row = turn.state.peer_of(token.issuer)
         if row is None:
-            if self._may_audit("", turn.monotonic_ns):
-                turn.audit("rejected_token", token.issuer, reason="peer_not_found", iss=token.issuer)
+            if self.may_audit("", turn.monotonic_ns):
+                claimed = token.issuer.encode(errors="replace").decode()  # lone surrogates have no bytes to hash
+                turn.audit("rejected_token", claimed, reason="peer_not_found", iss=claimed)
             raise _unauthorised("peer not registered", turn)
         if row.status != ACTIVE:
-            if self._may_audit(row.peer_id, turn.monotonic_ns):
+            if self.may_audit(row.peer_id, turn.monotonic_ns):
                 turn.audit(
                     "rejected_token", row.peer_id, reason="peer_not_approved", iss=token.issuer, status=row.status
                 )
@@ -98,12 +101,13 @@ class Gate:
         return row
 
     def _audit_fault(self, turn: Turn, peer_id: str, rejection: Rejection) -> None:
-        if self._may_audit(peer_id, turn.monotonic_ns):
+        if self.may_audit(peer_id, turn.monotonic_ns):
             event = "replay_attempt" if rejection.code == "nonce_already_seen" else "rejected_token"
             turn.audit(event, peer_id, reason=rejection.code)
 
-    def _may_audit(self, who: str, monotonic_ns: int) -> bool:
-        # Anybody can name an issuer, so these rows are rationed per name and, for unknown names, over all.
+    def may_audit(self, who: str, monotonic_ns: int) -> bool:
+        """Whether one more row of what somebody causes by asking may be written now: rationed per peer or principal,
+        and over all unknown names together, since anybody can call himself anything. What exceeds it is counted."""
         bucket = self._faults.get(who)
         if bucket is None:
             per_minute = float(limits.STRANGER_AUDIT_ROWS_PER_MINUTE)
@@ -123,8 +127,12 @@ class Gate:
             self._pulls[row.peer_id] = bucket
         wait_s = bucket.take(turn.monotonic_ns)
         if wait_s:
-            status = 503 if row.dialect == "0.5" else 429
-            raise quota_exceeded("federation_pull", row.node_id, wait_s, status=status)
+            raise quota_exceeded("federation_pull", row.node_id, wait_s, status=_slow_down(row))
+
+
+def _slow_down(row: PeerRow) -> int:
+    # A 429 stops a reference subscriber for all of its peers (federation 0.2).
+    return 503 if row.dialect == "0.5" else 429
 
 
 def _unauthorised(detail: str, turn: Turn) -> Refusal:

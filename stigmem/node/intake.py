@@ -1,15 +1,15 @@
 """Taking in what a peer served: one page, its cursor, its rejections and its audit rows in one commit.
 
-Messages for the writer. The stateless checks were done by the puller (`stigmem.core.ingest.examine`); here a
-page meets the ledger and the clock. Each rejected fact is audited once however often it comes again.
+Messages for the writer. The stateless checks were done away from it (`stigmem.node.inspection`); here a page
+meets the ledger and the clock. Each rejected fact is audited once for each reason, however often it comes again.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from stigmem.core import limits
-from stigmem.core.declaration import ACTIVE
+from stigmem.core.declaration import ACTIVE, CERTIFYING
 from stigmem.core.errors import Rejection, StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.ingest import Candidate, Link, Policy, admit, check_repeat
@@ -19,16 +19,19 @@ from stigmem.node.turn import Turn
 
 __all__ = ["Arrival", "PageArrived", "Refused"]
 
-_EVENTS = {
+_EVENTS: Final = {
     "cid_mismatch": "federation_integrity_rejected",
     "hlc_skew": "peer_hlc_anomaly",
     "valid_until_extension": "federation_valid_until_extension_rejected",
     "scope_violation": "scope_violation",
 }
+_BLAMELESS: Final = ("source_not_owned", "hlc_skew", "origin_unresolvable", "id_collision")
+"""Why a fact that an honest relay took in good faith may have to be refused here: who we are, what our clock shows,
+whom we know and what we hold is not its fault."""
 
 
 class Refused(NamedTuple):
-    """An entry that did not pass the stateless checks; `origin` is whose fact it claims to be."""
+    """An entry that did not pass the stateless checks; `origin` is empty when not even that could be read."""
 
     name: str
     rejection: Rejection
@@ -55,10 +58,12 @@ class PageArrived:
         *,
         begun: str | None = None,
         cursor: str | None = None,
-        drained: bool | None = None,
+        drained: bool = False,
         final: bool = True,
         retry: bool = False,
     ) -> None:
+        """`begun` and `cursor`: where the page was asked to begin and where the next one does. `final`: whether what
+        it has to refuse is refused for good. `retry`: these are single facts that were too early, and no page."""
         self._peer_id = peer_id
         self._link = link
         self._policy = policy
@@ -72,10 +77,13 @@ class PageArrived:
         self.error: StigmemError | None = None
         self.stored = 0
         self.repeated = 0
-        self.refused = 0
+        self.blamed = 0
+        """Entries of a `final` page refused for what only their sender can be blamed for."""
         self.held_back = False
         """The cursor stays and the page comes again: facts that are too early did not all fit among the deferred,
-        or an origin became known meanwhile, or something was rejected for the first time in a page not `final`."""
+        or an origin became known meanwhile, or something was refused for the first time in a page not `final`."""
+        self.full = False
+        """That is so because there is no room for facts that are too early: asking again at once is of no use."""
         self._room = 0
 
     def stage(self, turn: Turn) -> bool:
@@ -119,31 +127,37 @@ class PageArrived:
         if self.held_back or (held is not None and held.cursor != self._begun):  # set back while the page was read
             self.held_back = True
             cursor = held.cursor if held is not None else None
-        drained = (bool(self._drained) and not self.held_back) or (held is not None and held.drained)
+        drained = (self._drained and not self.held_back) or (held is not None and held.drained)
         taken = len(facts) + (held.taken if held is not None else 0)
         watermark = facts[-1].seq if facts else (held.watermark if held else turn.state.ledger.last_seq)
         if held is None or facts or held.cursor != cursor or held.drained != drained:
             turn.add(CursorRow(self._peer_id, cursor, watermark, drained, taken, turn.now_us))
+
+    # --- one entry ---
 
     def _take(self, turn: Turn, arrival: Arrival) -> Fact | None:
         outcome = arrival.outcome
         if isinstance(outcome, Refused):
             if outcome.rejection.code == "origin_unresolvable" and self._policy.key_of(outcome.origin) is not None:
                 self.held_back = True
-                return None
-            self._reject(turn, outcome.name, outcome.rejection, arrival.raw)
+            else:
+                self._reject(turn, outcome, arrival.raw)
             return None
         name = outcome.fact.id
         try:
             fact = self._admit(turn, outcome)
         except Rejection as rejection:
-            self._reject(turn, name, rejection, arrival.raw)
+            self._reject(turn, Refused(name, rejection, outcome.fact.origin), arrival.raw)
+            return None
+        if fact is None:
+            self.repeated += 1
+            if (self._peer_id, name) in turn.state.deferred:  # it came another way while it waited here
+                turn.add(DeadLetter(self._peer_id, name, ""))
             return None
         if name in turn.state.letters.get(self._peer_id, {}):
             turn.add(DeadLetter(self._peer_id, name, ""))
-        if fact is None:
-            self.repeated += 1
-            return None
+        if fact.certified:
+            self._report_squatters(turn, fact)
         stored = turn.store(fact)
         turn.observe(stored.stamp)
         if stored.quarantine is not None:
@@ -152,27 +166,50 @@ class PageArrived:
         return stored
 
     def _admit(self, turn: Turn, candidate: Candidate) -> Fact | None:
-        staged = turn.staged(candidate.fact.origin, candidate.fact.id)
+        fact = candidate.fact
+        staged = turn.staged(fact.origin, fact.id)
         if staged is not None:
-            check_repeat(staged, candidate.fact)
+            check_repeat(staged, fact)
             return None
-        return admit(candidate, turn.state.ledger, self._link, self._policy, turn.now_ms)
+        if not fact.certified and turn.staged_id(fact.id):
+            raise Rejection("id_collision", "this id belongs to another node's fact", field="id")
+        admitted = admit(candidate, turn.state.ledger, self._link, self._policy, turn.now_ms)
+        if admitted is not None and not fact.certified and self._link.dialect == CERTIFYING:
+            # Nobody but the id vouches for stamp and time: a relay or a flipped bit may have changed them.
+            raise Rejection("origin_stamp_unproven", "this peer's ids commit to stamp and time, and this one does not", field="id")
+        return admitted
 
-    def _reject(self, turn: Turn, name: str, rejection: Rejection, raw: bytes) -> None:
-        self.refused += 1
-        known = turn.state.letters.get(self._peer_id, {}).get(name)
+    def _report_squatters(self, turn: Turn, fact: Fact) -> None:
+        """An id that commits to this fact was taken before by somebody whose id commits to nothing: both are kept,
+        and the collision is told (S-31)."""
+        for other in (*turn.state.ledger.find(fact.id), *turn.staged_id(fact.id)):
+            peer = None if other.received_from is None else turn.state.peer_of(other.received_from)
+            if other.certified or other.origin == fact.origin or peer is None:
+                continue
+            if turn.claim("letter", f"{peer.peer_id}\n{fact.id}\nid_collision"):
+                turn.add(DeadLetter(peer.peer_id, fact.id, "id_collision"))
+                turn.audit("rejected_fact", peer.peer_id, fact_id=fact.id, reason="id_collision", kept=True, origin=other.origin)
+
+    def _reject(self, turn: Turn, refused: Refused, raw: bytes) -> None:
+        name, rejection = refused.name, refused.rejection
+        codes = turn.state.letters.get(self._peer_id, {}).get(name, ())
         due_ms = self._due_ms(rejection)
+        if self._final and due_ms is None and not (refused.origin != self._link.sender and rejection.code in _BLAMELESS):
+            self.blamed += 1
         if due_ms is not None and (self._retry or (self._peer_id, name) not in turn.state.deferred):
             if self._room <= 0 and not self._retry:
-                self.held_back = True
+                self.held_back = self.full = True
                 due_ms = None
             self._room -= 1
-        elif known == rejection.code:
+        elif rejection.code in codes:
             return
-        if (known == rejection.code and due_ms is None) or not turn.claim("letter", f"{self._peer_id}\n{name}"):
+        if (rejection.code in codes and due_ms is None) or not turn.claim("letter", f"{self._peer_id}\n{name}\n{rejection.code}"):
             return
-        turn.add(DeadLetter(self._peer_id, name, rejection.code, raw if due_ms is not None else None, due_ms))
-        if known != rejection.code:
+        keep = raw if due_ms is not None else None
+        if rejection.code == "origin_unresolvable":
+            keep = refused.origin.encode()  # so that the peer is read again once this origin's key is known
+        turn.add(DeadLetter(self._peer_id, name, rejection.code, keep, due_ms))
+        if rejection.code not in codes:
             self.held_back |= due_ms is None and not self._final  # a bit may have flipped on the way
             event = _EVENTS.get(rejection.code, "rejected_fact")
             turn.audit(event, self._peer_id, fact_id=name, reason=rejection.code, **rejection.detail)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from stigmem.core.entry import decode_entry
-from stigmem.core.errors import Rejection, StigmemError
-from stigmem.core.ingest import Link, examine
+from stigmem.core import limits
+from stigmem.core.errors import StigmemError
+from stigmem.core.ingest import Link
 from stigmem.core.records import DeadLetter
 from stigmem.core.scopes import crossing
 from stigmem.node.context import Signal
-from stigmem.node.intake import Arrival, PageArrived, Refused
+from stigmem.node.inspection import inspect_raw
+from stigmem.node.intake import PageArrived
 from stigmem.node.turn import Turn
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Keeper:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._wake = node.context.clock.signal()
+        self._retry_after_ns = 0
+        """When facts that could not be stored are tried again, on the monotonic clock."""
 
     def nudge(self) -> None:
         """Something with a deadline was added."""
@@ -50,7 +53,8 @@ class Keeper:
                 await self._tick()
             for pull in node.waiting.release(clock.monotonic_ns(), news=False):
                 node.mailbox.put(pull)
-            await self._retry_deferred(now_ns // 1_000_000)
+            if clock.monotonic_ns() >= self._retry_after_ns:
+                await self._retry_deferred(now_ns // 1_000_000)
             if node.gate.suppressed:
                 await self._tick()
 
@@ -64,7 +68,8 @@ class Keeper:
             rest = min(rest, expiry_us * 1_000 - wall_ns)
         due_ms = min((letter.retry_ms or 0 for letter in node.state.deferred.values()), default=None)
         if due_ms is not None:
-            rest = min(rest, due_ms * 1_000_000 - wall_ns)
+            due_ns = due_ms * 1_000_000 - wall_ns
+            rest = min(rest, max(due_ns, self._retry_after_ns - clock.monotonic_ns()))
         deadline_ns = node.waiting.next_deadline_ns()
         if deadline_ns is not None:
             rest = min(rest, deadline_ns - clock.monotonic_ns())
@@ -91,16 +96,13 @@ class Keeper:
         settings = node.settings
         scopes = crossing(row.scopes, settings.scopes, allow_team=settings.allow_team)
         link = Link(row.node_id, row.dialect, scopes, catching_up=True)
-        arrivals = []
-        for letter in letters:
-            raw = letter.raw or b""
-            try:
-                arrivals.append(Arrival(raw, examine(decode_entry(raw, row.dialect), link, node.policy)))
-            except Rejection as rejection:
-                arrivals.append(Arrival(raw, Refused(letter.name, rejection)))
+        arrivals = [inspect_raw(node, link, letter.raw or b"") for letter in letters]
         done = node.context.clock.signal()
-        node.mailbox.put(PageArrived(peer_id, link, node.policy, arrivals, done, retry=True))
+        message = PageArrived(peer_id, link, node.policy, arrivals, done, retry=True)
+        node.mailbox.put(message)
         await done.wait()
+        if message.error is not None:
+            self._retry_after_ns = node.context.clock.monotonic_ns() + int(limits.BACKOFF_S_MIN * 1e9)
 
 
 class _Tick:
@@ -109,15 +111,17 @@ class _Tick:
     def __init__(self, node: Node, done: Signal) -> None:
         self._node = node
         self._done = done
+        self._suppressed = 0
 
     def stage(self, turn: Turn) -> bool:
-        suppressed, self._node.gate.suppressed = self._node.gate.suppressed, 0
-        if suppressed:
-            turn.audit("strangers_suppressed", "", count=suppressed)
+        self._suppressed, self._node.gate.suppressed = self._node.gate.suppressed, 0
+        if self._suppressed:
+            turn.audit("strangers_suppressed", "", count=self._suppressed)
         return True
 
     def finish(self) -> None:
         self._done.set()
 
     def fail(self, error: StigmemError) -> None:
+        self._node.gate.suppressed += self._suppressed
         self._done.set()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from stigmem.core.ingest import Policy
 from stigmem.core.instants import format_us
 from stigmem.core.keys import Signer
 from stigmem.core.manifest import certified_node_id, make_manifest
-from stigmem.core.records import DeadLetter, PeerRow
+from stigmem.core.records import PeerRow
 from stigmem.core.wire import Request, Response, json_response
 from stigmem.node import conflicts_api, facts_api, federation_api, peers_api
 from stigmem.node.call import Call
@@ -29,7 +30,6 @@ from stigmem.node.gate import Gate
 from stigmem.node.keeper import Keeper
 from stigmem.node.mailbox import Mailbox
 from stigmem.node.operations import Router
-from stigmem.node.origins import ReadAgain
 from stigmem.node.principals import Principal, Principals
 from stigmem.node.puller import Puller
 from stigmem.node.replies import quota_exceeded
@@ -109,9 +109,7 @@ class Node:
         clock.spawn("writer", self.writer.run)
         clock.spawn("keeper", self.keeper.run)
         for row in list(self.state.peers.values()):
-            self.peer_changed(row, restart=True)
-        if any("origin_unresolvable" in letters.values() for letters in self.state.letters.values()):
-            self.mailbox.put(ReadAgain())
+            self.peer_changed(row)
 
     # --- the door ---
 
@@ -128,15 +126,14 @@ class Node:
 
     # --- what the actors tell each other ---
 
-    def peer_changed(self, row: PeerRow, *, restart: bool = False) -> None:
+    def peer_changed(self, row: PeerRow) -> None:
         """A peer row was committed: start or stop its puller."""
         running = self.pullers.get(row.peer_id)
         if row.status == ACTIVE and self.settings.federation:
             if running is None:
                 puller = self.pullers[row.peer_id] = Puller(self, row.peer_id)
                 self.context.clock.spawn("puller", puller.run)
-            if not restart or not self.steward.can_vouch_for(row.node_id):
-                self.steward.bind_peer(row)
+                self.context.clock.spawn("fetch-manifest", partial(self.steward.bind, row))
         elif running is not None:
             del self.pullers[row.peer_id]
             running.stop()
@@ -185,7 +182,8 @@ class Node:
             bucket = self._buckets[name] = Bucket(max(1.0, 60.0 * per_s), per_s, turn.monotonic_ns)
         wait_s = bucket.take(turn.monotonic_ns)
         if wait_s:
-            turn.audit("quota_breach", principal.entity_uri, dimension=dimension)
+            if self.gate.may_audit(principal.entity_uri, turn.monotonic_ns):
+                turn.audit("quota_breach", principal.entity_uri, dimension=dimension)
             raise quota_exceeded(dimension, principal.entity_uri, wait_s)
 
     def report_fault(self, fault: Exception) -> Response:
@@ -227,18 +225,14 @@ class Node:
 
 
 class _PageRefused:
-    """A page that could not be read at all, for the audit log; one row per peer and kind until it changes."""
+    """An answer that was no page, for the audit log; the puller reports it once, until a page is good again."""
 
     def __init__(self, peer_id: str, rejection: Rejection) -> None:
         self._peer_id = peer_id
         self._rejection = rejection
 
     def stage(self, turn: Turn) -> bool:
-        rejection = self._rejection
-        name = f"page:{rejection.code}"
-        if turn.state.letters.get(self._peer_id, {}).get(name) is None and turn.claim("letter", f"{self._peer_id}\n{name}"):
-            turn.add(DeadLetter(self._peer_id, name, rejection.code))
-            turn.audit("page_refused", self._peer_id, reason=rejection.code, **rejection.detail)
+        turn.audit("page_refused", self._peer_id, reason=self._rejection.code, **self._rejection.detail)
         return True
 
     def finish(self) -> None:

@@ -1,28 +1,30 @@
-"""Keys of origins, as messages for the writer: what the steward learned of who signs for whom.
+"""Keys of origins becoming known: which of two keys stands, and who is read again then (spec/identity.md, 3).
 
-A key that becomes known makes facts acceptable that were rejected before; they are then read again from every
-peer that served them. Fetching and believing manifests is `stigmem.node.steward`'s.
+One message for the writer. What an operator pinned stands over what an id certifies, and that over what a peer
+vouched for; among vouchers the first stands, and another's claim is recorded once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stigmem.core import limits
-from stigmem.core.declaration import ACTIVE
 from stigmem.core.errors import StigmemError
-from stigmem.core.records import CursorRow, OriginRow
+from stigmem.core.records import DeadLetter, OriginRow
 from stigmem.node.context import Signal
+from stigmem.node.rereading import claim_cursors, read_again_for_key, read_again_for_origin
 from stigmem.node.turn import Turn
 
 if TYPE_CHECKING:
     from stigmem.node.node import Node
 
-__all__ = ["OriginLearned", "ReadAgain"]
+__all__ = ["OriginLearned"]
+
+_WEIGHT: Final = {"vouched": 0, "certified": 1, "pinned": 2}
 
 
 class OriginLearned:
-    """A key for an origin, for the writer."""
+    """A key for an origin, for the writer; `done` is set when it was considered."""
 
     def __init__(self, node: Node, row: OriginRow, peer_id: str, done: Signal) -> None:
         self._node = node
@@ -31,23 +33,21 @@ class OriginLearned:
         self._done = done
 
     def stage(self, turn: Turn) -> bool:
-        # No page in the same turn: what it rejected is not known yet, and its cursor would go on from there.
-        if not all(turn.claim("cursor", peer_id) for peer_id in turn.state.peers):
+        row = self._row
+        if not claim_cursors(turn):
             return False
-        held = turn.state.origins.get(self._row.node_id)
-        own = self._row.how == "pinned"
-        if held is not None and held.public_key not in ("", self._row.public_key) and not own:
-            # The first key stands, whoever vouches for another.
-            turn.audit("origin_key_conflict", self._peer_id, origin=self._row.node_id)
+        held = turn.state.origins.get(row.node_id)
+        if held == row or (held is None and len(turn.state.origins) >= limits.ORIGINS_MAX):
             return True
-        if held is None and len(turn.state.origins) >= limits.ORIGINS_MAX:
+        if held is not None and not self._stands_over(held):
+            if held.public_key not in ("", row.public_key):
+                self._report_conflict(turn)
             return True
-        if held == self._row or (held is not None and held.how == "pinned" and not own):
-            return True
-        turn.add(self._row)
-        turn.audit("origin_key_learned", self._peer_id, origin=self._row.node_id, how=self._row.how)
-        if self._row.public_key:
-            _read_again(turn)
+        turn.add(row)
+        turn.audit("origin_key_learned", self._peer_id, origin=row.node_id, how=row.how)
+        read_again_for_origin(turn, row.node_id)
+        if held is not None and held.public_key not in ("", row.public_key):
+            read_again_for_key(turn)
         return True
 
     def finish(self) -> None:
@@ -56,29 +56,13 @@ class OriginLearned:
     def fail(self, error: StigmemError) -> None:
         self._done.set()
 
+    def _stands_over(self, held: OriginRow) -> bool:
+        if self._row.how == held.how == "pinned":
+            return True
+        return _WEIGHT[self._row.how] > _WEIGHT[held.how]
 
-class ReadAgain:
-    """After a restart, when nobody remembers whose keys were missing: have the facts read again."""
-
-    def stage(self, turn: Turn) -> bool:
-        if not all(turn.claim("cursor", peer_id) for peer_id in turn.state.peers):
-            return False
-        _read_again(turn)
-        return True
-
-    def finish(self) -> None:
-        return
-
-    def fail(self, error: StigmemError) -> None:
-        return
-
-
-def _read_again(turn: Turn) -> None:
-    """Have every peer read from its beginning that has facts rejected for want of a key. The letters stay until
-    their facts are taken in, so that what is rejected once more is not audited once more."""
-    for peer_id, letters in turn.state.letters.items():
-        row = turn.state.peers.get(peer_id)
-        if row is not None and row.status == ACTIVE and "origin_unresolvable" in letters.values():
-            held = turn.state.cursors.get(peer_id)
-            taken = held.taken if held else 0
-            turn.add(CursorRow(peer_id, None, turn.state.ledger.last_seq, False, taken, turn.now_us))
+    def _report_conflict(self, turn: Turn) -> None:
+        name = f"origin:{self._row.node_id}"
+        if "origin_key_conflict" not in turn.state.letters.get(self._peer_id, {}).get(name, ()):
+            turn.add(DeadLetter(self._peer_id, name, "origin_key_conflict"))
+            turn.audit("origin_key_conflict", self._peer_id, origin=self._row.node_id, kept=True)

@@ -6,11 +6,16 @@ soon, because cuts heal; one that says "slow down" is believed.
 
 from __future__ import annotations
 
+from typing import Final
+
 from stigmem.core import limits
 from stigmem.node.context import Entropy
 from stigmem.node.settings import NodeSettings
 
 __all__ = ["Pace"]
+
+_BLAMED_PER_DRAIN_MAX: Final = 200
+"""Bad entries, each with an audit row, that a peer may bring us before it has to wait for its next turn."""
 
 
 class Pace:
@@ -23,21 +28,26 @@ class Pace:
         self._clean = 0
         self._failures = 0
         self._dirty = 0
+        self._blamed = 0
         self.waiting_for_peer = False
 
     def first_rest_ns(self) -> int:
         """A random part of an interval, so that a federation started at once does not pull in step."""
         return int(self._unit() * self._interval_s * 1e9)
 
-    def page(self, entries: int, *, dirty: bool = False) -> None:
-        """A page came: five full ones double the limit; mostly bad ones earn the peer a longer rest."""
+    def page(self, entries: int, blamed: int = 0) -> bool:
+        """A page came, with so many entries that are its sender's fault: five full ones double the limit; whether to
+        read on. Mostly bad pages, or too many bad entries in one drain, end it and earn the peer a longer rest."""
         self._failures = 0
         self.waiting_for_peer = False
+        self._blamed += blamed
+        dirty = blamed > entries // 2 or self._blamed > _BLAMED_PER_DRAIN_MAX
         self._dirty = self._dirty + 1 if dirty else 0
-        self._clean = self._clean + 1 if entries >= self.limit else 0
+        self._clean = self._clean + 1 if entries >= self.limit and not dirty else 0
         if self._clean >= limits.CLEAN_PAGES_TO_DOUBLE:
             self.limit = min(self.limit * 2, limits.PAGE_LIMIT_MAX)
             self._clean = 0
+        return not dirty
 
     def shrink(self) -> None:
         """A page took too long or broke the peer: ask for half."""
@@ -45,7 +55,8 @@ class Pace:
         self._clean = 0
 
     def after_success(self) -> int:
-        """The peer was read to its end."""
+        """The peer was read to its end, or for as long as one turn lasts."""
+        self._blamed = 0
         if self._dirty:
             return self._backoff_ns(self._dirty, limits.BACKOFF_S_MAX)
         return int(self._interval_s * 1e9)
@@ -57,12 +68,14 @@ class Pace:
         return self._backoff_ns(self._failures, max(limits.UNREACHABLE_S_MAX, self._interval_s))
 
     def after_refusal(self, retry_after_s: float | None) -> int:
-        """An answer that is no page; the peer's own advice counts when it gives one."""
+        """An answer that is no page; the peer's own advice counts when it gives one, but one that advises to come
+        back at once, again and again, is not asked more often than others."""
         self._failures += 1
         self.waiting_for_peer = False
-        if retry_after_s is not None:
-            return int(min(max(retry_after_s, limits.BACKOFF_S_MIN), limits.BACKOFF_S_MAX) * 1e9)
-        return self._backoff_ns(self._failures, limits.BACKOFF_S_MAX)
+        if retry_after_s is None:
+            return self._backoff_ns(self._failures, limits.BACKOFF_S_MAX)
+        patience_s = min(limits.BACKOFF_S_MIN * 2.0 ** min(self._failures - 1, 20), self._interval_s)
+        return int(min(max(retry_after_s, patience_s, limits.BACKOFF_S_MIN), limits.BACKOFF_S_MAX) * 1e9)
 
     def _backoff_ns(self, times: int, most_s: float) -> int:
         base_s = min(max(self._interval_s, limits.BACKOFF_S_MIN) * 2.0 ** min(times - 1, 20), most_s)

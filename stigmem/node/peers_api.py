@@ -20,6 +20,7 @@ from stigmem.core.scopes import ordered
 from stigmem.core.wire import Response, json_response
 from stigmem.node.call import Postponed
 from stigmem.node.operations import Operation, Outcome
+from stigmem.node.rereading import claim_cursors, read_again_for_key, read_again_for_origin
 from stigmem.node.turn import Turn
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def post_peer(call: Call, turn: Turn) -> Outcome:
         status = held.status if held else ""
         raise Refusal(409, "peer_already_registered", f"peer already registered (status={status})", style="text")
     waiting = sum(row.status in (UNVERIFIED, PENDING) for row in turn.state.peers.values())
-    if waiting >= limits.PENDING_PEERS_MAX or len(turn.state.peers) >= limits.PEERS_MAX:
+    if waiting >= limits.PENDING_PEERS_MAX or len(turn.state.peers) >= limits.PEERS_MAX or not node.steward.has_room:
         raise Refusal(503, "too_many_peers", "too many registrations are waiting", headers=(("retry-after", "60"),))
     row = PeerRow(
         peer_id=held.peer_id if held else node.new_uuid(),
@@ -135,12 +136,18 @@ def post_approve(call: Call, turn: Turn) -> Outcome:
     if row.status != PENDING:
         raise Refusal(409, "peer_not_pending", f"peer is not pending approval (status={row.status})", style="text")
     request: ApproveRequest = call.body
+    if not claim_cursors(turn):
+        raise Postponed
     if request.pubkey_fingerprint != fingerprint(row.public_key):
         turn.audit("peer_approval_failed", row.peer_id, given=request.pubkey_fingerprint)
         return lambda: _refused_fingerprint()
     approved = msgspec.structs.replace(row, status=ACTIVE, established_us=turn.now_us)
     turn.add(approved)
+    known = turn.state.key_of_origin(row.node_id)
     turn.add(OriginRow(row.node_id, row.public_key, "pinned"))
+    read_again_for_origin(turn, row.node_id)
+    if known not in (None, "", row.public_key):
+        read_again_for_key(turn)  # somebody had vouched for another key
     turn.add(CursorRow(row.peer_id, None, turn.state.ledger.last_seq, False, 0, turn.now_us))
     turn.audit("peer_approved", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri)
     answer = ApproveAnswer(row.peer_id, row.node_id, ACTIVE, format_us(turn.now_us))

@@ -1,4 +1,4 @@
-"""One puller per peer: asks for pages, checks them, hands them to the writer, and knows when to rest.
+"""One puller per peer: asks for pages, has them checked, hands them to the writer, and knows when to rest.
 
 Each puller has a task and a pace of its own, so a slow, lying or unreachable peer delays nobody else. It only
 reads the ledger; what it learned becomes true in the writer's turn.
@@ -6,20 +6,22 @@ reads the ledger; what it learned becomes true in the writer's turn.
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from stigmem.core import limits
 from stigmem.core.declaration import ACTIVE, CERTIFYING
-from stigmem.core.entry import Page, decode_entry, decode_page, entry_name
+from stigmem.core.entry import Page, decode_page
 from stigmem.core.errors import Rejection
-from stigmem.core.ingest import Link, examine, is_repeat
+from stigmem.core.ingest import Link
 from stigmem.core.records import PeerRow
 from stigmem.core.scopes import crossing
 from stigmem.core.token import mint
 from stigmem.core.wire import Request, Response
 from stigmem.node.context import Unreachable
-from stigmem.node.intake import Arrival, PageArrived, Refused
+from stigmem.node.inspection import Inspector, Throttled
+from stigmem.node.intake import PageArrived
 from stigmem.node.pace import Pace
 
 if TYPE_CHECKING:
@@ -27,10 +29,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Puller"]
 
-_TIME_CODES: Final = ("iat_in_future", "iat_too_old", "nbf_in_future", "token_expired")
-_ENTRIES_PER_BREATH: Final = 25
-_ORIGINS_PER_DRAIN: Final = 10
 _TIMES_HELD_BACK: Final = 2
+"""How often a page is read again before what is wrong in it is taken for its sender's fault and not the wire's."""
+_TIME_CODES: Final = ("iat_in_future", "iat_too_old", "nbf_in_future", "token_expired")
+
+
+class _Next(Enum):
+    """What follows a page."""
+
+    REST = "rest"
+    MORE = "more"
+    NEWS = "news"
+    """Ask again at once: the peer holds the answer until there is something to tell."""
 
 
 class Puller:
@@ -41,11 +51,12 @@ class Puller:
         self._clock = node.context.clock
         self.peer_id = peer_id
         self.pace = Pace(node.settings, node.context.entropy)
+        self._inspector = Inspector(node, self._ask)
         self._wake = self._clock.signal()
         self._clock_offset_ms = 0
-        self._unknown: dict[str, int] = {}
+        self._refused_for = ""
         self._held_back: tuple[str | None, int] = ("", 0)
-        """Where a page began that comes again because of what was rejected in it, and how often it did."""
+        """Where a page began that comes again because of what was refused in it, and how often it did."""
         self.behind_since_ns: int | None = None
         """Since when this peer is known to have more than we have taken, on the monotonic clock."""
 
@@ -71,21 +82,27 @@ class Puller:
     async def _drain(self, row: PeerRow) -> int:
         """Read pages until the end or a reason to stop; the rest before the next drain, in ns."""
         try:
-            for _ in range(limits.PULL_PAGES_PER_DRAIN_MAX):
-                if not await self._pull(row):
-                    await self._ask_again(row)
-                    return self.pace.after_success()
-            return 0
+            await self._node.steward.bind(row)
+            await self._inspector.seek_origins(row)
+            left = limits.PULL_PAGES_PER_DRAIN_MAX
+            while left:
+                follows = await self._pull(row)
+                if follows is _Next.REST:
+                    break
+                left -= follows is _Next.MORE
+            return self.pace.after_success()
         except Unreachable:
             return self.pace.after_silence()
-        except _Throttled as throttled:
+        except Throttled as throttled:
             return self.pace.after_refusal(throttled.retry_after_s)
         except Rejection as rejection:
-            self._node.refused_page(self.peer_id, rejection)
+            if rejection.code != self._refused_for:  # told once, until a page was good or is bad in another way
+                self._refused_for = rejection.code
+                self._node.refused_page(self.peer_id, rejection)
             return self.pace.after_refusal(None)
 
-    async def _pull(self, row: PeerRow) -> bool:
-        """One page; whether to go on at once. Raises Unreachable, Rejection or _Throttled."""
+    async def _pull(self, row: PeerRow) -> _Next:
+        """One page, and what follows it. Raises Unreachable, Rejection or Throttled."""
         held = self._node.state.cursors.get(self.peer_id)
         cursor = held.cursor if held is not None else None
         limit = self.pace.limit
@@ -97,23 +114,30 @@ class Puller:
             query["wait"] = f"{wait_s:g}"
         if held is not None and not held.drained and row.dialect == CERTIFYING:
             query["echo"] = "true"  # a disk may have been lost: what only peers still hold of ours comes back
+        asked_ns = self._clock.monotonic_ns()
         response = await self._ask(row, f"/v1/federation/facts?{urlencode(query)}", wait_s)
+        waited = wait_s > 0 and self._clock.monotonic_ns() - asked_ns >= int(wait_s * 5e8)
         page = decode_page(response.body, row.dialect, limit)
-        link = Link(row.node_id, row.dialect, self._scopes(row), held is None or not held.drained)
+        self._refused_for = ""
         if not page.entries and (page.cursor == cursor or page.cursor is None) and held is not None and held.drained:
             self.pace.page(0)
-            return bool(wait_s)
+            # An empty answer at once to a question that may wait is not worth asking again before our time.
+            return _Next.NEWS if waited else _Next.REST
+        link = Link(row.node_id, row.dialect, self._scopes(row), held is None or not held.drained)
         message = await self._hand_over(row, link, page, cursor)
-        if message.error is not None:
-            raise Unreachable("not_stored", message.error.message)
         moved = page.cursor is not None and page.cursor != cursor and not message.held_back
-        self.pace.page(len(page.entries), dirty=message.refused > len(page.entries) // 2)
+        clean = self.pace.page(len(page.entries), message.blamed)
         if not page.has_more:
             self.behind_since_ns = None
         elif self.behind_since_ns is None and moved:
             self.behind_since_ns = self._clock.monotonic_ns()
-        # A peer that says "more" without moving would have us ask for ever.
-        return moved and (page.has_more or (bool(wait_s) and bool(page.entries)))
+        if not clean or message.full:
+            return _Next.REST
+        if message.held_back:
+            return _Next.MORE
+        if page.has_more:  # one that says "more" without moving or showing anything would have us ask for ever
+            return _Next.MORE if moved and page.entries else _Next.REST
+        return _Next.NEWS if waited or (wait_s > 0 and moved and message.stored > 0) else _Next.REST
 
     def _wait_s(self, row: PeerRow) -> float:
         return self._node.settings.pull_wait_s if row.dialect == CERTIFYING else 0.0
@@ -121,17 +145,37 @@ class Puller:
     def _scopes(self, row: PeerRow) -> tuple[str, ...]:
         return crossing(row.scopes, self._node.settings.scopes, allow_team=self._node.settings.allow_team)
 
+    async def _hand_over(self, row: PeerRow, link: Link, page: Page, begun: str | None) -> PageArrived:
+        """Have the page that was asked for with the cursor `begun` checked, and let the writer store it.
+
+        Raises Unreachable when it could not.
+        """
+        arrivals, repeats = await self._inspector.inspect(row, link, page)
+        done = self._clock.signal()
+        times = self._held_back[1] if self._held_back[0] == begun else 0
+        message = PageArrived(
+            self.peer_id, link, self._node.policy, arrivals, done,
+            begun=begun, cursor=page.cursor, drained=not page.has_more, final=times == _TIMES_HELD_BACK,
+        )  # fmt: skip
+        self._node.mailbox.put(message)
+        await done.wait()
+        self._held_back = (begun, min(times + 1, _TIMES_HELD_BACK)) if message.held_back else ("", 0)
+        if message.error is not None:
+            raise Unreachable("not_stored", message.error.message)
+        message.repeated += repeats
+        return message
+
     # --- asking ---
 
     async def _ask(self, row: PeerRow, target: str, wait_s: float = 0.0) -> Response:
-        """The 200 answer to a request with a fresh token. Raises Unreachable, Rejection or _Throttled."""
+        """The 200 answer to a request with a fresh token. Raises Unreachable, Rejection or Throttled."""
         response = await self._send(row, target, wait_s)
         if response.status == 401 and self._learn_clock(response):
             response = await self._send(row, target, wait_s)
         if response.status == 200:
             return response
         if response.status in (429, 503):
-            raise _Throttled(_seconds(response.headers.get("retry-after")))
+            raise Throttled(_seconds(response.headers.get("retry-after")))
         if response.status >= 500:
             self.pace.shrink()
         raise Rejection("unexpected_status", f"the peer answered {response.status}", detail={"status": response.status})
@@ -153,6 +197,8 @@ class Puller:
         except Unreachable as silence:
             if silence.code == "timeout":
                 self.pace.shrink()
+            if silence.code == "body_too_large":  # an answer, and not one to ask for again soon
+                raise Rejection("page_malformed", silence.message) from silence
             raise
 
     def _learn_clock(self, response: Response) -> bool:
@@ -164,75 +210,6 @@ class Puller:
             return False
         self._clock_offset_ms = int(there_ms) - self._clock.wall_ns() // 1_000_000
         return True
-
-    # --- checking ---
-
-    async def _hand_over(self, row: PeerRow, link: Link, page: Page, begun: str | None) -> PageArrived:
-        """Check a page's entries and let the writer store it. `begun`: the cursor it was asked with."""
-        arrivals: list[Arrival] = []
-        repeats = 0
-        for number, raw in enumerate(page.entries):
-            if number % _ENTRIES_PER_BREATH == _ENTRIES_PER_BREATH - 1:
-                await self._clock.breathe()
-            arrival = await self._check(row, link, raw)
-            if arrival is None:
-                repeats += 1
-            else:
-                arrivals.append(arrival)
-        done = self._clock.signal()
-        times = self._held_back[1] if self._held_back[0] == begun else 0
-        message = PageArrived(
-            self.peer_id, link, self._node.policy, arrivals, done,
-            begun=begun, cursor=page.cursor, drained=not page.has_more, final=times == _TIMES_HELD_BACK,
-        )  # fmt: skip
-        self._node.mailbox.put(message)
-        await done.wait()
-        self._held_back = (begun, min(times + 1, _TIMES_HELD_BACK)) if message.held_back else ("", 0)
-        message.repeated += repeats
-        return message
-
-    async def _check(self, row: PeerRow, link: Link, raw: bytes) -> Arrival | None:
-        """The outcome of the stateless checks; None for a plain repetition."""
-        origin = ""
-        try:
-            entry = decode_entry(raw, link.dialect)
-            if is_repeat(entry, link, self._node.state.ledger):
-                return None
-            origin = entry.origin.node_id if entry.origin is not None else link.sender
-            if origin != link.sender and self._node.policy.key_of(origin) is None:
-                await self._learn_origin(row, origin)
-            return Arrival(raw, examine(entry, link, self._node.policy))
-        except Rejection as rejection:
-            return Arrival(raw, Refused(entry_name(raw), rejection, origin))
-
-    async def _learn_origin(self, row: PeerRow, origin: str) -> None:
-        """Fetch the manifest of an unknown origin from the peer that serves its facts."""
-        now_ns = self._clock.monotonic_ns()
-        if self._unknown.get(origin, 0) > now_ns or len(origin) > limits.NODE_ID_CHARS_MAX:
-            return
-        if len(self._unknown) >= limits.UNKNOWN_ORIGINS_MAX:
-            del self._unknown[next(iter(self._unknown))]
-        self._unknown.pop(origin, None)  # to the end of the line
-        self._unknown[origin] = now_ns + limits.UNKNOWN_ORIGIN_REST_NS
-        try:
-            response = await self._ask(row, f"/v1/federation/manifest/{quote(origin, safe='')}")
-        except Rejection:
-            return
-        await self._node.steward.learn_origin(origin, response.body, row)
-
-    async def _ask_again(self, row: PeerRow) -> None:
-        """Ask once more for origins whose facts were rejected because their key could not be learned."""
-        for origin in list(self._unknown)[:_ORIGINS_PER_DRAIN]:
-            if self._node.policy.key_of(origin) is None:
-                await self._learn_origin(row, origin)
-            else:
-                del self._unknown[origin]
-
-
-class _Throttled(Exception):
-    def __init__(self, retry_after_s: float | None) -> None:
-        super().__init__("throttled")
-        self.retry_after_s = retry_after_s
 
 
 def _seconds(text: str | None) -> float | None:

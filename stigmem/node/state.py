@@ -11,6 +11,7 @@ from collections.abc import Callable
 from stigmem.core import limits
 from stigmem.core.audit import AuditRow, ChainHead
 from stigmem.core.conflicts import ConflictBook
+from stigmem.core.declaration import ACTIVE
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import ZERO, Stamp
 from stigmem.core.ledger import Ledger
@@ -48,8 +49,10 @@ class NodeState:
         self.peers: dict[str, PeerRow] = {}
         self.cursors: dict[str, CursorRow] = {}
         self.origins: dict[str, OriginRow] = {}
-        self.letters: dict[str, dict[str, str]] = {}
-        """Peer -> names of rejected facts with their codes, oldest first, bounded."""
+        self.letters: dict[str, dict[str, tuple[str, ...]]] = {}
+        """Peer -> names of rejected facts with the codes of their rejections, oldest first, bounded."""
+        self.awaiting: dict[str, dict[str, None]] = {}
+        """Peer -> origins whose facts it served before their keys were known, oldest first, bounded."""
         self.deferred: dict[tuple[str, str], DeadLetter] = {}
         self.keys: dict[str, KeyRow] = {}
         self.receipts: dict[str, Receipt] = {}
@@ -107,26 +110,37 @@ class NodeState:
                 del self._peer_of_node[row.node_id]
             self.cursors.pop(row.peer_id, None)
             self.letters.pop(row.peer_id, None)
+            self.awaiting.pop(row.peer_id, None)
+        if row.status != ACTIVE and self.deferred:  # what it served is read again should it be approved again
+            self.deferred = {key: letter for key, letter in self.deferred.items() if key[0] != row.peer_id}
 
     def _cursor(self, row: CursorRow) -> None:
         self.cursors[row.peer_id] = row
 
     def _origin(self, row: OriginRow) -> None:
         self.origins[row.node_id] = row
+        if row.public_key:
+            for origins in self.awaiting.values():
+                origins.pop(row.node_id, None)
 
     def _letter(self, letter: DeadLetter) -> None:
         held = self.letters.setdefault(letter.peer_id, {})
-        held.pop(letter.name, None)
+        codes = held.pop(letter.name, ())
         self.deferred.pop((letter.peer_id, letter.name), None)
         if not letter.code:
             return
-        held[letter.name] = letter.code
+        held[letter.name] = codes if letter.code in codes else (*codes, letter.code)
         if len(held) > limits.DEAD_LETTERS_PER_PEER_MAX:
             oldest = next(iter(held))
             del held[oldest]
             self.deferred.pop((letter.peer_id, oldest), None)
         if letter.retry_ms is not None:
             self.deferred[letter.peer_id, letter.name] = letter
+        elif letter.code == "origin_unresolvable" and letter.raw:
+            origins = self.awaiting.setdefault(letter.peer_id, {})
+            origins[letter.raw.decode()] = None
+            if len(origins) > limits.UNKNOWN_ORIGINS_MAX:
+                del origins[next(iter(origins))]
 
     def _key(self, row: KeyRow) -> None:
         if row.verifier:

@@ -15,7 +15,6 @@ from stigmem.core import limits
 from stigmem.core.declaration import (
     PENDING,
     REJECTED,
-    UNVERIFIED,
     Declaration,
     Discovery,
     declare,
@@ -36,9 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Steward"]
 
+_BIND_REST_NS: Final = 10_000_000_000
 _TIMEOUT_NS: Final = int(limits.DISCOVERY_TIMEOUT_S * 1e9)
-_MANIFEST_REST_NS: Final = 5_000_000_000
-_MANIFEST_REST_NS_MAX: Final = 3_600_000_000_000
 
 
 class Steward:
@@ -46,6 +44,14 @@ class Steward:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._checking = 0
+        self._bind_after: dict[str, int] = {}
+        """Peer -> when to ask for its manifest again, on the monotonic clock."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more registration can be checked now: each holds a request to an address of a stranger's choice."""
+        return self._checking < limits.PENDING_PEERS_MAX
 
     # --- our side of a handshake ---
 
@@ -73,9 +79,13 @@ class Steward:
         """Verify a declaration in the background and answer its request with the verdict."""
 
         async def check() -> None:
-            found = await self._fetch_discovery(row.node_url)
+            try:
+                found = await self._fetch_discovery(row.node_url)
+            finally:
+                self._checking -= 1
             self._node.mailbox.put(_Verdict(self._node, row, declaration, found, answer))
 
+        self._checking += 1
         self._node.context.clock.spawn("verify-declaration", check)
 
     async def _fetch_discovery(self, url: str) -> Discovery | None:
@@ -97,33 +107,23 @@ class Steward:
 
     # --- keys of origins ---
 
-    def bind_peer(self, row: PeerRow) -> None:
-        """Fetch an approved peer's manifest: a bad one unbinds its facts, an absent one leaves the key that
-        the operator approved. Until a good one came it is asked for again: one may be lost or damaged on its way,
-        and without it nobody else learns from us who this origin is."""
+    async def bind(self, row: PeerRow) -> None:
+        """Fetch an approved peer's manifest until there is a good one, which relays vouch for the peer with. A bad one
+        unbinds the peer's facts meanwhile, an absent one leaves the key that the operator approved."""
         node = self._node
-
-        async def fetch() -> None:
-            rest_ns = _MANIFEST_REST_NS
-            while row == node.state.peers.get(row.peer_id):
-                body = await self._fetch(row.node_url, "/.well-known/stigmem-manifest.json")
-                if body is not None:
-                    manifest = self._read(body)
-                    good = manifest is not None and speaks_for(manifest, row.node_id, row.public_key)
-                    key, text = (row.public_key, body.decode()) if good else ("", "")
-                    await self._tell(OriginRow(row.node_id, key, "pinned", manifest=text), row.peer_id)
-                if self.can_vouch_for(row.node_id):
-                    return
-                await node.context.clock.sleep(rest_ns)
-                rest_ns = min(2 * rest_ns, _MANIFEST_REST_NS_MAX)
-
-        if row.dialect != "0.5":
-            node.context.clock.spawn("fetch-manifest", fetch)
-
-    def can_vouch_for(self, origin: str) -> bool:
-        """Whether a manifest of this origin is held."""
-        row = self._node.state.origins.get(origin)
-        return row is not None and row.manifest != ""
+        held, now_ns = node.state.origins.get(row.node_id), node.context.clock.monotonic_ns()
+        if row.dialect == "0.5" or held is None or held.manifest:
+            return
+        if self._bind_after.get(row.peer_id, now_ns) > now_ns:
+            return
+        self._bind_after[row.peer_id] = now_ns + _BIND_REST_NS
+        body = await self._fetch(row.node_url, "/.well-known/stigmem-manifest.json")
+        if body is None:
+            return
+        manifest = self._read(body)
+        good = manifest is not None and speaks_for(manifest, row.node_id, row.public_key)
+        key, text = (row.public_key, body.decode()) if good else ("", "")
+        await self._tell(OriginRow(row.node_id, key, "pinned", manifest=text), row.peer_id)
 
     async def learn_origin(self, origin: str, body: bytes, by: PeerRow) -> None:
         """Consider a manifest that a peer gave us for an origin that is not our peer (spec/identity.md, 3)."""
@@ -174,7 +174,7 @@ class _Verdict:
 
     def stage(self, turn: Turn) -> bool:
         row = turn.state.peers.get(self._row.peer_id)
-        if row is None or row.status != UNVERIFIED:
+        if row is None or row != self._row:
             self._response = render(Refusal(409, "registration_overtaken", "another registration came between"))
             return True
         try:

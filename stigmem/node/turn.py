@@ -6,19 +6,28 @@ refused commit costs nothing but the turn, and no answer can show what a crash w
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from stigmem.core import hlc
-from stigmem.core.audit import AuditRow, append
+from stigmem.core.audit import AuditRow, ChainHead, append
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp
 from stigmem.core.records import ClockMark, Record
 from stigmem.node.settings import NodeSettings
 from stigmem.node.state import NodeState
 
-__all__ = ["Turn"]
+__all__ = ["Mark", "Turn"]
+
+
+class Mark(NamedTuple):
+    """A place in a turn that it can be taken back to."""
+
+    records: int
+    stamp: Stamp
+    head: ChainHead
+    next_seq: int
 
 
 class Turn:
@@ -35,6 +44,7 @@ class Turn:
         self._next_seq = state.ledger.last_seq
         self._held: dict[tuple[str, str], Fact] = {}
         self._contents: dict[str, list[Fact]] = {}
+        self._ids: dict[str, list[Fact]] = {}
         self._claims: dict[tuple[str, str], None] = {}
 
     @property
@@ -78,18 +88,39 @@ class Turn:
         self._next_seq += 1
         stored = msgspec.structs.replace(fact, seq=self._next_seq)
         self.records.append(stored)
+        self._file(stored)
+        return stored
+
+    def _file(self, stored: Fact) -> None:
         self._held[stored.origin, stored.id] = stored
+        self._ids.setdefault(stored.id, []).append(stored)
         if stored.received_from is None:
             self._contents.setdefault(stored.cid, []).append(stored)
-        return stored
 
     def staged(self, origin: str, fact_id: str) -> Fact | None:
         """A fact staged earlier in this turn."""
         return self._held.get((origin, fact_id))
 
+    def staged_id(self, fact_id: str) -> list[Fact]:
+        """Facts staged earlier in this turn with this id, of whatever origin."""
+        return self._ids.get(fact_id, [])
+
     def staged_content(self, cid: str) -> list[Fact]:
         """Local facts staged earlier in this turn with this content id."""
         return self._contents.get(cid, [])
+
+    def mark(self) -> Mark:
+        """Where the turn stands, for `revert`."""
+        return Mark(len(self.records), self.stamp, self._head, self._next_seq)
+
+    def revert(self, mark: Mark) -> None:
+        """Undo what was staged since: a message that met a bug leaves nothing half done."""
+        del self.records[mark.records :]
+        self.stamp, self._head, self._next_seq = mark.stamp, mark.head, mark.next_seq
+        self._held, self._contents, self._ids = {}, {}, {}
+        for record in self.records:
+            if isinstance(record, Fact):
+                self._file(record)
 
     def seal(self) -> list[Record]:
         """The records to commit; a moved clock is among them, so that no restart issues a stamp again."""

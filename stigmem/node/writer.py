@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stigmem.core import limits
+from stigmem.core.errors import StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.records import DeadLetter, PeerRow, Record
 from stigmem.node.context import JournalFull
@@ -45,9 +46,17 @@ class Writer:
         turn = Turn(node.state, node.settings, clock.wall_ns(), clock.monotonic_ns())
         node.state.ledger.advance(turn.now_us)
         node.state.nonces.forget(turn.monotonic_ns)
-        postponed = [message for message in batch if not message.stage(turn)]
+        done: list[Message] = []
+        postponed: list[Message] = []
+        for message in batch:
+            mark = turn.mark()
+            try:
+                (done if message.stage(turn) else postponed).append(message)
+            except Exception as fault:  # a bug of ours must cost one message, not the node
+                turn.revert(mark)
+                node.report_fault(fault)
+                message.fail(StigmemError("internal_error", f"this node met a bug of its own: {fault}"))
         records = turn.seal()
-        done = [message for message in batch if message not in postponed] if postponed else batch
         if records:
             try:
                 await node.context.journal.commit(records)

@@ -37,6 +37,12 @@ def test_who_waits_as_told_gets_what_was_asked_for(
         assert bucket.take(now + int(wait_s * S) + 1_000, amount) == 0.0
 
 
+def test_the_same_seconds_refill_once() -> None:
+    bucket = Bucket(10.0, 1.0, 0)
+    assert sum(bucket.take(10 * S) == 0.0 for _ in range(30)) == 10
+    assert sum(bucket.take(13 * S) == 0.0 for _ in range(30)) == 3
+
+
 def test_a_refusal_takes_nothing() -> None:
     bucket = Bucket(2.0, 1.0, 0)
     assert [bucket.take(0), bucket.take(0)] == [0.0, 0.0]

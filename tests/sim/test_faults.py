@@ -178,21 +178,6 @@ def test_everything_at_once_is_survived() -> None:
     assert len(lab.ribbons) == 10
 
 
-@pytest.mark.parametrize("share", [0.05, 0.2])
-@pytest.mark.parametrize("seed", range(3))
-def test_a_line_of_relays_converges_however_many_introductions_were_lost(share: float, seed: int) -> None:
-    """Keys of distant origins are asked for again until they are known, and what was rejected is read again."""
-    lab = run(
-        WRITES,
-        fault("loss", at="0s", share=share),
-        nodes=tuple("abcdef"),
-        topology="line",
-        seed=str(seed),
-        settle="5m",
-    )
-    assert lab.measure.missing == 0
-
-
 def test_when_the_faults_end_the_wire_the_clocks_and_the_disks_are_as_before() -> None:
     lasting = [kind for kind in FAULTS if not kind.momentary and kind.__struct_config__.tag not in ("restart", "wipe")]
     needed: dict[str, dict[str, object]] = {

@@ -147,7 +147,9 @@ def test_rows_are_in_order_of_time_even_where_clocks_of_authors_were_not(repo: R
     assert [row["t"] // DAY for row in rows_of(repo.path)[::2]] == [0, 3, 4, 5]
 
 
-ODD_NAMES = [b"sp ace", b"tab\there", b"new\nline", b"\xff\xfe.bin", "ünï/cödé".encode(), b"\x01start", b"100%", b"-dash"]
+ODD_NAMES = [
+    b"sp ace", b"tab\there", b"new\nline", b"\xff\xfe.bin", "ünï/cödé".encode(), b"\x01start", b"100%", b"-dash",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)

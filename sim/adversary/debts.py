@@ -1,0 +1,51 @@
+"""What a victim owes for the pages it took: an audit row for each bad fact, a place for each good one.
+
+Only pages that a victim is known to have stored count: its next request comes with their cursor. A page that
+was lost on the wire, or in a crash, makes no debt.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["Debt", "Debts"]
+
+
+class Debt(NamedTuple):
+    """One fact of one page: the codes of which one must be audited, or none when the fact must be held."""
+
+    victim: str
+    fact_id: str
+    codes: tuple[str, ...]
+
+
+class Debts:
+    """Debts from a script's announcement over the page that carried it to the victim's receipt."""
+
+    def __init__(self) -> None:
+        self._announced: dict[tuple[str, str], Debt] = {}
+        self._served: dict[tuple[str, str], list[Debt]] = {}
+        self._due: dict[tuple[str, str, tuple[str, ...]], Debt] = {}
+        self.receipts: dict[str, int] = {}
+        """Victim -> pages that it is known to have stored."""
+
+    def announce(self, debt: Debt) -> None:
+        """A fact that a script is about to serve."""
+        self._announced[debt.victim, debt.fact_id] = debt
+
+    def serve(self, victim: str, cursor: str, names: list[str]) -> None:
+        """A page with these facts is on its way under a cursor."""
+        found = [self._announced.pop((victim, name), None) for name in names]
+        self._served[victim, cursor] = [debt for debt in found if debt is not None]
+
+    def receive(self, victim: str, cursor: str) -> None:
+        """The victim asked for what comes after a cursor: it has stored that page."""
+        page = self._served.pop((victim, cursor), None)
+        if page is not None:
+            self.receipts[victim] = self.receipts.get(victim, 0) + 1
+            for debt in page:
+                self._due[debt] = debt
+
+    def due(self) -> list[Debt]:
+        """Every debt of pages that were received."""
+        return list(self._due.values())

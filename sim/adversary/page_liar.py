@@ -1,0 +1,84 @@
+"""Page-liar: good facts in pages that lie about their shape, their length and where to go on (S-34, S-35)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+
+from sim.adversary.author import Entry
+from sim.adversary.base import Adversary, limit_of
+from stigmem.core.wire import JSON_TYPE, Request, Response
+
+if TYPE_CHECKING:
+    from sim.adversary.peer import ScriptedPeer
+
+__all__ = ["LIES", "Lie", "PageLiar"]
+
+Lie = Literal[
+    "excess", "cursor-null", "cursor-number", "cursor-back", "cursor-huge", "cursor-same", "endless", "empty-more",
+    "more-text", "version", "html", "object", "nothing", "nan", "surrogate", "deep", "large",
+]  # fmt: skip
+LIES: Final[tuple[Lie, ...]] = (
+    "excess", "cursor-null", "cursor-number", "cursor-back", "cursor-huge", "cursor-same", "endless", "empty-more",
+    "more-text", "version", "html", "object", "nothing", "nan", "surrogate", "deep", "large",
+)  # fmt: skip
+_ENTITY: Final = "stigmem://sim.example/pages"
+_BODIES: Final[dict[str, bytes]] = {
+    "html": b"<!doctype html><title>It works!</title>",
+    "object": b'{"v":2,"facts":{"a":1},"cursor":null,"has_more":false}',
+    "nothing": b"",
+    "nan": b'{"v":2,"facts":[{"fact":{"confidence":NaN}}],"cursor":null,"has_more":false}',
+    "surrogate": b'{"v":2,"facts":["\\ud800"],"cursor":null,"has_more":false}',
+    "deep": b'{"v":2,"facts":[' + b"[" * 60_000 + b"]" * 60_000 + b'],"cursor":null,"has_more":false}',
+}
+_LARGE_BYTES: Final = 33 * 1_048_576
+
+
+class PageLiar(Adversary, tag="page-liar"):
+    """Every second answer is a lie, the next of `lies` (default: all in turn); the others are ordinary pages."""
+
+    lies: list[Lie] | None = None
+
+    def answer(self, peer: ScriptedPeer, victim: str, request: Request) -> Response | None:
+        number: int = peer.notes.get(f"answers to {victim}", 0)
+        peer.notes[f"answers to {victim}"] = number + 1
+        if number % 2 == 0:
+            return super().answer(peer, victim, request)
+        lies = self.lies or LIES
+        lie = lies[number // 2 % len(lies)]
+        if lie == "large":
+            return Response(200, JSON_TYPE, b'{"v":2,"facts":["' + b"x" * _LARGE_BYTES + b'"]}')
+        if lie in _BODIES:
+            return Response(200, JSON_TYPE, _BODIES[lie])
+        return self._paged(peer, victim, lie, limit_of(request))
+
+    def _paged(self, peer: ScriptedPeer, victim: str, lie: Lie, limit: int) -> Response:
+        """A page whose facts are good: they are kept, unless the page as a whole cannot be."""
+        kept = lie not in ("cursor-number", "cursor-huge", "more-text", "version")
+        entries = self._good(peer, victim, 3 * limit if lie == "excess" else 2, keep=limit if kept else 0)
+        pages: dict[str, Callable[[], Response]] = {
+            "excess": lambda: peer.page(victim, entries, has_more=True),
+            "cursor-null": lambda: peer.page(victim, entries, cursor=None, has_more=True),
+            "cursor-number": lambda: peer.page(victim, entries, cursor=17),
+            "cursor-back": lambda: peer.page(victim, entries, cursor=f"{peer.name}:0", has_more=True),
+            "cursor-huge": lambda: peer.page(victim, entries, cursor="c" * 1_000_000),
+            "cursor-same": lambda: peer.page(victim, entries, cursor="same", has_more=True),
+            "endless": lambda: peer.page(victim, entries, has_more=True),
+            "empty-more": lambda: peer.page(victim, [], cursor=f"empty {peer.served}", has_more=True),
+            "more-text": lambda: peer.page(victim, entries, has_more="yes"),
+            "version": lambda: _versioned(peer.page(victim, entries)),
+        }
+        return pages[lie]()
+
+    def _good(self, peer: ScriptedPeer, victim: str, count: int, *, keep: int) -> list[Entry]:
+        facts = [peer.fact(_ENTITY, "sim:claims", f"{n} of {peer.served}") for n in range(count)]
+        for fact in facts[:keep]:
+            peer.owe(victim, fact.id)
+        return [peer.entry(fact) for fact in facts]
+
+
+def _versioned(page: Response) -> Response:
+    body: dict[str, Any] = msgspec.json.decode(page.body)
+    return Response(page.status, page.headers, msgspec.json.encode(body | {"v": 3}))

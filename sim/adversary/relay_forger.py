@@ -1,0 +1,141 @@
+"""Relay-forger: stands between honest nodes and tampers with what it passes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from sim.adversary.author import Entry
+from sim.adversary.base import Adversary
+from sim.units import Duration, parse_duration
+from stigmem.core.entry import decode_entry
+from stigmem.core.envelope import Origin, origin_bytes
+from stigmem.core.errors import Rejection
+from stigmem.core.keys import encode_base64
+from stigmem.core.wire import Response
+
+if TYPE_CHECKING:
+    from sim.adversary.peer import ScriptedPeer
+
+__all__ = ["RelayForger"]
+
+_KEPT: Final = 40
+_FORGED: Final = ("origin_sig_invalid", "origin_unresolvable")
+
+
+class _Page(msgspec.Struct):
+    facts: list[dict[str, Any]]
+    cursor: str | None
+
+
+def _is_plain(entry: dict[str, Any]) -> bool:
+    """Whether an entry can be read and says something simple."""
+    try:
+        return not decode_entry(msgspec.json.encode(entry), "2.1").fact.derived_from
+    except Rejection:
+        return False
+
+
+class RelayForger(Adversary, tag="relay-forger"):
+    """Reads its victims as a peer may, every `period`, and serves what it read with another value, stamp, time,
+    scope or signature, as its own or as somebody else's; also untouched, which is a relay's work."""
+
+    period: Duration = parse_duration("2s")
+
+    def act(self, peer: ScriptedPeer) -> None:
+        for victim in peer.victims:
+            peer.every(self.period, lambda _, victim=victim: self._read(peer, victim))  # type: ignore[misc]
+
+    def _read(self, peer: ScriptedPeer, victim: str) -> None:
+        cursors: dict[str, str] = peer.notes.setdefault("cursors", {})
+        target = "/v1/federation/facts?limit=50" + (f"&cursor={cursors[victim]}" if victim in cursors else "")
+
+        def answered(answer: Response | str) -> None:
+            if isinstance(answer, Response) and answer.status == 200:
+                try:
+                    page = msgspec.json.decode(answer.body, type=_Page)
+                except (msgspec.MsgspecError, ValueError):
+                    return  # garbled on its way
+                if page.cursor is not None:
+                    cursors[victim] = page.cursor
+                known: list[dict[str, Any]] = peer.notes.setdefault("read", [])
+                known.extend(entry for entry in page.facts if _is_plain(entry))
+                del known[:-_KEPT]
+
+        peer.ask(victim, peer.authorised("GET", target, peer.token(victim)), answered)
+
+    def entries(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+        known: list[dict[str, Any]] = peer.notes.get("read", [])
+        node = peer.lab.machines[victim].node
+        used: dict[str, None] = peer.notes.setdefault(f"used against {victim}", {})
+        fresh = [e for e in known if node is not None and e["origin"]["node_id"] != node.node_id and e["fact"]["id"] not in used]
+        ways = (
+            self._other_value, self._other_content, self._resigned, self._widened, self._other_stamp, self._other_time,
+            self._stolen, self._invented, self._untouched,
+        )  # fmt: skip
+        found: list[Entry] = []
+        for entry, way in zip(fresh[-len(ways) :], ways, strict=False):
+            used[entry["fact"]["id"]] = None
+            found.append(way(peer, victim, entry))
+        return found
+
+    def _with_value(self, entry: dict[str, Any], text: str) -> dict[str, Any]:
+        value = {"type": "string", "v": text, "interpret_as": "content"}
+        return entry | {"fact": entry["fact"] | {"value": value}}
+
+    def _hashed(self, peer: ScriptedPeer, entry: dict[str, Any]) -> dict[str, Any]:
+        """The entry with the content id that its content now has."""
+        wire = decode_entry(msgspec.json.encode(entry), "2.1").fact
+        value = entry["fact"]["value"]
+        like = peer.fact(
+            wire.entity, wire.relation, str(value["v"]), scope=wire.scope, source=wire.source, kind=value["type"],
+            confidence=wire.confidence,
+        )  # fmt: skip
+        return entry | {"fact": entry["fact"] | {"cid": like.cid8}}
+
+    def _signed(self, peer: ScriptedPeer, entry: dict[str, Any]) -> dict[str, Any]:
+        fact = entry["fact"]
+        origin = msgspec.convert(entry["origin"], Origin)
+        message = origin_bytes(origin, fact["id"], fact["cid"], fact["valid_until"])
+        return entry | {"origin_sig": encode_base64(peer.signer.sign(message))}
+
+    def _other_value(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
+        peer.owe(victim, entry["fact"]["id"], "cid_mismatch", *_FORGED[1:])
+        return self._with_value(entry, "tampered with")
+
+    def _other_content(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
+        peer.owe(victim, entry["fact"]["id"], *_FORGED)
+        return self._hashed(peer, self._with_value(entry, "tampered with and hashed"))
+
+    def _resigned(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
+        peer.owe(victim, entry["fact"]["id"], *_FORGED)
+        return self._signed(peer, self._hashed(peer, self._with_value(entry, "tampered with and signed")))
+
+    def _widened(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
+        """A company fact becomes public; a public one becomes one for the company."""
+        scope = "company" if entry["fact"]["scope"] == "public" else "public"
+        origin = entry["origin"] | {"allowed_scopes": ["company", "public"]}
+        peer.owe(victim, entry["fact"]["id"], "origin_not_sender", *_FORGED)
+        return self._hashed(peer, entry | {"fact": entry["fact"] | {"scope": scope}, "origin": origin})
+
+    def _other_stamp(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
+        # Nothing is owed: a victim that holds the fact sees a repetition, one that does not refuses the stamp.
+        return entry | {"fact": entry["fact"] | {"hlc": f"{peer.now_ms:013d}.999"}}
+
+    def _other_time(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
+        return entry | {"fact": entry["fact"] | {"timestamp": "2026-01-01T00:00:00.000000+00:00"}}
+
+    def _stolen(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
+        """Another's fact as its own work, under the same id."""
+        return self._signed(peer, entry | {"origin": entry["origin"] | {"node_id": peer.node_id, "entity_uri": peer.url}})
+
+    def _invented(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
+        """Its own words as another's fact."""
+        fact = peer.fact(entry["fact"]["entity"], "sim:claims", f"in your name {peer.served}", origin=entry["origin"]["node_id"])
+        peer.owe(victim, fact.id, *_FORGED)
+        return peer.entry(fact)
+
+    def _untouched(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
+        """A public fact passes; one for the company stays where it was (L3)."""
+        return entry

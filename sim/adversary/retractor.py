@@ -1,0 +1,66 @@
+"""Retractor: retractions and resolutions against what other organisations know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from sim.adversary.author import Entry
+from sim.adversary.base import Adversary
+from stigmem.core.fact import Fact
+from stigmem.core.resolution import conflict_id, provenance
+from stigmem.core.uris import RESOLUTION_PREFIX
+
+if TYPE_CHECKING:
+    from sim.adversary.peer import ScriptedPeer
+
+__all__ = ["RETRACTIONS", "Retraction", "Retractor"]
+
+Retraction = Literal["deny", "forge-source", "resolve", "ghost", "foreign-name"]
+RETRACTIONS: Final[tuple[Retraction, ...]] = ("deny", "forge-source", "resolve", "ghost", "foreign-name")
+
+
+class Retractor(Adversary, tag="retractor"):
+    """Against each fact one of `ways` (default: all in turn): a retraction of its own, one under the source of the
+    fact, a resolution for a value of its own, one for a winner that does not exist, one under the name of another
+    conflict. All are well-formed and kept; none may make what others said disappear without a trace."""
+
+    ways: list[Retraction] | None = None
+
+    def entries(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+        ledger = peer.ledger(victim)
+        used: dict[str, None] = peer.notes.setdefault(f"used against {victim}", {})
+        if ledger is None:
+            return []
+        targets = [
+            fact
+            for fact in ledger.log[-200:]
+            if fact.scope == "public" and fact.origin in peer.lab.name_of_node and ledger.live(fact) and fact.id not in used
+        ]
+        found: list[Fact] = []
+        for target in targets[-3:]:
+            used[target.id] = None
+            ways = self.ways or RETRACTIONS
+            found += self._against(peer, target, ways[(len(used) - 1) % len(ways)])
+        for fact in found:
+            peer.owe(victim, fact.id)
+        return [peer.entry(fact) for fact in found]
+
+    def _against(self, peer: ScriptedPeer, target: Fact, way: Retraction) -> list[Fact]:
+        entity, relation, _ = target.triple
+        match way:
+            case "deny":
+                return [peer.fact(entity, relation, target.text, confidence=0.0)]
+            case "forge-source":
+                return [peer.fact(entity, relation, target.text, confidence=0.0, source=target.source)]
+            case "resolve":
+                own = peer.fact(entity, relation, f"the truth of {peer.name}")
+                return [own, self._resolution(peer, target, own.id, conflict_id(target.triple))]
+            case "ghost":
+                return [self._resolution(peer, target, peer.uuid(), conflict_id(target.triple))]
+            case "foreign-name":
+                own = peer.fact(entity, relation, f"the truth of {peer.name}")
+                return [own, self._resolution(peer, target, own.id, conflict_id((entity, "sim:other", "public")))]
+
+    def _resolution(self, peer: ScriptedPeer, target: Fact, winner: str, name: str) -> Fact:
+        text = provenance(name, target.triple, (winner, target.id), winner, (), "settled by force")
+        return peer.fact(RESOLUTION_PREFIX + name, target.relation, "settled", derived_from=text)

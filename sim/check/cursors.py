@@ -1,0 +1,99 @@
+"""Cursors and `has_more` tell nothing of what a peer may not see (leaks L1 and L8).
+
+Over several answers to one peer: an empty page does not move the cursor past hidden facts, "more" is followed
+by more, and the numbers in cursors cannot be counted.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import parse_qs
+
+import msgspec
+
+from sim.check.base import Checker, CheckResult, Violation
+from sim.check.leaks import crosses, node_id_of
+from stigmem.core.wire import Request, Response
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+    from sim.machine import Machine
+    from stigmem.node.node import Node
+
+__all__ = ["Cursors"]
+
+_NUMBER: Final = re.compile(r"[0-9]+")
+_NEAR: Final = 1 << 20
+"""Two cursors this close have a number in them that counts; blinded 64-bit numbers come so close once in 2**43."""
+
+
+class _Page(msgspec.Struct):
+    facts: list[msgspec.Raw]
+    cursor: str | None = None
+    has_more: bool = False
+
+
+class _Told(NamedTuple):
+    """What a peer was told last: cursor, whether there is more, for which scope."""
+
+    cursor: str | None
+    more: bool
+    scope: str | None
+
+
+class Cursors(Checker):
+    """What a peer could learn from one answer to the next about facts that are not for it: nothing."""
+
+    name = "cursors-silent"
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, str], _Told] = {}
+        self.moves = 0
+
+    def forget(self, name: str) -> None:
+        self._told = {pair: told for pair, told in self._told.items() if pair[0] != name}
+
+    def served(self, lab: Lab, machine: Machine, asker: str, request: Request, response: Response) -> Violation | None:
+        path, _, query = request.target.partition("?")
+        if path != "/v1/federation/facts" or response.status != 200 or machine.node is None:
+            return None
+        given = parse_qs(query)
+        asked, scope = given.get("cursor", [None])[0], given.get("scope", [None])[0]
+        page = msgspec.json.decode(response.body, type=_Page)
+        before = self._told.get((machine.name, asker))
+        self._told[machine.name, asker] = _Told(page.cursor, page.has_more, scope)
+        sentence = _page(lab, machine.node, asker, asked, page)
+        if sentence is None and before is not None:
+            sentence = self._compared(before, asked, scope, page)
+        return None if sentence is None else self.violation(machine.name, lab.world.now, f"{sentence} (to {asker})")
+
+    def _compared(self, before: _Told, asked: str | None, scope: str | None, page: _Page) -> str | None:
+        if before.more and before.cursor == asked and before.scope == scope and not page.facts:
+            return "has_more promised facts that the peer may not see (L8)"
+        if page.cursor != before.cursor and page.cursor is not None and before.cursor is not None:
+            self.moves += 1
+            first, second = (_NUMBER.search(text) for text in (before.cursor, page.cursor))
+            if first is not None and second is not None and abs(int(first[0]) - int(second[0])) < _NEAR:
+                return f"cursors {before.cursor} and {page.cursor} show how many facts lie between them (L1)"
+        return None
+
+    def settled(self, lab: Lab) -> CheckResult:
+        return CheckResult(self.name, True, f"{self.moves} moves of cursors, none of which tells a count")
+
+
+def _page(lab: Lab, node: Node, asker: str, asked: str | None, page: _Page) -> str | None:
+    if page.facts:
+        return None
+    if page.has_more:
+        return "an empty page says that there is more (L8)"
+    if page.cursor == asked or page.cursor is None:
+        return None
+    # The peer's own facts, and those that it brought, are no secret to it: the cursor may pass them.
+    name = lab.name_of_node[node.node_id]
+    begin, end = node.exchange.start(asked, ()), node.exchange.start(page.cursor, ())
+    theirs = node_id_of(lab, asker)
+    passed = node.state.ledger.log[begin:end]
+    if not any(theirs in (fact.origin, fact.received_from) and crosses(lab, name, asker, fact.scope) for fact in passed):
+        return "the cursor moved though nothing for this peer was written (L1)"
+    return None

@@ -1,0 +1,74 @@
+"""A peer token opens the door once: on one node no nonce is accepted twice, in whatever token it comes (S-06)."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from sim.check.base import Checker, CheckResult, Violation
+from stigmem.core.keys import decode_base64
+from stigmem.core.wire import Request, Response
+
+if TYPE_CHECKING:
+    from sim.lab import Lab
+    from sim.machine import Machine
+
+__all__ = ["Tokens"]
+
+_KEPT_NS: Final = 2 * 3_600_000_000_000
+"""Twice the longest life of a token: an older one is refused for its age, which the node's own clock decides."""
+
+
+class _Payload(msgspec.Struct):
+    nonce: str
+
+
+class Tokens(Checker):
+    """Whatever is answered 200 or 403 has spent its nonce; what comes with it later is not answered 200."""
+
+    name = "tokens-once"
+
+    def __init__(self) -> None:
+        self._spent: dict[str, dict[str, None]] = {}
+        self._order: deque[tuple[int, str, str]] = deque()
+        self.count = 0
+        self.refused = 0
+
+    def forget(self, name: str) -> None:
+        self._spent.pop(name, None)
+
+    def served(self, lab: Lab, machine: Machine, asker: str, request: Request, response: Response) -> Violation | None:
+        if not request.target.startswith("/v1/federation/") or response.status not in (200, 401, 403):
+            return None
+        nonce = _nonce(request)
+        if nonce is None:
+            return None
+        spent = self._spent.setdefault(machine.name, {})
+        if response.status == 401:
+            self.refused += nonce in spent
+            return None
+        if nonce in spent and response.status == 200:
+            return self.violation(machine.name, lab.world.now, f"accepted a spent token of {asker} for {request.target}")
+        self.count += 1
+        spent[nonce] = None
+        self._order.append((lab.world.now, machine.name, nonce))
+        while self._order[0][0] < lab.world.now - _KEPT_NS:
+            _, name, old = self._order.popleft()
+            self._spent.get(name, {}).pop(old, None)
+        return None
+
+    def settled(self, lab: Lab) -> CheckResult:
+        return CheckResult(self.name, True, f"{self.count} tokens spent, {self.refused} refused the second time")
+
+
+def _nonce(request: Request) -> str | None:
+    """The nonce of a request's peer token; None when it carries none that can be read."""
+    parts = request.headers.get("authorization", "").partition(" ")[2].split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        return msgspec.json.decode(decode_base64(parts[1]), type=_Payload).nonce
+    except (msgspec.MsgspecError, ValueError):
+        return None

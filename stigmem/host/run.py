@@ -1,0 +1,200 @@
+"""A deployed node from start to stop: read this to see what runs in the process and in which order.
+
+Opens the data directory, settles who the node is, listens, loads, starts the actors; and the same backwards. The
+command line and the tests both come through `deployed`.
+"""
+
+from __future__ import annotations
+
+import gc
+import resource
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import trio
+
+from stigmem.core.declaration import REJECTED, REVOKED
+from stigmem.core.errors import StigmemError
+from stigmem.host.app import App, Stage
+from stigmem.host.client import HttpTransport
+from stigmem.host.context import HostClock, HostEntropy
+from stigmem.host.control import listen_at
+from stigmem.host.identity import Identity, settle_identity
+from stigmem.host.journal import SqliteJournal
+from stigmem.host.observe import ObservedJournal, Observer
+from stigmem.host.safety import check_settings
+from stigmem.host.server import Server
+from stigmem.host.settings import HostSettings, node_settings
+from stigmem.host.sources import BadSettings
+from stigmem.host.tls import Certificates
+from stigmem.node.context import Context
+from stigmem.node.node import Node
+
+__all__ = ["Deployed", "deployed"]
+
+_HOUR_NS: Final = 3_600_000_000_000
+_FILES_BESIDES: Final = 100
+"""Open files that are not connections: the journal, peers, standard streams, room to spare."""
+
+
+class Deployed:
+    """A node with everything around it."""
+
+    def __init__(self, settings: HostSettings, journal: SqliteJournal, identity: Identity) -> None:
+        """Raises BadSettings when the TLS files cannot be used."""
+        self.settings = settings
+        self.journal = journal
+        self.identity = identity
+        self.observer = Observer()
+        self.certificates = Certificates(settings)
+        self.transport = HttpTransport(
+            lambda: self.certificates.client, settings.federation_addresses, self._nodes_expected_at
+        )
+        self.server = Server(
+            settings.host,
+            settings.port,
+            tls=lambda: self.certificates.server,
+            connections_max=settings.connections_max,
+            on_fault=self.observer.fault,
+        )
+        self.node: Node
+        self.app: App
+        self.control: App
+        self.port = 0
+        self.facts = 0
+        """How many facts were loaded."""
+        self.load_s = 0.0
+
+    @property
+    def url(self) -> str:
+        """The address under which others reach it."""
+        return self.node.settings.node_url
+
+    def assemble(self, actors: trio.Nursery, port: int) -> None:
+        """Build the node on this machine, behind the port that was bound."""
+        self.port = port
+        chosen = node_settings(self.settings, seed=self.identity.seed, node_id=self.identity.node_id, port=port)
+        journal = ObservedJournal(self.journal, self.observer)
+        self.node = Node(chosen, Context(HostClock(actors), HostEntropy(), self.transport, journal))
+        self.node.on_fault = self.observer.fault
+        self.app = App(self.node, self.observer)
+        self.control = App(self.node, self.observer, operator=True)
+        self.certificates.on_change.append(self.transport.renew)
+
+    def enter(self, stage: Stage) -> None:
+        """Tell both doors how far the process is."""
+        self.app.stage = self.control.stage = stage
+
+    def _nodes_expected_at(self, url: str) -> tuple[str, ...]:
+        if not self.settings.mutual_tls:
+            return ()
+        rows = self.node.state.peers.values()
+        return tuple(r.node_id for r in rows if r.node_url == url and r.status not in (REJECTED, REVOKED))
+
+    def reload_certificates(self) -> None:
+        """Read the TLS files again, now."""
+        if self.settings.tls:
+            try:
+                self.certificates.reload()
+            except BadSettings as error:
+                self.certificates_seen(error)
+            else:
+                self.certificates_seen(None)
+
+    def certificates_seen(self, error: BadSettings | None) -> None:
+        """Tell what came of a look at the TLS files."""
+        if error is None:
+            self.observer.log.info("certificates reloaded")
+        else:
+            self.observer.log.error("certificates not reloaded", reason=error.message)
+
+
+@asynccontextmanager
+async def deployed(
+    settings: HostSettings,
+    *,
+    listening: Callable[[Deployed], None] = lambda _: None,
+    progress: Callable[[int, int], None] | None = None,
+) -> AsyncIterator[Deployed]:
+    """A node that serves until the block ends, and then finishes what is under way.
+
+    `listening` is called when the port is bound and before the journal is read; `progress` with records loaded and
+    facts in all. Raises BadSettings, DataDirectoryBusy, DataDirectoryUnusable, JournalCorrupt or OSError.
+    """
+    check_settings(settings)
+    journal = SqliteJournal(settings.data_dir, integrity=False)
+    try:
+        found = Deployed(settings, journal, settle_identity(settings, journal))
+        _allow_files(settings.connections_max)
+        async with trio.open_nursery() as actors:
+            found.assemble(actors, await found.server.listen())
+            listening(found)
+            async with trio.open_nursery() as serving:
+                serving.start_soon(found.server.run, found.app, (await listen_at(settings.data_dir), found.control))
+                await _load(found, progress)
+                found.node.start()
+                if settings.tls:
+                    actors.start_soon(found.certificates.watch, found.certificates_seen)
+                found.enter("ready")
+                try:
+                    yield found
+                finally:
+                    _wind_down(found)
+            actors.cancel_scope.cancel()
+        await found.transport.aclose()
+    except BaseExceptionGroup as group:
+        raise _sole_mistake(group) or group from None
+    finally:
+        (settings.data_dir / "control.sock").unlink(missing_ok=True)
+        journal.close()
+
+
+async def _load(found: Deployed, progress: Callable[[int, int], None] | None) -> None:
+    """Rebuild the state; a look through the whole file goes on beside it. Raises JournalCorrupt."""
+    begin = time.perf_counter()
+    count = found.journal.count()
+    # The collector would walk millions of objects that stay, again and again.
+    gc.disable()
+    try:
+        async with trio.open_nursery() as looking:
+            looking.start_soon(trio.to_thread.run_sync, found.journal.verify)
+            await found.node.load(None if progress is None else lambda loaded: progress(loaded, count))
+        gc.freeze()
+    finally:
+        gc.enable()
+    found.facts = len(found.node.state.ledger)
+    found.load_s = time.perf_counter() - begin
+
+
+def _wind_down(found: Deployed) -> None:
+    """Accept nothing more, and answer the pulls that are held for news: the rest finishes by itself."""
+    found.enter("stopping")
+    node = found.node
+    for pull in node.waiting.release(node.context.clock.monotonic_ns() + _HOUR_NS, news=False):
+        node.mailbox.put(pull)
+    found.server.stop()
+
+
+def _allow_files(connections: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _FILES_BESIDES
+    if soft < wanted:
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            raise BadSettings(
+                f"connections_max = {connections} needs {wanted} open files, and this process may have {hard}: "
+                "lower the one or raise the other (ulimit -n)"
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _sole_mistake(group: BaseExceptionGroup[BaseException]) -> StigmemError | None:
+    """The first error with a sentence for people, when there are no others; else None."""
+    mistakes, others = group.split(StigmemError)
+    if mistakes is None or others is not None:
+        return None
+    inner: BaseException = mistakes
+    while isinstance(inner, BaseExceptionGroup):
+        inner = inner.exceptions[0]
+    return inner if isinstance(inner, StigmemError) else None
