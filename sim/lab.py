@@ -186,11 +186,11 @@ class Lab:
             self.world.after(_LOOK, self._watch_convergence)
 
     def _settled(self) -> bool:
-        """Whether everybody holds what it should, no write or fact still waits, and conflicts agree."""
+        """Whether everybody holds what it should, no write still waits, and every checker says it may be judged."""
         if self.measure.missing or self.clients.waiting or not self.operator.all_linked():
             return False
         nodes = [machine.node for machine in self.machines.values() if machine.name not in self.gone]
-        if any(node is None or node.state.deferred for node in nodes):
+        if any(node is None for node in nodes):
             return False
         return all(checker.agrees(self) for checker in self.checkers)
 

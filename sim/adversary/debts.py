@@ -24,10 +24,11 @@ class Debts:
 
     def __init__(self) -> None:
         self._announced: dict[tuple[str, str], Debt] = {}
+        """What the latest version of a fact is worth to a victim, however often it is served."""
         self._served: dict[tuple[str, str], list[Debt]] = {}
         self._due: dict[tuple[str, str, tuple[str, ...]], Debt] = {}
         self.receipts: dict[str, int] = {}
-        """Victim -> pages that it is known to have stored."""
+        """Victim -> pages that it is known to have stored since it knows us."""
 
     def announce(self, debt: Debt) -> None:
         """A fact that a script is about to serve."""
@@ -35,7 +36,7 @@ class Debts:
 
     def serve(self, victim: str, cursor: str, names: list[str]) -> None:
         """A page with these facts is on its way under a cursor."""
-        found = [self._announced.pop((victim, name), None) for name in names]
+        found = [self._announced.get((victim, name)) for name in names]
         self._served[victim, cursor] = [debt for debt in found if debt is not None]
 
     def receive(self, victim: str, cursor: str) -> None:

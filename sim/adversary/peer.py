@@ -107,6 +107,7 @@ class ScriptedPeer(Author):
                 signed_at=format_us(self.now_ms * 1_000),
             )  # fmt: skip
             request = Request("POST", "/v1/federation/peers", JSON_TYPE, msgspec.json.encode(declaration))
+            self.debts.receipts.pop(victim, None)
             self.adversary.introduced(self, victim)
             self.ask(victim, request, lambda answer: self._registered(victim, answer))
         self.lab.world.after(_AGAIN_NS, lambda _: self._join(victim))

@@ -80,6 +80,11 @@ class RelayForger(Adversary, tag="relay-forger"):
             found.append(way(peer, victim, entry))
         return found
 
+    def _owe(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any], *codes: str) -> None:
+        # What is not public cannot be relayed at all, and that is seen first.
+        stays = () if entry["fact"]["scope"] == "public" else ("origin_not_sender",)
+        peer.owe(victim, entry["fact"]["id"], *codes, *stays)
+
     def _with_value(self, entry: dict[str, Any], text: str) -> dict[str, Any]:
         value = {"type": "string", "v": text, "interpret_as": "content"}
         return entry | {"fact": entry["fact"] | {"value": value}}
@@ -101,15 +106,15 @@ class RelayForger(Adversary, tag="relay-forger"):
         return entry | {"origin_sig": encode_base64(peer.signer.sign(message))}
 
     def _other_value(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
-        peer.owe(victim, entry["fact"]["id"], "cid_mismatch", *_FORGED[1:])
+        self._owe(peer, victim, entry, "cid_mismatch", "origin_unresolvable")
         return self._with_value(entry, "tampered with")
 
     def _other_content(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
-        peer.owe(victim, entry["fact"]["id"], *_FORGED)
+        self._owe(peer, victim, entry, *_FORGED)
         return self._hashed(peer, self._with_value(entry, "tampered with and hashed"))
 
     def _resigned(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
-        peer.owe(victim, entry["fact"]["id"], *_FORGED)
+        self._owe(peer, victim, entry, *_FORGED)
         return self._signed(peer, self._hashed(peer, self._with_value(entry, "tampered with and signed")))
 
     def _widened(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:

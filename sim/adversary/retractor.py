@@ -12,6 +12,7 @@ from stigmem.core.uris import RESOLUTION_PREFIX
 
 if TYPE_CHECKING:
     from sim.adversary.peer import ScriptedPeer
+    from stigmem.core.ledger import Ledger
 
 __all__ = ["RETRACTIONS", "Retraction", "Retractor"]
 
@@ -40,12 +41,12 @@ class Retractor(Adversary, tag="retractor"):
         for target in targets[-3:]:
             used[target.id] = None
             ways = self.ways or RETRACTIONS
-            found += self._against(peer, target, ways[(len(used) - 1) % len(ways)])
+            found += self._against(peer, ledger, target, ways[(len(used) - 1) % len(ways)])
         for fact in found:
             peer.owe(victim, fact.id)
         return [peer.entry(fact) for fact in found]
 
-    def _against(self, peer: ScriptedPeer, target: Fact, way: Retraction) -> list[Fact]:
+    def _against(self, peer: ScriptedPeer, ledger: Ledger, target: Fact, way: Retraction) -> list[Fact]:
         entity, relation, _ = target.triple
         match way:
             case "deny":
@@ -59,7 +60,8 @@ class Retractor(Adversary, tag="retractor"):
                 return [self._resolution(peer, target, peer.uuid(), conflict_id(target.triple))]
             case "foreign-name":
                 own = peer.fact(entity, relation, f"the truth of {peer.name}")
-                return [own, self._resolution(peer, target, own.id, conflict_id((entity, "sim:other", "public")))]
+                other = next((key for key in ledger.contested if key != target.triple), (entity, "sim:other", "public"))
+                return [own, self._resolution(peer, target, own.id, conflict_id(other))]
 
     def _resolution(self, peer: ScriptedPeer, target: Fact, winner: str, name: str) -> Fact:
         text = provenance(name, target.triple, (winner, target.id), winner, (), "settled by force")

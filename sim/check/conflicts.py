@@ -80,7 +80,7 @@ class ConflictAgreement(Checker):
         nodes = _ledgers(lab)
         for name, ledger in nodes:
             ledger.advance(now_us)  # all at one instant: nodes' clocks differ, and expiry with them
-            sentence = self._by_definition(ledger, now_us)
+            sentence = self._by_definition(ledger, now_us) or _unlisted(ledger, _conflicts(lab, name))
             if sentence is not None:
                 self.divergent += 1
                 return CheckResult(self.name, False, f"{name}: {sentence}")
@@ -146,6 +146,13 @@ def _stays_behind(lab: Lab, fact: Fact) -> bool:
     nodes = [machine.node for machine in lab.machines.values() if machine.node is not None]
     refused = any(fact.id in letters for node in nodes for letters in node.state.letters.values())
     return refused or not (fact.certified and fact.signature is not None)
+
+
+def _unlisted(ledger: Ledger, told: Sequence[Conflict]) -> str | None:
+    """An open conflict that the node's own listing does not show."""
+    shown = {conflict.triple: conflict.id for conflict in told if conflict.status == "unresolved"}
+    odd = next((key for key, triple in ledger.contested.items() if shown.get(key) != triple.conflict), None)
+    return None if odd is None else f"the open conflict about {' '.join(odd)} is not listed"
 
 
 def _conflicts(lab: Lab, name: str) -> list[Conflict]:

@@ -10,6 +10,7 @@ from sim.units import format_duration
 
 if TYPE_CHECKING:
     from sim.lab import Lab
+    from sim.machine import Machine
 
 __all__ = ["Convergence"]
 
@@ -20,6 +21,19 @@ class Convergence(Checker):
 
     name = "convergence"
     liveness = True
+
+    def agrees(self, lab: Lab) -> bool:
+        return not self._waiting(lab)
+
+    def _waiting(self, lab: Lab) -> list[str]:
+        """Nodes on which honest facts that are stamped too far ahead wait to become due; what hostile peers date
+        into the future keeps nobody waiting."""
+
+        def waits(machine: Machine) -> bool:
+            names = machine.node.state.deferred if machine.node is not None and machine.name not in lab.gone else ()
+            return any(lab.measure.number(origin, name) is not None for _, name in names for origin in lab.plan.nodes)
+
+        return [machine.name for machine in lab.machines.values() if waits(machine)]
 
     def settled(self, lab: Lab) -> CheckResult:
         if not lab.scenario.scenario.converges:
@@ -69,7 +83,7 @@ class Convergence(Checker):
                 f"{lab.measure.missing} copies are missing; for example {node} lacks fact {fact.id} "
                 f"({fact.scope}), written by {fact.origin} at {format_duration(fact.written_ns)}"
             )
-        waiting = [m.name for m in lab.machines.values() if m.node is not None and m.node.state.deferred]
+        waiting = self._waiting(lab)
         if waiting:
             return f"facts stamped too far ahead still wait on {', '.join(waiting)}"
         return "every fact is everywhere, but the nodes do not agree on what is in conflict"

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Cursors"]
 
 _NUMBER: Final = re.compile(r"[0-9]+")
-_NEAR: Final = 1 << 20
-"""Two cursors this close have a number in them that counts; blinded 64-bit numbers come so close once in 2**43."""
+_NEAR: Final = 1 << 40
+"""Cursors that a count moves lie this close to each other; blinded numbers of 64 bits do so once in 2**23 moves."""
+_NEAR_MOVES: Final = 3
+"""So many close moves in a row are no accident."""
 
 
 class _Page(msgspec.Struct):
@@ -49,6 +51,8 @@ class Cursors(Checker):
 
     def __init__(self) -> None:
         self._told: dict[tuple[str, str], _Told] = {}
+        self._near: dict[tuple[str, str], int] = {}
+        """(server, asker) -> close moves in a row."""
         self.moves = 0
 
     def forget(self, name: str) -> None:
@@ -65,17 +69,21 @@ class Cursors(Checker):
         self._told[machine.name, asker] = _Told(page.cursor, page.has_more, scope)
         sentence = _page(lab, machine.node, asker, asked, page)
         if sentence is None and before is not None:
-            sentence = self._compared(before, asked, scope, page)
+            if before.more and before.cursor == asked and before.scope == scope and not page.facts:
+                sentence = "has_more promised facts that the peer may not see (L8)"
+            else:
+                sentence = self._move((machine.name, asker), before.cursor, page.cursor)
         return None if sentence is None else self.violation(machine.name, lab.world.now, f"{sentence} (to {asker})")
 
-    def _compared(self, before: _Told, asked: str | None, scope: str | None, page: _Page) -> str | None:
-        if before.more and before.cursor == asked and before.scope == scope and not page.facts:
-            return "has_more promised facts that the peer may not see (L8)"
-        if page.cursor != before.cursor and page.cursor is not None and before.cursor is not None:
-            self.moves += 1
-            first, second = (_NUMBER.search(text) for text in (before.cursor, page.cursor))
-            if first is not None and second is not None and abs(int(first[0]) - int(second[0])) < _NEAR:
-                return f"cursors {before.cursor} and {page.cursor} show how many facts lie between them (L1)"
+    def _move(self, pair: tuple[str, str], before: str | None, after: str | None) -> str | None:
+        if after is None or before is None or after == before:
+            return None
+        self.moves += 1
+        first, second = _NUMBER.search(before), _NUMBER.search(after)
+        near = first is not None and second is not None and abs(int(first[0]) - int(second[0])) < _NEAR
+        self._near[pair] = self._near.get(pair, 0) + 1 if near else 0
+        if self._near[pair] == _NEAR_MOVES:
+            return f"cursors {before} and {after} show how many facts lie between them (L1)"
         return None
 
     def settled(self, lab: Lab) -> CheckResult:

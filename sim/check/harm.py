@@ -59,7 +59,9 @@ class Harm(Checker):
 
     def _is_noisy(self, lab: Lab, since_ns: int) -> bool:
         """Whether anything but malice may explain a gap that began at `since_ns`."""
-        if lab.scenario.network.corrupt or any(lab.is_active(fault) for fault in lab.scenario.fault):
+        network = lab.scenario.network
+        disturbed = network.corrupt or network.duplicate or network.reorder
+        if disturbed or any(lab.is_active(fault) for fault in lab.scenario.fault):
             self._noise_ns = lab.world.now
         ended = max((end for _, _, _, end in lab.ribbons), default=None)
         times = [at for at in (self._noise_ns, ended) if at is not None]

@@ -9,17 +9,23 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
-    "BACKOFF_JITTER", "BACKOFF_S_MAX", "BACKOFF_S_MIN", "CLEAN_PAGES_TO_DOUBLE", "CURSOR_CHARS_MAX",
+    "AUDIT_EXPORT_ROWS_MAX", "AUDIT_PAGE_LIMIT_MAX", "AUDIT_ROWS_SCANNED_MAX", "AUDIT_SCANS_MAX", "BACKOFF_JITTER",
+    "BACKOFF_S_MAX", "BACKOFF_S_MIN", "BATCH_FACTS_MAX", "CLEAN_PAGES_TO_DOUBLE", "CURSOR_CHARS_MAX",
     "DEAD_LETTERS_PER_PEER_MAX", "DECLARATION_AGE_MS_MAX", "DEFERRED_AHEAD_MS_MAX", "DEFERRED_PER_PEER_MAX",
-    "DERIVED_FROM_DEPTH_MAX", "DERIVED_FROM_MAX", "DISCOVERY_BYTES_MAX", "DISCOVERY_TIMEOUT_S", "DRAG_MS", "FACT_BYTES_MAX",
-    "FACT_ID_CHARS_MAX", "LAG_HARD_MS", "LAG_WARNING_MS", "MAILBOX_MESSAGES_MAX", "NODE_ID_CHARS_MAX",
-    "NONCES_PER_PEER_MAX", "NONCE_WINDOW_MS", "ORIGINS_MAX", "PAGE_LIMIT_DEFAULT", "PAGE_LIMIT_MAX", "PEERS_MAX",
-    "PENDING_PEERS_MAX", "PULL_BUCKET_BURST", "PULL_BUCKET_PER_S", "PULL_LIMIT_DEFAULT", "PULL_LIMIT_MIN",
-    "PULL_PAGES_PER_DRAIN_MAX", "PULL_TIMEOUT_S", "PULL_WAIT_S_MAX", "REQUEST_BYTES_MAX", "RESOLUTION_COVERS_MAX",
-    "RESOLUTION_NOTE_CHARS_MAX", "RESPONSE_BYTES_MAX", "SESSION_CHARS_MAX", "SKEW_FUTURE_MS", "SKEW_PAST_MS",
+    "DERIVED_FROM_DEPTH_MAX", "DERIVED_FROM_MAX", "DISCOVERY_BYTES_MAX", "DISCOVERY_TIMEOUT_S", "DRAG_MS",
+    "FACT_BYTES_MAX", "FACT_ID_CHARS_MAX", "IDEMPOTENCY_KEY_CHARS_MAX", "KEYS_MAX", "KEYS_MINTED_BURST",
+    "KEYS_MINTED_PER_S", "KEY_DESCRIPTION_CHARS_MAX", "KEY_OVERLAP_S", "KEY_OVERLAP_S_MAX", "KEY_SECRET_CHARS_MAX",
+    "KEY_SECRET_CHARS_MIN", "LAG_HARD_MS", "LAG_WARNING_MS", "MAILBOX_MESSAGES_MAX", "MANIFEST_NAMES_MAX",
+    "MANIFEST_PUTS_PER_HOUR", "NODE_ID_CHARS_MAX", "NONCES_PER_PEER_MAX", "NONCE_WINDOW_MS", "ORIGINS_MAX",
+    "PAGE_LIMIT_DEFAULT", "PAGE_LIMIT_MAX", "PEERS_MAX", "PENDING_PEERS_MAX", "PULL_BUCKET_BURST",
+    "PULL_BUCKET_PER_S", "PULL_LIMIT_DEFAULT", "PULL_LIMIT_MIN", "PULL_PAGES_PER_DRAIN_MAX", "PULL_TIMEOUT_S",
+    "PULL_WAIT_S_MAX", "PUSHES_PER_PEER_MAX", "PUSH_FACTS_MAX", "RATIONED_NAMES_MAX", "RECEIPTS_BYTES_MAX",
+    "RECEIPTS_MAX", "RECEIPT_LIFE_S", "REQUEST_BYTES_MAX", "RESOLUTION_COVERS_MAX", "RESOLUTION_NOTE_CHARS_MAX",
+    "RESPONSE_BYTES_MAX", "SESSIONS_MAX", "SESSION_CHARS_MAX", "SKEW_FUTURE_MS", "SKEW_PAST_MS",
     "STRANGER_AUDIT_ROWS_PER_MINUTE", "STRING_BYTES_MAX", "TOKEN_CHARS_MAX", "TOKEN_IAT_AGE_MS_MAX",
-    "TOKEN_LEEWAY_MS", "TOKEN_LIFE_MS", "TOKEN_REACH_MS", "TURN_MESSAGES_MAX", "UNKNOWN_ORIGINS_MAX",
-    "UNKNOWN_ORIGIN_REST_NS", "UNREACHABLE_S_MAX", "URI_CHARS_MAX", "WAITING_PULLS_PER_PEER_MAX",
+    "TOKEN_LEEWAY_MS", "TOKEN_LIFE_MS", "TOKEN_REACH_MS", "TURN_MESSAGES_MAX", "TURN_RECORDS_MAX",
+    "UNKNOWN_ORIGINS_MAX", "UNKNOWN_ORIGIN_REST_NS", "UNREACHABLE_S_MAX", "URI_CHARS_MAX",
+    "WAITING_PULLS_PER_PEER_MAX",
 ]  # fmt: skip
 
 # --- texts and bodies (http-api 1.4, federation 3.5 step 1) ---
@@ -84,6 +90,9 @@ MAILBOX_MESSAGES_MAX: Final = 4_096
 """Messages waiting for the writer; the next caller is told 503 with Retry-After."""
 TURN_MESSAGES_MAX: Final = 512
 """Messages in one turn, so that no reply waits for more than one batch."""
+TURN_RECORDS_MAX: Final = 4_000
+"""Records after which the messages left wait for the next turn: a message may bring hundreds, and a read that came
+behind it should not wait for all of them."""
 WAITING_PULLS_PER_PEER_MAX: Final = 4
 PULL_WAIT_S_MAX: Final = 30.0
 DEAD_LETTERS_PER_PEER_MAX: Final = 10_000
@@ -117,3 +126,46 @@ RESOLUTION_NOTE_CHARS_MAX: Final = 2_048
 UNKNOWN_ORIGINS_MAX: Final = 1_000
 UNKNOWN_ORIGIN_REST_NS: Final = 60_000_000_000
 """How long an origin whose key could not be learned is not asked for again."""
+
+# --- batches and their receipts (http-api 3.3) ---
+BATCH_FACTS_MAX: Final = 500
+IDEMPOTENCY_KEY_CHARS_MAX: Final = 256
+RECEIPT_LIFE_S: Final = 86_400
+"""How long an idempotency key is remembered: longer than any client goes on repeating itself."""
+RECEIPTS_MAX: Final = 10_000
+RECEIPTS_BYTES_MAX: Final = 64 * 1_048_576
+"""Answers kept in memory, over all keys; the oldest go first. A batch that is repeated after that finds its facts by
+their content."""
+
+# --- API keys (http-api 4) ---
+KEYS_MAX: Final = 10_000
+KEY_SECRET_CHARS_MIN: Final = 32
+KEY_SECRET_CHARS_MAX: Final = 512
+KEY_DESCRIPTION_CHARS_MAX: Final = 512
+KEY_OVERLAP_S: Final = 86_400
+"""How long a rotated key goes on working unless the caller says otherwise: a day to bring the new one everywhere."""
+KEY_OVERLAP_S_MAX: Final = 30 * 86_400
+KEYS_MINTED_BURST: Final = 60.0
+KEYS_MINTED_PER_S: Final = 1.0
+"""Each new key costs the writer's turn some twenty milliseconds of Argon2id."""
+
+# --- reading the audit log ---
+AUDIT_PAGE_LIMIT_MAX: Final = 1_000
+AUDIT_EXPORT_ROWS_MAX: Final = 50_000
+AUDIT_ROWS_SCANNED_MAX: Final = 100_000
+"""Rows that one request looks through; what is left is reached by its cursor."""
+AUDIT_SCANS_MAX: Final = 4
+"""Requests that look through the log at one time; the next is told to come back."""
+
+# --- push (federation 3.9) ---
+PUSH_FACTS_MAX: Final = 500
+PUSHES_PER_PEER_MAX: Final = 4
+"""Pushes of one peer that are being checked at one time."""
+
+# --- manifests that operators store (federation 1.5) ---
+MANIFEST_PUTS_PER_HOUR: Final = 10
+MANIFEST_NAMES_MAX: Final = 100
+
+# --- what is kept about callers, in memory ---
+SESSIONS_MAX: Final = 10_000
+RATIONED_NAMES_MAX: Final = 10_000

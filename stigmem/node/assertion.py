@@ -1,7 +1,7 @@
 """Local assertions: from a request's members to a staged fact (http-api 1.1, 3.3).
 
 Validation, normalisation and de-duplication of one write; single, batched and simulated writes all come
-through `assert_fact`. The response is made after the commit by the caller.
+through `draft_fact`, which changes nothing, and `write_fact`. The response is made after the commit by the caller.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from typing import Annotated, Any
 import msgspec
 
 from stigmem.core import limits
-from stigmem.core.canonical import compact
 from stigmem.core.errors import Refusal, Rejection, invalid
-from stigmem.core.fact import Fact
+from stigmem.core.fact import Fact, derivation
 from stigmem.core.instants import parse_us
 from stigmem.core.scopes import is_scope
 from stigmem.core.uris import normalise
@@ -23,7 +22,7 @@ from stigmem.node.principals import Principal
 from stigmem.node.replies import refusal_of_value
 from stigmem.node.turn import Turn
 
-__all__ = ["AssertRequest", "ValueBody", "Written", "assert_fact", "stage_fact"]
+__all__ = ["AssertRequest", "ValueBody", "Written", "draft_fact", "stage_fact", "write_fact"]
 
 
 class ValueBody(msgspec.Struct, kw_only=True):
@@ -57,18 +56,20 @@ class Written(msgspec.Struct):
     fresh: bool
 
 
-def assert_fact(turn: Turn, principal: Principal, request: AssertRequest, node_id: str) -> Written:
-    """Stage a write, or find the live fact that already says it. Raises Refusal."""
+def draft_fact(turn: Turn, principal: Principal, request: AssertRequest, node_id: str) -> Fact:
+    """The fact that a request asks for, still without stamp and id. Raises Refusal; stages nothing."""
     _check(request)
     principal.need_scope(request.scope)
     entity, source = normalise(request.entity), _normalised_source(request.source)
+    _check_owner(turn, principal, source)
     try:
         value = parse_value(request.value.type, request.value.v, request.value.interpret_as)
+        derived_from = derivation(request.derived_from)
     except Rejection as rejection:
         raise refusal_of_value(rejection) from rejection
     if value.interpret_as == "instruction" and "instruction:write" not in principal.permissions:
         raise Refusal(403, "instruction_write_required", "asserting an instruction needs instruction:write")
-    draft = Fact(
+    return Fact(
         turn.stamp,
         node_id,
         "",
@@ -82,20 +83,25 @@ def assert_fact(turn: Turn, principal: Principal, request: AssertRequest, node_i
         request.confidence + 0.0,
         turn.now_us,
         request.valid_until,
-        compact(request.derived_from).decode() if request.derived_from else "",
+        derived_from,
     )
-    held = _already_says(turn, draft)
+
+
+def write_fact(turn: Turn, principal: Principal, draft: Fact) -> Written:
+    """Stage a draft, or find the live fact that already says it."""
+    cid = draft.cid
+    held = _already_says(turn, draft, cid)
     if held is not None:
         return Written(held, fresh=False)
-    fact = stage_fact(turn, draft)
-    turn.audit("fact_write", principal.entity_uri, fact_id=fact.id, cid=fact.cid, scope=fact.scope)
+    fact = stage_fact(turn, draft, cid)
+    turn.audit("fact_write", principal.entity_uri, fact_id=fact.id, cid=cid, scope=fact.scope)
     return Written(fact, fresh=True)
 
 
-def stage_fact(turn: Turn, draft: Fact) -> Fact:
-    """Give a complete draft its stamp and the id that commits to it, and stage it."""
+def stage_fact(turn: Turn, draft: Fact, cid: str) -> Fact:
+    """Give a complete draft its stamp and the id that commits to it, and stage it. `cid`: its content id."""
     stamped = msgspec.structs.replace(draft, stamp=turn.tick())
-    return turn.store(msgspec.structs.replace(stamped, id=stamped.certified_id()))
+    return turn.store(msgspec.structs.replace(stamped, id=stamped.certified_id()), cid)
 
 
 def _check(request: AssertRequest) -> None:
@@ -118,6 +124,15 @@ def _check(request: AssertRequest) -> None:
         raise invalid("entity", "text must be valid Unicode") from error
 
 
+def _check_owner(turn: Turn, principal: Principal, source: str) -> None:
+    """Whose name a key may write in, where the operator cares (http-api 4.3); raises Refusal 422."""
+    if turn.settings.source_attestation != "enforce" or not principal.key_id:
+        return
+    if source != normalise(principal.entity_uri):
+        message = "source_attestation_failed: the source must be the entity of the key"
+        raise Refusal(422, "source_attestation_failed", message, field="source", style="text")
+
+
 def _normalised_source(source: str) -> str:
     try:
         return normalise(source)
@@ -126,10 +141,9 @@ def _normalised_source(source: str) -> str:
         raise
 
 
-def _already_says(turn: Turn, draft: Fact) -> Fact | None:
+def _already_says(turn: Turn, draft: Fact, cid: str) -> Fact | None:
     """A fact with the same content that still stands; a dead one does not answer a new write (http-api 1.8)."""
     ledger = turn.state.ledger
-    cid = draft.cid
     staged = turn.staged_content(cid)
     for fact in (*reversed(staged), *reversed(ledger.with_cid(cid))):
         if fact.interpret_as != draft.interpret_as or fact.quarantine is not None:

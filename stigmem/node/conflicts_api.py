@@ -119,7 +119,8 @@ def _new_fact(call: Call, turn: Turn, conflict: Conflict, body: ValueBody) -> Fa
     except Rejection as rejection:
         raise refusal_of_value(rejection) from rejection
     entity, relation, scope = conflict.triple
-    fact = stage_fact(turn, _draft(call, turn, entity, relation, scope, value, ""))
+    draft = _draft(call, turn, entity, relation, scope, value, "")
+    fact = stage_fact(turn, draft, draft.cid)
     turn.audit("fact_write", call.principal.entity_uri, fact_id=fact.id, cid=fact.cid, scope=fact.scope)
     return fact
 
@@ -134,7 +135,7 @@ def _resolution_fact(
     text = provenance(conflict.id, conflict.triple, tuple(covered), winner.id, older[: limits.RESOLUTION_COVERS_MAX], note)
     _, relation, scope = conflict.triple
     draft = _draft(call, turn, RESOLUTION_PREFIX + conflict.id, relation, scope, winner.value, text)
-    return stage_fact(turn, draft)
+    return stage_fact(turn, draft, draft.cid)
 
 
 def _draft(

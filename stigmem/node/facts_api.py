@@ -18,7 +18,7 @@ from stigmem.core.query import FactQuery, run_query
 from stigmem.core.scopes import SCOPES, is_scope
 from stigmem.core.uris import normalise_filter, relation_warnings
 from stigmem.core.wire import Response, json_response
-from stigmem.node.assertion import AssertRequest, assert_fact
+from stigmem.node.assertion import AssertRequest, draft_fact, write_fact
 from stigmem.node.operations import Operation, Outcome
 from stigmem.node.turn import Turn
 from stigmem.node.views import fact_record
@@ -86,7 +86,8 @@ class ProvenanceAnswer(msgspec.Struct):
 def post_fact(call: Call, turn: Turn) -> Outcome:
     node = call.node
     node.charge(turn, call.principal, "fact_write")
-    written = assert_fact(turn, call.principal, call.body, node.node_id)
+    draft = draft_fact(turn, call.principal, call.body, node.node_id)
+    written = write_fact(turn, call.principal, draft)
     warnings = relation_warnings(call.body.relation) if written.fresh else []
 
     def answer() -> Response:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Inspector", "Throttled", "inspect_raw"]
 
 _ENTRIES_PER_BREATH: Final = 25
-_ORIGINS_PER_DRAIN: Final = 4
+_ORIGINS_PER_DRAIN: Final = 10
 _PATIENCE: Final = 2
 """Pages that are put off because their sender did not answer who an origin is; then the page goes on without it."""
 
@@ -121,7 +121,10 @@ class Inspector:
 
     async def seek_origins(self, row: PeerRow) -> None:
         """Ask the peer again for some origins whose facts had to be refused because nobody knew their keys."""
-        for origin in list(self._node.state.awaiting.get(row.peer_id, ()))[:_ORIGINS_PER_DRAIN]:
+        now_ns = self._node.context.clock.monotonic_ns()
+        awaited = self._node.state.awaiting.get(row.peer_id, {})
+        due = [origin for origin in awaited if self._asked.get(origin, (0, 0))[0] <= now_ns]
+        for origin in due[:_ORIGINS_PER_DRAIN]:
             try:
                 await self._learn(row, origin)
             except (Unreachable, Throttled):

@@ -45,7 +45,8 @@ class OriginLearned:
             return True
         turn.add(row)
         turn.audit("origin_key_learned", self._peer_id, origin=row.node_id, how=row.how)
-        read_again_for_origin(turn, row.node_id)
+        if row.public_key:
+            read_again_for_origin(turn, row.node_id)
         if held is not None and held.public_key not in ("", row.public_key):
             read_again_for_key(turn)
         return True

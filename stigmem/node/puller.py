@@ -170,7 +170,8 @@ class Puller:
     async def _ask(self, row: PeerRow, target: str, wait_s: float = 0.0) -> Response:
         """The 200 answer to a request with a fresh token. Raises Unreachable, Rejection or Throttled."""
         response = await self._send(row, target, wait_s)
-        if response.status == 401 and self._learn_clock(response):
+        # A spent nonce in a new token: the wire doubled our request, and the other answer is lost or still to come.
+        if response.status == 401 and (self._learn_clock(response) or b"nonce_already_seen" in response.body):
             response = await self._send(row, target, wait_s)
         if response.status == 200:
             return response

@@ -83,19 +83,19 @@ class Turn:
         """Let a received stamp move the clock, within the drag bound."""
         self.stamp = hlc.receive(self.stamp, remote, self.now_ms, self.settings.drag_ms)
 
-    def store(self, fact: Fact) -> Fact:
-        """Stage a fact under the next local sequence number."""
+    def store(self, fact: Fact, cid: str | None = None) -> Fact:
+        """Stage a fact under the next local sequence number. `cid`: its content id, when that is known already."""
         self._next_seq += 1
         stored = msgspec.structs.replace(fact, seq=self._next_seq)
         self.records.append(stored)
-        self._file(stored)
+        self._file(stored, cid)
         return stored
 
-    def _file(self, stored: Fact) -> None:
+    def _file(self, stored: Fact, cid: str | None = None) -> None:
         self._held[stored.origin, stored.id] = stored
         self._ids.setdefault(stored.id, []).append(stored)
         if stored.received_from is None:
-            self._contents.setdefault(stored.cid, []).append(stored)
+            self._contents.setdefault(cid or stored.cid, []).append(stored)
 
     def staged(self, origin: str, fact_id: str) -> Fact | None:
         """A fact staged earlier in this turn."""

@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stigmem.core.contradiction import evaluate
+from stigmem.core.contradiction import best_two, evaluate
 from stigmem.core.fact import Fact
 from stigmem.core.instants import format_us
 from stigmem.core.ledger import Ledger
@@ -188,6 +188,14 @@ def test_resolutions_that_disagree_leave_both_winners_standing_until_one_superse
     last = resolution(5, theirs, ours, supersedes=(mine.id, yours.id), resolves=conflict_id(TRIPLE, yours.id))
     ledger.add(msgspec.structs.replace(last, seq=5))
     assert derived(ledger) == ([theirs.id], [], None)
+
+
+def test_of_facts_that_tie_in_everything_else_the_content_decides_which_is_best() -> None:
+    members = [fact(n, text, at=1) for n, text in enumerate(("x", "y", "z"), 1)]
+    by_content = sorted(members, key=lambda member: member.cid8)
+    assert best_two(members) == best_two(members[::-1]) == (by_content[2], by_content[1])
+    surer = fact(9, "w", at=0, confidence=1.0)
+    assert best_two([*members, msgspec.structs.replace(surer, stamp=members[0].stamp + 1)])[0].text == "w"
 
 
 def test_ten_thousand_facts_of_a_hostile_writer_stay_cheap_to_keep() -> None:

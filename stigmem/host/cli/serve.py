@@ -54,30 +54,33 @@ async def serve(*, config: Config = None, flags: Flags = None) -> int:
     configure_logs(settings.log_style, settings.log_level)
     for remark in found.remarks:
         say(f"note: {remark}")
-    status = 0
+    stop, at_once = trio.Event(), trio.Event()
     async with trio.open_nursery() as nursery:
-        stop = trio.Event()
         with loading() as progress, trio.CancelScope() as everything:
-            await nursery.start(_signals, stop, everything)
+            await nursery.start(_signals, stop, at_once, everything)
             async with deployed(settings, listening=_tell_place, progress=progress) as node:
                 _tell_ready(node)
                 nursery.start_soon(_hang_up, node)
                 await stop.wait()
                 say("stopping: requests under way are finished; a second signal stops at once")
-        if everything.cancelled_caught:
-            say("stopped at once")
-            status = _AT_ONCE
         nursery.cancel_scope.cancel()
-    return status
+    if at_once.is_set():
+        say("stopped at once")
+    return _AT_ONCE if at_once.is_set() else 0
 
 
 async def _signals(
-    stop: trio.Event, everything: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    stop: trio.Event,
+    at_once: trio.Event,
+    everything: trio.CancelScope,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
         task_status.started()
         async for _ in received:
             if stop.is_set():
+                at_once.set()
                 everything.cancel()
             stop.set()
 

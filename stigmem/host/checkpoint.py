@@ -1,0 +1,192 @@
+"""Cursor checkpoints: how far each peer was read, kept outside the data, and taken back only where the data bears it.
+
+The file is that of federation 7, with members of our own that prove what the cursor rests on: the local sequence
+number up to which the journal reached when the cursor was stored, and the id of the fact that stood there.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from stigmem.core.errors import StigmemError
+from stigmem.core.instants import format_us
+from stigmem.core.records import CursorRow, PeerRow
+from stigmem.host.context import HostSignal
+from stigmem.host.datadir import database_of, judged, read_only
+from stigmem.host.settings import HostSettings
+from stigmem.host.stopped import stopped_node
+from stigmem.node.state import NodeState
+from stigmem.node.turn import Turn
+
+__all__ = ["Checkpoint", "Entry", "Outcome", "export_cursors", "import_cursors", "read_checkpoint"]
+
+_AHEAD: Final = 3
+
+
+class Entry(msgspec.Struct, kw_only=True):
+    """One cursor; the members after `updated_at` are ours."""
+
+    peer_id: str | None = None
+    peer_node_id: str | None = None
+    peer_url: str | None = None
+    peer_status: str | None = None
+    direction: str | None = None
+    cursor: str | None = None
+    updated_at: str | None = None
+    watermark: int | None = None
+    watermark_fact: str | None = None
+    taken: int = 0
+
+
+class Checkpoint(msgspec.Struct, kw_only=True):
+    """The file."""
+
+    checkpoint_timestamp: str = ""
+    db_path: str = ""
+    node_id: str | None = None
+    cursors: list[Entry]
+
+
+class Outcome(NamedTuple):
+    """What an import did, in sentences, and the exit status."""
+
+    lines: list[str]
+    status: int
+
+
+def export_cursors(directory: Path) -> str:
+    """The checkpoint of a data directory as JSON text, from one read transaction. Raises JournalCorrupt."""
+    path = database_of(directory)
+    with judged(path), closing(read_only(path)) as connection:
+        connection.isolation_level = None
+        connection.execute("BEGIN")
+        node = connection.execute("SELECT value FROM meta WHERE name = 'node_id'").fetchone()
+        rows = connection.execute(
+            "SELECT p.peer_id, p.node_id, p.node_url, p.status, c.cursor, c.updated_us, c.watermark, f.id, c.taken "
+            "FROM cursors c JOIN peers p USING (peer_id) LEFT JOIN facts f ON f.seq = c.watermark ORDER BY p.node_id"
+        ).fetchall()
+    checkpoint = Checkpoint(
+        checkpoint_timestamp=datetime.now(UTC).isoformat(),
+        db_path=str(path),
+        node_id=None if node is None else node[0],
+        cursors=[_entry(*row) for row in rows],
+    )
+    return msgspec.json.format(msgspec.json.encode(checkpoint), indent=2).decode()
+
+
+def _entry(
+    peer_id: str,
+    node_id: str,
+    url: str,
+    status: str,
+    cursor: str | None,
+    updated_us: int,
+    watermark: int,
+    fact_id: str | None,
+    taken: int,
+) -> Entry:
+    return Entry(
+        peer_id=peer_id, peer_node_id=node_id, peer_url=url, peer_status=status, direction="inbound", cursor=cursor,
+        updated_at=format_us(updated_us), watermark=watermark, watermark_fact=fact_id, taken=taken,
+    )  # fmt: skip
+
+
+def read_checkpoint(file: Path) -> Checkpoint:
+    """A checkpoint from its file; raises StigmemError."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Checkpoint)
+    except OSError as error:
+        raise StigmemError("checkpoint_unreadable", f"{file} cannot be read: {error.strerror}") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise StigmemError("checkpoint_unreadable", f"{file} is no cursor checkpoint: {error}") from error
+
+
+async def import_cursors(settings: HostSettings, checkpoint: Checkpoint, *, force: bool) -> Outcome:
+    """Set the cursors of a stopped node. Raises DataDirectoryBusy, JournalCorrupt and JournalFull."""
+    async with stopped_node(settings) as stopped:
+        plan = _Plan(stopped.node.state, checkpoint, force=force)
+        if plan.ahead:
+            lines = [*plan.ahead, "nothing was imported; a full read loses nothing, --force takes the checkpoint all the same"]
+            return Outcome(lines, _AHEAD)
+        if plan.rows:
+            done = HostSignal()
+            message = _CursorsImported(plan, done)
+            await stopped.put(message, done)
+            if message.error is not None:
+                raise message.error
+        summary = (
+            f"cursor import complete: {len(plan.rows)} restored, {plan.unknown} skipped (peer not found), "
+            f"{plan.kept} skipped (already set)"
+        )
+        return Outcome([*plan.warnings, summary], 0)
+
+
+class _Plan:
+    """Which cursors would be set, and why others would not."""
+
+    def __init__(self, state: NodeState, checkpoint: Checkpoint, *, force: bool) -> None:
+        self.rows: list[CursorRow] = []
+        self.ahead: list[str] = []
+        self.warnings: list[str] = []
+        self.unknown = self.kept = 0
+        self._state = state
+        for number, entry in enumerate(checkpoint.cursors):
+            if not (entry.peer_id or entry.peer_node_id) or entry.direction != "inbound":
+                self.warnings.append(f"warning: entry {number + 1} names no peer or is not inbound; skipped")
+                continue
+            peer = self._peer(entry)
+            if peer is None:
+                self.warnings.append(f"warning: {entry.peer_node_id or entry.peer_id} is no peer here; skipped")
+                self.unknown += 1
+                continue
+            held = state.cursors.get(peer.peer_id)
+            if held is not None and held.cursor is not None and not force:
+                self.kept += 1
+                continue
+            reason = None if force or entry.cursor is None else self._unproved(entry)
+            if reason is not None:
+                self.ahead.append(f"the checkpoint of {peer.node_id} is ahead of the data: {reason}")
+                continue
+            last, taken = state.ledger.last_seq, max(entry.taken, held.taken if held else 0)
+            self.rows.append(CursorRow(peer.peer_id, entry.cursor, last, False, taken))
+
+    def _peer(self, entry: Entry) -> PeerRow | None:
+        return self._state.peers.get(entry.peer_id or "") or self._state.peer_of(entry.peer_node_id or "")
+
+    def _unproved(self, entry: Entry) -> str | None:
+        """Why the journal cannot be shown to hold what the cursor has passed; None when it can."""
+        if entry.watermark is None:
+            return "it does not say how much data it rests on"
+        log = self._state.ledger.log
+        if entry.watermark > len(log):
+            return f"it rests on {entry.watermark} facts, and there are {len(log)}"
+        if entry.watermark and log[entry.watermark - 1].id != entry.watermark_fact:
+            return f"fact {entry.watermark} is another one here"
+        return None
+
+
+class _CursorsImported:
+    """The cursors, for the writer."""
+
+    def __init__(self, plan: _Plan, done: HostSignal) -> None:
+        self._plan = plan
+        self._done = done
+        self.error: StigmemError | None = None
+
+    def stage(self, turn: Turn) -> bool:
+        for row in self._plan.rows:
+            turn.add(msgspec.structs.replace(row, updated_us=turn.now_us))
+            turn.audit("cursor_imported", row.peer_id, cursor=row.cursor, watermark=row.watermark)
+        return True
+
+    def finish(self) -> None:
+        self._done.set()
+
+    def fail(self, error: StigmemError) -> None:
+        self.error = error
+        self._done.set()

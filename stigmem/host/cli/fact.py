@@ -1,0 +1,167 @@
+"""`stigmem fact`: write, read and find facts from a terminal."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from cyclopts import App, Parameter
+
+from stigmem.host.cli.speech import Mistake, examples, say, show_json, show_table, tell
+from stigmem.host.cli.where import Where, answer
+
+__all__ = ["add_to", "shown_value", "typed"]
+
+_PAGE: Final = 500
+Kind = Literal["string", "text", "number", "boolean", "datetime", "ref", "null"]
+Scope = Literal["local", "team", "company", "public"]
+_Json = Annotated[bool, Parameter(negative=(), help="As JSON.")]
+
+
+def add_to(app: App) -> None:
+    """Register the commands."""
+    fact = App(name="fact", help="Facts: write one, read one, find many.", backend="trio")
+    fact.command(
+        put,
+        help_epilogue=examples(
+            "fact put user:ada memory:role analyst --source agent:docs",
+            "fact put repo:core memory:stars 4213 --type number --source agent:crawler --scope public",
+            "fact put user:ada memory:role analyst --source agent:docs --confidence 0   # takes it back",
+        ),
+    )
+    fact.command(get, help_epilogue=examples("fact get 044277a8-9c23-4b5b-9c58-da4fbc885588"))
+    fact.command(
+        query,
+        help_epilogue=examples(
+            "fact query --entity user:ada",
+            "fact query --relation memory:role --scope company --include-contradicted",
+            "fact query --all --json > facts.json",
+        ),
+    )
+    app.command(fact)
+
+
+async def put(
+    entity: str,
+    relation: str,
+    value: str,
+    /,
+    *,
+    source: Annotated[str, Parameter(help="Who says so: an entity such as agent:docs.")],
+    type: Annotated[Kind, Parameter(help="Type of the value.")] = "string",  # noqa: A002
+    scope: Annotated[Scope, Parameter(help="How far it may travel.")] = "local",
+    confidence: Annotated[float, Parameter(help="From 0 to 1; 0 takes back what this source said.")] = 1.0,
+    valid_until: Annotated[str | None, Parameter(help="ISO-8601 instant at which it expires.")] = None,
+    json: _Json = False,
+    where: Where | None = None,
+) -> None:
+    """Assert a fact: ENTITY RELATION VALUE."""
+    body: dict[str, Any] = {
+        "entity": entity, "relation": relation, "value": typed(value, type), "source": source, "scope": scope,
+        "confidence": confidence, "valid_until": valid_until,
+    }  # fmt: skip
+    async with (where or Where()).connect() as place:
+        fact = answer(await place.asker.ask("POST", "/v1/facts", None, body))
+    _show(fact, json=json)
+    for warning in fact.get("warnings") or ():
+        say(f"note: {warning}")
+    if fact.get("contradicted"):
+        say("note: it contradicts what is known; see `stigmem conflicts list`")
+
+
+async def get(fact_id: str, /, *, json: _Json = False, where: Where | None = None) -> None:
+    """Show one fact.
+
+    Parameters
+    ----------
+    fact_id
+        Id of the fact, or its content id (sha256:...).
+    """
+    async with (where or Where()).connect() as place:
+        fact = answer(await place.asker.ask("GET", f"/v1/facts/{fact_id}"))
+    _show(fact, json=json)
+
+
+async def query(
+    *,
+    entity: str | None = None,
+    relation: str | None = None,
+    source: str | None = None,
+    scope: Scope | None = None,
+    min_confidence: float | None = None,
+    include_contradicted: Annotated[bool, Parameter(negative=(), help="Show members of open conflicts too.")] = False,
+    include_expired: Annotated[bool, Parameter(negative=(), help="Show expired facts too.")] = False,
+    after: Annotated[str | None, Parameter(help="Only facts written after this ISO-8601 instant.")] = None,
+    limit: Annotated[int, Parameter(help="At most so many, newest first.")] = 50,
+    all: Annotated[bool, Parameter(negative=(), help="All of them, however many.")] = False,  # noqa: A002
+    json: _Json = False,
+    where: Where | None = None,
+) -> None:
+    """Find facts, newest first."""
+    if limit < 1:
+        raise Mistake("--limit must be at least 1")
+    given: dict[str, Any] = {
+        "entity": entity, "relation": relation, "source": source, "scope": scope, "min_confidence": min_confidence,
+        "include_contradicted": include_contradicted, "include_expired": include_expired, "after": after,
+    }  # fmt: skip
+    found: list[dict[str, Any]] = []
+    async with (where or Where()).connect() as place:
+        cursor: str | None = None
+        while all or len(found) < limit:
+            size = _PAGE if all else min(_PAGE, limit - len(found))
+            page = answer(await place.asker.ask("GET", "/v1/facts", given | {"limit": size, "cursor": cursor}))
+            found += page["facts"]
+            cursor = page["cursor"]
+            if cursor is None:
+                break
+    if json:
+        show_json(found)
+    else:
+        show_table(
+            ("entity", "relation", "value", "scope", "conf.", "source", "written", "id"),
+            [_row(fact) for fact in found],
+            empty="no fact matches",
+        )
+        if cursor is not None:
+            say(f"there are more; --limit or --all shows them")
+
+
+def typed(text: str, kind: Kind) -> dict[str, Any]:
+    """A value from a word of the command line; raises Mistake."""
+    if kind == "null":
+        return {"type": "null", "v": None}
+    if kind == "boolean":
+        if text not in ("true", "false"):
+            raise Mistake(f"a boolean is true or false, not {text!r}")
+        return {"type": "boolean", "v": text == "true"}
+    if kind == "number":
+        try:
+            number = msgspec.json.decode(text, type=float | int)
+        except msgspec.MsgspecError:
+            raise Mistake(f"{text!r} is not a number") from None
+        return {"type": "number", "v": number}
+    return {"type": kind, "v": text}
+
+
+def shown_value(value: dict[str, Any]) -> str:
+    """A typed value as people read it."""
+    v = value.get("v")
+    return v if isinstance(v, str) else msgspec.json.encode(v).decode()
+
+
+def _row(fact: dict[str, Any]) -> tuple[object, ...]:
+    mark = " (contradicted)" if fact.get("contradicted") else ""
+    return (
+        fact["entity"], fact["relation"], shown_value(fact["value"]) + mark, fact["scope"], f"{fact['confidence']:g}",
+        fact["source"], fact["timestamp"][:19], fact["id"],
+    )  # fmt: skip
+
+
+def _show(fact: dict[str, Any], *, json: bool) -> None:
+    if json:
+        show_json(fact)
+        return
+    shown = {"value": f"{shown_value(fact['value'])} ({fact['value']['type']})"}
+    for name, value in fact.items():
+        if value not in (None, [], False, ""):
+            tell(f"{name:20} {shown.get(name, value)}")
