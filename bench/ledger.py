@@ -170,8 +170,8 @@ def _rss_bytes() -> int:
 
 
 _MEDIANS: Final = (
-    ("add in order", "add_ns"), ("add late", "late_add_ns"), ("get by id", "get_ns"), ("newest of a triple", "triple_ns"),
-    ("newest 50", "page_ns"), ("50 from the middle", "deep_page_ns"),
+    ("add in order", "add_ns"), ("add late", "late_add_ns"), ("get by id", "get_ns"),
+    ("newest of a triple", "triple_ns"), ("newest 50", "page_ns"), ("50 from the middle", "deep_page_ns"),
 )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ _ELSEWHERE: Final = (
 _CHUNK: Final = 1 << 16
 _REPORT_COMMITS: Final = 500
 
+
 class BadRepository(Exception):
     """A repository no trace can be made of, or a place none can be written to: one sentence."""
 

@@ -81,7 +81,9 @@ class Operator:
         if node is None:
             return
         try:
-            response = await node.steward.register_at(host.url, scopes=self._lab.plan.scopes_on(newcomer.name, host.name))
+            response = await node.steward.register_at(
+                host.url, scopes=self._lab.plan.scopes_on(newcomer.name, host.name)
+            )
             done = response.status in (201, 409)
         except Unreachable:
             done = False

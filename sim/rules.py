@@ -188,9 +188,7 @@ class Clog:
 class Flapping:
     """A link that is up and down in turn; down first."""
 
-    def __init__(
-        self, name: str, touches: Callable[[str, str], bool], *, begin: int, down_ns: int, up_ns: int
-    ) -> None:
+    def __init__(self, name: str, touches: Callable[[str, str], bool], *, begin: int, down_ns: int, up_ns: int) -> None:
         self.name = name
         self._touches = touches
         self._begin = begin

@@ -42,8 +42,21 @@ def fact(
     wall = T0_MS + (n if at is None else at)
     entity, relation, scope = triple
     return Fact(
-        stamp(wall, 0), origin, str(uuid.UUID(int=n, version=4)), entity, relation, scope, source, kind, text,
-        "content", confidence, wall * 1000, valid_until, derived_from, **local,  # type: ignore[arg-type]
+        stamp(wall, 0),
+        origin,
+        str(uuid.UUID(int=n, version=4)),
+        entity,
+        relation,
+        scope,
+        source,
+        kind,
+        text,
+        "content",
+        confidence,
+        wall * 1000,
+        valid_until,
+        derived_from,
+        **local,  # type: ignore[arg-type]
     )
 
 

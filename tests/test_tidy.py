@@ -13,7 +13,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("stigmem", "sim")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-PURE = [path for path in SOURCES if path.parts[len(ROOT.parts)] == "stigmem" and path.parts[len(ROOT.parts) + 1] in ("core", "node")]
+PURE = [
+    path
+    for path in SOURCES
+    if path.parts[len(ROOT.parts)] == "stigmem" and path.parts[len(ROOT.parts) + 1] in ("core", "node")
+]
 
 BANNED = {
     "time": "ctx.clock (wall_ns, monotonic_ns, sleep)",
@@ -69,7 +73,9 @@ def test_core_and_node_ask_nobody_for_time_or_chance(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             replacement = BANNED_CALLS.get((node.value.id, node.attr))
-            assert replacement is None, f"{relative(path)}:{node.lineno}: use {replacement} instead of {node.value.id}.{node.attr}"
+            assert replacement is None, (
+                f"{relative(path)}:{node.lineno}: use {replacement} instead of {node.value.id}.{node.attr}"
+            )
 
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if "core" in p.parts and "stigmem" in p.parts], ids=relative)
@@ -88,7 +94,9 @@ def test_no_set_is_iterated(path: Path) -> None:
             loops = [generator.iter for generator in node.generators]
         for found in loops:
             is_set = isinstance(found, (ast.Set, ast.SetComp)) or (
-                isinstance(found, ast.Call) and isinstance(found.func, ast.Name) and found.func.id in ("set", "frozenset")
+                isinstance(found, ast.Call)
+                and isinstance(found.func, ast.Name)
+                and found.func.id in ("set", "frozenset")
             )
             assert not is_set, f"{relative(path)}:{found.lineno}: iterates a set"
 

@@ -86,7 +86,9 @@ class Author:
         draft = Fact(**(members | changes))
         return draft if draft.id else msgspec.structs.replace(draft, id=draft.certified_id())
 
-    def entry(self, fact: Fact, *, cid: str | None = None, grant: list[str] | None = None, **changes: Any) -> dict[str, Any]:
+    def entry(
+        self, fact: Fact, *, cid: str | None = None, grant: list[str] | None = None, **changes: Any
+    ) -> dict[str, Any]:
         """The signed entry of a fact, bare in dialect 0.5. `cid` and `grant` (the allowed scopes) are signed as
         they are given; `changes` are members of the record changed after signing."""
         if self.dialect == "0.5":

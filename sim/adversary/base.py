@@ -64,7 +64,9 @@ class Adversary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_fi
         pages as long as was asked for, and every batch a second time: what was refused once is not audited twice."""
         waiting = peer.waiting(victim)
         if not waiting:
-            waiting.extend(peer.again(victim) or peer.remember(victim, [*self.honest(peer, victim), *self.entries(peer, victim)]))
+            waiting.extend(
+                peer.again(victim) or peer.remember(victim, [*self.honest(peer, victim), *self.entries(peer, victim)])
+            )
         page = [waiting.popleft() for _ in range(min(limit_of(request), len(waiting)))]
         return peer.page(victim, page, has_more=bool(waiting))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
@@ -26,7 +26,7 @@ class Flipper(Adversary, tag="flipper"):
         for fact in shown:
             if ledger is not None and ledger.held(fact.origin, fact.id) is not None:
                 peer.owe(victim, fact.id, "id_collision")
-                changes = {"scope": "company"} if "company" in peer.scopes and len(found) % 2 else {}
+                changes: dict[str, Any] = {"scope": "company"} if "company" in peer.scopes and len(found) % 2 else {}
                 found.append(peer.entry(peer.fact(_ENTITY, fact.relation, "never said that", id=fact.id, **changes)))
         shown[:] = [peer.fact(_ENTITY, "sim:claims", f"promise {n} {peer.served}") for n in range(2)]
         for fact in shown:

@@ -34,7 +34,9 @@ class Hasher(Adversary, tag="hasher"):
         return found if peer.dialect == "0.5" else [*found, *self._unsigned(peer, victim)]
 
     def _unsigned(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
-        bare, garbled, short = (peer.fact(_ENTITY, "sim:claims", f"{n} {peer.served}") for n in ("bare", "garbled", "short"))
+        bare, garbled, short = (
+            peer.fact(_ENTITY, "sim:claims", f"{n} {peer.served}") for n in ("bare", "garbled", "short")
+        )
         peer.owe(victim, bare.id, "cid_required")
         peer.owe(victim, garbled.id, "origin_sig_invalid")
         peer.owe(victim, short.id, "origin_sig_invalid")

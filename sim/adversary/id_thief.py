@@ -27,7 +27,10 @@ class IdThief(Adversary, tag="id-thief"):
 
     def entries(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
         used: dict[str, None] = peer.notes.setdefault(f"used against {victim}", {})
-        chosen = [*(self._own(peer, victim) if self.steal else []), *(self._coming(peer, victim) if self.preclaim else [])]
+        chosen = [
+            *(self._own(peer, victim) if self.steal else []),
+            *(self._coming(peer, victim) if self.preclaim else []),
+        ]
         fresh = [fact for fact in chosen if fact.id not in used]
         used.update(dict.fromkeys(fact.id for fact in fresh))
         return [self._with_id(peer, victim, fact.id) for fact in fresh]
@@ -43,7 +46,9 @@ class IdThief(Adversary, tag="id-thief"):
 
     def _coming(self, peer: ScriptedPeer, victim: str) -> list[Fact]:
         here = peer.ledger(victim)
-        others = [ledger for name in peer.lab.plan.nodes if name != victim and (ledger := peer.ledger(name)) is not None]
+        others = [
+            ledger for name in peer.lab.plan.nodes if name != victim and (ledger := peer.ledger(name)) is not None
+        ]
         recent = [fact for ledger in others for fact in ledger.log[-_LOOK_BACK:] if fact.received_from is None]
         return [
             fact

@@ -21,7 +21,8 @@ __all__ = ["Malformed", "fuzzed"]
 _ENTITY: Final = "stigmem://sim.example/malformed"
 _MISSING: Final = object()
 _ODD: Final[tuple[Any, ...]] = (
-    _MISSING, None, True, False, 0, -1, 7, 10**18, 2**63 - 1, 1.5, -0.0, 1e308, "", "x", "NaN", "\x00", "\ud7ff\U0001f600",
+    _MISSING, None, True, False, 0, -1, 7, 10**18, 2**63 - 1, 1.5, -0.0, 1e308, "", "x", "NaN", "\x00",
+    "\ud7ff\U0001f600",
     "9" * 500, [], [[]], ["x"], [None], {}, {"x": []}, {"v": {"v": None}},
 )  # fmt: skip
 _DATES: Final = (
@@ -51,7 +52,9 @@ def fuzzed(entry: dict[str, Any], chance: Random) -> bytes:
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
     """Every (container, key) of a JSON value."""
-    pairs = list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+    pairs = (
+        list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+    )
     for key, inner in pairs:
         yield value, key
         yield from _places(inner)
@@ -80,7 +83,8 @@ class Malformed(Adversary, tag="malformed"):
         found: list[Entry] = []
         changes: list[dict[str, Any]] = [
             {"confidence": 5}, {"confidence": -1}, {"confidence": "high"}, {"confidence": None},
-            {"value": {"type": "zzz", "v": 1}}, {"value": {"v": "x"}}, {"value": "text"}, {"value": {"type": "string", "v": {}}},
+            {"value": {"type": "zzz", "v": 1}}, {"value": {"v": "x"}}, {"value": "text"},
+            {"value": {"type": "string", "v": {}}},
             {"value": {"type": "number", "v": True}}, {"value": {"type": "null", "v": 0}},
             {"entity": ""}, {"entity": "e" * 3_000}, {"timestamp": "yesterday"}, {"timestamp": _DATES[0]},
             {"timestamp": _DATES[1]}, {"valid_until": "soon"}, {"derived_from": "x"}, {"garden_id": "g"},
@@ -116,6 +120,7 @@ class Malformed(Adversary, tag="malformed"):
 
     def _owe(self, peer: ScriptedPeer, victim: str, raw: bytes) -> None:
         peer.owe(
-            victim, entry_name(raw), "malformed_fact", "entry_incomplete", "id_required", "value_too_large", "cid_mismatch",
+            victim, entry_name(raw), "malformed_fact", "entry_incomplete", "id_required", "value_too_large",
+            "cid_mismatch",
             "invalid_interpret_as", "garden_leak", "origin_sig_invalid", "scope_violation", "scope_not_in_origin_grant",
         )  # fmt: skip

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Overreach"]
 
-_SECRET = "stigmem://sim.example/secret"
+_HIDDEN = "stigmem://sim.example/secret"
 
 
 class Overreach(Adversary, tag="overreach"):
@@ -25,17 +25,17 @@ class Overreach(Adversary, tag="overreach"):
         found: list[Entry] = []
         for scope in ("local", "team", "company", "public"):
             if scope not in peer.scopes or scope == "local" or (scope == "team" and not _allows_team(peer)):
-                fact = peer.fact(_SECRET, "sim:claims", f"{scope} {peer.served}", scope=scope)
+                fact = peer.fact(_HIDDEN, "sim:claims", f"{scope} {peer.served}", scope=scope)
                 peer.owe(victim, fact.id, "scope_violation")
                 found.append(peer.entry(fact))
-        odd = peer.fact(_SECRET, "sim:claims", f"odd {peer.served}", scope="banana")
+        odd = peer.fact(_HIDDEN, "sim:claims", f"odd {peer.served}", scope="banana")
         peer.owe(victim, odd.id, "invalid_scope", "malformed_fact")
         return [*found, peer.entry(odd)]
 
     def _names(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
         names = [
             ("stigmem:conflict:x", "stigmem:conflict:status"),
-            (_SECRET, "stigmem:received_from"),
+            (_HIDDEN, "stigmem:received_from"),
             ("stigmem:anything", "sim:claims"),
         ]
         ledger = peer.ledger(victim)

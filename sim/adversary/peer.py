@@ -125,7 +125,9 @@ class ScriptedPeer(Author):
         """Send a request to a victim."""
         post(self.lab.network, self.lab.directory, self.name, self.lab.machines[victim].url, request, then)
 
-    def token(self, victim: str, *, nonce: str | None = None, scopes: tuple[str, ...] | None = None, at_ms: int | None = None) -> str:
+    def token(
+        self, victim: str, *, nonce: str | None = None, scopes: tuple[str, ...] | None = None, at_ms: int | None = None
+    ) -> str:
         """A genuine peer token for a victim."""
         node = self.lab.machines[victim].node
         return mint(

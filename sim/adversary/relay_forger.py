@@ -69,7 +69,11 @@ class RelayForger(Adversary, tag="relay-forger"):
         known: list[dict[str, Any]] = peer.notes.get("read", [])
         node = peer.lab.machines[victim].node
         used: dict[str, None] = peer.notes.setdefault(f"used against {victim}", {})
-        fresh = [e for e in known if node is not None and e["origin"]["node_id"] != node.node_id and e["fact"]["id"] not in used]
+        fresh = [
+            e
+            for e in known
+            if node is not None and e["origin"]["node_id"] != node.node_id and e["fact"]["id"] not in used
+        ]
         ways = (
             self._other_value, self._other_content, self._resigned, self._widened, self._other_stamp, self._other_time,
             self._stolen, self._invented, self._untouched,
@@ -133,11 +137,15 @@ class RelayForger(Adversary, tag="relay-forger"):
 
     def _stolen(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
         """Another's fact as its own work, under the same id."""
-        return self._signed(peer, entry | {"origin": entry["origin"] | {"node_id": peer.node_id, "entity_uri": peer.url}})
+        return self._signed(
+            peer, entry | {"origin": entry["origin"] | {"node_id": peer.node_id, "entity_uri": peer.url}}
+        )
 
     def _invented(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
         """Its own words as another's fact."""
-        fact = peer.fact(entry["fact"]["entity"], "sim:claims", f"in your name {peer.served}", origin=entry["origin"]["node_id"])
+        fact = peer.fact(
+            entry["fact"]["entity"], "sim:claims", f"in your name {peer.served}", origin=entry["origin"]["node_id"]
+        )
         peer.owe(victim, fact.id, *_FORGED)
         return peer.entry(fact)
 

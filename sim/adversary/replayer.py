@@ -39,15 +39,15 @@ class Replayer(Adversary, tag="replayer"):
         token = peer.token(victim, nonce=nonce)
         self._present(peer, victim, token, "first", lambda: self._replay(peer, victim, token, nonce))
         expired = peer.token(victim, at_ms=peer.now_ms - _TWO_HOURS_MS)
-        self._present(peer, victim, expired, "expired", lambda: peer.witness(victim, "a token of two hours ago was accepted"))
+        self._present(
+            peer, victim, expired, "expired", lambda: peer.witness(victim, "a token of two hours ago was accepted")
+        )
         self._twice(peer, victim)
         spent: list[str] = peer.notes.setdefault(f"spent at {victim}", [])
         for old in spent[-_KEPT:]:
             self._present(peer, victim, old, "spent", lambda: peer.witness(victim, "a spent token was accepted later"))
 
-    def _present(
-        self, peer: ScriptedPeer, victim: str, token: str, what: str, accepted: Callable[[], None]
-    ) -> None:
+    def _present(self, peer: ScriptedPeer, victim: str, token: str, what: str, accepted: Callable[[], None]) -> None:
         done: list[int] = []
 
         def answered(answer: Response | str) -> None:
@@ -63,7 +63,9 @@ class Replayer(Adversary, tag="replayer"):
         peer.notes.setdefault(f"spent at {victim}", []).append(token)
         self._present(peer, victim, token, "again", lambda: peer.witness(victim, "a spent token was accepted again"))
         fresh = peer.token(victim, nonce=nonce)
-        self._present(peer, victim, fresh, "nonce", lambda: peer.witness(victim, "a spent nonce was accepted in another token"))
+        self._present(
+            peer, victim, fresh, "nonce", lambda: peer.witness(victim, "a spent nonce was accepted in another token")
+        )
 
     def _twice(self, peer: ScriptedPeer, victim: str) -> None:
         token = peer.token(victim)

@@ -35,7 +35,10 @@ class Retractor(Adversary, tag="retractor"):
         targets = [
             fact
             for fact in ledger.log[-200:]
-            if fact.scope == "public" and fact.origin in peer.lab.name_of_node and ledger.live(fact) and fact.id not in used
+            if fact.scope == "public"
+            and fact.origin in peer.lab.name_of_node
+            and ledger.live(fact)
+            and fact.id not in used
         ]
         found: list[Fact] = []
         for target in targets[-3:]:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["WAYS", "Staller", "Way"]
 
-Way = Literal["429", "429-retry-after", "429-at-once", "503", "500", "401", "302", "204", "html", "silence", "slow", "late"]
+Way = Literal[
+    "429", "429-retry-after", "429-at-once", "503", "500", "401", "302", "204", "html", "silence", "slow", "late"
+]
 WAYS: Final[tuple[Way, ...]] = (
     "429", "429-retry-after", "429-at-once", "503", "500", "401", "302", "204", "html", "silence", "slow", "late",
 )  # fmt: skip

@@ -25,7 +25,9 @@ class Answers(Checker):
     def served(self, lab: Lab, machine: Machine, asker: str, request: Request, response: Response) -> Violation | None:
         self.statuses[response.status] = self.statuses.get(response.status, 0) + 1
         if response.status >= 500 and response.status not in (501, 503, 507):
-            return self.violation(machine.name, lab.world.now, f"answered {response.status} to {request.target} of {asker}")
+            return self.violation(
+                machine.name, lab.world.now, f"answered {response.status} to {request.target} of {asker}"
+            )
         return None
 
     def settled(self, lab: Lab) -> CheckResult:

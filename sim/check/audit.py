@@ -52,7 +52,9 @@ class Audit(Checker):
         head = machine.node.state.head if machine.node is not None else known
         if head.seq < known.seq or (head.seq == known.seq and head.hash != known.hash):
             return self.violation(
-                machine.name, lab.world.now, f"the log had {known.seq} rows and has {head.seq} after boot {machine.boots}"
+                machine.name,
+                lab.world.now,
+                f"the log had {known.seq} rows and has {head.seq} after boot {machine.boots}",
             )
         return None
 

@@ -77,7 +77,9 @@ class Drag(Checker):
                 self.largest_ms = max(self.largest_ms, ahead)
                 if ahead > drag_ms + _BURST_MS:
                     return self.violation(
-                        name, commit.at_ns, f"wrote a stamp {ahead} ms ahead of its clock; the drag bound is {drag_ms} ms"
+                        name,
+                        commit.at_ns,
+                        f"wrote a stamp {ahead} ms ahead of its clock; the drag bound is {drag_ms} ms",
                     )
         return None
 

@@ -92,7 +92,9 @@ class ConflictAgreement(Checker):
             odd = _unexcused(lab, _differing(books), nodes)
             self.divergent = len(odd)
             if odd:
-                return CheckResult(self.name, False, f"the nodes do not see the same conflicts about {' '.join(odd[0])}")
+                return CheckResult(
+                    self.name, False, f"the nodes do not see the same conflicts about {' '.join(odd[0])}"
+                )
         return CheckResult(self.name, True, f"{self.open} open and {self.resolved} resolved, the same everywhere")
 
     def _by_definition(self, ledger: Ledger, now_us: int) -> str | None:

@@ -102,6 +102,8 @@ def _page(lab: Lab, node: Node, asker: str, asked: str | None, page: _Page) -> s
     begin, end = node.exchange.start(asked, ()), node.exchange.start(page.cursor, ())
     theirs = node_id_of(lab, asker)
     passed = node.state.ledger.log[begin:end]
-    if not any(theirs in (fact.origin, fact.received_from) and crosses(lab, name, asker, fact.scope) for fact in passed):
+    if not any(
+        theirs in (fact.origin, fact.received_from) and crosses(lab, name, asker, fact.scope) for fact in passed
+    ):
         return "the cursor moved though nothing for this peer was written (L1)"
     return None

@@ -34,9 +34,7 @@ class Durability(Checker):
         fact_id = msgspec.json.decode(response.body, type=_Answer).id
         self._acknowledged.setdefault(machine.name, {})[fact_id] = None
         self.count += 1
-        on_disk = any(
-            lab.measure.number(origin, fact_id) is not None for origin in (machine.name, *lab.plan.nodes)
-        )
+        on_disk = any(lab.measure.number(origin, fact_id) is not None for origin in (machine.name, *lab.plan.nodes))
         if not on_disk:
             lab.violated(
                 self.violation(machine.name, lab.world.now, f"fact {fact_id} was acknowledged before it was durable")
@@ -56,7 +54,9 @@ class Durability(Checker):
         for fact_id in self._acknowledged.get(machine.name, {}):
             if not node.state.ledger.find(fact_id):
                 return self.violation(
-                    machine.name, lab.world.now, f"fact {fact_id} was acknowledged and is gone after boot {machine.boots}"
+                    machine.name,
+                    lab.world.now,
+                    f"fact {fact_id} was acknowledged and is gone after boot {machine.boots}",
                 )
         return None
 

@@ -36,8 +36,8 @@ class Erasure(Checker):
                 return CheckResult(
                     self.name,
                     False,
-                    f"on {machine.name} fact {erased.id} of {lab.name_of_node[erased.origin]} was ended by a hostile one, "
-                    "and no conflict tells of it",
+                    f"on {machine.name} fact {erased.id} of {lab.name_of_node[erased.origin]} was ended by a hostile "
+                    "one, and no conflict tells of it",
                 )
         return CheckResult(self.name, True, f"{self.disputed} honest facts ended by others, all of them listed")
 

@@ -53,7 +53,9 @@ class Harm(Checker):
         if now - last > most:
             gap = format_duration(now - last)
             return self.violation(
-                asker, now, f"did not read {machine.name} for {gap} with hostile peers about; {format_duration(most)} are its turn"
+                asker,
+                now,
+                f"did not read {machine.name} for {gap} with hostile peers about; {format_duration(most)} are its turn",
             )
         return None
 
@@ -78,7 +80,9 @@ class Harm(Checker):
             return CheckResult(self.name, True, "nobody hostile")
         if not self.judged:
             return CheckResult(self.name, True, "not judged: there was trouble of other kinds all the time")
-        return CheckResult(self.name, True, f"longest wait between two reads of an honest peer: {format_duration(self.longest_ns)}")
+        return CheckResult(
+            self.name, True, f"longest wait between two reads of an honest peer: {format_duration(self.longest_ns)}"
+        )
 
 
 def longest_way(lab: Lab) -> int:

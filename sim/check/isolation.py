@@ -33,6 +33,10 @@ class Isolation(Checker):
                 if any(name == fact_id for _, name in node.state.deferred):
                     continue  # the victim's clock is that far behind: it will be kept when it is due
                 if not node.state.ledger.find(fact_id):
-                    return CheckResult(self.name, False, f"{victim} lost a good fact among the bad of {peer.name} ({fact_id})")
+                    return CheckResult(
+                        self.name, False, f"{victim} lost a good fact among the bad of {peer.name} ({fact_id})"
+                    )
                 kept += 1
-        return CheckResult(self.name, True, f"{kept} good facts kept among the bad" if lab.adversaries else "nobody hostile")
+        return CheckResult(
+            self.name, True, f"{kept} good facts kept among the bad" if lab.adversaries else "nobody hostile"
+        )

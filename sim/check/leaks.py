@@ -124,7 +124,9 @@ class Leaks(Checker):
             return "it went back to where it came from"
         if fact["scope"] not in envelope.get("allowed_scopes", [fact["scope"]]):
             return "its origin does not allow this scope"
-        if envelope.get("tenant", "default") != "default" or envelope.get("allowed_tenants", ["default"]) != ["default"]:
+        if envelope.get("tenant", "default") != "default" or envelope.get("allowed_tenants", ["default"]) != [
+            "default"
+        ]:
             return "it belongs to another tenant (L5)"
         number = lab.measure.number(lab.name_of_node.get(origin, ""), fact["id"])
         if number is not None and lab.measure.facts[number].scope != fact["scope"]:

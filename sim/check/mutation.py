@@ -35,7 +35,9 @@ class Mutation(Checker):
         changed = self._changed(lab, machine)
         if changed is None:
             return None
-        return self.violation(machine.name, lab.world.now, f"{self._sentence(lab, changed)}, since boot {machine.boots}")
+        return self.violation(
+            machine.name, lab.world.now, f"{self._sentence(lab, changed)}, since boot {machine.boots}"
+        )
 
     def settled(self, lab: Lab) -> CheckResult:
         for machine in lab.machines.values():

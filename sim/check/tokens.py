@@ -50,7 +50,9 @@ class Tokens(Checker):
             self.refused += nonce in spent
             return None
         if nonce in spent and response.status == 200:
-            return self.violation(machine.name, lab.world.now, f"accepted a spent token of {asker} for {request.target}")
+            return self.violation(
+                machine.name, lab.world.now, f"accepted a spent token of {asker} for {request.target}"
+            )
         self.count += 1
         spent[nonce] = None
         self._order.append((lab.world.now, machine.name, nonce))

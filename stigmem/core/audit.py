@@ -7,11 +7,11 @@ removed or reordered; that rows were cut off at its end shows only against a hea
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
-from stigmem.core.canonical import compact, sha256_hex
+from stigmem.core.canonical import compact, quote, sha256_hex
 
 __all__ = ["EVENTS", "AuditRow", "ChainHead", "append", "event_hash", "verify"]
 
@@ -56,11 +56,23 @@ def event_hash(
     seq: int, event: str, subject: str, fact_id: str | None, detail: str, ts_us: int, previous: str | None
 ) -> str:
     """Hash of a row over all of its members and the hash of the row before it."""
-    members = {
-        "detail": detail, "event": event, "fact_id": fact_id, "previous_hash": previous, "seq": seq,
-        "subject": subject, "ts_us": ts_us,
-    }  # fmt: skip
-    return sha256_hex(compact(members))
+    # As `compact` would write it, at a third of the price: every fact that is written has a row.
+    text = (
+        f'{{"detail":{quote(detail)},"event":{quote(event)},"fact_id":{_text(fact_id)},'
+        f'"previous_hash":{_text(previous)},"seq":{seq},"subject":{quote(subject)},"ts_us":{ts_us}}}'
+    )
+    return sha256_hex(text.encode())
+
+
+def _detail(members: dict[str, object]) -> str:
+    if all(type(value) is str for value in members.values()):
+        texts = cast("dict[str, str]", members)
+        return "{" + ",".join([f"{quote(name)}:{quote(texts[name])}" for name in sorted(texts)]) + "}"
+    return compact(members).decode()
+
+
+def _text(member: str | None) -> str:
+    return "null" if member is None else quote(member)
 
 
 def append(
@@ -69,7 +81,7 @@ def append(
     """The row that follows `head`; raises ValueError for an event outside the vocabulary."""
     if event not in EVENTS:
         raise ValueError(f"unknown audit event {event!r}")
-    seq, text = head.seq + 1, compact(detail).decode()
+    seq, text = head.seq + 1, _detail(detail)
     digest = event_hash(seq, event, subject, fact_id, text, ts_us, head.hash)
     return AuditRow(seq, event, subject, fact_id, text, ts_us, head.hash, digest)
 
@@ -85,9 +97,7 @@ def verify(rows: Iterable[AuditRow]) -> tuple[ChainHead, str | None]:
             return head, "seq_gap"
         if row.previous != head.hash:
             return head, "previous_hash_mismatch"
-        if row.hash != event_hash(
-            row.seq, row.event, row.subject, row.fact_id, row.detail, row.ts_us, row.previous
-        ):
+        if row.hash != event_hash(row.seq, row.event, row.subject, row.fact_id, row.detail, row.ts_us, row.previous):
             return head, "hash_mismatch"
         head = ChainHead(row.seq, row.hash)
     return head, None

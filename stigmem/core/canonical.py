@@ -10,9 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from json.encoder import encode_basestring as quote
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["compact", "escaped", "quote", "sha256_hex"]
+
+
+_compact: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def compact(value: Any) -> bytes:
@@ -20,8 +23,7 @@ def compact(value: Any) -> bytes:
 
     Raises ValueError for NaN, infinities and lone surrogates.
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
+    return _compact.encode(value).encode()
 
 
 def escaped(value: Any) -> bytes:

@@ -14,8 +14,18 @@ from stigmem.core import limits
 from stigmem.core.errors import Rejection
 
 __all__ = [
-    "COUNTER_MAX", "WALL_MS_MAX", "ZERO", "Stamp", "check_skew", "format_stamp", "parse_stamp",
-    "receive", "stamp", "stamp_counter", "stamp_wall_ms", "tick",
+    "COUNTER_MAX",
+    "WALL_MS_MAX",
+    "ZERO",
+    "Stamp",
+    "check_skew",
+    "format_stamp",
+    "parse_stamp",
+    "receive",
+    "stamp",
+    "stamp_counter",
+    "stamp_wall_ms",
+    "tick",
 ]
 
 Stamp = NewType("Stamp", int)

@@ -32,6 +32,7 @@ def parse_us(text: str) -> int:
     return found
 
 
+@lru_cache(maxsize=1_024)
 def format_us(microseconds: int) -> str:
     """The fixed-width text of the contract: six fractional digits and `+00:00`; raises OverflowError outside the
     years 1 to 9999."""

@@ -15,8 +15,16 @@ from nacl.bindings import crypto_sign, crypto_sign_BYTES, crypto_sign_open, cryp
 from nacl.exceptions import BadSignatureError
 
 __all__ = [
-    "ED25519", "STAND_IN", "Ed25519", "Signer", "StandIn", "Suite", "decode_base64", "encode_base64",
-    "fingerprint", "key_id",
+    "ED25519",
+    "STAND_IN",
+    "Ed25519",
+    "Signer",
+    "StandIn",
+    "Suite",
+    "decode_base64",
+    "encode_base64",
+    "fingerprint",
+    "key_id",
 ]
 
 SEED_BYTES: Final = 32

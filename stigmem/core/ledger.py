@@ -178,11 +178,10 @@ class Ledger:
 
     def _derive(self, fact: Fact) -> None:
         key = fact.triple
-        expired = fact.valid_until is not None and self.expired(fact)
-        if not (expired or fact.is_retraction) and self._triples.setdefault(key, fact) is fact:
-            return
+        if not fact.is_retraction and self._triples.setdefault(key, fact) is fact:
+            return  # a lone assertion contradicts nobody
         triple = self._opened(key)
-        triple.add(fact, expired=expired)
+        triple.add(fact, expired=self.expired(fact))
         self._note(triple)
 
     def _settle(self, resolution: Resolution) -> None:

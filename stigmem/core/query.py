@@ -62,10 +62,12 @@ def run_query(ledger: Ledger, query: FactQuery) -> FactPage:
     for scanned, fact in enumerate(runs.descending(_candidates(ledger, query), below)):
         if query.after_us is not None and fact.wall_ms * 1000 + ledger.timestamp_lead_us <= query.after_us:
             break  # neither this fact nor one with an older stamp was written later than that
-        if last is not None and (len(found) >= query.limit or scanned >= ROWS_SCANNED_MAX):
+        # A full page is followed by another only if something else may be read: hidden facts must not show as pages.
+        full = len(found) >= query.limit and (query.scopes is None or fact.scope in query.scopes)
+        if last is not None and (full or scanned >= ROWS_SCANNED_MAX):
             return FactPage(found, _cursor(last))
         last = fact
-        if _matches(ledger, query, fact):
+        if len(found) < query.limit and _matches(ledger, query, fact):
             found.append(fact)
     return FactPage(found, None)
 
@@ -73,16 +75,21 @@ def run_query(ledger: Ledger, query: FactQuery) -> FactPage:
 def _candidates(ledger: Ledger, query: FactQuery) -> Run:
     """The shortest index run that contains every match."""
     if query.entity is not None and query.relation is not None and query.scope is not None:
-        return ledger.facts_of((query.entity, query.relation, query.scope)) if not (
-            is_system(query.entity) or is_system(query.relation)
-        ) else ledger.by_entity.get(query.entity)
+        return (
+            ledger.facts_of((query.entity, query.relation, query.scope))
+            if not (is_system(query.entity) or is_system(query.relation))
+            else ledger.by_entity.get(query.entity)
+        )
+    scope = query.scope
+    if scope is None and query.scopes is not None and len(query.scopes) == 1:
+        (scope,) = query.scopes
     choices = [
         postings.get(key)
         for postings, key in (
             (ledger.by_entity, query.entity),
             (ledger.by_relation, query.relation),
             (ledger.by_source, query.source),
-            (ledger.by_scope, query.scope),
+            (ledger.by_scope, scope),
         )
         if key is not None
     ]

@@ -104,9 +104,7 @@ class Receipt(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="recei
     at_us: int
 
 
-Record = (
-    Fact | AuditRow | SpentNonce | ClockMark | PeerRow | CursorRow | OriginRow | DeadLetter | KeyRow | Receipt
-)
+Record = Fact | AuditRow | SpentNonce | ClockMark | PeerRow | CursorRow | OriginRow | DeadLetter | KeyRow | Receipt
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final[msgspec.msgpack.Decoder[Record]] = msgspec.msgpack.Decoder(Record)

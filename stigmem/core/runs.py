@@ -18,7 +18,7 @@ from stigmem.core.fact import Fact
 
 __all__ = ["Run", "add", "contains", "descending", "remove", "since"]
 
-MOVED_MAX: Final = 4_096
+MOVED_MAX: Final = 16_384
 """Facts that a change of a plain list may move (8 bytes each): a few microseconds."""
 
 Run: TypeAlias = "list[Fact] | SortedList"

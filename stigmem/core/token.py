@@ -41,9 +41,7 @@ class Token(msgspec.Struct):
     signature: bytes
 
 
-def mint(
-    signer: Signer, *, issuer: str, audience: str, scopes: tuple[str, ...], nonce: str, now_ms: int
-) -> str:
+def mint(signer: Signer, *, issuer: str, audience: str, scopes: tuple[str, ...], nonce: str, now_ms: int) -> str:
     """A token whose life is centred on `now_ms`.
 
     Centred, because the receiver's clock may be wrong either way: a token issued "now" is refused by a

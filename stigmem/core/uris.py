@@ -13,7 +13,11 @@ from stigmem.core import limits
 from stigmem.core.errors import Refusal, invalid
 
 __all__ = [
-    "RESOLUTION_PREFIX", "is_system", "normalise", "normalise_filter", "relation_warnings",
+    "RESOLUTION_PREFIX",
+    "is_system",
+    "normalise",
+    "normalise_filter",
+    "relation_warnings",
     "reserved_source",
 ]
 
@@ -31,14 +35,10 @@ def normalise(text: str) -> str:
     if not text:
         raise invalid("entity", "an entity URI has at least one character", kind="string_too_short", given=text)
     if len(text) > limits.URI_CHARS_MAX:
-        raise invalid(
-            "entity", f"an entity URI has at most {limits.URI_CHARS_MAX} characters", kind="string_too_long"
-        )
+        raise invalid("entity", f"an entity URI has at most {limits.URI_CHARS_MAX} characters", kind="string_too_long")
     trimmed = text.strip()
     if not trimmed:
-        raise Refusal(
-            400, "invalid_entity_uri", "invalid_entity_uri: entity URI must not be blank", style="text"
-        )
+        raise Refusal(400, "invalid_entity_uri", "invalid_entity_uri: entity URI must not be blank", style="text")
     formal = _FORMAL.fullmatch(trimmed)
     if formal is None:
         return _SPACE.sub("-", trimmed.lower())

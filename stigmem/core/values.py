@@ -71,9 +71,7 @@ def _characters(v: object) -> str:
         raise Rejection("malformed_fact", "this value type needs a JSON string", field="value.v")
     # A character is at most four bytes: most texts are known to be short without encoding them.
     if len(v) * 4 > limits.STRING_BYTES_MAX and len(v.encode()) > limits.STRING_BYTES_MAX:
-        raise Rejection(
-            "value_too_large", f"a value holds at most {limits.STRING_BYTES_MAX} bytes", field="value.v"
-        )
+        raise Rejection("value_too_large", f"a value holds at most {limits.STRING_BYTES_MAX} bytes", field="value.v")
     return v
 
 
@@ -87,9 +85,7 @@ def _datetime(v: object) -> str:
 def _ref(v: object) -> str:
     text = _characters(v)
     if not 0 < len(text) <= limits.URI_CHARS_MAX:
-        raise Rejection(
-            "malformed_fact", f"a ref value needs 1 to {limits.URI_CHARS_MAX} characters", field="value.v"
-        )
+        raise Rejection("malformed_fact", f"a ref value needs 1 to {limits.URI_CHARS_MAX} characters", field="value.v")
     return text
 
 

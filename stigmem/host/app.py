@@ -41,6 +41,10 @@ class _Gone(Exception):
     pass
 
 
+class _Ambiguous(Exception):
+    pass
+
+
 class App:
     """One node behind HTTP; with `operator`, behind a door that only the node's own user comes through."""
 
@@ -61,12 +65,16 @@ class App:
     async def _http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         begin = trio.current_time()
         try:
+            _check_length(scope)
             with trio.fail_after(_BODY_S):
-                body = await _read(scope, receive)
+                body = await _read(receive)
         except _Gone:
             return
         except _TooLarge:
             response = _refusal(413, "body_too_large", f"a request has at most {limits.REQUEST_BYTES_MAX} bytes")
+        except _Ambiguous:
+            response = _refusal(400, "ambiguous_length", "give a content-length or chunks, not both")
+            response.headers["connection"] = "close"
         except trio.TooSlowError:
             response = _refusal(408, "body_too_slow", f"the body did not arrive within {_BODY_S:g} s")
         else:
@@ -136,11 +144,18 @@ def _request(scope: dict[str, Any], body: bytes) -> Request | None:
     return Request(scope["method"], target, headers, body)
 
 
-async def _read(scope: dict[str, Any], receive: Receive) -> bytes:
+def _check_length(scope: dict[str, Any]) -> None:
+    """Raises _TooLarge for a body announced too large, _Ambiguous when a proxy could see another end of it."""
+    headers = {name.lower(): value for name, value in scope["headers"]}
+    length = headers.get(b"content-length")
+    if length is not None and b"transfer-encoding" in headers:
+        raise _Ambiguous
+    if length is not None and (len(length) > 12 or int(length) > limits.REQUEST_BYTES_MAX):
+        raise _TooLarge
+
+
+async def _read(receive: Receive) -> bytes:
     """The whole body. Raises _TooLarge as soon as that is known, _Gone when the client left."""
-    for name, value in scope["headers"]:
-        if name.lower() == b"content-length" and (len(value) > 12 or int(value) > limits.REQUEST_BYTES_MAX):
-            raise _TooLarge
     parts: list[bytes] = []
     size = 0
     while True:

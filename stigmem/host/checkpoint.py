@@ -111,7 +111,10 @@ async def import_cursors(settings: HostSettings, checkpoint: Checkpoint, *, forc
     async with stopped_node(settings) as stopped:
         plan = _Plan(stopped.node.state, checkpoint, force=force)
         if plan.ahead:
-            lines = [*plan.ahead, "nothing was imported; a full read loses nothing, --force takes the checkpoint all the same"]
+            lines = [
+                *plan.ahead,
+                "nothing was imported; a full read loses nothing, --force takes the checkpoint all the same",
+            ]
             return Outcome(lines, _AHEAD)
         if plan.rows:
             done = HostSignal()

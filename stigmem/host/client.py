@@ -98,8 +98,7 @@ class HttpTransport:
     async def request(self, url: str, request: Request, timeout_ns: int, body_max: int) -> Response:
         """The peer's answer, whatever its status. Raises Unreachable with `timeout`, `refused`,
         `forbidden_address`, `tls`, `san_mismatch`, `body_too_large`, `bad_url` or `broken_answer`."""
-        if urlsplit(url).scheme not in ("http", "https"):
-            raise Unreachable("bad_url", f"{url} is no http or https address")
+        _check_url(url)
         line = self._line(url)
         line.users += 1
         try:
@@ -152,6 +151,16 @@ class HttpTransport:
         self._spare.clear()
 
 
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        good = False
+    if not good:
+        raise Unreachable("bad_url", f"{url} is no http or https address")
+
+
 async def _exchange(client: httpx.AsyncClient, url: str, request: Request, body_max: int) -> Response:
     headers = request.headers | {"accept-encoding": "identity"}  # a compressed page has no honest size
     async with client.stream(
@@ -159,12 +168,25 @@ async def _exchange(client: httpx.AsyncClient, url: str, request: Request, body_
     ) as answer:
         if answer.headers.get("content-encoding", "identity") != "identity":
             raise Unreachable("broken_answer", f"{url} answered compressed, which was not asked for")
-        body = bytearray()
+        body = await _body(answer, body_max)
+        if body is None:
+            raise Unreachable("body_too_large", f"{url} answered with more than {body_max} bytes")
+        return Response(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, body)
+
+
+async def _body(answer: httpx.Response, body_max: int) -> bytes | None:
+    """The body, or None when it is too large."""
+    body = bytearray()
+    try:
         async for part in answer.aiter_raw():
             body += part
             if len(body) > body_max:
-                raise Unreachable("body_too_large", f"{url} answered with more than {body_max} bytes")
-        return Response(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, bytes(body))
+                # Close what it is read from and read on: so the generators under this loop end by themselves.
+                await answer.aclose()
+    except (httpx.HTTPError, httpx.StreamError, httpcore.NetworkError, httpcore.ProtocolError):
+        if len(body) <= body_max:
+            raise
+    return bytes(body) if len(body) <= body_max else None
 
 
 def _unreachable(url: str, error: Exception) -> Unreachable:

@@ -13,6 +13,7 @@ import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
+from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
@@ -27,6 +28,7 @@ _BUSY_S: Final = 180.0
 _SEND_S: Final = 20.0
 _SEND_BYTES_PER_S: Final = 16_384
 """A reader slower than this, after the first seconds, is cut off."""
+_HELD_BYTES_MAX: Final = 65_536
 _LINGER_S: Final = 2.0
 _LINGER_BYTES: Final = 4 * 1_048_576
 
@@ -48,6 +50,7 @@ class Connection:
         """Since when it has been idle or busy."""
         self.deadline = self.since + _IDLE_S
         self._unread = False
+        self._held: list[bytes] = []
         self._sending = trio.Lock()
         self._quiet = trio.Event()
 
@@ -103,15 +106,29 @@ class Connection:
 
     async def _send(self, event: Event) -> None:
         if isinstance(event, RawData):
-            await self._send_bytes(event.data)
+            await self._hold(event.data)
         elif isinstance(event, Closed):
+            await self._flush()
             self._unread = True  # perhaps: hypercorn closes where it cannot or will not read on
             self._turn(idle=True)
             self._reading.cancel()
         elif isinstance(event, Updated):
+            await self._flush()
             self._turn(idle=event.idle)
             if event.idle and self._context.terminated.is_set():
                 self._reading.cancel()
+
+    async def _hold(self, data: bytes) -> None:
+        """Keep a piece of an answer for the rest of it: head and body go out together."""
+        self._held.append(data)
+        interim = data.startswith(b"HTTP/1.1 1")  # the client waits for this one before it goes on
+        if interim or len(data) > _HELD_BYTES_MAX or not isinstance(self._protocol.protocol, H11Protocol):
+            await self._flush()
+
+    async def _flush(self) -> None:
+        held, self._held = self._held, []
+        if held:
+            await self._send_bytes(held[0] if len(held) == 1 else b"".join(held))
 
     async def _send_bytes(self, data: bytes) -> None:
         async with self._sending:

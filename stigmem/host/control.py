@@ -19,7 +19,7 @@ from stigmem.core.instants import format_us
 from stigmem.core.records import KeyRow
 from stigmem.core.wire import Request, Response, json_response
 from stigmem.node.node import Node
-from stigmem.node.principals import PERMISSIONS, Principal
+from stigmem.node.principals import PERMISSIONS, Principal, key_name
 
 __all__ = ["KEYS_PATH", "OPERATOR", "listen_at", "operator_view", "socket_address"]
 
@@ -39,7 +39,7 @@ def operator_view(node: Node, request: Request) -> Response | None:
 
 def _key(row: KeyRow) -> dict[str, Any]:
     return {
-        "id": row.key_id,
+        "id": key_name(row.verifier),
         "entity_uri": row.entity_uri,
         "permissions": sorted(row.permissions),
         "allowed_scopes": list(row.scopes),

@@ -9,15 +9,16 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import trio
 
 from stigmem.core import limits
-from stigmem.core.audit import AuditRow
+from stigmem.core.audit import AuditRow, ChainHead
+from stigmem.core.fact import Fact
 from stigmem.core.nonces import SpentNonce
 from stigmem.core.records import Record
 from stigmem.host.datadir import (
@@ -99,20 +100,35 @@ class SqliteJournal:
         """As `commit`, for callers that have no event loop to hold up."""
         connection = self._connection
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            for sql, rows in _statements(records):
-                connection.executemany(sql, rows)
-            if any(isinstance(record, SpentNonce) for record in records):
-                self._forget_nonces()
-            connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
+            with _room():
+                connection.execute("BEGIN IMMEDIATE")
+                for sql, rows in _statements(records):
+                    connection.executemany(sql, rows)
+                if any(isinstance(record, SpentNonce) for record in records):
+                    self._forget_nonces()
+                connection.execute("COMMIT")
+        except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            if (kind := error_kind(error)) in NO_ROOM:
-                raise JournalFull("disk_full", f"the disk takes no writes ({error}); nothing was stored") from error
-            if kind in IN_USE:
-                raise JournalFull("journal_in_use", "another program holds the journal; nothing was stored") from error
             raise
+
+    def write_all(self, batches: Iterable[Sequence[Record]]) -> int:
+        """Write batches in one transaction; how many facts they held. Raises JournalFull, and whatever the batches
+        raise, with nothing stored."""
+        count = 0
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            with _room():
+                for records in batches:
+                    count += sum(isinstance(record, Fact) for record in records)
+                    for sql, rows in _statements(records):
+                        self._connection.executemany(sql, rows)
+                self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        return count
 
     def _forget_nonces(self) -> None:
         """Delete those whose life is over, seen from now on and back to when this process first saw them."""
@@ -125,22 +141,18 @@ class SqliteJournal:
 
     # --- reading ---
 
-    async def load(self) -> AsyncIterator[Sequence[Record]]:
+    def load(self) -> AsyncIterator[Sequence[Record]]:
         """Every record, in the order in which a state is rebuilt; raises JournalCorrupt."""
-        for loader in LOADERS:
-            with judged(self.path):
-                cursor = self._connection.execute(loader.query)
-            while True:
-                with judged(self.path):
-                    batch = [loader.read(row) for row in cursor.fetchmany(_ROWS_PER_BATCH)]
-                if not batch:
-                    break
-                yield batch
-                await trio.lowlevel.checkpoint()
+        return _Loading(self.path, self._connection)
 
     def count(self) -> int:
         """How many facts there are to load."""
         return int(self._connection.execute("SELECT coalesce(max(seq), 0) FROM facts").fetchone()[0])
+
+    def audit_head(self) -> ChainHead:
+        """Where the audit log stands."""
+        row = self._connection.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+        return ChainHead() if row is None else ChainHead(*row)
 
     async def audit(self, after: int, limit: int, *, newest_first: bool = False) -> list[AuditRow]:
         """Audit rows beyond a sequence number."""
@@ -170,6 +182,47 @@ class SqliteJournal:
         """Close the file and let others have it."""
         self._connection.close()
         self._lock.close()
+
+
+class _Loading:
+    """Batches of records, table by table. No generator: whoever reads may stop anywhere without tidying up."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+        self._tables = iter(LOADERS)
+        self._cursor: sqlite3.Cursor | None = None
+        self._read: Callable[[tuple[Any, ...]], Record]
+
+    def __aiter__(self) -> _Loading:
+        return self
+
+    async def __anext__(self) -> Sequence[Record]:
+        await trio.lowlevel.checkpoint()
+        with judged(self._path):
+            while True:
+                if self._cursor is None:
+                    loader = next(self._tables, None)
+                    if loader is None:
+                        raise StopAsyncIteration
+                    self._cursor, self._read = self._connection.execute(loader.query), loader.read
+                batch = [self._read(row) for row in self._cursor.fetchmany(_ROWS_PER_BATCH)]
+                if batch:
+                    return batch
+                self._cursor = None
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Turn "this cannot be written now" into JournalFull."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if (kind := error_kind(error)) in NO_ROOM:
+            raise JournalFull("disk_full", f"the disk takes no writes ({error}); nothing was stored") from error
+        if kind in IN_USE:
+            raise JournalFull("journal_in_use", "another program holds the journal; nothing was stored") from error
+        raise
 
 
 def _statements(records: Sequence[Record]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:

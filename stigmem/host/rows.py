@@ -67,7 +67,7 @@ _AUDIT: Final = (
 )
 _NONCE_COLUMNS: Final = "digest, peer, until_ms"
 _NONCE: Final = _insert("nonces", _NONCE_COLUMNS) + " ON CONFLICT (digest) DO NOTHING"
-_CLOCK: Final = _insert("clock", "one, stamp, hlc", key="one")
+_CLOCK: Final = _insert("clock", "one, stamp, hlc", key="one") + " WHERE excluded.stamp > clock.stamp"
 _PEER_COLUMNS: Final = (
     "peer_id, node_id, node_url, public_key, scopes, status, dialect, entity_uri, established_us, reason"
 )

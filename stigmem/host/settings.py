@@ -18,9 +18,9 @@ from stigmem.node.settings import NodeSettings
 __all__ = ["SETTINGS", "HostSettings", "Setting", "node_settings"]
 
 _HOUR_S: Final = 3_600.0
-_WRITES_PER_HOUR: Final = 180_000
-"""Fifty a second and key, for as long as one likes: an agent that writes ten a second never meets it."""
-_READS_PER_HOUR: Final = 1_800_000
+_WRITES_PER_HOUR: Final = 3_600_000
+"""A thousand a second and key, for as long as one likes: far above any agent, below what stops others."""
+_READS_PER_HOUR: Final = 36_000_000
 
 
 def _is(
@@ -169,6 +169,7 @@ def node_settings(settings: HostSettings, *, seed: bytes, node_id: str, port: in
         resolvers=settings.federation_resolvers,
         require_fresh_declarations=settings.federation_fresh_declarations,
         push=settings.federation_push_enabled,
+        mtls=settings.mutual_tls,
         pull_interval_s=settings.federation_pull_interval_s,
         pull_wait_s=settings.federation_pull_wait_s,
         skew_future_ms=settings.federation_hlc_max_future_skew_s * 1_000,

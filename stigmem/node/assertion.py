@@ -22,10 +22,10 @@ from stigmem.node.principals import Principal
 from stigmem.node.replies import refusal_of_value
 from stigmem.node.turn import Turn
 
-__all__ = ["AssertRequest", "ValueBody", "Written", "draft_fact", "stage_fact", "write_fact"]
+__all__ = ["AssertRequest", "ValueBody", "Written", "draft_fact", "owner_warnings", "stage_fact", "write_fact"]
 
 
-class ValueBody(msgspec.Struct, kw_only=True):
+class ValueBody(msgspec.Struct, kw_only=True, gc=False):
     """A typed value as a caller sends it."""
 
     type: str
@@ -33,7 +33,7 @@ class ValueBody(msgspec.Struct, kw_only=True):
     interpret_as: str | None = None
 
 
-class AssertRequest(msgspec.Struct, kw_only=True):
+class AssertRequest(msgspec.Struct, kw_only=True, gc=False):
     """Body of `POST /v1/facts`; unknown members are ignored."""
 
     entity: Annotated[str, msgspec.Meta(min_length=1, max_length=limits.URI_CHARS_MAX)]
@@ -49,7 +49,7 @@ class AssertRequest(msgspec.Struct, kw_only=True):
     derived_from: Annotated[list[dict[str, Any]], msgspec.Meta(max_length=limits.DERIVED_FROM_MAX)] = []
 
 
-class Written(msgspec.Struct):
+class Written(msgspec.Struct, gc=False):
     """The fact that answers a write, and whether this write made it."""
 
     fact: Fact
@@ -61,7 +61,7 @@ def draft_fact(turn: Turn, principal: Principal, request: AssertRequest, node_id
     _check(request)
     principal.need_scope(request.scope)
     entity, source = normalise(request.entity), _normalised_source(request.source)
-    _check_owner(turn, principal, source)
+    owner_warnings(turn, principal, source)
     try:
         value = parse_value(request.value.type, request.value.v, request.value.interpret_as)
         derived_from = derivation(request.derived_from)
@@ -117,20 +117,26 @@ def _check(request: AssertRequest) -> None:
         try:
             parse_us(request.valid_until)
         except ValueError as error:
-            raise invalid("valid_until", "valid_until must be an ISO-8601 instant", given=request.valid_until) from error
+            message = "valid_until must be an ISO-8601 instant"
+            raise invalid("valid_until", message, given=request.valid_until) from error
     try:
-        "".join((request.entity, request.relation, request.source)).encode()
+        f"{request.entity}{request.relation}{request.source}".encode()
     except UnicodeEncodeError as error:
         raise invalid("entity", "text must be valid Unicode") from error
 
 
-def _check_owner(turn: Turn, principal: Principal, source: str) -> None:
-    """Whose name a key may write in, where the operator cares (http-api 4.3); raises Refusal 422."""
-    if turn.settings.source_attestation != "enforce" or not principal.key_id:
-        return
-    if source != normalise(principal.entity_uri):
-        message = "source_attestation_failed: the source must be the entity of the key"
-        raise Refusal(422, "source_attestation_failed", message, field="source", style="text")
+def owner_warnings(turn: Turn, principal: Principal, source: str) -> list[str]:
+    """A remark on a write in somebody else's name, where the operator cares (http-api 4.3).
+
+    Raises Refusal 422 where the operator cares more. Whoever came without a key has no name to compare with.
+    """
+    mode = turn.settings.source_attestation
+    if mode == "off" or not principal.key_id or source == normalise(principal.entity_uri):
+        return []
+    message = f"the source is not {principal.entity_uri}, whose key this is"
+    if mode == "warn":
+        return [message]
+    raise Refusal(422, "source_attestation_failed", f"source_attestation_failed: {message}", style="text")
 
 
 def _normalised_source(source: str) -> str:

@@ -13,7 +13,7 @@ import msgspec
 
 from stigmem.core import limits
 from stigmem.core.conflicts import Conflict
-from stigmem.core.errors import Refusal, Rejection
+from stigmem.core.errors import Refusal, Rejection, invalid
 from stigmem.core.fact import Fact, rank
 from stigmem.core.resolution import provenance
 from stigmem.core.uris import RESOLUTION_PREFIX, normalise
@@ -64,23 +64,30 @@ class ResolveAnswer(msgspec.Struct):
 
 
 def get_conflicts(call: Call, turn: Turn) -> Outcome:
+    call.node.charge(turn, call.principal, "fact_read")
     given: ConflictParameters = call.query
-    rows, cursor = turn.state.conflicts.page(
-        status=given.status, scopes=call.principal.scopes, cursor=given.cursor, limit=given.limit
+    veil = call.node.veil
+    rows, place = turn.state.conflicts.page(
+        status=given.status,
+        scopes=call.principal.scopes,
+        cursor=None if given.cursor is None else veil.open(given.cursor),
+        limit=given.limit,
     )
     records = [conflict_record(conflict, turn.state.ledger) for conflict in rows]
-    return json_response(200, ConflictsAnswer(records, cursor, cursor is not None))
+    return json_response(200, ConflictsAnswer(records, None if place is None else veil.close(place), place is not None))
 
 
 def _visible(call: Call, turn: Turn) -> Conflict:
+    """The conflict that the path names. Raises Refusal 404, also for one of a scope that is closed to the caller:
+    its id follows from entity, relation and scope, which anybody can guess."""
     conflict = turn.state.conflicts.get(call.params["conflict"])
-    if conflict is None:
+    if conflict is None or conflict.triple[2] not in call.principal.scopes:
         raise Refusal(404, "conflict_not_found", "conflict not found", style="text")
-    call.principal.need_scope(conflict.triple[2])
     return conflict
 
 
 def get_conflict(call: Call, turn: Turn) -> Outcome:
+    call.node.charge(turn, call.principal, "fact_read")
     return json_response(200, conflict_record(_visible(call, turn), turn.state.ledger))
 
 
@@ -91,6 +98,7 @@ def post_resolve(call: Call, turn: Turn) -> Outcome:
         raise Refusal(409, "conflict_already_resolved", "conflict already resolved", style="text")
     if not turn.claim("conflict", conflict.id):
         raise Postponed
+    call.node.charge(turn, call.principal, "fact_write")
     members = sorted(conflict.members, key=rank, reverse=True)
     if request.new_value is not None:
         winner = _new_fact(call, turn, conflict, request.new_value)
@@ -118,6 +126,8 @@ def _new_fact(call: Call, turn: Turn, conflict: Conflict, body: ValueBody) -> Fa
         value = parse_value(body.type, body.v, body.interpret_as)
     except Rejection as rejection:
         raise refusal_of_value(rejection) from rejection
+    if value.interpret_as != "content":
+        raise invalid("new_value.interpret_as", "a contradiction is settled by content, not by an instruction")
     entity, relation, scope = conflict.triple
     draft = _draft(call, turn, entity, relation, scope, value, "")
     fact = stage_fact(turn, draft, draft.cid)
@@ -125,22 +135,20 @@ def _new_fact(call: Call, turn: Turn, conflict: Conflict, body: ValueBody) -> Fa
     return fact
 
 
-def _resolution_fact(
-    call: Call, turn: Turn, conflict: Conflict, winner: Fact, members: list[Fact], note: str
-) -> Fact:
+def _resolution_fact(call: Call, turn: Turn, conflict: Conflict, winner: Fact, members: list[Fact], note: str) -> Fact:
     triple = turn.state.ledger.triple(conflict.triple)
     # The best members first: a hostile writer can fill a set, and what is left over stays contested.
     covered = list(dict.fromkeys([winner.id, *(fact.id for fact in members)]))[: limits.RESOLUTION_COVERS_MAX]
     older = tuple(triple.resolutions_in_force()) if triple is not None else ()
-    text = provenance(conflict.id, conflict.triple, tuple(covered), winner.id, older[: limits.RESOLUTION_COVERS_MAX], note)
+    text = provenance(
+        conflict.id, conflict.triple, tuple(covered), winner.id, older[: limits.RESOLUTION_COVERS_MAX], note
+    )
     _, relation, scope = conflict.triple
     draft = _draft(call, turn, RESOLUTION_PREFIX + conflict.id, relation, scope, winner.value, text)
     return stage_fact(turn, draft, draft.cid)
 
 
-def _draft(
-    call: Call, turn: Turn, entity: str, relation: str, scope: str, value: Value, derived_from: str
-) -> Fact:
+def _draft(call: Call, turn: Turn, entity: str, relation: str, scope: str, value: Value, derived_from: str) -> Fact:
     return Fact(
         turn.stamp, call.node.node_id, "", sys.intern(entity), relation, scope,
         sys.intern(normalise(call.principal.entity_uri)), value.kind, value.text, "content", 1.0, turn.now_us, None,
@@ -151,15 +159,15 @@ def _draft(
 OPERATIONS = (
     Operation(
         "list_conflicts", "GET", "/v1/conflicts", "read", get_conflicts, "Contradictions, newest first",
-        query=ConflictParameters, answer=ConflictsAnswer, refusals=(400, 401, 403, 422, 503), tags=("conflicts",),
+        query=ConflictParameters, answer=ConflictsAnswer, refusals=(400, 401, 403, 422, 429, 503), tags=("conflicts",),
     ),
     Operation(
         "resolve_conflict", "POST", "/v1/conflicts/{conflict}/resolve", "write", post_resolve,
         "Settle a contradiction by naming what stands", body=ResolveRequest, answer=ResolveAnswer,
-        refusals=(401, 403, 404, 409, 413, 422, 503, 507), tags=("conflicts",),
+        refusals=(401, 403, 404, 409, 413, 422, 429, 503, 507), tags=("conflicts",),
     ),
     Operation(
         "get_conflict", "GET", "/v1/conflicts/{conflict}", "read", get_conflict, "One contradiction",
-        answer=ConflictRecord, refusals=(401, 403, 404, 503), tags=("conflicts",),
+        answer=ConflictRecord, refusals=(401, 403, 404, 429, 503), tags=("conflicts",),
     ),
 )  # fmt: skip

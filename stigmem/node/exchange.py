@@ -36,10 +36,10 @@ _CHECK_BITS: Final = 24
 
 
 class Served(NamedTuple):
-    """A page's body, the number of facts in it and the scopes among them."""
+    """A page: its body, how many facts it holds, the cursor that continues it and how many facts are of scope team."""
 
     body: bytes
-    count: int
+    held: int
     cursor: str | None
     team: int
 

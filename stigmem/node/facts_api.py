@@ -18,8 +18,9 @@ from stigmem.core.query import FactQuery, run_query
 from stigmem.core.scopes import SCOPES, is_scope
 from stigmem.core.uris import normalise_filter, relation_warnings
 from stigmem.core.wire import Response, json_response
-from stigmem.node.assertion import AssertRequest, draft_fact, write_fact
+from stigmem.node.assertion import AssertRequest, draft_fact, owner_warnings, write_fact
 from stigmem.node.operations import Operation, Outcome
+from stigmem.node.session import session_of
 from stigmem.node.turn import Turn
 from stigmem.node.views import fact_record
 
@@ -87,8 +88,11 @@ def post_fact(call: Call, turn: Turn) -> Outcome:
     node = call.node
     node.charge(turn, call.principal, "fact_write")
     draft = draft_fact(turn, call.principal, call.body, node.node_id)
+    node.sessions.check(session_of(call.request), call.principal, call.body, turn)
     written = write_fact(turn, call.principal, draft)
-    warnings = relation_warnings(call.body.relation) if written.fresh else []
+    warnings: list[str] = []
+    if written.fresh:
+        warnings = [*relation_warnings(draft.relation), *owner_warnings(turn, call.principal, draft.source)]
 
     def answer() -> Response:
         record = fact_record(written.fact, turn.state.ledger, warnings=warnings)
@@ -117,15 +121,18 @@ def get_facts(call: Call, turn: Turn) -> Outcome:
         include_contradicted=given.include_contradicted,
         include_expired=given.include_expired,
         after_us=None if given.after is None else _after_us(given.after),
-        cursor=given.cursor,
+        cursor=None if given.cursor is None else call.node.veil.open(given.cursor),
         limit=given.limit,
         scopes=None if len(call.principal.scopes) == len(SCOPES) else call.principal.scopes,
     )
     ledger = turn.state.ledger
-    if given.attested:
-        return _facts_answer([], None)  # nothing is attested here, so nothing matches
+    session = session_of(call.request)
+    if given.attested is not None:
+        return _facts_answer([], None)  # nothing is attested here, neither well nor badly, so nothing matches
     page = run_query(ledger, query)
-    return _facts_answer([fact_record(fact, ledger) for fact in page.facts], page.cursor)
+    call.node.sessions.note(session, call.principal, (fact.scope for fact in page.facts))
+    cursor = None if page.cursor is None else call.node.veil.close(page.cursor)
+    return _facts_answer([fact_record(fact, ledger) for fact in page.facts], cursor)
 
 
 def _facts_answer(records: list[FactRecord], cursor: str | None) -> Response:
@@ -141,7 +148,11 @@ def _after_us(text: str) -> int:
 
 
 def _visible(call: Call, turn: Turn, name: str) -> Fact:
-    """The fact with this id or content id, if the caller may read it. Raises Refusal 400, 403 or 404."""
+    """The fact with this id or content id, if the caller may read it. Raises Refusal 400 or 404.
+
+    404 also for facts of a scope that is closed to the caller: a content id can be made of a guess, and whoever sends
+    it must not learn whether the guess was right.
+    """
     ledger = turn.state.ledger
     if name.startswith("sha256:"):
         if not is_cid(name):
@@ -150,19 +161,21 @@ def _visible(call: Call, turn: Turn, name: str) -> Fact:
         fact = next((f for f in found if ledger.live(f)), found[-1] if found else None)
     else:
         fact = ledger.get(name)
-    if fact is None or fact.quarantine is not None:
+    if fact is None or fact.quarantine is not None or fact.scope not in call.principal.scopes:
         raise Refusal(404, "fact_not_found", "fact not found", style="text")
-    call.principal.need_scope(fact.scope)
     return fact
 
 
 def get_fact(call: Call, turn: Turn) -> Outcome:
     call.node.charge(turn, call.principal, "fact_read")
+    session = session_of(call.request)
     fact = _visible(call, turn, call.params["fact"])
+    call.node.sessions.note(session, call.principal, (fact.scope,))
     return json_response(200, fact_record(fact, turn.state.ledger))
 
 
 def get_provenance(call: Call, turn: Turn) -> Outcome:
+    call.node.charge(turn, call.principal, "fact_read")
     fact = _visible(call, turn, call.params["fact"])
     entries: list[dict[str, Any]] = msgspec.json.decode(fact.derived_from) if fact.derived_from else []
     items = [_reference(call, turn, entry) for entry in entries if "fact_id" in entry or "hash" in entry]
@@ -179,8 +192,9 @@ def _reference(call: Call, turn: Turn, entry: dict[str, Any]) -> ProvenanceItem:
 
 
 def post_verify_cid(call: Call, turn: Turn) -> Outcome:
+    call.node.charge(turn, call.principal, "fact_read")
     fact = _visible(call, turn, call.params["fact"])
-    return json_response(200, CidAnswer(True, fact.cid, fact.cid, None))
+    return json_response(200, CidAnswer(True, fact.cid, None if fact.is_system else fact.cid, None))
 
 
 OPERATIONS = (
@@ -195,11 +209,12 @@ OPERATIONS = (
     ),
     Operation(
         "get_provenance", "GET", "/v1/facts/{fact}/provenance", "read", get_provenance,
-        "What a fact was derived from", answer=ProvenanceAnswer, refusals=(400, 401, 403, 404, 503), tags=("facts",),
+        "What a fact was derived from", answer=ProvenanceAnswer, refusals=(400, 401, 403, 404, 429, 503),
+        tags=("facts",),
     ),
     Operation(
         "verify_cid", "POST", "/v1/facts/{fact}/verify-cid", "read", post_verify_cid,
-        "Recompute a fact's content id", answer=CidAnswer, refusals=(400, 401, 403, 404, 503), tags=("facts",),
+        "Recompute a fact's content id", answer=CidAnswer, refusals=(400, 401, 403, 404, 429, 503), tags=("facts",),
     ),
     Operation(
         "get_fact", "GET", "/v1/facts/{fact}", "read", get_fact, "One fact by id or content id",

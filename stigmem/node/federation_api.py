@@ -12,6 +12,7 @@ import msgspec
 from stigmem.core import limits
 from stigmem.core.declaration import EXTENSIONS
 from stigmem.core.errors import Refusal
+from stigmem.core.manifest import parse_manifest
 from stigmem.core.wire import JSON_TYPE, Response, json_response
 from stigmem.node.exchange import narrow
 from stigmem.node.gate import PeerCaller
@@ -46,9 +47,7 @@ def get_facts(call: Call, turn: Turn) -> Outcome:
     scopes = narrow(peer.scopes, given.scope)
     if not scopes:
         if call.node.gate.may_audit(peer.row.peer_id, turn.monotonic_ns):
-            turn.audit(
-                "scope_violation", peer.row.peer_id, requested_scope=given.scope, permitted=sorted(peer.scopes)
-            )
+            turn.audit("scope_violation", peer.row.peer_id, requested_scope=given.scope, permitted=sorted(peer.scopes))
         raise Refusal(403, "scope_not_permitted", "scope not permitted for this peer", style="text")
     node = call.node
     node.heard_from(peer.row.peer_id)
@@ -74,7 +73,7 @@ def answer_pull(
     served = node.exchange.page(peer.row, scopes, cursor, limit, turn.now_ms, echo=call.query.echo)
     if served.team:
         turn.audit("team_egress", peer.row.peer_id, count=served.team)
-    if served.count:
+    if served.held:
         node.handed_out[peer.row.peer_id] = served.cursor
     else:
         node.handed_out.pop(peer.row.peer_id, None)
@@ -90,7 +89,7 @@ def get_manifest(call: Call, turn: Turn) -> Outcome:
     if name in (call.node.node_id, call.node.entity_uri):
         return json_response(200, call.node.manifest(turn.now_us))
     row = turn.state.origins.get(name)
-    if row is None or not row.manifest:
+    if row is None or not row.manifest or parse_manifest(msgspec.json.decode(row.manifest)).expired(turn.now_us):
         raise Refusal(404, "manifest_not_found", "manifest not found or expired", style="text")
     return Response(200, JSON_TYPE, row.manifest.encode())
 

@@ -19,10 +19,12 @@ from stigmem.core.wire import Request
 from stigmem.node.replies import quota_exceeded
 from stigmem.node.turn import Turn
 
-__all__ = ["CLOCK_HEADER", "Gate", "PeerCaller", "bearer"]
+__all__ = ["CLOCK_HEADER", "PEER_URI_HEADER", "Gate", "PeerCaller", "bearer", "slow_down"]
 
 CLOCK_HEADER: Final = "x-stigmem-now"
 """Wall clock in ms that a 401 carries."""
+PEER_URI_HEADER: Final = "x-stigmem-internal-peer-uri"
+"""URIs of the certificate that the connection was made with; set by the carrier, never by who sends the request."""
 
 
 class PeerCaller(NamedTuple):
@@ -67,12 +69,13 @@ class Gate:
                 audience=self._node_id,
                 now_ms=turn.now_ms,
             )
+            self._check_certificate(turn, request, row)
             spent = turn.state.nonces.spend(claims.nonce, row.peer_id, claims.exp, turn.now_ms)
         except Rejection as rejection:
             if rejection.code == "too_many_tokens":
                 if self.may_audit(row.peer_id, turn.monotonic_ns):
                     turn.audit("quota_breach", row.peer_id, dimension="peer_tokens")
-                raise quota_exceeded("peer_tokens", row.node_id, 60.0, status=_slow_down(row)) from rejection
+                raise quota_exceeded("peer_tokens", row.node_id, 60.0, status=slow_down(row)) from rejection
             self._audit_fault(turn, row.peer_id, rejection)
             raise _unauthorised(rejection.code, turn) from rejection
         if not turn.claim("nonce", claims.nonce):
@@ -99,6 +102,15 @@ class Gate:
                 )
             raise _unauthorised("peer_not_approved", turn)
         return row
+
+    def _check_certificate(self, turn: Turn, request: Request, row: PeerRow) -> None:
+        """With mutual TLS, the certificate of the connection must name the peer whose token came over it (S-20)."""
+        presented = request.headers.get(PEER_URI_HEADER, "")
+        if not turn.settings.mtls or row.node_id in presented.split():
+            return
+        if self.may_audit(row.peer_id, turn.monotonic_ns):
+            turn.audit("san_mismatch", row.peer_id, presented=presented[: limits.NODE_ID_CHARS_MAX])
+        raise _unauthorised("san_mismatch", turn)
 
     def _audit_fault(self, turn: Turn, peer_id: str, rejection: Rejection) -> None:
         if self.may_audit(peer_id, turn.monotonic_ns):
@@ -127,10 +139,11 @@ class Gate:
             self._pulls[row.peer_id] = bucket
         wait_s = bucket.take(turn.monotonic_ns)
         if wait_s:
-            raise quota_exceeded("federation_pull", row.node_id, wait_s, status=_slow_down(row))
+            raise quota_exceeded("federation_pull", row.node_id, wait_s, status=slow_down(row))
 
 
-def _slow_down(row: PeerRow) -> int:
+def slow_down(row: PeerRow) -> int:
+    """The status that tells a peer to come back later."""
     # A 429 stops a reference subscriber for all of its peers (federation 0.2).
     return 503 if row.dialect == "0.5" else 429
 

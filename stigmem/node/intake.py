@@ -105,9 +105,7 @@ class PageArrived:
         if old:
             turn.audit("peer_hlc_anomaly", self._peer_id, direction="past", accepted=old)
         if facts:
-            turn.audit(
-                "page_accepted", self._peer_id, count=len(facts), first_seq=facts[0].seq, last_seq=facts[-1].seq
-            )
+            turn.audit("page_accepted", self._peer_id, count=len(facts), first_seq=facts[0].seq, last_seq=facts[-1].seq)
         self.stored = len(facts)
         self._advance(turn, facts)
         return True
@@ -176,7 +174,9 @@ class PageArrived:
         admitted = admit(candidate, turn.state.ledger, self._link, self._policy, turn.now_ms)
         if admitted is not None and not fact.certified and self._link.dialect == CERTIFYING:
             # Nobody but the id vouches for stamp and time: a relay or a flipped bit may have changed them.
-            raise Rejection("origin_stamp_unproven", "this peer's ids commit to stamp and time, and this one does not", field="id")
+            raise Rejection(
+                "origin_stamp_unproven", "this peer's ids commit to stamp and time, and this one does not", field="id"
+            )
         return admitted
 
     def _report_squatters(self, turn: Turn, fact: Fact) -> None:
@@ -188,13 +188,24 @@ class PageArrived:
                 continue
             if turn.claim("letter", f"{peer.peer_id}\n{fact.id}\nid_collision"):
                 turn.add(DeadLetter(peer.peer_id, fact.id, "id_collision"))
-                turn.audit("rejected_fact", peer.peer_id, fact_id=fact.id, reason="id_collision", kept=True, origin=other.origin)
+                turn.audit(
+                    "rejected_fact",
+                    peer.peer_id,
+                    fact_id=fact.id,
+                    reason="id_collision",
+                    kept=True,
+                    origin=other.origin,
+                )
 
     def _reject(self, turn: Turn, refused: Refused, raw: bytes) -> None:
         name, rejection = refused.name, refused.rejection
         codes = turn.state.letters.get(self._peer_id, {}).get(name, ())
         due_ms = self._due_ms(rejection)
-        if self._final and due_ms is None and not (refused.origin != self._link.sender and rejection.code in _BLAMELESS):
+        if (
+            self._final
+            and due_ms is None
+            and not (refused.origin != self._link.sender and rejection.code in _BLAMELESS)
+        ):
             self.blamed += 1
         if due_ms is not None and (self._retry or (self._peer_id, name) not in turn.state.deferred):
             if self._room <= 0 and not self._retry:
@@ -203,7 +214,9 @@ class PageArrived:
             self._room -= 1
         elif rejection.code in codes:
             return
-        if (rejection.code in codes and due_ms is None) or not turn.claim("letter", f"{self._peer_id}\n{name}\n{rejection.code}"):
+        if (rejection.code in codes and due_ms is None) or not turn.claim(
+            "letter", f"{self._peer_id}\n{name}\n{rejection.code}"
+        ):
             return
         keep = raw if due_ms is not None else None
         if rejection.code == "origin_unresolvable":

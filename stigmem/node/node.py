@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 
-from stigmem.core.bucket import Bucket
 from stigmem.core.declaration import ACTIVE
 from stigmem.core.errors import JournalCorrupt, Refusal, Rejection
 from stigmem.core.ingest import Policy
@@ -22,29 +21,28 @@ from stigmem.core.keys import Signer
 from stigmem.core.manifest import certified_node_id, make_manifest
 from stigmem.core.records import PeerRow
 from stigmem.core.wire import Request, Response, json_response
-from stigmem.node import conflicts_api, facts_api, federation_api, peers_api
 from stigmem.node.call import Call
 from stigmem.node.context import Context
 from stigmem.node.exchange import Exchange
 from stigmem.node.gate import Gate
 from stigmem.node.keeper import Keeper
 from stigmem.node.mailbox import Mailbox
-from stigmem.node.operations import Router
 from stigmem.node.principals import Principal, Principals
 from stigmem.node.puller import Puller
+from stigmem.node.rations import Rations
 from stigmem.node.replies import quota_exceeded
+from stigmem.node.routes import ROUTER
+from stigmem.node.session import Sessions
 from stigmem.node.settings import NodeSettings
 from stigmem.node.state import NodeState
 from stigmem.node.steward import Steward
 from stigmem.node.turn import Turn
+from stigmem.node.veil import Veil
 from stigmem.node.waiting import Waiting
 from stigmem.node.writer import Writer
 
 __all__ = ["ROUTER", "Node"]
 
-ROUTER = Router(
-    (*facts_api.OPERATIONS, *conflicts_api.OPERATIONS, *peers_api.OPERATIONS, *federation_api.OPERATIONS)
-)
 _MANIFEST_LIFE_US = 365 * 86_400_000_000
 _FAULTS_KEPT = 100
 
@@ -63,6 +61,9 @@ class Node:
         self.router = ROUTER
         self.gate = Gate(self.node_id)
         self.principals = Principals(settings.seed)
+        self.rations = Rations()
+        self.sessions = Sessions()
+        self.veil = Veil(settings.seed)
         self.exchange = Exchange(self.state.ledger, self.node_id, self.entity_uri, self.signer, settings.seed)
         self.waiting = Waiting()
         self.handed_out: dict[str, str | None] = {}
@@ -83,7 +84,6 @@ class Node:
             skew_future_ms=settings.skew_future_ms,
             skew_past_ms=settings.skew_past_ms,
         )
-        self._buckets: dict[tuple[str, str], Bucket] = {}
 
     # --- life ---
 
@@ -95,7 +95,9 @@ class Node:
                 try:
                     self.state.apply(record)
                 except ValueError as error:
-                    raise JournalCorrupt(f"record {loaded + 1} does not follow from those before it: {error}") from error
+                    raise JournalCorrupt(
+                        f"record {loaded + 1} does not follow from those before it: {error}"
+                    ) from error
                 loaded += 1
             if progress is not None:
                 progress(loaded)
@@ -113,9 +115,7 @@ class Node:
 
     # --- the door ---
 
-    def offer(
-        self, request: Request, answer: Callable[[Response], None], principal: Principal | None = None
-    ) -> None:
+    def offer(self, request: Request, answer: Callable[[Response], None], principal: Principal | None = None) -> None:
         """Take a request; `answer` is called once, at once when the mailbox is full, else from a turn.
 
         `principal` is for carriers inside this process that have authenticated their caller themselves.
@@ -174,13 +174,9 @@ class Node:
     def charge(self, turn: Turn, principal: Principal, dimension: str) -> None:
         """Take one from a principal's bucket; raises Refusal 429."""
         per_s = turn.settings.write_per_s if dimension == "fact_write" else turn.settings.read_per_s
-        if not per_s:
+        if not (per_s and principal.key_id):  # whoever needs no key has no limit either (http-api 4.5)
             return
-        name = (principal.entity_uri, dimension)
-        bucket = self._buckets.get(name)
-        if bucket is None:
-            bucket = self._buckets[name] = Bucket(max(1.0, 60.0 * per_s), per_s, turn.monotonic_ns)
-        wait_s = bucket.take(turn.monotonic_ns)
+        wait_s = self.rations.wait_s(dimension, principal.entity_uri, max(1.0, 60.0 * per_s), per_s, turn.monotonic_ns)
         if wait_s:
             if self.gate.may_audit(principal.entity_uri, turn.monotonic_ns):
                 turn.audit("quota_breach", principal.entity_uri, dimension=dimension)
@@ -221,7 +217,7 @@ class Node:
         return self.state.key_of_origin(origin) or None
 
     def _is_local_source(self, source: str) -> bool:
-        return any(row.entity_uri == source for row in self.state.keys.values())
+        return source in self.state.key_holders
 
 
 class _PageRefused:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stigmem.node.call import Call
     from stigmem.node.turn import Turn
 
-__all__ = ["Handler", "Operation", "Outcome", "Router", "read_body", "read_query"]
+__all__ = ["Handler", "Operation", "Outcome", "Router", "fault_of", "read_body", "read_query"]
 
 Outcome = Response | Callable[[], Response | None] | None
 """What a handler returns: an answer, a function that makes it once the turn is committed, or None (from
@@ -35,7 +35,8 @@ class Operation:
     """One route. `permission` is a permission of http-api 4.2, `any` key, `open` to all, or `peer` token.
 
     `path` may end in one `{name}`, which takes the rest of the path with its slashes; an inner `{name}` takes
-    one segment. `query` and `body` are the msgspec types that parameters are read into.
+    one segment. `query` and `body` are the msgspec types that parameters are read into. `before` refuses what is
+    refused whoever asks, before anybody is asked who it is.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Operation:
     status: int = 200
     refusals: tuple[int, ...] = ()
     tags: tuple[str, ...] = field(default=())
+    before: Callable[[Call, Turn], None] | None = None
 
 
 class Router:
@@ -133,8 +135,18 @@ def read_body(operation: Operation, body: bytes) -> Any:
         raise Refusal(422, "json_invalid", item["msg"], style="list", extra={"items": [item]}) from error  # type: ignore[arg-type]
 
 
-def _unreadable(where: str, error: msgspec.ValidationError, given: dict[str, str] | None) -> Refusal:
+def fault_of(error: msgspec.ValidationError) -> tuple[str, list[str]]:
+    """What is wrong with an input, and the names that lead to the member at fault."""
     text, _, path = str(error).partition(" - at `$")
-    names = [name for name in path.rstrip("`").replace("[", ".").replace("]", "").split(".") if name]
-    item = {"type": "value_error", "loc": [where, *names], "msg": text, "input": (given or {}).get(names[-1] if names else "")}
+    return text, [name for name in path.rstrip("`").replace("[", ".").replace("]", "").split(".") if name]
+
+
+def _unreadable(where: str, error: msgspec.ValidationError, given: dict[str, str] | None) -> Refusal:
+    text, names = fault_of(error)
+    item = {
+        "type": "value_error",
+        "loc": [where, *names],
+        "msg": text,
+        "input": (given or {}).get(names[-1] if names else ""),
+    }
     return Refusal(422, "validation_failed", text, field=".".join(names), style="list", extra={"items": [item]})

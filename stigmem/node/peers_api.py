@@ -140,7 +140,7 @@ def post_approve(call: Call, turn: Turn) -> Outcome:
         raise Postponed
     if request.pubkey_fingerprint != fingerprint(row.public_key):
         turn.audit("peer_approval_failed", row.peer_id, given=request.pubkey_fingerprint)
-        return lambda: _refused_fingerprint()
+        return _refused_fingerprint
     approved = msgspec.structs.replace(row, status=ACTIVE, established_us=turn.now_us)
     turn.add(approved)
     known = turn.state.key_of_origin(row.node_id)

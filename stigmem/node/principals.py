@@ -8,22 +8,28 @@ without a key is `anon:trusted`.
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from nacl import pwhash
 from nacl.exceptions import InvalidkeyError
 
+from stigmem.core import limits
+from stigmem.core.content import uuid_from_hash
 from stigmem.core.errors import Refusal
 from stigmem.core.records import KeyRow
 from stigmem.core.scopes import SCOPES
 
-__all__ = ["ANONYMOUS", "PERMISSIONS", "Principal", "Principals", "argon2id"]
+__all__ = ["ANONYMOUS", "PERMISSIONS", "SALT_BYTES", "Principal", "Principals", "argon2id", "key_name"]
 
 PERMISSIONS: Final = (
     "read", "write", "instruction:write", "federate", "admin", "admin:federation", "audit.read",
 )  # fmt: skip
+SALT_BYTES: Final = pwhash.argon2id.SALTBYTES
 _OPERATIONS: Final = 2
-_MEMORY_BYTES: Final = 19_456 * 1024
+_MEMORY_KIB: Final = 19_456
+_HASH_BYTES: Final = 32
 
 
 class Principal(NamedTuple):
@@ -49,9 +55,18 @@ class Principal(NamedTuple):
 ANONYMOUS: Final = Principal("anon:trusted", frozenset({"read", "write", "federate"}))
 
 
-def argon2id(secret: str) -> str:
-    """The PHC text under which a secret is kept: Argon2id, t=2, 19 MiB (http-api 4.1)."""
-    return pwhash.argon2id.str(secret.encode(), _OPERATIONS, _MEMORY_BYTES).decode("ascii")
+def argon2id(secret: str, salt: bytes) -> str:
+    """The PHC text under which a secret is kept: Argon2id, t=2, 19 MiB (http-api 4.1). `salt`: SALT_BYTES of chance."""
+    made = pwhash.argon2id.kdf(_HASH_BYTES, secret.encode(), salt, _OPERATIONS, _MEMORY_KIB * 1024)
+    texts = (b64encode(part).rstrip(b"=").decode("ascii") for part in (salt, made))
+    return "$".join(("", "argon2id", "v=19", f"m={_MEMORY_KIB},t={_OPERATIONS},p=1", *texts))
+
+
+@lru_cache(maxsize=limits.KEYS_MAX)
+def key_name(verifier: str) -> str:
+    """The id by which people see a key. It follows from the salted verifier and not from the index, by which somebody
+    who has this node's seed could try out secrets a million times faster than by Argon2id."""
+    return uuid_from_hash(b"stigmem api key\n" + verifier.encode())
 
 
 class Principals:
@@ -69,6 +84,8 @@ class Principals:
         """The principal of a secret, or None when no valid key has it."""
         digest = self.digest(secret)
         row = keys.get(digest)
+        if row is None:
+            self._checked.pop(digest, None)
         if row is None or (row.expires_us is not None and row.expires_us <= now_us):
             return None
         if self._checked.get(digest) != row.verifier:

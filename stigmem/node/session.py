@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from stigmem.core import limits
+from stigmem.core.content import is_cid
 from stigmem.core.errors import Refusal
 from stigmem.core.wire import Request
 from stigmem.node.principals import Principal
@@ -71,6 +72,6 @@ def _resolves(entry: dict[str, Any], scope: str, turn: Turn) -> bool:
     ledger = turn.state.ledger
     name, digest = entry.get("fact_id"), entry.get("hash")
     found = list(ledger.find(name)) if isinstance(name, str) else []
-    if isinstance(digest, str) and digest.startswith("sha256:"):
+    if isinstance(digest, str) and is_cid(digest):
         found += ledger.with_cid(digest)
     return any(fact.scope == scope and fact.quarantine is None for fact in found)

@@ -43,6 +43,9 @@ class NodeSettings:
     require_fresh_declarations: bool = False
     """Refuse declarations signed more than ten minutes (plus the skew bound) from our clock."""
     push: bool = False
+    mtls: bool = False
+    """Whether the certificate of a peer's connection must name its registered node id; the carrier says what it names
+    (`stigmem.node.gate.PEER_URI_HEADER`)."""
 
     pull_interval_s: float = 30.0
     pull_limit: int = limits.PULL_LIMIT_DEFAULT

@@ -7,6 +7,7 @@ the node that crashed. No waiting, no deciding: what is recorded was decided in 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from stigmem.core import limits
 from stigmem.core.audit import AuditRow, ChainHead
@@ -31,8 +32,6 @@ from stigmem.node.settings import NodeSettings
 
 __all__ = ["NodeState"]
 
-_RECEIPTS_MAX = 10_000
-
 
 class NodeState:
     """Ledger, peers, cursors, origins, nonces, dead letters, keys, hybrid clock and audit head."""
@@ -55,9 +54,12 @@ class NodeState:
         """Peer -> origins whose facts it served before their keys were known, oldest first, bounded."""
         self.deferred: dict[tuple[str, str], DeadLetter] = {}
         self.keys: dict[str, KeyRow] = {}
+        self.key_holders: dict[str, int] = {}
+        """Entity -> how many keys it has: whose names peers may not write in."""
         self.receipts: dict[str, Receipt] = {}
+        self._receipt_bytes = 0
         self._peer_of_node: dict[str, str] = {}
-        self._appliers: dict[type, Callable[[Record], None]] = {
+        self._appliers: dict[type, Callable[[Any], None]] = {
             Fact: self._fact,
             AuditRow: self._audit,
             SpentNonce: self._nonce,
@@ -68,7 +70,7 @@ class NodeState:
             DeadLetter: self._letter,
             KeyRow: self._key,
             Receipt: self._receipt,
-        }  # type: ignore[assignment]
+        }
 
     def apply(self, record: Record) -> None:
         """Take in one committed record."""
@@ -143,12 +145,26 @@ class NodeState:
                 del origins[next(iter(origins))]
 
     def _key(self, row: KeyRow) -> None:
+        held = self.keys.get(row.key_id)
+        if held is not None:
+            self.key_holders[held.entity_uri] -= 1
+            if not self.key_holders[held.entity_uri]:
+                del self.key_holders[held.entity_uri]
         if row.verifier:
             self.keys[row.key_id] = row
+            self.key_holders[row.entity_uri] = self.key_holders.get(row.entity_uri, 0) + 1
         else:
             self.keys.pop(row.key_id, None)
 
     def _receipt(self, receipt: Receipt) -> None:
+        held = self.receipts.pop(receipt.key, None)
+        self._receipt_bytes += len(receipt.response) - (len(held.response) if held is not None else 0)
         self.receipts[receipt.key] = receipt
-        if len(self.receipts) > _RECEIPTS_MAX:
-            del self.receipts[next(iter(self.receipts))]
+        oldest_us = receipt.at_us - limits.RECEIPT_LIFE_S * 1_000_000
+        while True:
+            first = next(iter(self.receipts.values()))
+            full = len(self.receipts) > limits.RECEIPTS_MAX or self._receipt_bytes > limits.RECEIPTS_BYTES_MAX
+            if first is receipt or not (full or first.at_us < oldest_us):
+                return
+            del self.receipts[first.key]
+            self._receipt_bytes -= len(first.response)

@@ -50,7 +50,7 @@ class Steward:
 
     @property
     def has_room(self) -> bool:
-        """Whether one more registration can be checked now: each holds a request to an address of a stranger's choice."""
+        """Whether one more registration can be checked now: each asks an address of a stranger's choice."""
         return self._checking < limits.PENDING_PEERS_MAX
 
     # --- our side of a handshake ---
@@ -67,9 +67,7 @@ class Steward:
             scopes=node.settings.scopes if scopes is None else scopes,
             signed_at=format_us(node.context.clock.wall_ns() // 1_000),
         )
-        request = Request(
-            "POST", "/v1/federation/peers", JSON_TYPE | (headers or {}), msgspec.json.encode(declaration)
-        )
+        request = Request("POST", "/v1/federation/peers", JSON_TYPE | (headers or {}), msgspec.json.encode(declaration))
         # The other node fetches our discovery document before it answers: twice the time of one fetch.
         return await node.context.transport.request(url, request, 2 * _TIMEOUT_NS, limits.DISCOVERY_BYTES_MAX)
 
@@ -98,9 +96,7 @@ class Steward:
     async def _fetch(self, url: str, path: str) -> bytes | None:
         request = Request("GET", path, {"accept": "application/json"})
         try:
-            response = await self._node.context.transport.request(
-                url, request, _TIMEOUT_NS, limits.DISCOVERY_BYTES_MAX
-            )
+            response = await self._node.context.transport.request(url, request, _TIMEOUT_NS, limits.DISCOVERY_BYTES_MAX)
         except Unreachable:
             return None
         return response.body if response.status == 200 else None

@@ -49,6 +49,9 @@ class Writer:
         done: list[Message] = []
         postponed: list[Message] = []
         for message in batch:
+            if len(turn.records) >= limits.TURN_RECORDS_MAX:
+                postponed.append(message)
+                continue
             mark = turn.mark()
             try:
                 (done if message.stage(turn) else postponed).append(message)

@@ -44,7 +44,7 @@ class Draft:
     extra: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, written: Fact | None = None, **changes: Any) -> Draft:
+    def of(cls, written: Fact | None = None, /, **changes: Any) -> Draft:
         """The entry of a fact that its origin wrote and certified; `changes` are changes of the fact."""
         made = msgspec.structs.replace(written or fact(1, origin=ORIGIN), **changes)
         made = msgspec.structs.replace(made, id=made.certified_id())
@@ -80,9 +80,7 @@ class Draft:
         except (KeyError, TypeError, AttributeError, ValueError):
             return None
         try:
-            return hash_of(
-                wire["entity"], wire["relation"], wire["scope"], wire["source"], parsed, wire["confidence"]
-            )
+            return hash_of(wire["entity"], wire["relation"], wire["scope"], wire["source"], parsed, wire["confidence"])
         except (KeyError, TypeError, ValueError, OverflowError):
             return None
 

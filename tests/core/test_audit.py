@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stigmem.core.audit import EVENTS, AuditRow, ChainHead, append, event_hash, verify
+from stigmem.core.canonical import compact, sha256_hex
 from stigmem.core.records import decode_record, encode_record
 from tests.builders import T0_MS
 
@@ -93,6 +94,20 @@ def test_an_event_outside_the_vocabulary_is_a_bug() -> None:
 
 
 texts = st.text(max_size=5)
+
+
+@given(st.dictionaries(texts, st.integers() | texts, max_size=4), texts, st.none() | texts, st.integers(0, 2**60))
+def test_a_row_is_hashed_in_the_canonical_form_of_all_its_members(
+    detail: dict[str, Any], subject: str, fact_id: str | None, ts_us: int
+) -> None:
+    for head in (ChainHead(), ChainHead(7, "sha256:" + "0" * 64)):
+        row = append(head, "fact_write", subject, fact_id, detail, ts_us)
+        assert row.detail == compact(detail).decode()
+        members = {
+            "seq": row.seq, "event": row.event, "subject": subject, "fact_id": fact_id, "detail": row.detail,
+            "ts_us": ts_us, "previous_hash": head.hash,
+        }  # fmt: skip
+        assert row.hash == sha256_hex(compact(members))
 
 
 @given(st.dictionaries(texts, st.integers() | texts, max_size=4))

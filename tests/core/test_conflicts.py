@@ -82,9 +82,7 @@ def shown(conflict: Conflict) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def walk(
-    book: ConflictBook, status: str | None, scopes: frozenset[str] | None, limit: int
-) -> Iterator[list[Conflict]]:
+def walk(book: ConflictBook, status: str | None, scopes: frozenset[str] | None, limit: int) -> Iterator[list[Conflict]]:
     cursor = None
     for _ in range(1_000):
         rows, cursor = book.page(status=status, scopes=scopes, cursor=cursor, limit=limit)

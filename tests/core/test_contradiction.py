@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import msgspec
 from hypothesis import given
@@ -204,7 +205,7 @@ def test_ten_thousand_facts_of_a_hostile_writer_stay_cheap_to_keep() -> None:
     ledger = fill([victim])
     for n in range(2, 10_003):
         kind = (n + 1) % 3
-        origin = {"origin": ORIGINS[1], "source": f"agent:{n % 7}"}
+        origin: dict[str, Any] = {"origin": ORIGINS[1], "source": f"agent:{n % 7}"}
         if kind == 0:
             each = fact(n, str(n), **origin)
         elif kind == 1:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from stigmem.core import limits
 from stigmem.core.entry import decode_page, entry_name
+from stigmem.core.ingest import Link
 from tests.builders import refused
-from tests.core.received import Draft, Receiver
+from tests.core.received import LINK, Draft, Receiver
 
 
 def test_a_page_gives_its_entries_raw_and_no_more_than_asked_for() -> None:
@@ -39,6 +42,15 @@ def test_a_page_that_is_none_is_refused_as_a_whole(body: bytes, code: str | None
 )
 def test_an_entry_is_named_by_its_id_as_far_as_that_goes(raw: bytes, name: str) -> None:
     assert entry_name(raw) == name
+
+
+@pytest.mark.parametrize(("fact_id", "code"), [("", "id_required"), (None, "id_required"), (5, "malformed_fact")])
+@pytest.mark.parametrize("link", [LINK, LINK._replace(dialect="0.5")])
+def test_an_entry_needs_an_id(link: Link, fact_id: Any, code: str) -> None:
+    draft = Draft.of()
+    draft.fact["id"] = fact_id
+    expected = "malformed_fact" if link.dialect == "0.5" and fact_id is None else code
+    assert Receiver().take(draft, link) == expected
 
 
 @pytest.mark.parametrize("raw", [b"", b"1", b"null", b'{"id":5}', b'{"fact":[]}', b"\xff", b"[" * 100_000])

@@ -70,9 +70,7 @@ def test_no_remote_stamp_moves_us_more_than_the_drag_bound_ahead(last: Stamp, re
 
 
 @given(ours, st.lists(st.tuples(remotes, near), max_size=30))
-def test_a_storm_of_remote_stamps_never_drags_us_beyond_the_bound(
-    last: Stamp, storm: list[tuple[Stamp, int]]
-) -> None:
+def test_a_storm_of_remote_stamps_never_drags_us_beyond_the_bound(last: Stamp, storm: list[tuple[Stamp, int]]) -> None:
     clock = last
     furthest = max([stamp_wall_ms(last), *(now for _, now in storm)]) + limits.DRAG_MS
     for remote, now in storm:

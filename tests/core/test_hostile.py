@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -110,7 +111,7 @@ def keep(receiver: Receiver, raw: bytes, link: Link) -> bool:
     return True
 
 
-DRAFTS = {
+DRAFTS: dict[str, Callable[[], Draft]] = {
     "fact": Draft.of,
     "number": lambda: Draft.of(kind="number", text="5.0"),
     "derived": lambda: Draft.of(derived_from='[{"fact_id":"a","weight":1}]'),
@@ -296,7 +297,7 @@ def test_a_declaration_bent_anywhere_is_no_declaration_or_judged(data: st.DataOb
     assert discovery.dialect in ("0.5", "2.1", "2.1+")
     for fresh in (False, True):
         verdict = only_rejections(
-            lambda fresh=fresh: verify_declaration(declaration, discovery, STAND_IN, now_ms=T0_MS, fresh=fresh)
+            partial(verify_declaration, declaration, discovery, STAND_IN, now_ms=T0_MS, fresh=fresh)
         )
         assert verdict is None or isinstance(verdict, Rejection)
         if fresh:

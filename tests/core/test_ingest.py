@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from stigmem.core import limits
+from stigmem.core.entry import decode_entry
 from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import format_stamp, stamp
-from stigmem.core.ingest import Link
+from stigmem.core.ingest import Link, examine
 from stigmem.core.instants import format_us
 from tests.builders import T0_MS, fact, resolution
 from tests.core.received import LINK, ORIGIN, OURS, RELAY, STRANGER, Draft, Receiver
@@ -121,8 +122,9 @@ def test_a_scope_violation_says_what_was_granted() -> None:
 @pytest.mark.parametrize("name", ["stigmem:conflict:x", "stigmem:node:origin", "stigmem:"])
 @pytest.mark.parametrize("member", ["entity", "relation"])
 def test_reserved_names_stay_out_and_formal_uris_do_not(member: str, name: str) -> None:
-    assert Receiver().take(Draft.of(**{member: name})) == "reserved_namespace"
-    assert Receiver().take(Draft.of(**{member: "stigmem://lab.example/a/b"})) is None
+    for text, code in ((name, "reserved_namespace"), ("stigmem://lab.example/a/b", None)):
+        changes: dict[str, Any] = {member: text}
+        assert Receiver().take(Draft.of(**changes)) == code
 
 
 def test_a_resolution_may_come_in_if_its_relation_is_not_reserved() -> None:
@@ -165,13 +167,24 @@ def test_a_source_that_belongs_to_somebody_else_stays_out(source: str, owned: bo
     assert Receiver(owned_sources_only=owned).take(Draft.of(source=source)) == code
 
 
+@pytest.mark.parametrize(
+    ("origin", "source", "owned"),
+    [(ORIGIN, ORIGIN, True), (ORIGIN, ORIGIN + "/agent/x", True), (ORIGIN, "agent:x", False), (OURS, "agent:x", True)],
+)
+def test_whether_an_origin_owns_its_source_is_said(origin: str, source: str, owned: bool) -> None:
+    receiver, draft = Receiver(), Draft.of(origin=origin, source=source)
+    candidate = examine(decode_entry(draft.raw("2.1+"), "2.1+"), VIA_RELAY, receiver.policy)
+    assert candidate.source_owned == owned
+
+
 # --- lengths, values, instants, stamps ---
 
 
 @pytest.mark.parametrize("member", ["entity", "relation", "source"])
 def test_names_have_one_to_two_thousand_characters(member: str) -> None:
     for length, code in ((0, "malformed_fact"), (1, None), (2048, None), (2049, "malformed_fact")):
-        assert Receiver().take(Draft.of(**{member: "x" * length})) == code
+        changes: dict[str, Any] = {member: "x" * length}
+        assert Receiver().take(Draft.of(**changes)) == code
 
 
 def test_ids_are_bounded() -> None:

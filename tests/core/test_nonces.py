@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stigmem.core import limits
-from stigmem.core import nonces as nonces_module
 from stigmem.core.nonces import NonceTable, SpentNonce
 from stigmem.core.records import decode_record, encode_record
 from tests.builders import T0_MS, refused
@@ -76,7 +75,7 @@ def test_what_is_forgotten_may_come_again_and_the_rest_may_not(rows: list[tuple[
 
 
 def test_a_peer_has_a_bounded_number_of_nonces_and_others_are_not_hurt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nonces_module.limits, "NONCES_PER_PEER_MAX", 3)
+    monkeypatch.setattr(limits, "NONCES_PER_PEER_MAX", 3)
     table = NonceTable()
     codes = [spend(table, str(number), "a", T0_MS, T0_MS, 0) for number in range(5)]
     assert codes == [None, None, None, "too_many_tokens", "too_many_tokens"]

@@ -11,6 +11,7 @@ import pytest
 from stigmem.core.entry import decode_entry, decode_page
 from stigmem.core.envelope import Origin, origin_bytes
 from stigmem.core.fact import Fact
+from stigmem.core.hlc import ZERO
 from stigmem.core.ingest import Link, Policy, admit, examine
 from stigmem.core.keys import ED25519, decode_base64
 from stigmem.core.ledger import Ledger
@@ -91,10 +92,10 @@ def test_what_was_written_hashes_to_what_was_answered(where: str, dialect: str) 
         request, response = each["request"], each["response"]
         value = parse_value(request["value"]["type"], request["value"].get("v"), request["value"].get("interpret_as"))
         fact = Fact(
-            0, "", "", normalise(request["entity"]), request["relation"], request["scope"],
+            ZERO, "", "", normalise(request["entity"]), request["relation"], request["scope"],
             normalise(request["source"]), value.kind, value.text, value.interpret_as,
             request.get("confidence", 1.0), 0, request.get("valid_until"),
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # fmt: skip
         assert response["cid"] == (fact.cid8 if dialect == "2.1" else fact.cid)
         assert response["valid_until"] == fact.valid_until
 

@@ -51,9 +51,10 @@ def some_fact(draw: st.DrawFn, number: int) -> Fact:
 @st.composite
 def histories(draw: st.DrawFn) -> list[Fact]:
     count = draw(st.integers(0, 25))
-    facts = [draw(some_fact(number)) for number in range(count)]
+    facts: list[Fact] = [draw(some_fact(number)) for number in range(count)]
     open_ones = [each for each in facts if not each.is_system and each.quarantine is None]
-    if open_ones and draw(st.booleans()):
+    settles = draw(st.booleans())
+    if open_ones and settles:
         facts.append(resolution(900, draw(st.sampled_from(open_ones)), at=40))
     return facts
 

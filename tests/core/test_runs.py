@@ -69,7 +69,8 @@ def test_a_long_run_stays_a_list_while_facts_come_nearly_in_order() -> None:
     assert list(run) == sorted(run)
 
 
-def test_history_that_arrives_late_turns_a_long_run_into_a_tree_once() -> None:
+def test_history_that_arrives_late_turns_a_long_run_into_a_tree_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "MOVED_MAX", 4_096)
     order = random.Random(3)
     run: Run = []
     for number in range(5_000, 12_000):

@@ -19,9 +19,7 @@ SIGNER = ED25519.signer(bytes(32))
 
 
 def check(text: str, now_ms: int = T0_MS, issuer: str = ISSUER) -> Claims:
-    return check_token(
-        read_token(text), ED25519, SIGNER.public_key, issuer=issuer, audience=AUDIENCE, now_ms=now_ms
-    )
+    return check_token(read_token(text), ED25519, SIGNER.public_key, issuer=issuer, audience=AUDIENCE, now_ms=now_ms)
 
 
 def made(**claims: Any) -> str:
@@ -92,8 +90,6 @@ def test_a_token_for_another_key_is_refused_before_anything_in_it_is_looked_at()
     other = ED25519.signer(bytes([1] * 32))
     text = made(exp=None, sub=None, nonce=None)
     found = refused(
-        lambda: check_token(
-            read_token(text), ED25519, other.public_key, issuer=ISSUER, audience=AUDIENCE, now_ms=T0_MS
-        )
+        lambda: check_token(read_token(text), ED25519, other.public_key, issuer=ISSUER, audience=AUDIENCE, now_ms=T0_MS)
     )
     assert found == "invalid_signature"

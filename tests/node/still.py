@@ -91,7 +91,10 @@ class _Journal:
         yield list(self._bench.records)
 
     async def audit(self, after: int, limit: int, *, newest_first: bool = False) -> list[AuditRow]:
-        return [row for row in self._bench.audit_rows if row.seq > after][:limit]
+        rows = self._bench.audit_rows
+        if newest_first:
+            return [row for row in reversed(rows) if not after or row.seq < after][:limit]
+        return [row for row in rows if row.seq > after][:limit]
 
 
 class Bench:

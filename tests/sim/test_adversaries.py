@@ -30,7 +30,11 @@ EXPECTED = {
 }
 SETTLE = {"clock-pusher": "15m"}
 """Facts stamped up to a quarter of an hour ahead are waited for."""
-COUNT = {"flooder": {"facts": 600}, "malformed": {"fuzzed": 60}, "page-liar": {"lies": ["excess", "cursor-null", "html"]}}
+COUNT = {
+    "flooder": {"facts": 600},
+    "malformed": {"fuzzed": 60},
+    "page-liar": {"lies": ["excess", "cursor-null", "html"]},
+}
 
 
 def watched(*parts: str, **keys: object) -> tuple[Lab, Reader]:
@@ -96,14 +100,18 @@ def test_many_adversaries_at_once_harm_nobody_else() -> None:
         adversary(kind, node=f"m-{number}", peers=["north", "south"], **COUNT.get(kind, {}))
         for number, kind in enumerate([*kinds, "pusher", "replayer", "relay-forger"])
     ]
-    lab, reader = watched(*tables, adversary("staller", node="m-slow", ways=["silence"]), signatures="stand-in", duration="60s")
+    lab, reader = watched(
+        *tables, adversary("staller", node="m-slow", ways=["silence"]), signatures="stand-in", duration="60s"
+    )
     assert failures(lab) == {}
     assert list(reader.statuses) == [200]
     assert lab.refused_writes == {}
 
 
 def test_the_same_seed_gives_the_same_trace_with_hostile_peers() -> None:
-    tables = [adversary(kind, node=f"m-{kind}", peers=["north", "west"]) for kind in ("malformed", "relay-forger", "replayer")]
+    tables = [
+        adversary(kind, node=f"m-{kind}", peers=["north", "west"]) for kind in ("malformed", "relay-forger", "replayer")
+    ]
     first, second = (run_lab(*tables, duration="40s").trace.close() for _ in range(2))
     assert first == second
 
@@ -149,7 +157,8 @@ def test_instructions_are_shown_neither_by_queries_nor_by_conflicts() -> None:
 
     def look(lab: Lab) -> None:
         for target in ("/v1/facts?include_contradicted=true&include_expired=true&limit=500", "/v1/conflicts?limit=500"):
-            answers.append(ask(lab, "north", target))
+            answer = ask(lab, "north", target)
+            answers.append(answer)
 
     lab = run_lab(adversary("instruction"), before=look)
     assert failures(lab) == {}
@@ -210,7 +219,9 @@ def test_a_twin_is_believed_by_each_and_passed_on_by_none() -> None:
 
 def test_a_relay_can_neither_change_nor_widen_nor_sign_what_it_passes_on() -> None:
     """North and south have no link: what they know of each other passes through west, and through the forger."""
-    lab, _ = watched(adversary("relay-forger", peers=["north", "south"]), nodes=("north", "west", "south"), topology="line")
+    lab, _ = watched(
+        adversary("relay-forger", peers=["north", "south"]), nodes=("north", "west", "south"), topology="line"
+    )
     assert failures(lab) == {}
     assert lab.rejections["origin_stamp_unproven"] >= 1
     assert lab.rejections["origin_not_sender"] >= 1

@@ -1,4 +1,4 @@
-"""Every property broken on purpose, in a real laboratory, and the checker that sees it; and much trouble that is none."""
+"""Every property broken on purpose, in a real laboratory, and the checker that sees it; and trouble that is none."""
 
 from __future__ import annotations
 
@@ -129,7 +129,12 @@ def showing(pick: Callable[[Lab, Node], Fact | None], **changes: Any) -> Callabl
                     return served
                 body = msgspec.json.decode(served.body)
                 record = msgspec.json.decode(msgspec.json.encode(record_of(fact, fact.cid8))) | changes
-                origin = {"node_id": fact.origin, "tenant": "default", "allowed_scopes": [record["scope"]], "allowed_tenants": ["default"]}
+                origin = {
+                    "node_id": fact.origin,
+                    "tenant": "default",
+                    "allowed_scopes": [record["scope"]],
+                    "allowed_tenants": ["default"],
+                }
                 body["facts"].append({"fact": record, "origin": origin, "origin_sig": "AAAA"})
                 return served._replace(body=msgspec.json.encode(body))
 
@@ -166,7 +171,11 @@ def one(**wanted: Any) -> Callable[[Lab, Node], Fact | None]:
         (one(), {"garden_id": "garden"}, "garden_id (L2, L10)"),
         (one(scope="company", own=False), {}, "a received company fact was served on (L3)"),
         (one(held_back=True, own=False), {"value": {"type": "string", "v": "x"}}, "held back was served (L4)"),
-        (one(), {"value": {"type": "string", "v": "x", "interpret_as": "instruction"}}, "an instruction left its node (L4)"),
+        (
+            one(),
+            {"value": {"type": "string", "v": "x", "interpret_as": "instruction"}},
+            "an instruction left its node (L4)",
+        ),
         (one(), {"derived_from": [{"fact_id": "x"}]}, "a derived fact left its node (L4)"),
         (one(), {"entity": "stigmem:conflict:x"}, "a reserved fact left its node (L6)"),
         (one(), {"relation": "stigmem:received_from"}, "a reserved fact left its node (L6)"),
@@ -180,13 +189,24 @@ def one(**wanted: Any) -> Callable[[Lab, Node], Fact | None]:
 )
 def test_a_page_that_shows_too_much_is_caught(pick: Any, changes: dict[str, Any], saying: str) -> None:
     caught(
-        adversary("instruction"), LOCAL_WRITES, COMPANY_WRITES, by="no-leaks", saying=saying, before=showing(pick, **changes)
+        adversary("instruction"),
+        LOCAL_WRITES,
+        COMPANY_WRITES,
+        by="no-leaks",
+        saying=saying,
+        before=showing(pick, **changes),
     )
 
 
 def test_a_scope_that_the_link_does_not_grant_is_caught() -> None:
     link = '[[link]]\nbetween = ["north", "south"]\nscopes = ["public"]\n'
-    caught(link, COMPANY_WRITES, by="no-leaks", saying="scope company may not cross this link", before=showing(one(scope="company")))
+    caught(
+        link,
+        COMPANY_WRITES,
+        by="no-leaks",
+        saying="scope company may not cross this link",
+        before=showing(one(scope="company")),
+    )
 
 
 def test_a_refusal_that_names_a_fact_is_caught() -> None:
@@ -222,7 +242,12 @@ def test_a_cursor_that_moves_for_hidden_facts_is_caught(monkeypatch: Patch) -> N
         return served._replace(body=msgspec.json.encode(body), cursor=moved)
 
     monkeypatch.setattr(Exchange, "page", page)
-    caught(LOCAL_WRITES, by="cursors-silent", saying="the cursor moved though nothing for this peer was written (L1)", rate="1/m")
+    caught(
+        LOCAL_WRITES,
+        by="cursors-silent",
+        saying="the cursor moved though nothing for this peer was written (L1)",
+        rate="1/m",
+    )
 
 
 def test_more_that_counts_hidden_facts_is_caught(monkeypatch: Patch) -> None:
@@ -253,7 +278,13 @@ def test_a_stamp_issued_again_is_caught(monkeypatch: Patch) -> None:
 def test_a_clock_that_ignores_what_it_saw_is_caught(monkeypatch: Patch) -> None:
     monkeypatch.setattr(Turn, "observe", lambda *_: None)
     slow = '[[clock]]\nnode = "north"\noffset = "-4s"\n'
-    caught(slow, by="causality", saying="is not after a stamp that was seen before it", network="duplicate = 0.0", rate="2/s")
+    caught(
+        slow,
+        by="causality",
+        saying="is not after a stamp that was seen before it",
+        network="duplicate = 0.0",
+        rate="2/s",
+    )
 
 
 def test_a_clock_that_follows_a_boast_is_caught(monkeypatch: Patch) -> None:
@@ -389,16 +420,26 @@ def test_a_replay_seen_by_the_replayer_alone_is_caught(monkeypatch: Patch) -> No
 @pytest.mark.parametrize(
     ("grow", "saying"),
     [
-        (lambda node: node.state.letters.update(x={str(n): ("c",) for n in range(limits.DEAD_LETTERS_PER_PEER_MAX + 1)}), "dead letters"),
+        (
+            lambda node: node.state.letters.update(
+                x={str(n): ("c",) for n in range(limits.DEAD_LETTERS_PER_PEER_MAX + 1)}
+            ),
+            "dead letters",
+        ),
         (lambda node: node.state.deferred.update({("x", str(n)): None for n in range(9_000)}), "deferred facts"),
         (lambda node: setattr(node.mailbox, "longest", 100_000), "messages in the mailbox"),
         (lambda node: node.waiting._held.extend([None] * 99), "held pulls"),
         (lambda node: node.state.origins.update({str(n): None for n in range(limits.ORIGINS_MAX + 9)}), "origins"),
-        (lambda node: node.state.nonces._spent.update({bytes(str(n), "ascii"): "" for n in range(999_999)}), "spent nonces"),
+        (
+            lambda node: node.state.nonces._spent.update({bytes(str(n), "ascii"): "" for n in range(999_999)}),
+            "spent nonces",
+        ),
     ],
     ids=["letters", "deferred", "mailbox", "held pulls", "origins", "nonces"],
 )
-def test_a_queue_that_grows_past_its_bound_is_caught(grow: Callable[[Node], object], saying: str, monkeypatch: Patch) -> None:
+def test_a_queue_that_grows_past_its_bound_is_caught(
+    grow: Callable[[Node], object], saying: str, monkeypatch: Patch
+) -> None:
     def before(lab: Lab) -> None:
         # Right before a checker looks, so that nothing else stumbles over what was put there.
         queues = next(checker for checker in lab.checkers if checker.name == "bounded-queues")
@@ -434,7 +475,10 @@ def test_a_node_that_lets_one_peer_hold_up_another_is_caught(monkeypatch: Patch)
 
     monkeypatch.setattr(Puller, "_drain", drain)
     caught(
-        adversary("staller", ways=["late"]), by="one-bad-peer", saying="with hostile peers about", federation='pull_timeout = "20s"'
+        adversary("staller", ways=["late"]),
+        by="one-bad-peer",
+        saying="with hostile peers about",
+        federation='pull_timeout = "20s"',
     )
 
 
@@ -442,7 +486,9 @@ def test_a_page_dropped_for_one_bad_fact_is_caught(monkeypatch: Patch) -> None:
     honest = PageArrived._take
 
     def take(page: PageArrived, turn: Turn, arrival: Any) -> Fact | None:
-        if any(isinstance(each.outcome, intake.Refused) for each in page._arrivals) and not isinstance(arrival.outcome, intake.Refused):
+        if any(isinstance(each.outcome, intake.Refused) for each in page._arrivals) and not isinstance(
+            arrival.outcome, intake.Refused
+        ):
             return None
         return honest(page, turn, arrival)
 
@@ -454,7 +500,11 @@ def test_a_fact_that_disappears_without_a_conflict_is_caught() -> None:
     def hide(lab: Lab) -> None:
         def patch() -> None:
             ledger = node_of(lab, "south").state.ledger
-            victim = next(fact for fact in ledger.log if fact.scope == "public" and not ledger.contradicted(fact) and ledger.live(fact))
+            victim = next(
+                fact
+                for fact in ledger.log
+                if fact.scope == "public" and not ledger.contradicted(fact) and ledger.live(fact)
+            )
             honest = ledger.superseded
             ledger.superseded = lambda fact: fact.id == victim.id or honest(fact)  # type: ignore[method-assign]
 
@@ -495,7 +545,7 @@ def test_a_conflict_that_a_ledger_forgot_is_caught() -> None:
         def patch() -> None:
             for name in lab.plan.nodes:
                 contested = node_of(lab, name).state.ledger.contested
-                contested.pop(sorted(contested)[0])
+                contested.pop(min(contested))
 
         later(lab, 89.9, patch)
 

@@ -49,7 +49,11 @@ TROUBLE = {
 @pytest.mark.parametrize("trouble", TROUBLE)
 def test_legal_trouble_raises_no_alarm(trouble: str, hostile: bool, seed: int) -> None:
     peers = ["north", "west"]
-    kinds = ["overreach", "id-thief", "extender", "clock-pusher", "replayer", "relay-forger", "instruction"] if hostile else []
+    kinds = (
+        ["overreach", "id-thief", "extender", "clock-pusher", "replayer", "relay-forger", "instruction"]
+        if hostile
+        else []
+    )
     lab = run_lab(
         *(adversary(kind, node=f"m-{number}", peers=peers) for number, kind in enumerate(kinds)),
         SCOPES,

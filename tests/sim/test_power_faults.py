@@ -115,9 +115,5 @@ def test_a_full_disk_refuses_writes_and_recovers() -> None:
 
 def test_a_slow_disk_makes_acknowledgements_slow_and_not_wrong() -> None:
     lab = run(PROBES, fault("disk-slow", at="10s", for_="40s", node="a", times=4_000))
-    waits = [
-        committed - written
-        for written, committed in pairwise(commits(lab, "a"))
-        if 12 * S < written < 48 * S
-    ]
+    waits = [committed - written for written, committed in pairwise(commits(lab, "a")) if 12 * S < written < 48 * S]
     assert min(waits) >= 2 * S

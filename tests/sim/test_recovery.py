@@ -79,7 +79,7 @@ def test_a_line_of_relays_converges_however_many_introductions_were_lost(share: 
 
 def pages_of(number: int) -> Callable[[Parcel], bool]:
     """Pages that carry the probe of this number of node a."""
-    text = f"probe/0-{number}\"".encode()
+    text = f'probe/0-{number}"'.encode()
     return lambda parcel: parcel.kind == "response" and text in parcel.data
 
 

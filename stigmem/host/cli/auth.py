@@ -6,6 +6,7 @@ A secret is made here and shown once; the node keeps only what can verify it.
 from __future__ import annotations
 
 import secrets
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -30,7 +31,7 @@ _Days = Annotated[int | None, Parameter(help="Days until it expires; the node's 
 
 def add_to(app: App) -> None:
     """Register the commands."""
-    auth = App(name="auth", help="API keys: who may call this node, and what for.", backend="trio")
+    auth = App(name="auth", help="API keys: who may call this node, and what for.", help_epilogue="", backend="trio")
     auth.command(
         create_key,
         help_epilogue=examples(
@@ -86,7 +87,7 @@ async def bootstrap_key(
 
     Works only while there are no keys, on the machine of the node.
     """
-    secret = input() if key == "-" else key
+    secret = sys.stdin.readline().strip() if key == "-" else key
     async with (where or Where()).connect(new=True) as place:
         if place.kind == "url":
             raise Mistake("the first key is made on the node's own machine: use --data-dir, not --url")

@@ -17,13 +17,16 @@ __all__ = ["add_to"]
 
 def add_to(app: App) -> None:
     """Register the commands."""
-    config = App(name="config", help="Look at the settings.")
+    config = App(name="config", help="Look at the settings.", help_epilogue="")
     config.command(show, help_epilogue=examples("config show", "config show --json", "config show --port 9000"))
     app.command(config)
 
 
 def show(
-    *, json: Annotated[bool, Parameter(negative=(), help="As JSON.")] = False, config: Config = None, flags: Flags = None
+    *,
+    json: Annotated[bool, Parameter(negative=(), help="As JSON.")] = False,
+    config: Config = None,
+    flags: Flags | None = None,
 ) -> int:
     """Show each setting, its value and where it came from.
 
@@ -33,9 +36,7 @@ def show(
     """
     found = resolved(flags, config)
     refusal = _refusal(found)
-    rows = [
-        (name, _value(found, name), found.origins[name], setting.variable) for name, setting in SETTINGS.items()
-    ]
+    rows = [(name, _value(found, name), found.origins[name], setting.variable) for name, setting in SETTINGS.items()]
     if json:
         show_json(
             {

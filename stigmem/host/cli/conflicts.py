@@ -18,7 +18,7 @@ _Json = Annotated[bool, Parameter(negative=(), help="As JSON.")]
 
 def add_to(app: App) -> None:
     """Register the commands."""
-    conflicts = App(name="conflicts", help="Contradictions between facts.", backend="trio")
+    conflicts = App(name="conflicts", help="Contradictions between facts.", help_epilogue="", backend="trio")
     conflicts.command(show_all, name="list", help_epilogue=examples("conflicts list", "conflicts list --status all"))
     conflicts.command(show, help_epilogue=examples("conflicts show 5b2f1c90"))
     conflicts.command(

@@ -20,7 +20,7 @@ _Json = Annotated[bool, Parameter(negative=(), help="As JSON.")]
 
 def add_to(app: App) -> None:
     """Register the commands."""
-    fact = App(name="fact", help="Facts: write one, read one, find many.", backend="trio")
+    fact = App(name="fact", help="Facts: write one, read one, find many.", help_epilogue="", backend="trio")
     fact.command(
         put,
         help_epilogue=examples(
@@ -123,7 +123,7 @@ async def query(
             empty="no fact matches",
         )
         if cursor is not None:
-            say(f"there are more; --limit or --all shows them")
+            say("there are more; --limit or --all shows them")
 
 
 def typed(text: str, kind: Kind) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +22,9 @@ _Json = Annotated[bool, Parameter(negative=(), help="As JSON.")]
 
 def add_to(app: App) -> None:
     """Register the commands."""
-    federation = App(name="federation", help="Peers: the nodes that this one exchanges facts with.", backend="trio")
+    federation = App(
+        name="federation", help="Peers: the nodes that this one exchanges facts with.", help_epilogue="", backend="trio"
+    )
     federation.command(identity, help_epilogue=examples("federation identity"))
     federation.command(
         register_peer,
@@ -34,7 +37,9 @@ def add_to(app: App) -> None:
     federation.command(revoke, help_epilogue=examples("federation revoke 3f1c"))
     federation.command(
         cursor_export,
-        help_epilogue=examples("federation cursor-export --out cursors.json", "federation cursor-export > cursors.json"),
+        help_epilogue=examples(
+            "federation cursor-export --out cursors.json", "federation cursor-export > cursors.json"
+        ),
     )
     federation.command(cursor_import, help_epilogue=examples("federation cursor-import cursors.json"))
     app.command(federation)
@@ -106,7 +111,7 @@ async def approve(
     peer_id: str,
     /,
     *,
-    fingerprint: Annotated[  # noqa: A002
+    fingerprint: Annotated[
         str | None, Parameter(help="Fingerprint of the peer's key, as its operator told you by another way.")
     ] = None,
     where: Where | None = None,
@@ -207,20 +212,22 @@ async def _peer(place: Place, name: str) -> dict[str, Any]:
     rows = await _rows(place)
     found = [row for row in rows if row["peer_id"].startswith(name) or row["node_id"] == name]
     if len(found) != 1:
-        raise Failed(f"{'several peers begin' if found else 'no peer begins'} with {name}; see `stigmem federation peers`")
+        raise Failed(
+            f"{'several peers begin' if found else 'no peer begins'} with {name}; see `stigmem federation peers`"
+        )
     return found[0]
 
 
 def _ask_fingerprint(row: dict[str, Any]) -> str:
-    import sys
-
     shown = row.get("pubkey_fingerprint") or fingerprint(row.get("public_key", ""))
     if not sys.stdin.isatty():
-        raise Mistake("give --fingerprint, as the peer's operator told you; `stigmem federation identity` shows it there")
+        raise Mistake(
+            "give --fingerprint, as the peer's operator told you; `stigmem federation identity` shows it there"
+        )
     say(f"{row['node_id']} at {row['node_url']} wants to exchange {', '.join(row['allowed_scopes'])}")
     say(f"its key's fingerprint, as it was presented here: {shown}")
     say("compare it with what `stigmem federation identity` shows at the other node, and type it or its last 8 digits:")
-    typed = input().strip()
+    typed = sys.stdin.readline().strip()
     if len(typed) >= 8 and shown.endswith(typed):
         return str(shown)
     raise Failed("that is not the fingerprint; nothing was approved")

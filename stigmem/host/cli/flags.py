@@ -54,7 +54,13 @@ def _flag(setting: Setting) -> tuple[str, Any, None]:
 
 
 Flags: Final[Any] = Parameter(name="*")(
-    make_dataclass("Flags", [_flag(setting) for setting in SETTINGS.values()], frozen=True, kw_only=True)
+    make_dataclass(
+        "Flags",
+        [_flag(setting) for setting in SETTINGS.values()],
+        namespace={"__module__": __name__},  # classes without a module of their own are taken for built-in ones
+        frozen=True,
+        kw_only=True,
+    )
 )
 """One optional member per setting."""
 

@@ -49,8 +49,7 @@ class Verdict(NamedTuple):
             name = self.peer_id or "this node"
             return [
                 f"{self.remote_url} knows this node now and waits for approval ({self.status})",
-                f"there, a person with the permission admin:federation approves peer {name}, after comparing this "
-                "fingerprint:",
+                f"there, somebody with the permission admin:federation approves peer {name} after comparing",
                 f"  {self.fingerprint}",
                 f"with: stigmem federation approve {self.peer_id or 'PEER_ID'} --fingerprint {self.fingerprint}",
                 f"for facts to flow, {self.remote_url} must also register here and be approved",
@@ -114,7 +113,8 @@ async def _check_own(client: httpx.AsyncClient, here: str, identity: Identity) -
         found = msgspec.json.decode(answer.content[:_BODY_BYTES_MAX], type=Discovery)
     except (httpx.HTTPError, msgspec.MsgspecError) as error:
         raise Failed(
-            f"this node does not answer at {here} ({str(error) or type(error).__name__}), where the other node will look for it"
+            f"this node does not answer at {here}, where the other node will look for it: "
+            f"{str(error) or type(error).__name__}"
         ) from error
     if found.federation_pubkey is None:
         raise Failed(f"federation is off at {here}; start the node with --federation-enabled")
@@ -135,5 +135,7 @@ def _verdict(answer: httpx.Response, remote_url: str, identity: Identity) -> Ver
         status = said.partition("status=")[2].rstrip(") ")
         return Verdict(status, "", remote_url, identity.fingerprint, said)
     if answer.status_code in (401, 403):
-        raise Failed(f"{remote_url} wants a key of its own with the permission federate ({said}); give it with --api-key")
+        raise Failed(
+            f"{remote_url} wants a key of its own with the permission federate ({said}); give it with --api-key"
+        )
     raise Failed(f"{remote_url} answered {answer.status_code}: {said or answer.text[:200]}")

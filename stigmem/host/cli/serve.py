@@ -35,7 +35,7 @@ def add_to(app: App) -> None:
     )
 
 
-async def serve(*, config: Config = None, flags: Flags = None) -> int:
+async def serve(*, config: Config = None, flags: Flags | None = None) -> int:
     """Run a node.
 
     Listens on this machine only, asks every caller for an API key and does not
@@ -115,5 +115,3 @@ def _tell_ready(node: Deployed) -> None:
 def _address(settings: HostSettings, port: int) -> str:
     host = settings.host or "every address"
     return f"{f'[{host}]' if ':' in host else host}:{port}{' (TLS)' if settings.tls else ''}"
-
-

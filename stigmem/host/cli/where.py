@@ -29,7 +29,7 @@ from stigmem.host.sources import Resolved, resolve
 from stigmem.host.stopped import StoppedNode, stopped_node
 from stigmem.host.tls import client_context
 
-__all__ = ["Asker", "Place", "Where", "answer", "checked"]
+__all__ = ["Asker", "Place", "Where", "answer", "checked", "running_on"]
 
 _GROUP = Group("Which node", sort_key=90)
 _TIMEOUT_S = 60.0
@@ -38,9 +38,7 @@ _TIMEOUT_S = 60.0
 class Asker(Protocol):
     """Something that answers requests."""
 
-    async def ask(
-        self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None
-    ) -> Response:
+    async def ask(self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None) -> Response:
         """The node's answer, whatever its status; raises Failed when there is none."""
         ...
 
@@ -52,9 +50,7 @@ class _Over:
         self._client = client
         self._named = named
 
-    async def ask(
-        self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None
-    ) -> Response:
+    async def ask(self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None) -> Response:
         content = None if body is None else msgspec.json.encode(body)
         headers = JSON_TYPE if content is not None else {}
         try:
@@ -70,9 +66,7 @@ class _Inside:
     def __init__(self, node: StoppedNode) -> None:
         self._node = node
 
-    async def ask(
-        self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None
-    ) -> Response:
+    async def ask(self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None) -> Response:
         content = b"" if body is None else msgspec.json.encode(body)
         return await self._node.ask(Request(method, _target(path, query), dict(JSON_TYPE), content))
 
@@ -105,12 +99,10 @@ class Where:
         Path | None,
         Parameter(group=_GROUP, help="Data directory of a node on this machine. [STIGMEM_DATA_DIR; stigmem-data]"),
     ] = None
-    url: Annotated[
-        str | None, Parameter(group=_GROUP, help="Address of a node that runs anywhere. [STIGMEM_URL]")
-    ] = None
-    api_key: Annotated[
-        str | None, Parameter(group=_GROUP, help="API key for --url. [STIGMEM_API_KEY]")
-    ] = None
+    url: Annotated[str | None, Parameter(group=_GROUP, help="Address of a node that runs anywhere. [STIGMEM_URL]")] = (
+        None
+    )
+    api_key: Annotated[str | None, Parameter(group=_GROUP, help="API key for --url. [STIGMEM_API_KEY]")] = None
     config: Annotated[
         Path | None, Parameter(group=_GROUP, help="Settings file. [STIGMEM_CONFIG; stigmem.toml where it exists]")
     ] = None
@@ -146,7 +138,7 @@ class Where:
                 return
             if not new:
                 _ = self.directory
-            running = await stack.enter_async_context(_running(settings.data_dir))
+            running = await stack.enter_async_context(running_on(settings.data_dir))
             if running is not None:
                 yield Place(running, "control", settings)
                 return
@@ -155,8 +147,8 @@ class Where:
                     node = await stack.enter_async_context(stopped_node(settings, progress))
             except DataDirectoryBusy as busy:
                 raise Failed(
-                    f"{settings.data_dir} is open in another process that does not answer at its control socket: a node "
-                    "that is still starting, or another command; try again, or use --url and --api-key"
+                    f"{settings.data_dir} is open in another process that does not answer at its control socket: a "
+                    "node that is still starting, or another command; try again, or use --url and --api-key"
                 ) from busy
             yield Place(_Inside(node), "stopped", settings)
 
@@ -174,9 +166,9 @@ class Where:
 
 
 @asynccontextmanager
-async def _running(directory: Path) -> AsyncIterator[Asker | None]:
+async def running_on(directory: Path) -> AsyncIterator[Asker | None]:
     """The node that runs on a data directory, through its control socket; None when none answers there."""
-    if not directory.is_dir():
+    if not os.path.isdir(directory):  # noqa: ASYNC240, PTH112 - a look at a local name
         yield None
         return
     with socket_address(directory) as address:

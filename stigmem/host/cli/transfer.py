@@ -1,0 +1,89 @@
+"""`stigmem export`, `import` and `backup`: facts as text, and the whole journal as a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from stigmem.host.cli.speech import Mistake, examples, say
+from stigmem.host.cli.where import Where
+
+__all__ = ["add_to"]
+
+_DataDir = Annotated[Path | None, Parameter(help="Data directory of the node.")]
+_Config = Annotated[Path | None, Parameter(help="Settings file.")]
+
+
+def add_to(app: App) -> None:
+    """Register the commands."""
+    app.command(export, help_epilogue=examples("export --out facts.jsonl", "export | gzip > facts.jsonl.gz"))
+    app.command(import_, name="import", help_epilogue=examples("import facts.jsonl --data-dir new-data"))
+    app.command(backup, help_epilogue=examples("backup /var/backups/stigmem-monday.db"))
+
+
+def export(
+    *,
+    out: Annotated[str, Parameter(help="File to write; - for standard output.")] = "-",
+    data_dir: _DataDir = None,
+    config: _Config = None,
+) -> None:
+    """Write every fact as a line of JSON, with all that is known of it.
+
+    Works while the node runs. Peers, keys and the audit log are not facts: for
+    a copy of everything see `stigmem backup`.
+    """
+    from stigmem.host.transfer import export_facts
+
+    directory = Where(data_dir=data_dir, config=config).directory
+    if out == "-":
+        count = export_facts(directory, sys.stdout.buffer)
+        sys.stdout.flush()
+    else:
+        with Path(out).open("wb") as file:
+            count = export_facts(directory, file)
+    say(f"{count} fact{'' if count == 1 else 's'} written{'' if out == '-' else f' to {out}'}")
+
+
+def import_(file: Path, /, *, data_dir: _DataDir = None, config: _Config = None) -> None:
+    """Take an export into an empty data directory, facts exactly as they were.
+
+    Stamps, ids, origins and the order of storing are kept; all of it is taken
+    or nothing. The directory must belong to the same node: copy its
+    federation.key there first.
+
+    Parameters
+    ----------
+    file
+        What `stigmem export` wrote.
+    """
+    from stigmem.host.transfer import BadExport, import_facts
+
+    settings = Where(data_dir=data_dir, config=config).settings
+    try:
+        with file.open("rb") as lines:
+            count = import_facts(settings, iter(lines))
+    except BadExport as error:
+        raise Mistake(f"{file}: {error.message}") from error
+    say(f"{count} fact{'' if count == 1 else 's'} taken into {settings.data_dir}")
+
+
+def backup(file: Path, /, *, data_dir: _DataDir = None, config: _Config = None) -> None:
+    """Copy the whole journal into a file, while the node runs or not.
+
+    To restore: put the file as stigmem.db into an empty data directory, with
+    the federation.key that belongs to it. The key is not in the backup.
+
+    Parameters
+    ----------
+    file
+        File to write; it must not exist.
+    """
+    from stigmem.host.transfer import back_up
+
+    settings = Where(data_dir=data_dir, config=config)
+    directory = settings.directory
+    size = back_up(directory, file)
+    say(f"{size / 1e6:.1f} MB written to {file}; keep {directory / 'federation.key'} as well, it is not in there")

@@ -1,0 +1,208 @@
+"""Facts as JSON lines, out of a data directory and into an empty one, exactly as they are.
+
+A header line, then a fact a line in local order with every column that the journal keeps. What is written in belongs
+to the node that wrote it out: facts are signed by the node that first asserted them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import IO, Final
+
+import msgspec
+
+from stigmem.core.audit import ChainHead, append
+from stigmem.core.errors import Rejection, StigmemError
+from stigmem.core.fact import Fact
+from stigmem.core.hlc import Stamp, format_stamp, parse_stamp
+from stigmem.core.keys import decode_base64, encode_base64
+from stigmem.core.records import ClockMark, Record
+from stigmem.host.datadir import database_of, judged, read_only, sync_directory
+from stigmem.host.identity import settle_identity
+from stigmem.host.inspection import read_facts
+from stigmem.host.journal import SqliteJournal
+from stigmem.host.settings import HostSettings
+
+__all__ = ["BadExport", "back_up", "export_facts", "import_facts"]
+
+_FORMAT: Final = 1
+_BATCH: Final = 5_000
+_IMPORTER: Final = "system:import"
+
+
+class BadExport(StigmemError):
+    """A file that cannot be taken in; the message names the line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("bad_export", message)
+
+
+class Header(msgspec.Struct):
+    """The first line."""
+
+    stigmem_export: int
+    node_id: str
+    public_key: str
+    clock: str
+
+
+class Line(msgspec.Struct, kw_only=True):
+    """A fact; members as in the journal's table, `hlc` and `seq` included."""
+
+    seq: int
+    id: str
+    origin: str
+    hlc: str
+    entity: str
+    relation: str
+    scope: str
+    source: str
+    value_type: str
+    value: str
+    interpret_as: str
+    confidence: float
+    timestamp_us: int
+    valid_until: str | None
+    derived_from: str
+    cid: str
+    signature: str | None
+    entity_uri: str
+    origin_scopes: str
+    received_from: str | None
+    certified: bool
+    quarantine: str | None
+
+
+def export_facts(directory: Path, out: IO[bytes]) -> int:
+    """Write every fact; how many. Raises JournalCorrupt."""
+    path = database_of(directory)
+    with judged(path), closing(read_only(path)) as connection:
+        meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
+        clock = connection.execute("SELECT hlc FROM clock").fetchone()
+    header = Header(_FORMAT, meta.get("node_id", ""), meta.get("public_key", ""), clock[0] if clock else "0.0")
+    out.write(msgspec.json.encode(header) + b"\n")
+    count = 0
+    for fact in read_facts(directory):
+        out.write(msgspec.json.encode(_line(fact)) + b"\n")
+        count += 1
+    return count
+
+
+def _line(fact: Fact) -> Line:
+    return Line(
+        seq=fact.seq, id=fact.id, origin=fact.origin, hlc=format_stamp(fact.stamp), entity=fact.entity,
+        relation=fact.relation, scope=fact.scope, source=fact.source, value_type=fact.kind, value=fact.text,
+        interpret_as=fact.interpret_as, confidence=fact.confidence, timestamp_us=fact.timestamp_us,
+        valid_until=fact.valid_until, derived_from=fact.derived_from, cid=fact.cid,
+        signature=None if fact.signature is None else encode_base64(fact.signature), entity_uri=fact.entity_uri,
+        origin_scopes=fact.grant, received_from=fact.received_from, certified=fact.certified,
+        quarantine=fact.quarantine,
+    )  # fmt: skip
+
+
+def import_facts(settings: HostSettings, lines: Iterator[bytes]) -> int:
+    """Take every fact into a data directory that has none; how many. All of them or none.
+
+    Raises BadExport, BadSettings, DataDirectoryBusy, JournalFull.
+    """
+    directory = settings.data_dir
+    journal = SqliteJournal(directory)
+    try:
+        if journal.count():
+            raise BadExport(f"{directory} holds facts already; an export goes into an empty data directory")
+        identity = settle_identity(settings, journal)
+        header = _header(next(lines, b""))
+        if header.node_id != identity.node_id:
+            raise BadExport(
+                f"these are the facts of {header.node_id}, and {directory} belongs to {identity.node_id}: bring its "
+                "federation.key along (and node_id, if it was set) before importing"
+            )
+        return journal.write_all(_batches(lines, header, journal.audit_head()))
+    finally:
+        journal.close()
+
+
+def _header(line: bytes) -> Header:
+    try:
+        header = msgspec.json.decode(line, type=Header)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise BadExport(f"line 1: this is no export of a node ({error})") from error
+    if header.stigmem_export != _FORMAT:
+        raise BadExport(f"line 1: this export has format {header.stigmem_export}, and format {_FORMAT} can be read")
+    return header
+
+
+def _batches(lines: Iterator[bytes], header: Header, head: ChainHead) -> Iterator[list[Record]]:
+    stamp, now_us = _stamp(header.clock, 1), time.time_ns() // 1_000
+    batch: list[Record] = []
+    expected = 1
+    for number, line in enumerate(lines, 2):
+        if not line.strip():
+            continue
+        fact = _fact(line, number)
+        if fact.seq != expected:
+            raise BadExport(
+                f"line {number}: fact {fact.seq} follows fact {expected - 1}; lines are missing or out of order"
+            )
+        expected += 1
+        batch.append(fact)
+        if fact.received_from is None:
+            stamp = max(stamp, fact.stamp)
+            row = append(head, "fact_write", _IMPORTER, fact.id, {"cid": fact.cid, "scope": fact.scope}, now_us)
+            head = ChainHead(row.seq, row.hash)
+            batch.append(row)
+        if len(batch) >= _BATCH:
+            yield batch
+            batch = []
+    yield [*batch, ClockMark(stamp)]
+
+
+def _fact(line: bytes, number: int) -> Fact:
+    try:
+        row = msgspec.json.decode(line, type=Line)
+        signature = None if row.signature is None else decode_base64(row.signature)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise BadExport(f"line {number}: this is no exported fact ({error})") from error
+    fact = Fact(
+        _stamp(row.hlc, number), row.origin, row.id, row.entity, row.relation, row.scope, row.source, row.value_type,
+        row.value, row.interpret_as, row.confidence, row.timestamp_us, row.valid_until, row.derived_from, signature,
+        row.entity_uri, row.origin_scopes, row.seq, row.received_from, row.certified, row.quarantine,
+    )  # fmt: skip
+    if fact.cid != row.cid or (fact.certified and fact.id != fact.certified_id()):
+        raise BadExport(
+            f"line {number}: fact {fact.id} was changed after it was exported; its ids do not fit its content"
+        )
+    return fact
+
+
+def _stamp(text: str, number: int) -> Stamp:
+    try:
+        return parse_stamp(text)
+    except Rejection as error:
+        raise BadExport(f"line {number}: {text!r} is no stamp: {error.message}") from error
+
+
+def back_up(directory: Path, target: Path) -> int:
+    """A consistent copy of the journal, also while a node runs on it; its size in bytes.
+
+    Raises FileExistsError when `target` exists, JournalCorrupt.
+    """
+    if target.exists():
+        raise FileExistsError(f"{target} exists; a backup does not overwrite")
+    new = target.with_name(target.name + ".new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    path = database_of(directory)
+    try:
+        with judged(path), closing(read_only(path)) as source, closing(sqlite3.connect(new)) as copy:
+            source.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")  # so that the copy is one file
+        new.rename(target)
+    finally:
+        new.unlink(missing_ok=True)
+    sync_directory(target.parent)
+    return target.stat().st_size

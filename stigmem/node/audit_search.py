@@ -1,0 +1,80 @@
+"""Looking through the audit log away from the writer's turn: a bounded part of it, in a task, with a place to go on.
+
+What is looked for is `stigmem.node.audit_api`. The journal shows committed rows only, so an answer made here shows
+nothing that a crash could take back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from stigmem.core import limits
+from stigmem.core.audit import AuditRow
+from stigmem.core.errors import Refusal
+from stigmem.core.wire import Response
+from stigmem.node.later import Places, answer_by_task
+from stigmem.node.operations import Outcome
+from stigmem.node.replies import busy
+from stigmem.node.turn import Turn
+
+if TYPE_CHECKING:
+    from stigmem.node.call import Call
+    from stigmem.node.node import Node
+
+__all__ = ["answer_later", "cursor_of", "look_through", "start_of"]
+
+_ROWS_PER_READ: Final = 500
+
+Entry = TypeVar("Entry")
+
+
+async def look_through(
+    node: Node,
+    accept: Callable[[AuditRow], Entry | None],
+    start: int,
+    wanted: int,
+    *,
+    newest_first: bool = True,
+) -> tuple[list[Entry], int | None]:
+    """What `accept` makes of the rows beyond a sequence number, and the number to go on from, or None at the end.
+
+    That there is more is said only once another row was accepted: hidden rows must not show as further pages.
+    """
+    found: list[Entry] = []
+    place = start
+    for _ in range(limits.AUDIT_ROWS_SCANNED_MAX // _ROWS_PER_READ):
+        rows = await node.context.journal.audit(place, _ROWS_PER_READ, newest_first=newest_first)
+        if not rows:
+            return found, None
+        for row in rows:
+            entry = accept(row)
+            if entry is not None:
+                if len(found) == wanted:
+                    return found, place
+                found.append(entry)
+            place = row.seq
+        await node.context.clock.breathe()
+    return found, place
+
+
+def answer_later(call: Call, turn: Turn, answer: Callable[[], Awaitable[Response]]) -> Outcome:
+    """Charge a caller for a look at the log and have a task make the answer."""
+    call.node.charge(turn, call.principal, "fact_read")
+    full = busy("too many requests look through the audit log")
+    return answer_by_task(call, Places("audit", "", limits.AUDIT_SCANS_MAX, full), answer)
+
+
+def start_of(call: Call, turn: Turn, cursor: str | None) -> int:
+    """The sequence number to begin beyond: that of a cursor, or else just past the newest committed row."""
+    if cursor is None:
+        return turn.state.head.seq + 1
+    head, _, seq = call.node.veil.open(cursor).partition(":")
+    if head != "audit" or not seq.isdigit():
+        raise Refusal(400, "invalid_cursor", "the cursor is one of another list", field="cursor")
+    return int(seq)
+
+
+def cursor_of(call: Call, place: int | None) -> str | None:
+    """The cursor of a place in the log."""
+    return None if place is None else call.node.veil.close(f"audit:{place}")

@@ -1,0 +1,319 @@
+"""HTTP around a node: what is answered before the node, beside it, and by it."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+from openapi_spec_validator import validate
+
+from stigmem.core import limits
+from stigmem.core.wire import Request, Response
+from stigmem.host import app as app_module
+from stigmem.host.app import App
+from stigmem.host.observe import Observer, configure_logs
+from stigmem.host.openapi import document
+from stigmem.host.server import PEER_URIS
+from stigmem.node.node import ROUTER, Node
+from tests.host.nodes import assertion, client_of, node_at
+
+
+async def test_a_fact_is_written_and_found(tmp_path: Path) -> None:
+    async with node_at(tmp_path) as node, client_of(node) as client:
+        made = await client.post("/v1/facts", json=assertion(1))
+        assert made.status_code == 201
+        found = (await client.get("/v1/facts", params={"entity": "user:person-1"})).json()["facts"]
+        assert [fact["id"] for fact in found] == [made.json()["id"]]
+    async with node_at(tmp_path) as node, client_of(node) as client:
+        assert node.facts == 1
+        assert (await client.get(f"/v1/facts/{made.json()['id']}")).json()["value"]["v"] == "role 1"
+
+
+async def test_addresses_reach_the_node_as_they_were_sent(tmp_path: Path) -> None:
+    async with node_at(tmp_path) as node, client_of(node) as client:
+        made = (await client.post("/v1/facts", json=assertion(1, entity="stigmem://lab.example/device/a b"))).json()
+        for written in (made["entity"], made["entity"].replace("/", "%2F")):
+            found = await client.get(f"/v1/facts?entity={written}")
+            assert found.json()["total"] == 1, found.text
+
+
+async def test_nothing_is_said_to_strangers_where_keys_are_asked_for(tmp_path: Path) -> None:
+    async with node_at(tmp_path, auth_required=True) as node, client_of(node) as client:
+        for path in ("/v1/facts", "/v1/nothing"):
+            refused = await client.get(path)
+            assert refused.status_code == 401
+            assert refused.headers["www-authenticate"] == "Bearer"
+        assert (await client.get("/healthz")).json() == {"status": "ok"}
+
+
+async def test_a_body_announced_too_large_is_refused_at_once(tmp_path: Path) -> None:
+    async with node_at(tmp_path) as node:
+        stream = await trio.open_tcp_stream("127.0.0.1", node.port)
+        size = limits.REQUEST_BYTES_MAX + 1
+        await stream.send_all(b"POST /v1/facts HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % size)
+        answer = await stream.receive_some(65536)
+        assert answer.startswith(b"HTTP/1.1 413")
+        assert b"body_too_large" in answer
+        await stream.aclose()
+
+
+async def test_a_body_that_grows_too_large_is_refused(tmp_path: Path) -> None:
+    async def chunks() -> Any:
+        for _ in range(limits.REQUEST_BYTES_MAX // 1_000_000 + 2):
+            yield bytes(1_000_000)
+
+    async with node_at(tmp_path) as node, client_of(node) as client:
+        assert (await client.post("/v1/facts", content=chunks())).status_code == 413
+
+
+async def test_a_length_and_chunks_together_are_refused(tmp_path: Path) -> None:
+    async with node_at(tmp_path) as node:
+        stream = await trio.open_tcp_stream("127.0.0.1", node.port)
+        await stream.send_all(
+            b"POST /v1/facts HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+        )
+        answer = b""
+        while part := await stream.receive_some(65536):
+            answer += part
+        await stream.aclose()
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert b"ambiguous_length" in answer
+
+
+# --- readiness ---
+
+
+async def test_readiness_follows_the_life_of_the_process(tmp_path: Path) -> None:
+    async with node_at(tmp_path) as node, client_of(node) as client:
+        assert (await client.get("/readyz")).json() == {"status": "ready"}
+        node.enter("loading")
+        refused = await client.get("/readyz")
+        assert (refused.status_code, refused.json()) == (503, {"status": "loading"})
+        assert (await client.get("/healthz")).status_code == 200
+        busy = await client.get("/v1/facts")
+        assert (busy.status_code, busy.json()["detail"]["code"]) == (503, "loading")
+        assert busy.headers["retry-after"] == "1"
+        node.enter("stopping")
+        assert (await client.get("/readyz")).status_code == 503
+        assert (await client.get("/v1/facts")).status_code == 200  # what still comes is still answered
+
+
+# --- the application by itself ---
+
+
+class Door:
+    """A node that only takes requests."""
+
+    def __init__(self, answer: Response | None) -> None:
+        self.answer = answer
+        self.requests: list[Request] = []
+
+    def offer(self, request: Request, answer: Any, principal: Any = None) -> None:
+        self.requests.append(request)
+        if self.answer is not None:
+            answer(self.answer)
+
+
+async def asked(door: Door, *, headers: list[tuple[bytes, bytes]] = [], body: bytes = b"", path: str = "/v1/x") -> Any:  # noqa: B006
+    """Status and body that the application answers with."""
+    app = App(door, Observer())  # type: ignore[arg-type]
+    app.stage = "ready"
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
+        "headers": headers,
+    }  # fmt: skip
+    await app(scope, receive, send)
+    return sent[0]["status"], sent[1]["body"]
+
+
+async def test_markers_of_our_own_never_come_from_a_client() -> None:
+    door = Door(Response(200))
+    await asked(door, headers=[(b"X-Stigmem-Internal-Peer-Uri", b"stigmem:node:liar"), (b"x-other", b"1")])
+    assert door.requests[0].headers == {"x-other": "1"}
+
+
+@pytest.mark.parametrize("uris", [("stigmem:node:a", "https://b.example"), ()])
+async def test_the_certificate_of_the_connection_is_passed_on(uris: tuple[str, ...]) -> None:
+    door = Door(Response(200))
+    token = PEER_URIS.set(uris)
+    await asked(door, headers=[(b"x-stigmem-internal-peer-uri", b"stigmem:node:liar")])
+    PEER_URIS.reset(token)
+    assert door.requests[0].headers["x-stigmem-internal-peer-uri"] == " ".join(uris)
+
+
+async def test_header_bytes_that_are_no_text_are_refused() -> None:
+    status, body = await asked(Door(Response(200)), headers=[("x-é".encode(), b"1")])
+    assert (status, json.loads(body)["detail"]["code"]) == (400, "malformed_request")
+
+
+async def test_of_a_header_given_twice_the_first_counts() -> None:
+    door = Door(Response(200))
+    await asked(door, headers=[(b"Authorization", b"Bearer a"), (b"authorization", b"Bearer b")])
+    assert door.requests[0].headers == {"authorization": "Bearer a"}
+
+
+async def test_an_answer_that_does_not_come_is_503(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, body = await asked(Door(None))
+    assert (status, json.loads(body)["detail"]["code"]) == (503, "no_answer")
+    assert trio.current_time() == pytest.approx(app_module._ANSWER_S)
+
+
+async def test_a_body_that_does_not_come_is_408(autojump_clock: trio.testing.MockClock) -> None:
+    app = App(Door(Response(200)), Observer())  # type: ignore[arg-type]
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/x", "query_string": b"", "headers": []}
+    await app(scope, trio.sleep_forever, send)
+    assert sent[0]["status"] == 408
+
+
+async def test_a_client_that_left_is_not_answered() -> None:
+    app = App(Door(Response(200)), Observer())  # type: ignore[arg-type]
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        raise AssertionError(message)
+
+    await app({"type": "http", "method": "POST", "path": "/v1/x", "query_string": b"", "headers": []}, receive, send)
+
+
+async def test_the_application_speaks_lifespan() -> None:
+    app = App(Door(None), Observer())  # type: ignore[arg-type]
+    messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    sent: list[str] = []
+
+    async def receive() -> dict[str, Any]:
+        return next(messages)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message["type"])
+
+    await app({"type": "lifespan"}, receive, send)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+# --- what it says about itself ---
+
+
+def test_the_openapi_document_is_valid_and_names_every_operation() -> None:
+    found = json.loads(msgspec.json.encode(document(ROUTER.operations, "http://node.example")))
+    validate(found)
+    assert found["openapi"] == "3.1.0"
+    for operation in ROUTER.operations:
+        entry = found["paths"][operation.path][operation.method.lower()]
+        assert entry["operationId"] == operation.name
+        assert {str(operation.status), *map(str, operation.refusals)} <= set(entry["responses"])
+        assert {p["name"] for p in entry["parameters"] if p["in"] == "path"} == set(
+            re.findall(r"{(\w+)}", operation.path)
+        )
+        assert all(p.get("description") for p in entry["parameters"] if p["in"] == "path")
+        assert ("requestBody" in entry) == (operation.body is not None)
+        assert (entry["security"] == []) == (operation.permission == "open")
+        for status, response in entry["responses"].items():
+            assert "content" in response or status == str(operation.status), (operation.name, status)
+    assert len({o["operationId"] for methods in found["paths"].values() for o in methods.values()}) == sum(
+        len(methods) for methods in found["paths"].values()
+    )
+
+
+def test_parameters_of_a_query_are_never_null() -> None:
+    found = document(ROUTER.operations, "http://node.example")
+    parameters = [p for p in found["paths"]["/v1/facts"]["get"]["parameters"] if p["in"] == "query"]
+    assert {p["name"] for p in parameters} >= {"entity", "relation", "scope", "cursor", "limit"}
+    assert "null" not in json.dumps(parameters)
+    assert next(p for p in parameters if p["name"] == "limit")["schema"]["maximum"] == limits.PAGE_LIMIT_MAX
+
+
+async def test_the_page_to_try_it_on_brings_everything_with_it(tmp_path: Path) -> None:
+    class Links(HTMLParser):
+        found: list[str]
+
+        def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+            self.found += [value or "" for name, value in attributes if name in ("src", "href")]
+
+    async with node_at(tmp_path, auth_required=True) as node, client_of(node) as client:
+        page = await client.get("/docs")
+        assert page.headers["content-type"].startswith("text/html")
+        assert "connect-src 'self'" in page.headers["content-security-policy"]
+        links = Links()
+        links.found = []
+        links.feed(page.text)
+        assert links.found == []
+        assert "://" not in page.text
+        spec = (await client.get("/openapi.json")).json()
+        assert spec["servers"] == [{"url": node.url}]
+
+
+async def test_metrics_have_the_names_that_dashboards_expect(tmp_path: Path) -> None:
+    async with node_at(tmp_path) as node, client_of(node) as client:
+        await client.post("/v1/facts", json=assertion(1))
+        await client.post("/v1/facts", json=assertion(1, value={"type": "string", "v": "another"}))
+        await client.get("/v1/facts")
+        await client.get("/v1/no/such/route")
+        text = (await client.get("/metrics")).text
+    for line in (
+        'stigmem_fact_write_total{principal="anon:trusted",tenant="default"} 2.0',
+        'stigmem_fact_read_total{principal="anon:trusted",tenant="default"} 1.0',
+        'stigmem_audit_event_total{event_type="fact_write",tenant="default"} 2.0',
+        'stigmem_contradiction_total{tenant="default"} 1.0',
+        'stigmem_request_latency_seconds_count{method="POST",route="/v1/facts",status_code="201"} 2.0',
+        'stigmem_request_latency_seconds_count{method="GET",route="other",status_code="404"} 1.0',
+        "stigmem_facts 2.0",
+        "stigmem_conflicts_open 1.0",
+    ):
+        assert line in text.splitlines(), line
+    for name in (
+        "stigmem_quota_breach_total", "stigmem_federation_ingress_total", "stigmem_federation_egress_total",
+        "stigmem_peer_hlc_anomaly_total", "stigmem_replication_lag_seconds",
+    ):  # fmt: skip
+        assert f"# TYPE {name.removesuffix('_total')}" in text, name
+
+
+async def test_strangers_cannot_make_up_values_for_labels(tmp_path: Path) -> None:
+    async with node_at(tmp_path) as node, client_of(node) as client:
+        for n in range(5):
+            await client.request(f"VERB{n}", f"/made/up/{n}")
+        text = (await client.get("/metrics")).text
+    assert "VERB" not in text
+    assert "/made/up" not in text
+
+
+async def test_a_bug_costs_one_answer_and_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs("json", "error")
+    async with node_at(tmp_path) as node, client_of(node) as client:
+
+        def broken(self: Node, turn: Any, principal: Any, dimension: str) -> None:
+            raise RuntimeError("what only the log may say")
+
+        monkeypatch.setattr(Node, "charge", broken)
+        failed = await client.get("/v1/facts")
+        assert failed.status_code == 500
+        assert "only the log" not in failed.text
+        monkeypatch.undo()
+        assert (await client.get("/v1/facts")).status_code == 200
+    configure_logs("console", "error")
+    line = json.loads(capsys.readouterr().err.splitlines()[0])
+    assert (line["level"], "RuntimeError: what only" in line["exception"]) == ("error", True)

@@ -1,0 +1,306 @@
+"""The command line: what it says, its exit status, and that it speaks to nodes that run, that stopped, and far ones."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from stigmem.host.cli import app, main
+from stigmem.host.cli.fact import typed
+from stigmem.host.cli.speech import Mistake
+from tests.host.nodes import filled, node_at
+
+PUT = ("fact", "put", "user:ada", "memory:role", "analyst", "--source", "agent:docs")
+
+
+@pytest.fixture(autouse=True)
+def _quiet_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("STIGMEM_")]:
+        monkeypatch.delenv(name)
+
+
+class Said:
+    """What a command printed, and its exit status."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status = status
+        self.out = out
+        self.err = err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Any:
+    """Run a command line; works inside and outside an event loop."""
+
+    def command(*tokens: str) -> Said:
+        capfd.readouterr()
+        status = main(list(tokens))
+        return Said(status, *capfd.readouterr())
+
+    return command
+
+
+async def beside(run: Any, *tokens: str) -> Said:
+    """Run it while this event loop goes on."""
+    said: Said = await trio.to_thread.run_sync(lambda: run(*tokens))
+    return said
+
+
+def new_node(run: Any) -> None:
+    assert run("auth", "create-key", "--entity", "user:ada", "--permissions", "read").status == 0
+
+
+# --- help and mistakes ---
+
+
+def subjects() -> list[tuple[str, ...]]:
+    """Every command there is."""
+    found: list[tuple[str, ...]] = []
+    for name in app:
+        if name.startswith("-"):
+            continue
+        inner = [(name, sub) for sub in app[name] if not sub.startswith("-")]
+        found += inner or [(name,)]
+    return found
+
+
+@pytest.mark.parametrize("command", subjects(), ids=" ".join)
+def test_every_command_has_help_with_an_example(run: Any, command: tuple[str, ...]) -> None:
+    said = run(*command, "--help")
+    assert said.status == 0
+    assert f"stigmem {' '.join(command)}" in said.out
+    assert "Examples:" in said.out
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        (("sreve",), "Did you mean"),
+        (("serve", "--prot", "1"), "--prot"),
+        (("serve", "--port", "x"), "--port: 'x' is not a whole number from 0 to 65535"),
+        (("serve", "--config", "absent.toml"), "there is no settings file absent.toml"),
+        (("serve", "--no-auth-required", "--host", "0.0.0.0"), "without authentication"),
+        (("serve", "--federation-enabled", "--host", "10.0.0.1"), "needs mutual TLS"),
+        (("serve", "--tls-cert-path", "a", "--tls-key-path", "b"), "the certificate a and its key b cannot be used"),
+        (("fact", "query"), "there is no node in stigmem-data"),
+        (("fact", "put", "a"), "RELATION"),
+        (("fact", "query", "--limit", "0"), "--limit must be at least 1"),
+        (("conflicts", "resolve", "x"), "either --winner FACT_ID or --value VALUE"),
+        (("auth", "create-key", "--entity", "a:b", "--permissions", "root"), "root is no permission; there are read"),
+        (("auth", "create-key", "--entity", "a:b", "--permissions", ","), "give at least one permission"),
+        (("auth", "create-key", "--entity", "a:b", "--permissions", "read", "--scopes", "x"), "x is no scope"),
+        (("auth", "bootstrap-key", "--key", "short"), "at least 32 characters"),
+        (("audit", "verify", "--head", "x"), "--head is a number and a hash"),
+        (("tail", "--since", "yesterday"), "ISO-8601"),
+        (("fact", "query", "--url", "node.example"), "--url must be an http or https address"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_status_2(run: Any, tokens: tuple[str, ...], expected: str) -> None:
+    said = run(*tokens)
+    assert said.status == 2
+    assert expected in said.err
+    assert len(said.err.strip().splitlines()) == 1
+    assert "Traceback" not in said.err
+
+
+def test_what_does_not_work_is_status_1(run: Any) -> None:
+    said = run("fact", "query", "--url", "http://127.0.0.1:1")
+    assert (said.status, "http://127.0.0.1:1 does not answer" in said.err) == (1, True)
+
+
+def test_a_damaged_journal_is_told_in_a_sentence(run: Any) -> None:
+    filled(Path("stigmem-data"), 30)
+    Path("stigmem-data/stigmem.db").write_bytes(Path("stigmem-data/stigmem.db").read_bytes()[:20_000])
+    for tokens in (("fact", "query"), ("export",), ("serve", "--port", "0")):
+        said = run(*tokens)
+        assert (said.status, "is damaged" in said.err) == (1, True), tokens
+
+
+# --- settings ---
+
+
+def test_settings_are_shown_with_where_they_come_from(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("stigmem.toml").write_text("log_level = 'debug'\n")
+    monkeypatch.setenv("STIGMEM_PORT", "9000")
+    monkeypatch.setenv("STIGMEM_FEDERATION_PRIVKEY", "A" * 43)
+    monkeypatch.setenv("STIGMEM_TRUST_MODE", "strict")
+    said = run("config", "show", "--json", "--host", "127.0.0.9")
+    found = said.json["settings"]
+    assert said.status == 0
+    assert found["host"] == {"value": "127.0.0.9", "from": "flag"}
+    assert found["port"] == {"value": 9000, "from": "variable"}
+    assert found["log_level"] == {"value": "debug", "from": "file"}
+    assert found["auth_required"] == {"value": True, "from": "default"}
+    assert found["federation_privkey"]["value"] == "(given)"
+    assert said.json["file"] == "stigmem.toml"
+    assert said.json["remarks"] == ["STIGMEM_TRUST_MODE is a setting of the reference node that this one does not have"]
+    shown = run("config", "show").out
+    assert "STIGMEM_PORT" in shown
+    assert "A" * 43 not in shown
+
+
+def test_settings_that_would_be_refused_are_shown_all_the_same(run: Any) -> None:
+    said = run("config", "show", "--json", "--no-auth-required", "--host", "10.0.0.1")
+    assert said.status == 2
+    assert "without authentication" in said.json["refused"]
+
+
+# --- a node that does not run ---
+
+
+def test_the_first_key_is_made_before_the_first_start(run: Any) -> None:
+    said = run("auth", "create-key", "--entity", "user:ada", "--permissions", "read,write", "--description", "laptop")
+    assert said.status == 0
+    assert said.out.startswith("sk-")
+    assert "shown once" in said.err
+    listed = run("auth", "list", "--json").json
+    assert [(row["entity_uri"], row["permissions"], row["description"]) for row in listed] == [
+        ("user:ada", ["read", "write"], "laptop")
+    ]
+    content = Path("stigmem-data/stigmem.db").read_bytes()
+    assert said.out.strip().encode() not in content
+
+
+def test_a_key_is_revoked_by_the_beginning_of_its_id(run: Any) -> None:
+    new_node(run)
+    (row,) = run("auth", "list", "--json").json
+    assert run("auth", "revoke", "no-such").status == 1
+    assert run("auth", "revoke", row["id"][:6]).status == 0
+    assert run("auth", "list", "--json").json == []
+
+
+def test_bootstrap_works_once(run: Any) -> None:
+    secret = "k" * 40
+    assert run("auth", "bootstrap-key", "--key", secret, "--permissions", "admin,read").status == 0
+    said = run("auth", "bootstrap-key", "--key", secret + "2")
+    assert (said.status, "there are keys already" in said.err) == (1, True)
+
+
+def test_facts_are_written_read_and_found_in_a_stopped_node(run: Any) -> None:
+    new_node(run)
+    made = run(*PUT, "--scope", "company", "--json").json
+    assert made["value"]["v"] == "analyst"
+    assert run("fact", "get", made["id"], "--json").json == made
+    assert "user:ada" in run("fact", "query", "--entity", "user:ada").out
+    assert run("fact", "query", "--entity", "user:bob").out == "no fact matches\n"
+    number = run("fact", "put", "repo:core", "memory:stars", "42", "--type", "number", "--source", "a:b", "--json").json
+    assert number["value"]["v"] == 42.0
+    assert len(run("fact", "query", "--all", "--json").json) == 2
+    assert len(run("fact", "query", "--limit", "1", "--json").json) == 1
+
+
+def test_what_the_node_refuses_is_told_with_the_member(run: Any) -> None:
+    new_node(run)
+    said = run("fact", "put", "user:ada", "memory:at", "noon", "--type", "datetime", "--source", "agent:docs")
+    assert said.status == 2
+    assert "the node says 422" in said.err
+    assert run("fact", "get", "no-such-fact").status == 1
+
+
+@pytest.mark.parametrize(("text", "kind"), [("maybe", "boolean"), ("1e", "number"), ("NaN", "number")])
+def test_a_word_that_is_no_value_of_its_type_is_a_mistake(text: str, kind: Any) -> None:
+    with pytest.raises(Mistake):
+        typed(text, kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "v"),
+    [("true", "boolean", True), ("-1.5", "number", -1.5), ("x", "null", None), ("1", "string", "1")],
+)
+def test_words_become_values_of_their_type(text: str, kind: Any, v: object) -> None:
+    assert typed(text, kind) == {"type": kind, "v": v}
+
+
+def test_a_conflict_is_listed_shown_and_resolved(run: Any) -> None:
+    new_node(run)
+    first = run(*PUT, "--json").json
+    said = run("fact", "put", "user:ada", "memory:role", "boss", "--source", "agent:rumour")
+    assert "it contradicts what is known" in said.err
+    (row,) = run("conflicts", "list", "--json").json
+    short = row["conflict_id"].removeprefix("stigmem:conflict:")[:8]
+    assert "analyst" in run("conflicts", "list").out
+    shown = run("conflicts", "show", short).out
+    assert "agent:rumour" in shown
+    assert first["id"] in shown
+    said = run("conflicts", "resolve", short, "--winner", first["id"][:8], "--note", "asked her")
+    assert (said.status, "resolved by fact" in said.err) == (0, True)
+    assert run("conflicts", "list").out == "no unresolved conflicts\n"
+    assert run("conflicts", "list", "--status", "resolved", "--json").json[0]["resolution_note"] == "asked her"
+    assert run("conflicts", "resolve", short, "--value", "chief").status == 1
+
+
+# --- a node that runs ---
+
+
+async def test_a_running_node_on_this_machine_needs_no_key(run: Any, tmp_path: Path) -> None:
+    async with node_at(tmp_path / "stigmem-data", auth_required=True) as node:
+        made = await beside(
+            run, "auth", "create-key", "--entity", "user:ada", "--permissions", "read,write,admin", "--json"
+        )
+        assert made.status == 0
+        assert len(node.node.state.keys) == 1
+        assert (await beside(run, *PUT)).status == 0
+        assert len(node.node.state.ledger) == 1
+        assert (await beside(run, "auth", "list", "--json")).json[0]["entity_uri"] == "user:ada"
+        assert (await beside(run, "auth", "bootstrap-key", "--key", "k" * 40)).status == 1
+
+
+async def test_a_node_far_away_is_asked_with_a_key(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with node_at(tmp_path / "far", auth_required=True) as node:
+        url = f"http://127.0.0.1:{node.port}"
+        said = await beside(run, "fact", "query", "--url", url)
+        assert (said.status, "give --api-key or STIGMEM_API_KEY" in said.err) == (1, True)
+        made = ("auth", "create-key", "--entity", "user:ada", "--permissions", "read,write,admin", "--data-dir", "far")
+        secret = (await beside(run, *made)).out.strip()
+        assert (await beside(run, *PUT, "--url", url, "--api-key", secret)).status == 0
+        monkeypatch.setenv("STIGMEM_URL", url)
+        monkeypatch.setenv("STIGMEM_API_KEY", secret)
+        found = (await beside(run, "fact", "query", "--json")).json
+        assert [fact["entity"] for fact in found] == ["user:ada"]
+        other = await beside(run, "auth", "create-key", "--entity", "user:bob", "--permissions", "read", "--json")
+        assert other.status == 0
+        listed = (await beside(run, "auth", "list", "--json")).json
+        assert {row["entity_uri"] for row in listed} == {"user:ada", "user:bob"}
+        assert (await beside(run, "auth", "revoke", other.json["id"])).status == 0
+        said = await beside(run, "auth", "bootstrap-key", "--key", "k" * 40)
+        assert (said.status, "on the node's own machine" in said.err) == (2, True)
+
+
+async def test_a_flag_for_this_machine_outranks_a_variable_for_another(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STIGMEM_URL", "http://127.0.0.1:1")
+    async with node_at(tmp_path / "here"):
+        assert (await beside(run, "fact", "query", "--data-dir", "here")).status == 0
+        assert (await beside(run, "fact", "query")).status == 1
+
+
+async def test_a_directory_in_use_by_something_else_is_said_to_be(run: Any, tmp_path: Path) -> None:
+    from tests.host.nodes import opened
+
+    with opened(tmp_path / "stigmem-data"):
+        said = await beside(run, "fact", "query")
+    assert (said.status, "does not answer at its control socket" in said.err) == (1, True)
+
+
+async def test_the_control_socket_is_for_the_nodes_own_user_alone(tmp_path: Path) -> None:
+    async with node_at(tmp_path / "d"):
+        path = tmp_path / "d" / "control.sock"
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert not path.exists()
+
+
+async def test_a_directory_with_a_very_long_name_has_a_control_socket_too(run: Any, tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 120)
+    async with node_at(deep):
+        assert (await beside(run, "auth", "list", "--data-dir", str(deep))).status == 0

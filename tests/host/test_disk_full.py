@@ -1,0 +1,81 @@
+"""A disk without room: writes are refused with a code, reads go on, and writes resume when there is room again."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from stigmem.host.inspection import read_facts
+from stigmem.host.journal import SqliteJournal
+from stigmem.host.run import Deployed
+from stigmem.node.context import JournalFull
+from tests.host.nodes import assertion, client_of, node_at, numbered, opened
+
+
+def fill(journal: SqliteJournal) -> None:
+    """Let the journal grow no further, as SQLite sees a disk without room."""
+    pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
+    journal._connection.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def free(journal: SqliteJournal) -> None:
+    journal._connection.execute("PRAGMA max_page_count = 1000000")
+
+
+async def wrote(client: httpx.AsyncClient, number: int, size: int = 10) -> httpx.Response:
+    return await client.post("/v1/facts", json=assertion(number, value={"type": "string", "v": "x" * size}))
+
+
+async def filled_up(node: Deployed, client: httpx.AsyncClient) -> tuple[list[str], httpx.Response]:
+    """Write until the disk is full; the ids acknowledged, and the refusal."""
+    fill(node.journal)
+    acknowledged = []
+    for number in range(1, 200):
+        found = await wrote(client, number, 4_000)
+        if found.status_code != 201:
+            return acknowledged, found
+        acknowledged.append(found.json()["id"])
+    raise AssertionError("the disk never filled up")
+
+
+async def test_a_full_disk_refuses_writes_and_answers_reads(tmp_path: Path) -> None:
+    async with node_at(tmp_path) as node, client_of(node) as client:
+        acknowledged, refused = await filled_up(node, client)
+        assert refused.status_code == 507
+        assert refused.json()["detail"]["code"] == "disk_full"
+        assert "nothing was stored" in refused.json()["detail"]["message"]
+        assert refused.headers["retry-after"]
+        for number, fact_id in enumerate(acknowledged, 1):
+            found = (await client.get("/v1/facts", params={"entity": f"user:person-{number}"})).json()["facts"]
+            assert [fact["id"] for fact in found] == [fact_id]
+        assert (await client.get("/healthz")).status_code == 200
+        assert (await wrote(client, 999, 4_000)).status_code == 507
+
+        free(node.journal)
+        late = await wrote(client, 1_000)
+        assert late.status_code == 201
+    assert [fact.id for fact in read_facts(tmp_path)] == [*acknowledged, late.json()["id"]]
+
+
+async def test_a_refused_write_is_not_there_after_a_restart(tmp_path: Path) -> None:
+    async with node_at(tmp_path) as node, client_of(node) as client:
+        acknowledged, _ = await filled_up(node, client)
+    async with node_at(tmp_path) as node, client_of(node) as client:
+        assert node.facts == len(acknowledged)
+        assert (await wrote(client, 5_000)).status_code == 201
+
+
+def test_a_journal_that_somebody_else_writes_to_is_told_apart_from_a_full_disk(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal, closing(sqlite3.connect(journal.path, isolation_level=None)) as shell:
+        journal._connection.execute("PRAGMA busy_timeout = 1")
+        shell.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JournalFull) as refused:
+            journal.write(list(numbered(1)))
+        assert refused.value.code == "journal_in_use"
+        shell.execute("ROLLBACK")
+        journal.write(list(numbered(1)))
+        assert journal.count() == 1
