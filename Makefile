@@ -14,11 +14,11 @@ $(STAMP): requirements.lock pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 	  [ -x $(BIN)/python ] || uv venv --quiet --python $(PYTHON) $(VENV); \
 	  uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock; \
-	  uv pip install --quiet --no-deps --python $(BIN)/python -e .; \
+	  uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .; \
 	else \
 	  [ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV); \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
 	fi
 	@touch $(STAMP)
 
