@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -25,7 +25,7 @@ def add_to(app: App) -> None:
     federation = App(
         name="federation", help="Peers: the nodes that this one exchanges facts with.", help_epilogue="", backend="trio"
     )
-    federation.command(identity, help_epilogue=examples("federation identity"))
+    federation.command(identity, help_epilogue=examples("federation identity --only fingerprint"))
     federation.command(
         register_peer,
         help_epilogue=examples(
@@ -33,7 +33,7 @@ def add_to(app: App) -> None:
         ),
     )
     federation.command(peers, help_epilogue=examples("federation peers", "federation peers --json"))
-    federation.command(approve, help_epilogue=examples("federation approve 3f1c --fingerprint sha256:9b2e..."))
+    federation.command(approve, help_epilogue=examples("federation approve sha256:9b2e...", "federation approve 3f1c"))
     federation.command(revoke, help_epilogue=examples("federation revoke 3f1c"))
     federation.command(
         cursor_export,
@@ -45,11 +45,19 @@ def add_to(app: App) -> None:
     app.command(federation)
 
 
-def identity(*, json: _Json = False, where: Where | None = None) -> None:
+def identity(
+    *,
+    only: Annotated[Literal["node_id", "public_key", "fingerprint"] | None, Parameter(help="Just this.")] = None,
+    json: _Json = False,
+    where: Where | None = None,
+) -> None:
     """Show who this node is: what a person at another node compares."""
     found = read_identity((where or Where()).settings)
     if found is None:
         raise Failed("this node has no key yet; it is made when `stigmem serve` starts for the first time")
+    if only is not None:
+        tell(getattr(found, only))
+        return
     if json:
         show_json({"node_id": found.node_id, "public_key": found.public_key, "fingerprint": found.fingerprint})
         return
@@ -118,17 +126,19 @@ async def approve(
 ) -> None:
     """Approve a peer that waits: facts may flow from now on.
 
-    Without --fingerprint it is asked for, so that it is compared and not just
-    accepted.
+    Named by the fingerprint that its operator told you, a peer is approved at
+    once. Named otherwise, the fingerprint is asked for, so that it is compared
+    and not just accepted.
 
     Parameters
     ----------
     peer_id
-        Id of the peer or of its node, or the beginning of one.
+        Fingerprint of the peer's key, or id of the peer or of its node, or the beginning of an id.
     """
     async with (where or Where()).connect() as place:
         row = await _peer(place, peer_id)
-        given = fingerprint or _ask_fingerprint(row)
+        named = peer_id if peer_id == row.get("pubkey_fingerprint") else None
+        given = fingerprint or named or _ask_fingerprint(row)
         path = f"/v1/federation/peers/{row['peer_id']}/approve"
         answer(await place.asker.ask("POST", path, None, {"pubkey_fingerprint": given}))
     say(f"{row['node_id']} at {row['node_url']} is approved for {', '.join(row['allowed_scopes'])}")
@@ -210,7 +220,11 @@ async def _rows(place: Place) -> list[dict[str, Any]]:
 
 async def _peer(place: Place, name: str) -> dict[str, Any]:
     rows = await _rows(place)
-    found = [row for row in rows if row["peer_id"].startswith(name) or row["node_id"] == name]
+    found = [
+        row
+        for row in rows
+        if name in (row["node_id"], row.get("pubkey_fingerprint")) or row["peer_id"].startswith(name)
+    ]
     if len(found) != 1:
         raise Failed(
             f"{'several peers begin' if found else 'no peer begins'} with {name}; see `stigmem federation peers`"
@@ -222,7 +236,7 @@ def _ask_fingerprint(row: dict[str, Any]) -> str:
     shown = row.get("pubkey_fingerprint") or fingerprint(row.get("public_key", ""))
     if not sys.stdin.isatty():
         raise Mistake(
-            "give --fingerprint, as the peer's operator told you; `stigmem federation identity` shows it there"
+            "name the peer by the fingerprint that its operator told you; `stigmem federation identity` shows it there"
         )
     say(f"{row['node_id']} at {row['node_url']} wants to exchange {', '.join(row['allowed_scopes'])}")
     say(f"its key's fingerprint, as it was presented here: {shown}")
