@@ -15,7 +15,8 @@ from sim.machine import Machine
 from sim.observer import Observer
 from sim.plan import slug
 from sim.scenario import Scenario
-from stigmem.core.keys import ED25519, STAND_IN
+from sim.verified import Verified
+from stigmem.core.keys import ED25519, STAND_IN, Suite
 from stigmem.node.settings import NodeSettings
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def make_machines(lab: Lab) -> dict[str, Machine]:
     """A machine per node of the plan, switched off."""
     scenario = lab.plan.scenario
     tables = {table.node: table for table in scenario.clock}
+    suite = Verified(STAND_IN if scenario.scenario.signatures == "stand-in" else ED25519)
     machines: dict[str, Machine] = {}
     for name in lab.plan.nodes:
         table = tables.get(name)
@@ -40,7 +42,7 @@ def make_machines(lab: Lab) -> dict[str, Machine]:
             lab.world,
             lab.network,
             lab.directory,
-            node_settings(scenario, name, lab.seed),
+            node_settings(scenario, name, lab.seed, suite),
             NodeClock(offset_ns=offset, drift_ppm=drift),
             Disk(lab.random(f"disk/{name}"), sync_ns=scenario.disk.sync, capacity_bytes=scenario.disk.capacity),
             lab.random(f"entropy/{name}"),
@@ -49,18 +51,19 @@ def make_machines(lab: Lab) -> dict[str, Machine]:
     return machines
 
 
-def node_settings(scenario: Scenario, name: str, seed: int) -> NodeSettings:
+def node_settings(scenario: Scenario, name: str, seed: int, suite: Suite) -> NodeSettings:
     """The settings of the node of this name."""
     federation = scenario.federation
     return NodeSettings(
         seed=hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=32, person=b"sim node key").digest(),
         node_url=f"http://{slug(name)}.sim",
         node_id="" if federation.node_ids == "certified" else f"stigmem://{slug(name)}.sim",
-        suite=STAND_IN if scenario.scenario.signatures == "stand-in" else ED25519,
+        suite=suite,
         auth_required=False,
         federation=True,
         scopes=tuple(federation.scopes),
         allow_team=federation.allow_team,
+        push=federation.push,
         relay=federation.relay,
         origin_keys=federation.origin_keys,
         owned_sources_only=federation.owned_sources_only,

@@ -65,12 +65,16 @@ class NodeClock:
 
     def monotonic(self, true_ns: int) -> int:
         """Nanoseconds of this node's own time since the start of the scenario; never runs back."""
-        gained = sum(rate.gained(true_ns) for rate in self._drifts.values())
-        return true_ns + self._own.gained(true_ns) + self._kept + gained
+        shown = true_ns + self._own.gained(true_ns) + self._kept
+        for rate in self._drifts.values():
+            shown += rate.gained(true_ns)
+        return shown
 
     def to_true(self, local_ns: int) -> int:
         """True duration of a duration that this node's oscillator measures."""
-        ppm = self._own.ppm + sum(rate.ppm for rate in self._drifts.values())
+        ppm = self._own.ppm
+        for rate in self._drifts.values():
+            ppm += rate.ppm
         return local_ns * _PPM // (_PPM + ppm)
 
     # --- faults: each under the key of whoever makes it ---

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from sim.absence import check_needs
 from sim.adversary import ADVERSARIES
 from sim.chance import Streams
 from sim.fault import FAULTS, Misfit
@@ -34,7 +35,8 @@ __all__ = ["load_plan", "make_plan"]
 
 
 def load_plan(path: Path, seed: int | None = None) -> Plan:
-    """The plan of a scenario file, with another seed if one is given. Raises BadScenario with file and line."""
+    """The plan of a scenario file, with another seed if one is given. Raises BadScenario with file and line, and
+    DataAbsent, which is one, when only a file that it `needs` is absent."""
     source = read_source(path)
     try:
         return _fit(_seeded(source.scenario, seed), path.parent)
@@ -71,6 +73,7 @@ def _seeded(scenario: Scenario, seed: int | None) -> Scenario:
 
 
 def _fit(scenario: Scenario, base: Path) -> Plan:
+    check_needs(scenario, base)
     found = [*check_times(scenario), *_expectations(scenario), *_settings(scenario)]
     try:
         layout = make_topology(scenario, base)

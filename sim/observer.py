@@ -5,7 +5,8 @@ One way only: an observer counts, writes the trace and asks the checkers; it nev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,7 +15,7 @@ from sim.check import Checker, Commit, Violation
 from sim.measure import FactSeen
 from stigmem.core.audit import AuditRow
 from stigmem.core.fact import Fact
-from stigmem.core.records import Record
+from stigmem.core.records import DeadLetter, Record
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
@@ -34,13 +35,20 @@ class Observer:
         """A batch became durable on a machine."""
         lab = self._lab
         lab.trace.commit(machine.name, len(records), payload)
+        telling = False
         for record in records:
             if isinstance(record, Fact):
+                telling = True
                 self._stored(machine.name, record)
             elif isinstance(record, AuditRow):
+                telling = True
                 self._audited(record)
+            elif isinstance(record, DeadLetter):
+                telling = True
         commit = Commit(machine, records, lab.world.now)
-        self._judge(lambda checker: checker.committed(lab, commit))
+        for checker in self._see_commits if telling else self._see_all_commits:
+            if self._ends(checker.committed(lab, commit)):
+                return
 
     def booted(self, machine: Machine) -> None:
         """A machine's node is running."""
@@ -54,7 +62,9 @@ class Observer:
             known = lab.measure.number(lab.name_of_node.get(fact.origin, ""), fact.id) is not None
             if not known or fact.received_from is not None:
                 self._stored(machine.name, fact)
-        self._judge(lambda checker: checker.booted(lab, machine))
+        for checker in lab.checkers:
+            if self._ends(checker.booted(lab, machine)):
+                return
 
     def stopped(self, machine: Machine, how: str, fate: str) -> None:
         """A machine lost power."""
@@ -65,14 +75,29 @@ class Observer:
         """A node is about to put an answer on the wire."""
         lab = self._lab
         lab.requests += 1
-        self._judge(lambda checker: checker.served(lab, machine, asker, request, response))
-
-    def _judge(self, ask: Callable[[Checker], Violation | None]) -> None:
-        for checker in self._lab.checkers:
-            violation = ask(checker)
-            if violation is not None:
-                self._lab.violated(violation)
+        for checker in self._see_answers:
+            if self._ends(checker.served(lab, machine, asker, request, response)):
                 return
+
+    # --- who looks at what: asked for when the first event comes, and fixed from then on ---
+
+    @cached_property
+    def _see_commits(self) -> list[Checker]:
+        return [checker for checker in self._lab.checkers if type(checker).committed is not Checker.committed]
+
+    @cached_property
+    def _see_all_commits(self) -> list[Checker]:
+        return [checker for checker in self._see_commits if checker.every_commit]
+
+    @cached_property
+    def _see_answers(self) -> list[Checker]:
+        return [checker for checker in self._lab.checkers if type(checker).served is not Checker.served]
+
+    def _ends(self, violation: Violation | None) -> bool:
+        if violation is None:
+            return False
+        self._lab.violated(violation)
+        return True
 
     def _stored(self, name: str, fact: Fact) -> None:
         lab, now = self._lab, self._lab.world.now

@@ -43,7 +43,8 @@ class _Table(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ScenarioTable(_Table):
-    """`[scenario]`: name, seed and length. `settle`: how long it may take to converge after the faults."""
+    """`[scenario]`: name, seed and length. `settle`: how long it may take to converge after the faults. `needs`: data
+    files that not everybody has, relative to the scenario; where one is absent the scenario is skipped."""
 
     name: Annotated[
         str,
@@ -58,6 +59,7 @@ class ScenarioTable(_Table):
     signatures: Literal["ed25519", "stand-in"] = "ed25519"
     converges: bool = True
     """Whether convergence is expected at all; `false` only checks safety."""
+    needs: list[str] = []
 
 
 class Topology(_Table):
@@ -102,6 +104,8 @@ class Federation(_Table):
     pull_limit: Annotated[int, Meta(ge=1, le=500)] = 100
     scopes: tuple[Scope, ...] = ("company", "public")
     allow_team: bool = False
+    push: bool = False
+    """Whether nodes let their peers bring facts unasked; ours never do, hostile ones may try."""
     relay: bool = True
     origin_keys: Literal["pinned", "vouched"] = "pinned"
     node_ids: Literal["certified", "named"] = "certified"

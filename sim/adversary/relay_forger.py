@@ -37,6 +37,11 @@ def _is_plain(entry: dict[str, Any]) -> bool:
         return False
 
 
+def _is_honest(peer: ScriptedPeer, entry: dict[str, Any]) -> bool:
+    """Whether an entry is by a node of the federation: another adversary's may be bad in ways of its own."""
+    return entry.get("origin", {}).get("node_id") in peer.lab.name_of_node
+
+
 class RelayForger(Adversary, tag="relay-forger"):
     """Reads its victims as a peer may, every `period`, and serves what it read with another value, stamp, time,
     scope or signature, as its own or as somebody else's; also untouched, which is a relay's work."""
@@ -60,7 +65,7 @@ class RelayForger(Adversary, tag="relay-forger"):
                 if page.cursor is not None:
                     cursors[victim] = page.cursor
                 known: list[dict[str, Any]] = peer.notes.setdefault("read", [])
-                known.extend(entry for entry in page.facts if _is_plain(entry))
+                known.extend(entry for entry in page.facts if _is_honest(peer, entry) and _is_plain(entry))
                 del known[:-_KEPT]
 
         peer.ask(victim, peer.authorised("GET", target, peer.token(victim)), answered)

@@ -25,6 +25,7 @@ class Audit(Checker):
     commit, and no rejection has two."""
 
     name = "audit"
+    every_commit = False
 
     def __init__(self) -> None:
         self._heads: dict[str, ChainHead] = {}

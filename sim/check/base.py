@@ -52,6 +52,10 @@ class Checker:
     liveness = False
     """Whether the property is about the end (then a run that was cut short cannot judge it)."""
 
+    every_commit = True
+    """Whether `committed` looks at every commit, or only at those with a fact, an audit row or a dead letter in them;
+    most commits of a quiet federation hold nothing but the nonce of a token."""
+
     def committed(self, lab: Lab, commit: Commit) -> Violation | None:
         """A batch became durable on a machine."""
         return None

@@ -23,6 +23,7 @@ class Causality(Checker):
     that was within the drag bound."""
 
     name = "causality"
+    every_commit = False
 
     def __init__(self) -> None:
         self._last: dict[str, int] = {}
@@ -60,6 +61,7 @@ class Drag(Checker):
     """Nobody pushes a node's own stamps further ahead than the drag bound of where its clock has ever been (S-37)."""
 
     name = "drag-bound"
+    every_commit = False
 
     def __init__(self) -> None:
         self._furthest_ms: dict[str, int] = {}
@@ -91,6 +93,7 @@ class Skew(Checker):
     """What a node takes in lies within the skew bound of its own clock at that moment."""
 
     name = "skew-bound"
+    every_commit = False
 
     def __init__(self) -> None:
         self.largest_ms = 0

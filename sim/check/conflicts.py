@@ -17,7 +17,7 @@ from stigmem.core.resolution import Resolution, read_resolution
 if TYPE_CHECKING:
     from sim.lab import Lab
 
-__all__ = ["ConflictAgreement", "open_by_definition", "resolutions_of"]
+__all__ = ["ConflictAgreement", "disagreements", "open_by_definition", "resolutions_of"]
 
 Key = tuple[str, str, str]
 Named = tuple[str, Ledger]
@@ -54,6 +54,16 @@ def resolutions_of(ledger: Ledger) -> dict[Key, list[Resolution]]:
     return found
 
 
+def disagreements(lab: Lab) -> list[Key]:
+    """Triples of public facts about which nodes that are meant to hold the same do not see the same conflicts, apart
+    from what hostile origins told some of them only."""
+    sets = {frozenset(lab.plan.readers(name, "public")) for name in lab.plan.nodes if name not in lab.gone}
+    if len(sets) > 1:
+        return []
+    nodes = _ledgers(lab)
+    return _unexcused(lab, _differing([_book(lab, name) for name, _ in nodes]), nodes)
+
+
 class ConflictAgreement(Checker):
     """Every node's conflicts are those that its facts define; public ones are the same on all nodes, apart from
     facts of hostile origins that a node refused, still holds back, or that nobody could pass on to it."""
@@ -84,12 +94,11 @@ class ConflictAgreement(Checker):
             if sentence is not None:
                 self.divergent += 1
                 return CheckResult(self.name, False, f"{name}: {sentence}")
-        books = [_book(lab, name) for name, _ in nodes]
         everything = _conflicts(lab, nodes[0][0]) if nodes else []
         self.open = sum(conflict.status == "unresolved" for conflict in everything)
         self.resolved = len(everything) - self.open
-        if self._whole(lab) and lab.converged_at is not None:
-            odd = _unexcused(lab, _differing(books), nodes)
+        if lab.converged_at is not None:
+            odd = disagreements(lab)
             self.divergent = len(odd)
             if odd:
                 return CheckResult(

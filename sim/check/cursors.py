@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import parse_qs
 
 import msgspec
 
 from sim.check.base import Checker, CheckResult, Violation
 from sim.check.leaks import crosses, node_id_of
-from stigmem.core.wire import Request, Response
+from stigmem.core.wire import Request, Response, split_target
 
 if TYPE_CHECKING:
     from sim.lab import Lab
@@ -34,6 +33,9 @@ class _Page(msgspec.Struct):
     facts: list[msgspec.Raw]
     cursor: str | None = None
     has_more: bool = False
+
+
+_pages: Final = msgspec.json.Decoder(_Page)
 
 
 class _Told(NamedTuple):
@@ -59,12 +61,12 @@ class Cursors(Checker):
         self._told = {pair: told for pair, told in self._told.items() if pair[0] != name}
 
     def served(self, lab: Lab, machine: Machine, asker: str, request: Request, response: Response) -> Violation | None:
-        path, _, query = request.target.partition("?")
+        path, pairs = split_target(request.target)
         if path != "/v1/federation/facts" or response.status != 200 or machine.node is None:
             return None
-        given = parse_qs(query)
-        asked, scope = given.get("cursor", [None])[0], given.get("scope", [None])[0]
-        page = msgspec.json.decode(response.body, type=_Page)
+        given = {name: value for name, value in reversed(pairs) if value}
+        asked, scope = given.get("cursor"), given.get("scope")
+        page = _pages.decode(response.body)
         before = self._told.get((machine.name, asker))
         self._told[machine.name, asker] = _Told(page.cursor, page.has_more, scope)
         sentence = _page(lab, machine.node, asker, asked, page)
@@ -97,13 +99,13 @@ def _page(lab: Lab, node: Node, asker: str, asked: str | None, page: _Page) -> s
         return "an empty page says that there is more (L8)"
     if page.cursor == asked or page.cursor is None:
         return None
-    # The peer's own facts, and those that it brought, are no secret to it: the cursor may pass them.
+    # The peer's own facts, and those that it brought, are no secret to it: the cursor may pass them. Nor are public
+    # ones that a peer of dialect 0.5 would take for ours, and therefore does not get.
     name = lab.name_of_node[node.node_id]
     begin, end = node.exchange.start(asked, ()), node.exchange.start(page.cursor, ())
     theirs = node_id_of(lab, asker)
-    passed = node.state.ledger.log[begin:end]
-    if not any(
-        theirs in (fact.origin, fact.received_from) and crosses(lab, name, asker, fact.scope) for fact in passed
-    ):
+    bare = asker in lab.adversaries and lab.adversaries[asker].dialect == "0.5"
+    passed = [fact for fact in node.state.ledger.log[begin:end] if crosses(lab, name, asker, fact.scope)]
+    if not any(theirs in (fact.origin, fact.received_from) or (bare and fact.received_from) for fact in passed):
         return "the cursor moved though nothing for this peer was written (L1)"
     return None

@@ -18,6 +18,7 @@ class Duplicates(Checker):
     """(origin, id) is unique on a node, however often a page comes."""
 
     name = "no-duplicates"
+    every_commit = False
 
     def __init__(self) -> None:
         self._held: dict[str, dict[tuple[str, str], None]] = {}

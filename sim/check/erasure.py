@@ -20,7 +20,8 @@ __all__ = ["Erasure"]
 
 class Erasure(Checker):
     """Take the facts of hostile origins away: whatever stands then stands with them too, or is listed by an open or
-    settled conflict with all that was said."""
+    settled conflict with all that was said. Retractions under the fact's own source are left in: the protocol lets
+    a source take back what it said, wherever it says so, and who may use a source is for `owned_sources_only`."""
 
     name = "no-silent-erasure"
 
@@ -57,6 +58,10 @@ class Erasure(Checker):
 
 def _stands(lab: Lab, ledger: Ledger, fact: Fact, resolutions: list[Resolution]) -> bool:
     """Whether a fact stands among what honest nodes wrote."""
-    honest = [other for other in ledger.facts_of(fact.triple) if other.origin in lab.name_of_node]
+    honest = [
+        other
+        for other in ledger.facts_of(fact.triple)
+        if other.origin in lab.name_of_node or (other.is_retraction and other.source == fact.source)
+    ]
     theirs = [resolution for resolution in resolutions if resolution.fact.origin in lab.name_of_node]
     return fact in evaluate(fact.triple, honest, theirs, ledger.horizon_us).live

@@ -20,6 +20,7 @@ class Mutation(Checker):
     and at the end. Facts of hostile origins too, if their ids commit to their content."""
 
     name = "no-mutation"
+    every_commit = False
 
     def __init__(self) -> None:
         self._written: dict[tuple[str, str], int] = {}

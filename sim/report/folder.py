@@ -113,6 +113,7 @@ def read_run(folder: Path) -> dict[str, Any]:
 def _write_scenario(plan: Plan, folder: Path, heading: str) -> None:
     tables = plain_values(plan.scenario)
     tables["scenario"] = {**tables["scenario"], "seed": plan.scenario.scenario.seed}
+    tables["scenario"].pop("needs", None)  # the data come along
     names: dict[Path, str] = {}
     tables = _with_data(tables, plan.base, folder, names)
     (folder / SCENARIO).write_text(heading + toml_text(tables), encoding="utf-8")

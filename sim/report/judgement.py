@@ -6,10 +6,11 @@ anything has shown nothing. Numbers come from `metric_values`; their names and u
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from sim.check.base import CheckResult
+from sim.check.conflicts import disagreements
 from sim.metrics import REJECTIONS, TIMED
 from sim.scenario import Expectation
 from sim.units import format_duration, parse_duration
@@ -17,7 +18,6 @@ from sim.units import format_duration, parse_duration
 if TYPE_CHECKING:
     from sim.lab import Lab
     from sim.report.lags import LagSummary
-    from stigmem.core.conflicts import Conflict
 
 __all__ = [
     "BOUNDS", "ConflictTally", "ExpectationResult", "Verdict", "check_everything", "judge", "metric_values",
@@ -40,8 +40,8 @@ class ExpectationResult(NamedTuple):
 
 
 class ConflictTally(NamedTuple):
-    """Conflict sets of the whole federation. `divergent`: public ones that not every node sees alike, although
-    all nodes may hold the same public facts."""
+    """Conflict sets of the whole federation. `divergent`: public triples whose conflicts not every node sees alike,
+    although all nodes may hold the same public facts."""
 
     open: int
     resolved: int
@@ -84,21 +84,7 @@ def tally_conflicts(lab: Lab) -> ConflictTally:
             if conflict.status == "unresolved" or conflict.id not in status:
                 status[conflict.id] = conflict.status
     unresolved = sum(each == "unresolved" for each in status.values())
-    return ConflictTally(unresolved, len(status) - unresolved, _divergent(lab, books))
-
-
-def _divergent(lab: Lab, books: Sequence[Sequence[Conflict]]) -> int:
-    staying = [name for name in lab.plan.nodes if name not in lab.gone]
-    audiences = {lab.plan.readers(name, "public") for name in staying}
-    if len(audiences) > 1:
-        return 0  # by construction not everybody holds the same, so views may differ rightly
-    views: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
-    for book in books:
-        for conflict in book:
-            if conflict.triple[2] == "public":
-                view = (conflict.status, tuple(fact.id for fact in conflict.members))
-                views.setdefault(conflict.id, []).append(view)
-    return sum(len(seen) < len(books) or any(view != seen[0] for view in seen) for seen in views.values())
+    return ConflictTally(unresolved, len(status) - unresolved, len(disagreements(lab)))
 
 
 # --- expectations ---

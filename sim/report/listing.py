@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from sim.absence import DataAbsent
 from sim.fitting import load_plan
 from sim.reading import BadScenario
 from sim.units import format_duration
@@ -15,19 +16,19 @@ if TYPE_CHECKING:
 
 __all__ = ["check_files", "list_folder", "question"]
 
-_BAD_INPUT: Final = 2
+_BAD_INPUT, _ABSENT = 2, 3
 Say = Callable[[str], None]
 
 
 def check_files(files: Iterable[Path], tell: Say, complain: Say) -> int:
-    """Say of each file that it can be run, or why not; 2 when one cannot."""
+    """Say of each file that it can be run, or why not; 2 when one cannot, 3 when only data are absent."""
     status = 0
     for file in files:
         try:
             plan = load_plan(file)
         except BadScenario as error:
             complain(str(error))
-            status = _BAD_INPUT
+            status = (status or _ABSENT) if isinstance(error, DataAbsent) else _BAD_INPUT
             continue
         table = plan.scenario.scenario
         for warning in plan.warnings:

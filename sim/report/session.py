@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.absence import DataAbsent
 from sim.fitting import load_plan
 from sim.reading import BadScenario
 from sim.report.folder import (
@@ -87,7 +88,8 @@ class Session:
                 status, interrupted = self._one(file, several=len(files) > 1)
             except (BadScenario, BadFolder) as error:
                 self._aside.print(str(error), soft_wrap=True)
-                status, interrupted = _BAD_INPUT, False
+                status = EXIT_STATUS["inconclusive"] if isinstance(error, DataAbsent) else _BAD_INPUT
+                interrupted = False
             statuses.append(status)
             if interrupted:
                 break

@@ -23,7 +23,7 @@ EVENTS: Final = frozenset(
         "peer_registered", "peer_rejected", "peer_approved", "peer_approval_failed", "peer_revoked",
         "peer_deleted", "peer_reachable", "peer_unreachable", "origin_key_learned", "origin_key_conflict",
         "key_created", "key_revoked", "quota_breach", "cursor_imported", "strangers_suppressed",
-        "page_refused", "san_mismatch",
+        "page_refused", "san_mismatch", "peer_dialect_changed",
     }
 )  # fmt: skip
 """Every event a node may record; `append` refuses others, so that a reader can rely on the list."""

@@ -131,7 +131,10 @@ def check_source(source: str, origin: str, policy: Policy) -> bool:
     foreign = source == policy.node_id or reserved_source(source) or policy.local_sources(source)
     owned = source == origin or source.startswith(origin + "/")
     if foreign or (policy.owned_sources_only and not owned):
-        raise Rejection("source_not_owned", "this source does not belong to the fact's origin", field="source")
+        message = "this source does not belong to the fact's origin"
+        raise Rejection(
+            "source_not_owned", message, field="source", detail={"source": source, "source_owned": owned, "by": origin}
+        )
     return owned
 
 

@@ -23,7 +23,7 @@ from stigmem.core.triple import Triple
 __all__ = ["Conflict", "ConflictBook"]
 
 PLACES_SCANNED_MAX: Final = 20_000
-"""Conflicts one page looks through, moot ones and those of other scopes included."""
+"""Conflicts one page looks through, moot ones included."""
 
 
 class Conflict(msgspec.Struct, frozen=True):
@@ -76,10 +76,10 @@ class ConflictBook:
         return rows, None
 
     def _below(self, below: int, scopes: frozenset[str] | None) -> Iterator[tuple[int, Conflict | None]]:
-        """Places from `below` down, and the conflict there unless it is moot or of a scope not asked for."""
+        """Places from `below` down that are of a scope asked for, and the conflict there unless it is moot."""
         for place, identity, triple in self._ledger.sightings.newest_first(below):
-            readable = scopes is None or triple.key[2] in scopes
-            yield place, self._record(identity, triple) if readable else None
+            if scopes is None or triple.key[2] in scopes:  # others must show neither in a bound nor in a cursor
+                yield place, self._record(identity, triple)
 
     def _record(self, identity: str, triple: Triple) -> Conflict | None:
         if triple.conflict == identity:

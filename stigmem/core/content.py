@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import Final
 
 from stigmem.core.canonical import quote
@@ -29,6 +30,7 @@ def cid7(entity: str, relation: str, scope: str, source: str, value: Value, conf
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
+@lru_cache(maxsize=4_096)
 def cid8(entity: str, relation: str, scope: str, source: str, value: Value, confidence: float) -> str:
     """Content id over eight fields: as `cid7` with `interpret_as` (federation, appendix B)."""
     text = (

@@ -7,6 +7,7 @@ costs its neighbours. Whether a well-formed entry is acceptable is `stigmem.core
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -72,6 +73,8 @@ _pages: Final = msgspec.json.Decoder(_RawPage)
 _entries: Final = msgspec.json.Decoder(Entry)
 _facts: Final = msgspec.json.Decoder(WireFact)
 _anything: Final = msgspec.json.Decoder()
+_KNOWN_BYTES_MAX: Final = 4_096
+"""The longest entry that is remembered as read."""
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -83,6 +86,8 @@ def decode_page(body: bytes, dialect: str, limit: int) -> Page:
         raise Rejection("page_malformed", f"the page is not of the agreed shape: {error}") from error
     if dialect != "0.5" and raw.v != 2:
         raise Rejection("page_version", "a page of dialect 2.1 says v: 2")
+    if dialect == "0.5" and raw.v == 2:
+        raise Rejection("page_version", "a page of dialect 0.5 has no v: this peer was registered as what it is not")
     if raw.cursor is not None and len(raw.cursor) > limits.CURSOR_CHARS_MAX:
         raise Rejection("cursor_malformed", f"a cursor has at most {limits.CURSOR_CHARS_MAX} characters")
     return Page([bytes(entry) for entry in raw.facts[:limit]], raw.cursor, raw.has_more)
@@ -92,6 +97,10 @@ def decode_entry(raw: bytes, dialect: str) -> Entry:
     """Read one entry; raises Rejection `malformed_fact`, `entry_incomplete` or `id_required`."""
     if len(raw) > limits.FACT_BYTES_MAX:
         raise Rejection("malformed_fact", f"a fact has at most {limits.FACT_BYTES_MAX} bytes as JSON")
+    return _read_known(raw, dialect) if len(raw) <= _KNOWN_BYTES_MAX else _read(raw, dialect)
+
+
+def _read(raw: bytes, dialect: str) -> Entry:
     try:
         entry = Entry(fact=_facts.decode(raw)) if dialect == "0.5" else _entries.decode(raw)
     except _UNREADABLE as error:
@@ -103,6 +112,10 @@ def decode_entry(raw: bytes, dialect: str) -> Entry:
     if entry.fact.id is UNSET or not entry.fact.id:
         raise Rejection("id_required", "a fact needs an id", field="id")
     return entry
+
+
+# Every neighbour brings the same entry, byte for byte; nobody changes what was read.
+_read_known = lru_cache(maxsize=1_024)(_read)
 
 
 def _check_complete(raw: bytes) -> None:

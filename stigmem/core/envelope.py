@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from stigmem.core.canonical import compact, quote
+from stigmem.core.canonical import quote
 from stigmem.core.fact import Fact, record_of
 from stigmem.core.keys import Signer, encode_base64
 
@@ -33,19 +33,19 @@ class Origin(msgspec.Struct, kw_only=True):
 
 def origin_bytes(origin: Origin, fact_id: str, cid: str, valid_until: str | None) -> bytes:
     """What the origin signed, rebuilt from an entry."""
-    return compact(
-        {
-            "cid": cid,
-            "entity_uri": origin.entity_uri,
-            "fact_id": fact_id,
-            "origin_allowed_scopes": sorted(origin.allowed_scopes),
-            "origin_allowed_tenants": sorted(origin.allowed_tenants),
-            "origin_node_id": origin.node_id,
-            "origin_tenant": origin.tenant,
-            "tv": VERSION,
-            "valid_until": valid_until,
-        }
-    )
+    # As `compact` would write it, at a third of the price: every fact that arrives has an envelope.
+    until = "null" if valid_until is None else quote(valid_until)
+    return (
+        f'{{"cid":{quote(cid)},"entity_uri":{quote(origin.entity_uri)},"fact_id":{quote(fact_id)},'
+        f'"origin_allowed_scopes":[{_listed(origin.allowed_scopes)}],'
+        f'"origin_allowed_tenants":[{_listed(origin.allowed_tenants)}],'
+        f'"origin_node_id":{quote(origin.node_id)},"origin_tenant":{quote(origin.tenant)},"tv":"{VERSION}",'
+        f'"valid_until":{until}}}'
+    ).encode()
+
+
+def _listed(names: list[str]) -> str:
+    return ",".join(map(quote, sorted(names)))
 
 
 def envelope_bytes(fact: Fact, cid8: str, entity_uri: str) -> bytes:

@@ -10,12 +10,22 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from heapq import merge
+from typing import Final
 
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp
 from stigmem.core.scopes import SCOPES
 
-__all__ = ["Exports", "may_leave"]
+__all__ = ["Exports", "is_instruction", "may_leave"]
+
+_INSTRUCTION_PREFIX: Final = "instruction:"
+
+
+def is_instruction(fact: Fact) -> bool:
+    """Whether receivers take a fact for an instruction, by what it says it is or by its name: a reference subscriber
+    stops for good at one (federation 3.6)."""
+    named = fact.entity.startswith(_INSTRUCTION_PREFIX) or fact.relation.startswith(_INSTRUCTION_PREFIX)
+    return named or fact.interpret_as == "instruction"
 
 
 def may_leave(fact: Fact, *, relay: bool, bookkeeping: bool) -> bool:
@@ -24,7 +34,7 @@ def may_leave(fact: Fact, *, relay: bool, bookkeeping: bool) -> bool:
     `relay`: whether facts of others are served on. `bookkeeping`: whether the fact is reserved or derived from
     others, and no resolution.
     """
-    if bookkeeping or fact.scope == "local" or fact.interpret_as == "instruction" or fact.quarantine is not None:
+    if bookkeeping or fact.scope == "local" or is_instruction(fact) or fact.quarantine is not None:
         return False
     if fact.received_from is None:
         return True
@@ -47,13 +57,12 @@ class Exports:
 
     def after(self, scopes: tuple[str, ...], seq: int) -> Iterator[int]:
         """Numbers greater than `seq`, ascending."""
-        return merge(
-            *(
-                map(run.__getitem__, range(bisect_right(run, seq), len(run)))
-                for scope in scopes
-                if (run := self._numbers[scope])
-            )
-        )
+        rest = [
+            map(run.__getitem__, range(bisect_right(run, seq), len(run)))
+            for scope in scopes
+            if (run := self._numbers[scope]) and run[-1] > seq
+        ]
+        return rest[0] if len(rest) == 1 else merge(*rest)
 
     def last(self, scopes: tuple[str, ...]) -> int:
         """The greatest number; 0 when there is none."""

@@ -6,9 +6,9 @@ Keys and signatures cross this boundary as unpadded base64url text, the only spe
 
 from __future__ import annotations
 
-import binascii
 import hashlib
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error, a2b_base64, b2a_base64
+from functools import lru_cache
 from typing import Final, Protocol
 
 from nacl.bindings import crypto_sign, crypto_sign_BYTES, crypto_sign_open, crypto_sign_seed_keypair
@@ -29,20 +29,22 @@ __all__ = [
 
 SEED_BYTES: Final = 32
 SIGNATURE_BYTES: Final = crypto_sign_BYTES
-_STANDARD_ALPHABET: Final = str.maketrans("+/", "-_")
+_TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+_PADDING: Final = (b"", b"===", b"==", b"=")
 
 
 def encode_base64(data: bytes) -> str:
     """Unpadded base64url."""
-    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=").decode("ascii")
 
 
 def decode_base64(text: str) -> bytes:
     """Bytes of base64 text, padded or not, in either alphabet; raises ValueError."""
-    stripped = text.rstrip("=").translate(_STANDARD_ALPHABET)
     try:
-        data = urlsafe_b64decode(stripped + "=" * (-len(stripped) % 4))
-    except (binascii.Error, UnicodeEncodeError) as error:
+        stripped = text.encode("ascii").rstrip(b"=")
+        data = a2b_base64(stripped.translate(_TO_STANDARD) + _PADDING[len(stripped) % 4])
+    except (Error, UnicodeEncodeError) as error:
         raise ValueError("not base64") from error
     # The decoder skips foreign characters; a text that does not survive the round trip had some.
     if len(data) != len(stripped) * 3 // 4:
@@ -79,6 +81,11 @@ class Suite(Protocol):
     def verify(self, public_key: str, message: bytes, signature: bytes) -> bool: ...
 
 
+@lru_cache(maxsize=1_024)
+def _raw_key(public_key: str) -> bytes:
+    return decode_base64(public_key)
+
+
 class _Ed25519Signer:
     __slots__ = ("_secret", "public_key")
 
@@ -103,7 +110,7 @@ class Ed25519:
     def verify(self, public_key: str, message: bytes, signature: bytes) -> bool:
         """Whether the signature is valid; malformed keys and signatures are simply not valid."""
         try:
-            key = decode_base64(public_key)
+            key = _raw_key(public_key)
             if len(key) != 32 or len(signature) != SIGNATURE_BYTES:
                 return False
             crypto_sign_open(signature + message, key)

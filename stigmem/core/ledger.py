@@ -81,7 +81,10 @@ class Ledger:
 
     def held(self, origin: str, fact_id: str) -> Fact | None:
         """The fact that this origin gave this id."""
-        return next((fact for fact in self._by_id.get(fact_id) if fact.origin == origin), None)
+        for fact in self._by_id.get(fact_id):
+            if fact.origin == origin:
+                return fact
+        return None
 
     def with_cid(self, cid: str) -> list[Fact]:
         """Facts with this seven-field content id, oldest first."""

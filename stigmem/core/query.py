@@ -7,6 +7,8 @@ short page with a cursor, never a long turn.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from heapq import merge
 from typing import Final
 
 import msgspec
@@ -18,6 +20,7 @@ from stigmem.core.hlc import Stamp, format_stamp, parse_stamp
 from stigmem.core.keys import decode_base64, encode_base64
 from stigmem.core.ledger import Ledger
 from stigmem.core.runs import Run
+from stigmem.core.scopes import SCOPES
 from stigmem.core.uris import is_system
 
 __all__ = ["FactPage", "FactQuery", "run_query"]
@@ -58,18 +61,28 @@ def run_query(ledger: Ledger, query: FactQuery) -> FactPage:
     """
     below = _read_cursor(query.cursor) if query.cursor else None
     found: list[Fact] = []
-    last = below
-    for scanned, fact in enumerate(runs.descending(_candidates(ledger, query), below)):
+    last, scanned = below, 0
+    for fact in _rows(ledger, query, below):
         if query.after_us is not None and fact.wall_ms * 1000 + ledger.timestamp_lead_us <= query.after_us:
             break  # neither this fact nor one with an older stamp was written later than that
-        # A full page is followed by another only if something else may be read: hidden facts must not show as pages.
-        full = len(found) >= query.limit and (query.scopes is None or fact.scope in query.scopes)
-        if last is not None and (full or scanned >= ROWS_SCANNED_MAX):
+        if fact.quarantine is not None or (query.scopes is not None and fact.scope not in query.scopes):
+            continue  # what is hidden must show neither as a further page nor in the place of a cursor
+        if last is not None and (len(found) >= query.limit or scanned >= ROWS_SCANNED_MAX):
             return FactPage(found, _cursor(last))
         last = fact
-        if len(found) < query.limit and _matches(ledger, query, fact):
+        scanned += 1
+        if _matches(ledger, query, fact):
             found.append(fact)
     return FactPage(found, None)
+
+
+def _rows(ledger: Ledger, query: FactQuery, below: Fact | None) -> Iterator[Fact]:
+    """Every row that can match, newest first: at most ROWS_SCANNED_MAX hidden ones among them."""
+    run = _candidates(ledger, query)
+    if query.scopes is None or len(run) <= ROWS_SCANNED_MAX:
+        return runs.descending(run, below)
+    readable = (ledger.by_scope.get(scope) for scope in SCOPES if scope in (query.scopes or ()))
+    return merge(*(runs.descending(part, below) for part in readable), reverse=True)
 
 
 def _candidates(ledger: Ledger, query: FactQuery) -> Run:
@@ -102,9 +115,7 @@ def _matches(ledger: Ledger, query: FactQuery, fact: Fact) -> bool:
         and (query.relation is None or fact.relation == query.relation)
         and (query.source is None or fact.source == query.source)
         and (query.scope is None or fact.scope == query.scope)
-        and (query.scopes is None or fact.scope in query.scopes)
         and fact.confidence >= query.min_confidence
-        and fact.quarantine is None
         and (query.after_us is None or fact.timestamp_us > query.after_us)
         and (not fact.is_system or _asks_for_system(query))
         and (query.include_expired or not ledger.expired(fact))

@@ -7,6 +7,7 @@ applies, is decided by the caller.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final, Literal
 
 __all__ = ["SCOPES", "Scope", "crossing", "is_scope", "ordered"]
@@ -31,7 +32,13 @@ def crossing(*grants: Iterable[str], allow_team: bool) -> tuple[str, ...]:
 
     `local` never crosses; `team` only when this node's operator allows it *and* every grant lists it.
     """
-    common = set(SCOPES).intersection(*(set(grant) for grant in grants))
+    return _crossing(tuple(map(tuple, grants)), allow_team=allow_team)
+
+
+@lru_cache(maxsize=256)
+def _crossing(grants: tuple[tuple[str, ...], ...], *, allow_team: bool) -> tuple[str, ...]:
+    # Asked twice a pull, with the same few grants.
+    common = set(SCOPES).intersection(*grants)
     common.discard("local")
     if not allow_team:
         common.discard("team")

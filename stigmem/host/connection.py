@@ -6,6 +6,7 @@ when a connection has waited enough, and how it ends.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from typing import Final
 
@@ -14,9 +15,10 @@ from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
 from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
+
+from stigmem.host.tasks import Tasks
 
 __all__ = ["Connection", "Stream"]
 
@@ -38,8 +40,11 @@ Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 class Connection:
     """A connection from accept to close. `scope` encloses its task; `deadline` is looked at from outside."""
 
-    def __init__(self, app: AppWrapper, config: Config, context: WorkerContext) -> None:
+    def __init__(
+        self, app: AppWrapper, config: Config, context: WorkerContext, on_fault: Callable[[Exception], None]
+    ) -> None:
         self._app = app
+        self._on_fault = on_fault
         self._config = config
         self._context = context
         self.scope = trio.CancelScope()
@@ -52,7 +57,7 @@ class Connection:
         self._unread = False
         self._held: list[bytes] = []
         self._sending = trio.Lock()
-        self._quiet = trio.Event()
+        self._quiet: trio.Event | None = None
 
     def cut(self) -> None:
         """End it at once."""
@@ -69,7 +74,7 @@ class Connection:
         self._stream = stream
         self._turn(idle=True)
         try:
-            async with TaskGroup() as tasks:
+            async with Tasks(self._on_fault) as tasks:
                 secure = isinstance(stream, trio.SSLStream)
                 self._protocol = ProtocolWrapper(
                     self._app, self._config, self._context, tasks, ConnectionState({}), secure, None, None, self._send
@@ -87,10 +92,8 @@ class Connection:
         self.idle = idle
         self.since = trio.current_time()
         self.deadline = self.since + (_IDLE_S if idle else _BUSY_S)
-        if idle:
+        if idle and self._quiet is not None:
             self._quiet.set()
-        else:
-            self._quiet = trio.Event()
 
     async def _read(self) -> None:
         while True:
@@ -101,7 +104,9 @@ class Connection:
             await self._protocol.handle(RawData(bytes(data)))
             if not data:
                 # The client may have closed its half only and wait for the answer on the other.
-                await self._quiet.wait()
+                if not self.idle:
+                    self._quiet = trio.Event()
+                    await self._quiet.wait()
                 return
 
     async def _send(self, event: Event) -> None:

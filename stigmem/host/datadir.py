@@ -73,7 +73,16 @@ def sync_directory(directory: Path) -> None:
 
 
 def lock_directory(directory: Path) -> TextIOWrapper:
-    lock = (directory / "lock").open("a")
+    """Make the directory if need be and hold it until the file is closed. Raises DataDirectoryUnusable and
+    DataDirectoryBusy."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (directory / "lock").open("a")
+    except OSError as error:
+        raise DataDirectoryUnusable(
+            "data_directory_unusable",
+            f"{directory} cannot be a data directory ({error.strerror}); name one that can be written with --data-dir",
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

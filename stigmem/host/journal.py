@@ -51,11 +51,10 @@ class SqliteJournal:
     """One node's journal in `directory/stigmem.db`."""
 
     def __init__(self, directory: Path, *, integrity: bool = True) -> None:
-        """Open and lock the data directory. Raises DataDirectoryBusy, JournalCorrupt or OSError.
+        """Open and lock the data directory. Raises DataDirectoryBusy, DataDirectoryUnusable or JournalCorrupt.
 
         `integrity`: look through the whole file now; without it `verify` must be called before it is trusted.
         """
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = database_of(directory)
         self.torn = 0
         """Commits that a crash tore and that are gone: at most one, which nobody was told of."""

@@ -20,7 +20,7 @@ from stigmem.core.errors import Refusal, Rejection
 from stigmem.core.fact import Fact
 from stigmem.core.records import Record
 from stigmem.core.token import read_token
-from stigmem.core.wire import Request, Response, split_target
+from stigmem.core.wire import Request, Response
 from stigmem.host.gauges import TENANT, StateCollector
 from stigmem.host.journal import SqliteJournal
 from stigmem.node.gate import bearer
@@ -79,6 +79,8 @@ class Observer:
             "stigmem_peer_hlc_anomaly", "Stamps out of bounds", ["peer_id", "direction"], registry=registry
         )
         self._collects = False
+        self._series: dict[tuple[str, str, int], Histogram] = {}
+        self._debug = structlog.is_configured() and self.log.is_enabled_for(logging.DEBUG)
 
     # --- what happened ---
 
@@ -104,7 +106,9 @@ class Observer:
             self._ingress.labels(row.subject, detail["reason"]).inc()
         if row.event != "page_accepted":
             told = {("what_" + key if key in _EVENT_MEMBERS else key): value for key, value in detail.items()}
-            self.log.info(row.event, subject=row.subject, fact_id=row.fact_id, **told)
+            if row.fact_id is not None:
+                told["fact_id"] = row.fact_id
+            self.log.info(row.event, subject=row.subject, **told)
 
     def request(self, method: str, path: str, status: int, seconds: float) -> None:
         """A request was answered."""
@@ -114,17 +118,20 @@ class Observer:
             # Only names that we made: a stranger must not invent label values.
             route = path if path in ("/readyz", "/metrics", "/docs", "/openapi.json") else "other"
             method = method if method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS") else "other"
-        self._latency.labels(route, method, str(status)).observe(seconds)
+        series = self._series.get((route, method, status))
+        if series is None:
+            series = self._series[route, method, status] = self._latency.labels(route, method, str(status))
+        series.observe(seconds)
         if status >= 500 and status != 503:
             self.log.warning("answered with a server error", method=method, route=route, status=status)
-        else:
+        elif self._debug:
             self.log.debug("request", method=method, route=route, status=status, ms=round(seconds * 1000, 3))
 
     def exchange(self, node: Node, request: Request, response: Response) -> None:
         """The node answered a request: count what its answer gave away."""
         if request.method != "GET" or response.status != 200:
             return
-        path = split_target(request.target)[0]
+        path = request.target.partition("?")[0]
         if path == "/v1/facts" or path.startswith("/v1/facts/"):
             secret = bearer(request)
             now_us = node.context.clock.wall_ns() // 1_000

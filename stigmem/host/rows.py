@@ -81,7 +81,7 @@ _LETTER: Final = _insert("dead_letters", _LETTER_COLUMNS, replace=True)  # a let
 _KEY_COLUMNS: Final = "digest, entity_uri, verifier, permissions, scopes, description, created_us, expires_us"
 _KEY: Final = _insert("api_keys", _KEY_COLUMNS, key="digest")
 _RECEIPT_COLUMNS: Final = "key, body_hash, response, at_us"
-_RECEIPT: Final = _insert("receipts", _RECEIPT_COLUMNS, key="key")
+_RECEIPT: Final = _insert("receipts", _RECEIPT_COLUMNS, replace=True)  # and so is a receipt given again
 
 
 def _summed(row: Row) -> Row:

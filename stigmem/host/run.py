@@ -121,7 +121,7 @@ async def deployed(
     """A node that serves until the block ends, and then finishes what is under way.
 
     `listening` is called when the port is bound and before the journal is read; `progress` with records loaded and
-    facts in all. Raises BadSettings, DataDirectoryBusy, DataDirectoryUnusable, JournalCorrupt or OSError.
+    facts in all. Raises BadSettings, DataDirectoryBusy, DataDirectoryUnusable, JournalCorrupt or CannotListen.
     """
     check_settings(settings)
     journal = SqliteJournal(settings.data_dir, integrity=False)

@@ -6,6 +6,7 @@ module's place.
 
 from __future__ import annotations
 
+import errno
 import ssl
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -18,10 +19,11 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper
 
+from stigmem.core.errors import StigmemError
 from stigmem.host.connection import Connection, Stream
 from stigmem.host.tls import certificate_uris
 
-__all__ = ["PEER_URIS", "Server"]
+__all__ = ["PEER_URIS", "CannotListen", "Server"]
 
 Application = Callable[..., Any]
 Tls = Callable[[], ssl.SSLContext | None]
@@ -34,6 +36,10 @@ _GRACE_S: Final = 5.0
 _HANDSHAKE_S: Final = 10.0
 _HEAD_BYTES_MAX: Final = 32_768
 _LOOK_S: Final = 1.0
+
+
+class CannotListen(StigmemError):
+    """The address is not one of this machine, or the port is taken or not allowed."""
 
 
 class Server:
@@ -73,9 +79,13 @@ class Server:
         return len(self._open)
 
     async def listen(self) -> int:
-        """Bind; the port. Connections queue until `run`. Raises OSError."""
+        """Bind; the port. Connections queue until `run`. Raises CannotListen."""
         host = None if self._host in ("", "*") else self._host
-        self._listeners = await trio.open_tcp_listeners(self._port, host=host, backlog=1024)
+        try:
+            self._listeners = await trio.open_tcp_listeners(self._port, host=host, backlog=1024)
+        except (OSError, UnicodeError) as error:
+            place = f"{self._host or 'every address'}, port {self._port}"
+            raise CannotListen("cannot_listen", f"cannot listen on {place}: {_reason(error)}") from error
         port: int = self._listeners[0].socket.getsockname()[1]
         return port
 
@@ -119,7 +129,7 @@ class Server:
             self.turned_away += 1
             await trio.aclose_forcefully(raw)
             return
-        connection = Connection(app, self._config, self._context)
+        connection = Connection(app, self._config, self._context, self._on_fault)
         self._open[connection] = None
         try:
             with connection.scope:
@@ -141,6 +151,17 @@ class Server:
         self.turned_away += 1
         idle.cut()
         return True
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        return "another program listens there; choose another --port"
+    if number == errno.EADDRNOTAVAIL:
+        return "no interface of this machine has that address; choose another --host"
+    if number == errno.EACCES:
+        return "this user may not; choose a --port from 1024"
+    return getattr(error, "strerror", None) or str(error)
 
 
 async def _secured(raw: trio.SocketStream, context: ssl.SSLContext | None) -> Stream | None:

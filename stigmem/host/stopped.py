@@ -66,7 +66,7 @@ async def stopped_node(
 ) -> AsyncIterator[StoppedNode]:
     """Open the data directory, load the node, and close it again.
 
-    Raises DataDirectoryBusy, DataDirectoryUnusable, JournalCorrupt, BadSettings or OSError.
+    Raises DataDirectoryBusy, DataDirectoryUnusable, JournalCorrupt or BadSettings.
     """
     journal = SqliteJournal(settings.data_dir)
     try:

@@ -50,9 +50,12 @@ class Certificates:
             return []  # in the middle of being replaced: another look finds them
 
     def _load(self) -> tuple[ssl.SSLContext | None, TlsContexts]:
-        by_name, by_node = client_context(self._settings), client_context(self._settings)
+        by_name = client_context(self._settings)
+        if not self._settings.tls:  # then no node is known by its certificate either
+            return None, TlsContexts(by_name, by_name)
+        by_node = client_context(self._settings)
         by_node.check_hostname = False  # a node id stands in its certificate, wherever the node runs
-        return server_context(self._settings) if self._settings.tls else None, TlsContexts(by_name, by_node)
+        return server_context(self._settings), TlsContexts(by_name, by_node)
 
     def reload(self) -> None:
         """Read the files again; raises BadSettings and keeps what was good."""

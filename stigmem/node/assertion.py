@@ -64,7 +64,7 @@ def draft_fact(turn: Turn, principal: Principal, request: AssertRequest, node_id
     owner_warnings(turn, principal, source)
     try:
         value = parse_value(request.value.type, request.value.v, request.value.interpret_as)
-        derived_from = derivation(request.derived_from)
+        derived_from = _provenance(request)
     except Rejection as rejection:
         raise refusal_of_value(rejection) from rejection
     if value.interpret_as == "instruction" and "instruction:write" not in principal.permissions:
@@ -102,6 +102,15 @@ def stage_fact(turn: Turn, draft: Fact, cid: str) -> Fact:
     """Give a complete draft its stamp and the id that commits to it, and stage it. `cid`: its content id."""
     stamped = msgspec.structs.replace(draft, stamp=turn.tick())
     return turn.store(msgspec.structs.replace(stamped, id=stamped.certified_id()), cid)
+
+
+def _provenance(request: AssertRequest) -> str:
+    """The text of a request's provenance; raises Rejection for more of it than a fact may hold."""
+    text = derivation(request.derived_from)
+    if len(text) * 4 > limits.STRING_BYTES_MAX and len(text.encode()) > limits.STRING_BYTES_MAX:
+        message = f"provenance holds at most {limits.STRING_BYTES_MAX} bytes"
+        raise Rejection("value_too_large", message, field="derived_from")
+    return text
 
 
 def _check(request: AssertRequest) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from stigmem.core import limits
 from stigmem.core.audit import AuditRow
-from stigmem.core.errors import Refusal, invalid
+from stigmem.core.errors import Refusal
 from stigmem.core.instants import parse_us
 from stigmem.core.wire import Response, json_response
 from stigmem.node.audit_search import answer_later, cursor_of, look_through, start_of
@@ -28,6 +28,7 @@ from stigmem.node.audit_views import (
     peer_entry,
     reads_everything,
 )
+from stigmem.node.faults import invalid_parameter
 from stigmem.node.operations import Operation, Outcome
 from stigmem.node.turn import Turn
 
@@ -87,7 +88,7 @@ class AdminAuditParameters(msgspec.Struct, kw_only=True):
     until: str | None = None
     principal: str | None = None
     event_type: str | None = None
-    cursor: Annotated[int, msgspec.Meta(ge=0)] = 0
+    cursor: Annotated[int, msgspec.Meta(ge=0, le=limits.AUDIT_SEQ_MAX)] = 0
     limit: Annotated[int, msgspec.Meta(ge=1, le=limits.AUDIT_PAGE_LIMIT_MAX)] = 200
 
 
@@ -216,7 +217,7 @@ def _instant(name: str, text: str | None) -> int | None:
     try:
         return parse_us(text.replace(" ", "+"))  # an unescaped + in a query string reads as a space
     except ValueError as error:
-        raise invalid(name, f"{name} must be an ISO-8601 instant", given=text) from error
+        raise invalid_parameter(name, f"{name} must be an ISO-8601 instant", text) from error
 
 
 _REFUSALS: Final = (400, 401, 403, 422, 429, 503, 507)

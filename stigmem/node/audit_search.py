@@ -39,10 +39,11 @@ async def look_through(
 ) -> tuple[list[Entry], int | None]:
     """What `accept` makes of the rows beyond a sequence number, and the number to go on from, or None at the end.
 
-    That there is more is said only once another row was accepted: hidden rows must not show as further pages.
+    That there is more is said only once another row was accepted, and the place is that of the last accepted one:
+    hidden rows must show neither as further pages nor in a cursor.
     """
     found: list[Entry] = []
-    place = start
+    place = shown = start
     for _ in range(limits.AUDIT_ROWS_SCANNED_MAX // _ROWS_PER_READ):
         rows = await node.context.journal.audit(place, _ROWS_PER_READ, newest_first=newest_first)
         if not rows:
@@ -51,8 +52,9 @@ async def look_through(
             entry = accept(row)
             if entry is not None:
                 if len(found) == wanted:
-                    return found, place
+                    return found, shown
                 found.append(entry)
+                shown = row.seq
             place = row.seq
         await node.context.clock.breathe()
     return found, place

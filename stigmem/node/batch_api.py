@@ -19,7 +19,8 @@ from stigmem.core.records import Receipt
 from stigmem.core.wire import JSON_TYPE, Response
 from stigmem.node.assertion import AssertRequest, draft_fact, write_fact
 from stigmem.node.call import Postponed
-from stigmem.node.operations import Operation, Outcome, fault_of
+from stigmem.node.faults import fault_of
+from stigmem.node.operations import Operation, Outcome
 from stigmem.node.session import session_of
 from stigmem.node.turn import Turn
 
@@ -114,7 +115,10 @@ def _receipt_name(call: Call, request: BatchRequest) -> str:
     """The name of the request's idempotency key among those of all callers; empty when it has none."""
     if request.idempotency_key is None:
         return ""
-    text = f"{call.principal.entity_uri}\n{request.idempotency_key}"
+    caller = call.principal
+    # Another key of the same entity may do less: it must not be answered what it could not have written.
+    rights = ",".join((*sorted(caller.permissions), *sorted(caller.scopes)))
+    text = f"{caller.entity_uri}\n{rights}\n{request.idempotency_key}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

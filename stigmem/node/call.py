@@ -96,17 +96,14 @@ class Call:
         self.answer(render(busy("this node's mailbox is full")))
 
     def _handle(self, turn: Turn) -> Any:
-        path, pairs = split_target(self.request.target)
-        if path.startswith("/v1/") and not path.startswith("/v1/federation/"):
+        path = self.request.target.partition("?")[0]
+        federated = path.startswith("/v1/federation/")
+        if path.startswith("/v1/") and not federated:
             self._authenticate(turn)  # before routing: a stranger does not learn which routes exist
-        operation, self.params = self.node.router.find(self.request.method, path)
-        self.operation = operation
+        operation = self._route(path, turn)
         if operation.before is not None:
             operation.before(self, turn)
-        by_peer = operation.permission == "peer" or (
-            operation.permission == "peer|read" and "." in (bearer(self.request) or "")
-        )
-        federated = path.startswith("/v1/federation/")
+        by_peer = operation.permission == "peer" or (operation.permission == "peer|read" and self._has_token(turn))
         closed = federated and not turn.settings.federation and not _is_view(operation)
         if by_peer:
             if closed:
@@ -114,13 +111,27 @@ class Call:
             self.peer = self.node.gate.peer(turn, self.request)
         elif federated:
             self._authenticate(turn)
-        self.query = read_query(operation, pairs)
+        self.query = read_query(operation, split_target(self.request.target)[1])
         self.body = read_body(operation, self.request.body)
         if not by_peer and operation.permission not in ("open", "any"):
             self.principal.need(operation.permission.removeprefix("peer|"))
         if closed:
             raise _federation_disabled()
         return operation.handler(self, turn)
+
+    def _route(self, path: str, turn: Turn) -> Operation:
+        try:
+            self.operation, self.params = self.node.router.find(self.request.method, path)
+        except Refusal:
+            if path.startswith("/v1/"):
+                self._authenticate(turn)
+            raise
+        return self.operation
+
+    def _has_token(self, turn: Turn) -> bool:
+        """Whether the credential is a peer's token: three parts, and no key of ours that looks like that."""
+        secret = bearer(self.request) or ""
+        return secret.count(".") == 2 and self.node.principals.digest(secret) not in turn.state.keys
 
     def _authenticate(self, turn: Turn) -> None:
         if self._given is not None:

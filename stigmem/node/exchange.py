@@ -112,6 +112,8 @@ class Exchange:
     def has_news(self, peer: PeerRow, scopes: tuple[str, ...], cursor: str | None) -> bool:
         """Whether a page now would hold a fact."""
         after = self.start(cursor, scopes)
+        if self._ledger.last_exported(scopes) <= after:
+            return False
         return any(_goes_to(peer, fact) for fact in self._ledger.exported(scopes, after))
 
     def page(
@@ -119,6 +121,9 @@ class Exchange:
     ) -> Served:
         """One page after a cursor, in the peer's dialect; with `echo` also what came from the peer itself."""
         after = last = self.start(cursor, scopes)
+        bare = peer.dialect == "0.5"
+        if self._ledger.last_exported(scopes) <= after:
+            return Served(_page_body(b"", cursor, more=False, bare=bare), 0, cursor, 0)
         chosen: list[Fact] = []
         more = False
         for fact in self._ledger.exported(scopes, after):
@@ -129,11 +134,8 @@ class Exchange:
                 chosen.append(fact)
             last = fact.seq
         following = self._cipher.blind(self._mark(last)) if last > after else cursor
-        bare = peer.dialect == "0.5"
         render = self._entry if peer.dialect == CERTIFYING else partial(self._clamped, bare=bare, now_ms=now_ms)
-        head = b'{"facts":[' if bare else b'{"v":2,"facts":['
-        tail = msgspec.json.encode({"cursor": following, "has_more": more})
-        body = b"".join((head, b",".join(map(render, chosen)), b"],", tail[1:]))
+        body = _page_body(b",".join(map(render, chosen)), following, more=more, bare=bare)
         return Served(body, len(chosen), following, sum(fact.scope == "team" for fact in chosen))
 
     def _entry(self, fact: Fact) -> bytes:
@@ -154,6 +156,11 @@ class Exchange:
         if bare:
             return msgspec.json.encode(record_of(fact, fact.cid))
         return entry_json(fact, self._signer, self._entity_uri)
+
+
+def _page_body(facts: bytes, cursor: str | None, *, more: bool, bare: bool) -> bytes:
+    head = b'{"facts":[' if bare else b'{"v":2,"facts":['
+    return b"".join((head, facts, b"],", msgspec.json.encode({"cursor": cursor, "has_more": more})[1:]))
 
 
 def _goes_to(peer: PeerRow, fact: Fact, *, echo: bool = False) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 
 from stigmem.core import limits
 from stigmem.core.content import is_cid
-from stigmem.core.errors import Refusal, invalid
+from stigmem.core.errors import Refusal
 from stigmem.core.fact import Fact, FactRecord
 from stigmem.core.instants import parse_us
 from stigmem.core.query import FactQuery, run_query
@@ -19,10 +19,11 @@ from stigmem.core.scopes import SCOPES, is_scope
 from stigmem.core.uris import normalise_filter, relation_warnings
 from stigmem.core.wire import Response, json_response
 from stigmem.node.assertion import AssertRequest, draft_fact, owner_warnings, write_fact
+from stigmem.node.faults import invalid_parameter
 from stigmem.node.operations import Operation, Outcome
 from stigmem.node.session import session_of
 from stigmem.node.turn import Turn
-from stigmem.node.views import fact_record
+from stigmem.node.views import fact_record, shown_cid
 
 if TYPE_CHECKING:
     from stigmem.node.call import Call
@@ -144,7 +145,7 @@ def _after_us(text: str) -> int:
     try:
         return parse_us(text.replace(" ", "+"))  # an unescaped + in a query string reads as a space
     except ValueError as error:
-        raise invalid("after", "after must be an ISO-8601 instant", given=text) from error
+        raise invalid_parameter("after", "after must be an ISO-8601 instant", text) from error
 
 
 def _visible(call: Call, turn: Turn, name: str) -> Fact:
@@ -160,7 +161,8 @@ def _visible(call: Call, turn: Turn, name: str) -> Fact:
         found = ledger.with_cid(name)
         fact = next((f for f in found if ledger.live(f)), found[-1] if found else None)
     else:
-        fact = ledger.get(name)
+        found = [fact for fact in ledger.find(name) if fact.scope in call.principal.scopes]
+        fact = max(found, key=lambda fact: fact.certified, default=None)
     if fact is None or fact.quarantine is not None or fact.scope not in call.principal.scopes:
         raise Refusal(404, "fact_not_found", "fact not found", style="text")
     return fact
@@ -179,22 +181,23 @@ def get_provenance(call: Call, turn: Turn) -> Outcome:
     fact = _visible(call, turn, call.params["fact"])
     entries: list[dict[str, Any]] = msgspec.json.decode(fact.derived_from) if fact.derived_from else []
     items = [_reference(call, turn, entry) for entry in entries if "fact_id" in entry or "hash" in entry]
-    return json_response(200, ProvenanceAnswer(fact.id, None if fact.is_system else fact.cid, items))
+    return json_response(200, ProvenanceAnswer(fact.id, shown_cid(fact), items))
 
 
 def _reference(call: Call, turn: Turn, entry: dict[str, Any]) -> ProvenanceItem:
-    digest, name = str(entry.get("hash", "")), str(entry.get("fact_id", ""))
+    texts = (entry.get("hash"), entry.get("fact_id"))
+    digest, name = (text if isinstance(text, str) else "" for text in texts)
     try:
         fact = _visible(call, turn, name or digest)
     except Refusal:
         return ProvenanceItem(digest, None, None, exists=False)
-    return ProvenanceItem(digest or fact.cid, fact.id, fact.entity, exists=True)
+    return ProvenanceItem(digest, fact.id, fact.entity, exists=True)
 
 
 def post_verify_cid(call: Call, turn: Turn) -> Outcome:
     call.node.charge(turn, call.principal, "fact_read")
     fact = _visible(call, turn, call.params["fact"])
-    return json_response(200, CidAnswer(True, fact.cid, None if fact.is_system else fact.cid, None))
+    return json_response(200, CidAnswer(True, fact.cid, shown_cid(fact), None))
 
 
 OPERATIONS = (

@@ -47,7 +47,8 @@ def get_facts(call: Call, turn: Turn) -> Outcome:
     scopes = narrow(peer.scopes, given.scope)
     if not scopes:
         if call.node.gate.may_audit(peer.row.peer_id, turn.monotonic_ns):
-            turn.audit("scope_violation", peer.row.peer_id, requested_scope=given.scope, permitted=sorted(peer.scopes))
+            asked = (given.scope or "")[:64]
+            turn.audit("scope_violation", peer.row.peer_id, requested_scope=asked, permitted=sorted(peer.scopes))
         raise Refusal(403, "scope_not_permitted", "scope not permitted for this peer", style="text")
     node = call.node
     node.heard_from(peer.row.peer_id)

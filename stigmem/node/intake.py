@@ -6,7 +6,7 @@ meets the ledger and the clock. Each rejected fact is audited once for each reas
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from stigmem.core import limits
 from stigmem.core.declaration import ACTIVE, CERTIFYING
@@ -96,16 +96,21 @@ class PageArrived:
         waiting = sum(peer_id == self._peer_id for peer_id, _ in turn.state.deferred)
         self._room = limits.DEFERRED_PER_PEER_MAX - waiting
         facts: list[Fact] = []
-        old = 0
+        old = foreign = 0
         for arrival in self._arrivals:
             fact = self._take(turn, arrival)
             if fact is not None:
                 facts.append(fact)
+                foreign += isinstance(arrival.outcome, Candidate) and not arrival.outcome.source_owned
                 old += turn.now_ms - fact.wall_ms > self._policy.skew_past_ms > 0
         if old:
             turn.audit("peer_hlc_anomaly", self._peer_id, direction="past", accepted=old)
         if facts:
-            turn.audit("page_accepted", self._peer_id, count=len(facts), first_seq=facts[0].seq, last_seq=facts[-1].seq)
+            detail: dict[str, Any] = {"sources_not_owned": foreign} if foreign else {}
+            turn.audit(
+                "page_accepted", self._peer_id, count=len(facts), first_seq=facts[0].seq, last_seq=facts[-1].seq,
+                **detail,
+            )  # fmt: skip
         self.stored = len(facts)
         self._advance(turn, facts)
         return True

@@ -6,7 +6,6 @@ requests to `offer`. There is no other difference between the two worlds.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -209,7 +208,11 @@ class Node:
 
     def new_uuid(self) -> str:
         """A random UUID (version 4)."""
-        return str(uuid.UUID(bytes=self.context.entropy.token(16), version=4))
+        data = bytearray(self.context.entropy.token(16))
+        data[6] = data[6] & 0x0F | 0x40
+        data[8] = data[8] & 0x3F | 0x80
+        text = data.hex()
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def _key_of(self, origin: str) -> str | None:
         if origin == self.node_id:

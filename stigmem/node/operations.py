@@ -10,17 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 import msgspec
 
+from stigmem.core import limits
 from stigmem.core.errors import Refusal
 from stigmem.core.wire import Response
+from stigmem.node.faults import invalid_parameter, unreadable
 
 if TYPE_CHECKING:
     from stigmem.node.call import Call
     from stigmem.node.turn import Turn
 
-__all__ = ["Handler", "Operation", "Outcome", "Router", "fault_of", "read_body", "read_query"]
+__all__ = ["Handler", "Operation", "Outcome", "Router", "read_body", "read_query"]
 
 Outcome = Response | Callable[[], Response | None] | None
 """What a handler returns: an answer, a function that makes it once the turn is committed, or None (from
@@ -70,7 +73,11 @@ class Router:
         self._patterns.sort(key=lambda entry: -len(entry[0]))
 
     def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
-        """The operation and its path parameters; raises Refusal 404 or 405."""
+        """The operation and its decoded path parameters; raises Refusal 404 or 405.
+
+        `path` is as it was sent: an escaped slash is part of a name and never divides it from the route, so that a
+        proxy before us sees the same route as we do.
+        """
         methods = self._exact.get(path)
         if methods is not None:
             if method in methods:
@@ -100,21 +107,27 @@ def _match(pattern: list[str], path: str) -> dict[str, str] | None:
     head, tail = "/".join(pattern[:at]) + "/", "/".join(["", *pattern[at + 1 :]])
     if not (path.startswith(head) and path.endswith(tail) and len(path) > len(head) + len(tail)):
         return None
-    return {pattern[at][1:-1]: path[len(head) : len(path) - len(tail)]}
+    return {pattern[at][1:-1]: unquote(path[len(head) : len(path) - len(tail)])}
 
 
 def read_query(operation: Operation, pairs: list[tuple[str, str]]) -> Any:
-    """The query parameters as the operation's type; empty texts count as absent. Raises Refusal 422."""
+    """The query parameters as the operation's type; empty texts count as absent. Raises Refusal 422, also for a
+    parameter that is given twice: whoever looked at the request before us may have seen the other one."""
     if operation.query is None:
         return None
-    given = {name: value for name, value in pairs if value != ""}
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if value and name in given and name in operation.query.__struct_encode_fields__:
+            raise invalid_parameter(name, f"{name} is given twice; give it once", value)
+        if value:
+            given[name] = value
     for name in _booleans_of(operation.query):
         if name in given:
             given[name] = _BOOLEANS.get(given[name].lower(), given[name])
     try:
         return msgspec.convert(given, operation.query, strict=False)
     except msgspec.ValidationError as error:
-        raise _unreadable("query", error, given) from error
+        raise unreadable("query", error, given) from error
 
 
 @lru_cache
@@ -129,24 +142,15 @@ def read_body(operation: Operation, body: bytes) -> Any:
     try:
         return msgspec.json.decode(body, type=operation.body)
     except msgspec.ValidationError as error:
-        raise _unreadable("body", error, None) from error
+        raise unreadable("body", error, _lenient(body)) from error
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         item = {"type": "json_invalid", "loc": ["body"], "msg": f"the body is no valid JSON: {error}", "input": None}
         raise Refusal(422, "json_invalid", item["msg"], style="list", extra={"items": [item]}) from error  # type: ignore[arg-type]
 
 
-def fault_of(error: msgspec.ValidationError) -> tuple[str, list[str]]:
-    """What is wrong with an input, and the names that lead to the member at fault."""
-    text, _, path = str(error).partition(" - at `$")
-    return text, [name for name in path.rstrip("`").replace("[", ".").replace("]", "").split(".") if name]
-
-
-def _unreadable(where: str, error: msgspec.ValidationError, given: dict[str, str] | None) -> Refusal:
-    text, names = fault_of(error)
-    item = {
-        "type": "value_error",
-        "loc": [where, *names],
-        "msg": text,
-        "input": (given or {}).get(names[-1] if names else ""),
-    }
-    return Refusal(422, "validation_failed", text, field=".".join(names), style="list", extra={"items": [item]})
+def _lenient(body: bytes) -> Any:
+    """A body of ordinary size as plain data, to show what was wrong in it; None when it is more or worse than that."""
+    try:
+        return msgspec.json.decode(body) if len(body) <= limits.STRING_BYTES_MAX else None
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from stigmem.core import limits
 from stigmem.core.declaration import ACTIVE, PENDING, REJECTED, REVOKED, UNVERIFIED, Declaration, step
 from stigmem.core.errors import Refusal, invalid
 from stigmem.core.instants import format_us
@@ -18,6 +17,7 @@ from stigmem.core.keys import fingerprint
 from stigmem.core.records import CursorRow, OriginRow, PeerRow
 from stigmem.core.scopes import ordered
 from stigmem.core.wire import Response, json_response
+from stigmem.node.admission import charge_registration, is_address, make_room
 from stigmem.node.call import Postponed
 from stigmem.node.operations import Operation, Outcome
 from stigmem.node.rereading import claim_cursors, read_again_for_key, read_again_for_origin
@@ -93,17 +93,18 @@ def post_peer(call: Call, turn: Turn) -> Outcome:
     node = call.node
     if declaration.node_id == node.node_id:
         raise Refusal(409, "own_node_id", "this is the node's own id", style="text")
-    if not declaration.node_url.startswith(("http://", "https://")):
-        raise invalid("node_url", "node_url must be an http or https URL")
-    if not turn.claim("peer", declaration.node_id):
+    if not is_address(declaration.node_url):
+        message = "node_url must be an http or https address, without user, query or fragment"
+        raise invalid("node_url", message, given=declaration.node_url)
+    if not turn.claim("peer", declaration.node_id) or not turn.claim("registration", ""):
         raise Postponed
     held = turn.state.peer_of(declaration.node_id)
     if step(held.status if held else "", "register") is None:
         status = held.status if held else ""
         raise Refusal(409, "peer_already_registered", f"peer already registered (status={status})", style="text")
-    waiting = sum(row.status in (UNVERIFIED, PENDING) for row in turn.state.peers.values())
-    if waiting >= limits.PENDING_PEERS_MAX or len(turn.state.peers) >= limits.PEERS_MAX or not node.steward.has_room:
-        raise Refusal(503, "too_many_peers", "too many registrations are waiting", headers=(("retry-after", "60"),))
+    charge_registration(call, turn)
+    if held is None:
+        make_room(call, turn)
     row = PeerRow(
         peer_id=held.peer_id if held else node.new_uuid(),
         node_id=declaration.node_id,
@@ -191,8 +192,8 @@ def get_peer(call: Call, turn: Turn) -> Outcome:
 OPERATIONS = (
     Operation(
         "register_peer", "POST", "/v1/federation/peers", "federate", post_peer, "Declare yourself to this node",
-        body=Declaration, answer=RegisterAnswer, status=201, refusals=(401, 403, 404, 409, 413, 422, 503, 507),
-        tags=("federation",),
+        body=Declaration, answer=RegisterAnswer, status=201,
+        refusals=(401, 403, 404, 409, 413, 422, 429, 503, 507), tags=("federation",),
     ),
     Operation(
         "list_peers", "GET", "/v1/federation/peers", "federate", get_peers, "Every peer", answer=PeersAnswer,

@@ -7,8 +7,9 @@ reads the ledger; what it learned becomes true in the writer's turn.
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from stigmem.core import limits
 from stigmem.core.declaration import ACTIVE, CERTIFYING
@@ -23,6 +24,7 @@ from stigmem.node.context import Unreachable
 from stigmem.node.inspection import Inspector, Throttled
 from stigmem.node.intake import PageArrived
 from stigmem.node.pace import Pace
+from stigmem.node.rewind import Rewind
 
 if TYPE_CHECKING:
     from stigmem.node.node import Node
@@ -52,6 +54,7 @@ class Puller:
         self.peer_id = peer_id
         self.pace = Pace(node.settings, node.context.entropy)
         self._inspector = Inspector(node, self._ask)
+        self._rewind = Rewind(self._clock.monotonic_ns())
         self._wake = self._clock.signal()
         self._clock_offset_ms = 0
         self._refused_for = ""
@@ -84,6 +87,7 @@ class Puller:
         try:
             await self._node.steward.bind(row)
             await self._inspector.seek_origins(row)
+            self._rewind.begin(self._stored(), self._clock.monotonic_ns())
             left = limits.PULL_PAGES_PER_DRAIN_MAX
             while left:
                 follows = await self._pull(row)
@@ -92,6 +96,7 @@ class Puller:
                 left -= follows is _Next.MORE
             return self.pace.after_success()
         except Unreachable:
+            self._rewind.interrupted()
             return self.pace.after_silence()
         except Throttled as throttled:
             return self.pace.after_refusal(throttled.retry_after_s)
@@ -99,33 +104,37 @@ class Puller:
             if rejection.code != self._refused_for:  # told once, until a page was good or is bad in another way
                 self._refused_for = rejection.code
                 self._node.refused_page(self.peer_id, rejection)
+            if rejection.code in ("page_version", "page_malformed"):
+                await self._node.steward.ask_dialect(row)
             return self.pace.after_refusal(None)
 
     async def _pull(self, row: PeerRow) -> _Next:
         """One page, and what follows it. Raises Unreachable, Rejection or Throttled."""
         held = self._node.state.cursors.get(self.peer_id)
-        cursor = held.cursor if held is not None else None
+        stored = self._stored()
+        cursor = self._rewind.start(stored)
         limit = self.pace.limit
         wait_s = self._wait_s(row)
-        query = {"limit": str(limit)}
-        if cursor is not None:
-            query["cursor"] = cursor
-        if wait_s:
-            query["wait"] = f"{wait_s:g}"
-        if held is not None and not held.drained and row.dialect == CERTIFYING:
-            query["echo"] = "true"  # a disk may have been lost: what only peers still hold of ours comes back
+        # A disk may have been lost: with `echo` what only peers still hold of ours comes back.
+        echo = held is not None and not held.drained and row.dialect == CERTIFYING
         asked_ns = self._clock.monotonic_ns()
-        response = await self._ask(row, f"/v1/federation/facts?{urlencode(query)}", wait_s)
+        response = await self._ask(row, _target(limit, cursor, wait_s, echo=echo), wait_s)
         waited = wait_s > 0 and self._clock.monotonic_ns() - asked_ns >= int(wait_s * 5e8)
         page = decode_page(response.body, row.dialect, limit)
         self._refused_for = ""
         if not page.entries and (page.cursor == cursor or page.cursor is None) and held is not None and held.drained:
             self.pace.page(0)
+            self._rewind.arrived(stored, cursor, self._clock.monotonic_ns(), drained=True)
             # An empty answer at once to a question that may wait is not worth asking again before our time.
             return _Next.NEWS if waited else _Next.REST
-        link = Link(row.node_id, row.dialect, self._scopes(row), held is None or not held.drained)
-        message = await self._hand_over(row, link, page, cursor)
+        again = self._rewind.whole or held is None or not held.drained
+        link = Link(row.node_id, row.dialect, self._scopes(row), again)
+        now_ms = self._clock.wall_ns() // 1_000_000
+        kept = self._rewind.store(stored, page.cursor, now_ms, drained=not page.has_more)
+        message = await self._hand_over(row, link, page, stored, kept)
         moved = page.cursor is not None and page.cursor != cursor and not message.held_back
+        if not message.held_back:
+            self._rewind.arrived(kept, page.cursor, self._clock.monotonic_ns(), drained=not page.has_more)
         clean = self.pace.page(len(page.entries), message.blamed)
         if not page.has_more:
             self.behind_since_ns = None
@@ -139,14 +148,20 @@ class Puller:
             return _Next.MORE if moved and page.entries else _Next.REST
         return _Next.NEWS if waited or (wait_s > 0 and moved and message.stored > 0) else _Next.REST
 
+    def _stored(self) -> str | None:
+        held = self._node.state.cursors.get(self.peer_id)
+        return held.cursor if held is not None else None
+
     def _wait_s(self, row: PeerRow) -> float:
         return self._node.settings.pull_wait_s if row.dialect == CERTIFYING else 0.0
 
     def _scopes(self, row: PeerRow) -> tuple[str, ...]:
         return crossing(row.scopes, self._node.settings.scopes, allow_team=self._node.settings.allow_team)
 
-    async def _hand_over(self, row: PeerRow, link: Link, page: Page, begun: str | None) -> PageArrived:
-        """Have the page that was asked for with the cursor `begun` checked, and let the writer store it.
+    async def _hand_over(
+        self, row: PeerRow, link: Link, page: Page, begun: str | None, kept: str | None
+    ) -> PageArrived:
+        """Have a page checked and let the writer store it, and the cursor `kept` in place of `begun`.
 
         Raises Unreachable when it could not.
         """
@@ -155,7 +170,7 @@ class Puller:
         times = self._held_back[1] if self._held_back[0] == begun else 0
         message = PageArrived(
             self.peer_id, link, self._node.policy, arrivals, done,
-            begun=begun, cursor=page.cursor, drained=not page.has_more, final=times == _TIMES_HELD_BACK,
+            begun=begun, cursor=kept, drained=not page.has_more, final=times == _TIMES_HELD_BACK,
         )  # fmt: skip
         self._node.mailbox.put(message)
         await done.wait()
@@ -211,6 +226,13 @@ class Puller:
             return False
         self._clock_offset_ms = int(there_ms) - self._clock.wall_ns() // 1_000_000
         return True
+
+
+@lru_cache(maxsize=1_024)
+def _target(limit: int, cursor: str | None, wait_s: float, *, echo: bool) -> str:
+    at = "" if cursor is None else f"&cursor={quote_plus(cursor)}"
+    held = f"&wait={quote_plus(f'{wait_s:g}')}" if wait_s else ""
+    return f"/v1/federation/facts?limit={limit}{at}{held}{'&echo=true' if echo else ''}"
 
 
 def _seconds(text: str | None) -> float | None:

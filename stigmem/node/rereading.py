@@ -10,7 +10,7 @@ from stigmem.core.declaration import ACTIVE
 from stigmem.core.records import CursorRow
 from stigmem.node.turn import Turn
 
-__all__ = ["claim_cursors", "read_again_for_key", "read_again_for_origin"]
+__all__ = ["claim_cursors", "read_again", "read_again_for_key", "read_again_for_origin"]
 
 
 def claim_cursors(turn: Turn) -> bool:
@@ -25,17 +25,18 @@ def read_again_for_origin(turn: Turn, origin: str) -> None:
     """The key of this origin becomes known: every peer that served facts of it in vain is read again."""
     for peer_id, origins in turn.state.awaiting.items():
         if origin in origins:
-            _read_again(turn, peer_id)
+            read_again(turn, peer_id)
 
 
 def read_again_for_key(turn: Turn) -> None:
     """An origin gets another key than the one it was known by: signatures that did not fit may fit now."""
     for peer_id, letters in turn.state.letters.items():
         if any("origin_sig_invalid" in codes for codes in letters.values()):
-            _read_again(turn, peer_id)
+            read_again(turn, peer_id)
 
 
-def _read_again(turn: Turn, peer_id: str) -> None:
+def read_again(turn: Turn, peer_id: str) -> None:
+    """Set the cursor of an active peer back to its beginning."""
     row, held = turn.state.peers.get(peer_id), turn.state.cursors.get(peer_id)
     if row is None or row.status != ACTIVE:
         return

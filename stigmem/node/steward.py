@@ -13,6 +13,7 @@ import msgspec
 
 from stigmem.core import limits
 from stigmem.core.declaration import (
+    CERTIFYING,
     PENDING,
     REJECTED,
     Declaration,
@@ -26,6 +27,7 @@ from stigmem.core.manifest import Manifest, certified_node_id, parse_manifest, s
 from stigmem.core.records import OriginRow, PeerRow
 from stigmem.core.wire import JSON_TYPE, Request, Response, json_response
 from stigmem.node.context import Unreachable
+from stigmem.node.dialects import DialectLearned
 from stigmem.node.origins import OriginLearned
 from stigmem.node.replies import render
 from stigmem.node.turn import Turn
@@ -37,6 +39,7 @@ __all__ = ["Steward"]
 
 _BIND_REST_NS: Final = 10_000_000_000
 _TIMEOUT_NS: Final = int(limits.DISCOVERY_TIMEOUT_S * 1e9)
+_RICHNESS: Final = ("0.5", "2.1", CERTIFYING)
 
 
 class Steward:
@@ -100,6 +103,16 @@ class Steward:
         except Unreachable:
             return None
         return response.body if response.status == 200 else None
+
+    async def ask_dialect(self, row: PeerRow) -> None:
+        """Read an approved peer's discovery document again, because its pages are of another dialect than the one it
+        was registered with: the document may have been damaged on its way. Only a richer dialect is taken over; a
+        poorer one has no signatures, and whoever stands between us could ask for that."""
+        found = await self._fetch_discovery(row.node_url)
+        if found is None or found.node_id != row.node_id or found.federation_pubkey != row.public_key:
+            return
+        if _RICHNESS.index(found.dialect) > _RICHNESS.index(row.dialect):
+            self._node.mailbox.put(DialectLearned(row, found.dialect))
 
     # --- keys of origins ---
 

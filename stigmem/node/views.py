@@ -10,13 +10,14 @@ import msgspec
 from stigmem.core.conflicts import Conflict
 from stigmem.core.fact import Fact, FactRecord, record_of
 from stigmem.core.ledger import Ledger
+from stigmem.core.uris import RESOLUTION_PREFIX
 
-__all__ = ["ConflictRecord", "conflict_record", "fact_record"]
+__all__ = ["ConflictRecord", "conflict_record", "fact_record", "shown_cid"]
 
 
 def fact_record(fact: Fact, ledger: Ledger, *, warnings: list[str] | None = None) -> FactRecord:
     """A fact as a response carries it, with its content id of seven fields."""
-    record = record_of(fact, None if fact.is_system else fact.cid)
+    record = record_of(fact, shown_cid(fact))
     record.contradicted = ledger.contradicted(fact)
     record.quarantine_status = "pending" if fact.quarantine else None
     if fact.received_from is not None:
@@ -26,6 +27,11 @@ def fact_record(fact: Fact, ledger: Ledger, *, warnings: list[str] | None = None
     if warnings:
         record.warnings = warnings
     return record
+
+
+def shown_cid(fact: Fact) -> str | None:
+    """The content id that callers see; resolutions show none, as in every node (http-api 1.15)."""
+    return None if fact.entity.startswith(RESOLUTION_PREFIX) else fact.cid
 
 
 class ConflictRecord(msgspec.Struct):

@@ -25,10 +25,12 @@ FIRST, SECOND, THIRD = (ED25519.signer(bytes([number]) * 32) for number in (101,
 NAME = "stigmem://named.example"
 
 
-def manifest(signer: Signer, *names: str, days: int = 100, since_days: int = 1, **changes: Any) -> Manifest:
+def manifest(
+    signer: Signer, *names: str, org: str = "https://org.example", days: int = 100, since_days: int = 1, **changes: Any
+) -> Manifest:
     issued = NOW_MS * 1_000 - since_days * DAY_US
     made = make_manifest(
-        signer, entity_uri="https://org.example", entities=names or (NAME,), issued_at=format_us(issued),
+        signer, entity_uri=org, entities=names or (NAME,), issued_at=format_us(issued),
         expires_at=format_us(issued + days * DAY_US),
     )  # fmt: skip
     changed = msgspec.structs.replace(made, **changes)
@@ -140,10 +142,11 @@ async def test_an_administrators_word_stands_over_a_voucher_and_not_over_an_appr
         assert node.state.origins[NAME].how == "pinned"
         assert node.policy.key_of(NAME) == FIRST.public_key
         await put(bench, manifest(FIRST, peer.node_id), 409)
-        await put(bench, manifest(peer.signer, peer.node_id))
+        await put(bench, manifest(peer.signer, peer.node_id), 409)  # it speaks for an organisation that is another's
+        await put(bench, manifest(peer.signer, peer.node_id, org=peer.node_id))
         await put(bench, manifest(FIRST, node.node_id), 409)
         certified = certified_node_id(THIRD.public_key)
-        await put(bench, manifest(THIRD, certified))
+        await put(bench, manifest(THIRD, certified, org=certified))
         await put(bench, manifest(FIRST, certified), 409)
 
 

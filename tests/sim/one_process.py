@@ -11,14 +11,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from sim.absence import DataAbsent
 from sim.digest import knowledge_of, state_digest
 from sim.fitting import load_plan
 from sim.lab import Lab
 
 __all__ = ["EVENTS_MAX", "run_cut"]
 
-EVENTS_MAX = 30_000
-"""Between one and five seconds of work."""
+EVENTS_MAX = 16_000
+"""Between one and four seconds of work."""
 
 
 def run_cut(file: Path, trace: Path, events_max: int = EVENTS_MAX) -> dict[str, object]:
@@ -42,9 +43,12 @@ def run_cut(file: Path, trace: Path, events_max: int = EVENTS_MAX) -> dict[str, 
 
 
 def main(folder: Path, files: list[Path]) -> None:
-    """Run every file; `NAME.json` and `NAME.gz` in the folder."""
+    """Run every file whose data are there; `NAME.json` and `NAME.gz` in the folder."""
     for file in files:
-        found = run_cut(file, folder / f"{file.stem}.gz")
+        try:
+            found = run_cut(file, folder / f"{file.stem}.gz")
+        except DataAbsent as absent:
+            found = {"absent": str(absent)}
         (folder / f"{file.stem}.json").write_text(json.dumps(found))
 
 

@@ -81,7 +81,9 @@ def test_a_fact_stored_twice_is_caught(monkeypatch: Patch) -> None:
     monkeypatch.setattr(intake, "admit", lambda candidate, *_: candidate.fact)
     monkeypatch.setattr(Exchange, "start", lambda *_: 0)
     store = Turn.store  # facts that are alike in all but the number are the only ones that a ledger can sort
-    monkeypatch.setattr(Turn, "store", lambda turn, fact: store(turn, msgspec.structs.replace(fact, signature=b"")))
+    monkeypatch.setattr(
+        Turn, "store", lambda turn, fact, cid=None: store(turn, msgspec.structs.replace(fact, signature=b""), cid)
+    )
     caught(by="no-duplicates", saying="stored twice")
 
 
@@ -91,9 +93,9 @@ def test_a_fact_stored_twice_is_caught(monkeypatch: Patch) -> None:
 def test_a_copy_that_was_changed_is_caught(monkeypatch: Patch) -> None:
     honest = Turn.store
 
-    def store(turn: Turn, fact: Fact) -> Fact:
+    def store(turn: Turn, fact: Fact, cid: str | None = None) -> Fact:
         changed = fact.received_from is not None and fact.text.endswith("7")
-        return honest(turn, msgspec.structs.replace(fact, text="something else") if changed else fact)
+        return honest(turn, msgspec.structs.replace(fact, text="something else") if changed else fact, cid)
 
     monkeypatch.setattr(Turn, "store", store)
     caught(by="no-mutation", saying="is not what")

@@ -345,3 +345,31 @@ def test_there_is_no_bar_in_a_file() -> None:
 
 def test_an_event_is_told_in_seconds() -> None:
     assert event_line([1_500_000_000, "sent", "a", "b", 7, ["x"]]) == '      1.500000 s  sent       a b 7 ["x"]'
+
+
+# --- data that not everybody has ---
+
+
+def test_a_scenario_without_its_data_is_skipped_with_a_sentence_and_the_others_run(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = small_text(TALK, name="absent").replace("[scenario]\n", '[scenario]\nneeds = ["data/gone.jsonl"]\n')
+    (here / "absent.toml").write_text(text)
+    assert main(["run", "absent.toml", "good.toml", *FAST]) == 3
+    told = capsys.readouterr()
+    assert told.err == (
+        "absent.toml:2: scenario.needs[0]: skipped, because there is no file 'data/gone.jsonl' on this machine\n"
+    )
+    assert told.out.startswith("PASS  small")
+    assert main(["check", "absent.toml", "good.toml"]) == 3
+    assert main(["check", "absent.toml", "wrong.toml"]) == 2
+    assert main(["run", "absent.toml", "strict.toml", *FAST]) == 1
+
+
+def test_a_run_with_such_data_can_be_replayed_from_its_folder_alone(here: Path) -> None:
+    text = small_text(TALK, name="present").replace("[scenario]\n", '[scenario]\nneeds = ["gone.txt"]\n')
+    (here / "present.toml").write_text(text)
+    (here / "gone.txt").write_text("here today")
+    assert main(["run", "present.toml", *FAST]) == 0
+    (here / "gone.txt").unlink()
+    assert main(["replay", "runs/present-seed3"]) == 0

@@ -52,6 +52,8 @@ def test_there_are_scenarios() -> None:
 @pytest.mark.parametrize("name", [path.stem for path in SCENARIOS])
 def test_two_processes_do_the_same_things_in_the_same_order(folders: tuple[Path, Path], name: str) -> None:
     one, other = (told(folder, name) for folder in folders)
+    if "absent" in one:
+        pytest.skip(one["absent"])
     assert one["facts"] > 0
     if one["trace"] != other["trace"]:
         difference = first_difference(*(folder / f"{name}.gz" for folder in folders))

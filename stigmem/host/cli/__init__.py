@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Final
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnknownCommandError
 
 import stigmem
 from stigmem.core.errors import StigmemError
@@ -23,6 +25,7 @@ __all__ = ["BAD_INPUT", "FAILED", "app", "main"]
 
 FAILED: Final = 1
 BAD_INPUT: Final = 2
+_BUG: Final = 70
 _STOPPED: Final = 130
 _PIPE_CLOSED: Final = 141
 
@@ -35,7 +38,7 @@ app = App(
         "fact put user:ada memory:role analyst --source agent:docs",
         "fact query --entity user:ada",
     )
-    + "\n\nExit status: 0 done, 1 it did not work, 2 bad input, 70 a bug.",
+    + "\n\nExit status: 0 done, 1 it did not work, 2 bad input, 70 a bug of this program.",
     help_format="plaintext",
     version=f"stigmem {stigmem.__version__}",
     backend="trio",
@@ -56,14 +59,11 @@ def main(tokens: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except BaseException as error:
-        status = _status(_innermost(error))
-        if status is None:
-            raise
-        return status
+        return _status(_innermost(error))
 
 
-def _status(cause: BaseException) -> int | None:
-    """Say what went wrong, in a sentence, and the exit status for it; None for a bug, whose traceback is wanted."""
+def _status(cause: BaseException) -> int:
+    """Say what went wrong, in a sentence or, of a bug, as a traceback; the exit status."""
     if isinstance(cause, KeyboardInterrupt):
         return _STOPPED
     if isinstance(cause, BrokenPipeError):
@@ -71,15 +71,33 @@ def _status(cause: BaseException) -> int | None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
     if isinstance(cause, CycloptsError):
-        say(f"{' '.join(str(cause).split()).rstrip('.')}; `stigmem --help` shows what there is")
+        say(f"{_misread(cause)}; `stigmem --help` shows what there is")
         return BAD_INPUT
     if isinstance(cause, (Mistake, BadSettings)):
         say(str(cause))
         return BAD_INPUT
-    if isinstance(cause, (Failed, StigmemError, OSError)):
+    if isinstance(cause, OSError):
+        say(f"{cause.filename}: {cause.strerror}" if cause.filename and cause.strerror else str(cause))
+        return FAILED
+    if isinstance(cause, (Failed, StigmemError)):
         say(str(cause))
         return cause.status if isinstance(cause, Failed) else FAILED
-    return None
+    traceback.print_exception(cause)
+    return _BUG
+
+
+def _misread(error: CycloptsError) -> str:
+    """What is wrong with a command line."""
+    if isinstance(error, UnknownCommandError) and error.unused_tokens:
+        word, chain = error.unused_tokens[0], tuple(error.command_chain or ())
+        at = app
+        for name in chain:
+            at = at[name]
+        names = [name for name in at if not name.startswith("-")]
+        close = get_close_matches(word, names, 1)
+        instead = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+        return f"`{' '.join(('stigmem', *chain))}` has no command {word!r}: {instead}"
+    return " ".join(str(error).split()).rstrip(".")
 
 
 def _innermost(error: BaseException) -> BaseException:

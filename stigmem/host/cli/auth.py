@@ -41,7 +41,11 @@ def add_to(app: App) -> None:
         ),
     )
     auth.command(
-        bootstrap_key, help_epilogue=examples("auth bootstrap-key --key $KEY --permissions admin,read,write,federate")
+        bootstrap_key,
+        help_epilogue=examples(
+            "auth bootstrap-key --key $KEY --permissions admin,read,write,federate",
+            "auth bootstrap-key --key - < secret.txt",
+        ),
     )
     auth.command(show, name="list", help_epilogue=examples("auth list", "auth list --json"))
     auth.command(revoke, help_epilogue=examples("auth revoke 7d0f0b3c"))
@@ -76,7 +80,12 @@ async def create_key(
 
 async def bootstrap_key(
     *,
-    key: Annotated[str, Parameter(help="The secret itself, at least 32 characters; - reads it from standard input.")],
+    key: Annotated[
+        str,
+        Parameter(
+            allow_leading_hyphen=True, help="The secret itself, at least 32 characters; - reads it from standard input."
+        ),
+    ],
     permissions: _Permissions = "admin,read,write",
     entity: Annotated[str, Parameter(help="Whose key it is.")] = "user:operator",
     scopes: _Scopes = None,
@@ -183,5 +192,5 @@ def _list(text: str, what: str, known: tuple[str, ...]) -> list[str]:
 def _until(row: dict[str, Any]) -> str:
     if not row.get("expires_at"):
         return "no end"
-    left_us = parse_us(row["expires_at"]) - int(datetime.now(UTC).timestamp() * 1e6)
-    return f"{left_us // _DAY_US} days left" if left_us > 0 else "expired"
+    days = -((int(datetime.now(UTC).timestamp() * 1e6) - parse_us(row["expires_at"])) // _DAY_US)  # the last one counts
+    return "expired" if days < 1 else f"{days} day{'' if days == 1 else 's'} left"

@@ -24,7 +24,7 @@ def add_to(app: App) -> None:
     conflicts.command(
         resolve,
         help_epilogue=examples(
-            "conflicts resolve 5b2f1c90 --winner 044277a8 --note 'checked the register'",
+            "conflicts resolve 5b2f1c90 --winner 044277a8 --note 'she said so'",
             "conflicts resolve 5b2f1c90 --value 'senior analyst'",
         ),
     )

@@ -13,6 +13,7 @@ from stigmem.host.cli.where import Where, answer
 __all__ = ["add_to", "shown_value", "typed"]
 
 _PAGE: Final = 500
+_NOTHING: Final = "no fact matches; --include-contradicted also shows those in an open conflict"
 Kind = Literal["string", "text", "number", "boolean", "datetime", "ref", "null"]
 Scope = Literal["local", "team", "company", "public"]
 _Json = Annotated[bool, Parameter(negative=(), help="As JSON.")]
@@ -120,7 +121,7 @@ async def query(
         show_table(
             ("entity", "relation", "value", "scope", "conf.", "source", "written", "id"),
             [_row(fact) for fact in found],
-            empty="no fact matches",
+            empty="no fact matches" if include_contradicted else _NOTHING,
         )
         if cursor is not None:
             say("there are more; --limit or --all shows them")

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 __all__ = ["Failed", "Mistake", "examples", "interactive", "say", "show_json", "show_table", "tell"]
+
+
+_PIPE_COLUMNS: Final = 1_000
+"""Wide enough that a row is a line for whatever reads it."""
 
 
 class Mistake(Exception):
@@ -64,7 +68,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empt
         # Text, and not str: names may hold brackets that look like markup.
         table.add_row(*(Text("" if cell is None else str(cell), overflow="fold") for cell in row))
     if table.row_count:
-        wide = None if sys.stdout.isatty() else 200
+        wide = None if sys.stdout.isatty() else _PIPE_COLUMNS
         Console(markup=False, highlight=False, emoji=False, width=wide).print(table)
     else:
         tell(empty)

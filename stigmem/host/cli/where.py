@@ -207,7 +207,11 @@ def _sentence(response: Response) -> str:
         return response.body[:200].decode("utf-8", "replace") or "nothing"
     detail = found.get("detail", found) if isinstance(found, dict) else found
     if isinstance(detail, list):
-        return "; ".join(f"{'.'.join(map(str, item.get('loc', [])[1:]))}: {item.get('msg', '')}" for item in detail)
+        return "; ".join(_about(".".join(map(str, item.get("loc", [])[1:])), item.get("msg", "")) for item in detail)
     if isinstance(detail, dict):
         return str(detail.get("message") or detail.get("error") or detail)
     return str(detail)
+
+
+def _about(member: str, message: str) -> str:
+    return message if not member or message.startswith(member) else f"{member}: {message}"

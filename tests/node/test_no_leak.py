@@ -1,0 +1,225 @@
+"""What a key for scope `public` can learn of other scopes: nothing, shown for every operation of the node.
+
+Two worlds: one holds public facts only, the other the same and hidden ones among them. Whoever may read only `public`
+gets the same answers in both, whatever it asks, texts that have to be opaque set aside.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+
+from stigmem.core.wire import Request, Response
+from stigmem.node.node import ROUTER
+from stigmem.node.principals import PERMISSIONS, Principal
+from stigmem.node.settings import NodeSettings
+from tests.node.api import NOW_MS, SEED, Peer, ask, caller, read, saying
+from tests.node.still import Bench, running
+
+SETTINGS = NodeSettings(seed=SEED, federation=True, push=True)
+LIMITED = caller(*PERMISSIONS, scopes=("public",), entity="agent:shared")
+WIDER = caller(*PERMISSIONS, scopes=("team", "public"), entity="agent:shared")
+WHOLE = Principal("agent:shared", frozenset(PERMISSIONS), key_id="whole")
+HIDDEN = ("local", "team", "company")
+SECRET = "swordfish"
+_OPAQUE = re.compile(
+    rb'"cursor":"[A-Za-z0-9_:-]+"|"id":"[0-9a-f-]{36}"(?=,"(?:fact_id|peer_id)":)|^[0-9a-f-]{36},', re.MULTILINE
+)
+"""Cursors and the names of audit rows: they differ from world to world and say nothing."""
+
+
+class World:
+    """One node, and the answers that the limited caller got from it."""
+
+    def __init__(self, bench: Bench, names: dict[str, str], by: Principal, *, hidden: bool) -> None:
+        self.bench = bench
+        self.by = by
+        self.names = names
+        self.hidden = hidden
+        self.peer = Peer(bench, 1)
+        self.transcript: list[str] = []
+        self.asked: dict[str, None] = {}
+
+    async def write(self, name: str, scope: str, text: str, **members: Any) -> None:
+        """A fact under a name of the test's own, by somebody who may write everything."""
+        self.bench.wall_ms += 1
+        if scope in self.by.scopes or self.hidden:
+            body = saying(text, scope=scope, **members)
+            found = read(await ask(self.bench, "POST", "/v1/facts", body, by=WHOLE), 201)
+            self.names[f"{name}.id"], self.names[f"{name}.cid"] = found["id"], found["cid"]
+
+    async def fill(self) -> None:
+        """Public facts with hidden ones between them: same names, contradictions, a resolution, a batch, sources."""
+        for number in range(6):
+            for scope in HIDDEN:
+                await self.write(f"h{number}{scope}", scope, f"{SECRET} {number}", entity=f"user:{number % 2}")
+            await self.write(f"p{number}", "public", f"v{number}", entity=f"user:{number % 2}")
+        await self.write("same", "company", "v0", entity="user:0")
+        await self.write(
+            "only", "company", SECRET, entity="user:hidden", relation="maint:hidden", source="agent:hidden"
+        )
+        self.bench.wall_ms += 1
+        if self.hidden:
+            batch = {"facts": [saying(SECRET, scope="company", entity="user:batch")], "idempotency_key": "k"}
+            read(await ask(self.bench, "POST", "/v1/facts/batch", batch, by=WHOLE))
+            conflicts = read(await ask(self.bench, "GET", "/v1/conflicts", by=WHOLE))["conflicts"]
+            secret = [entry for entry in conflicts if entry["fact_a"]["scope"] != "public"]
+            company = next(entry for entry in secret if entry["fact_a"]["scope"] == "company")
+            for entry in secret:
+                self.names[f"conflict.{entry['fact_a']['scope']}"] = entry["conflict_id"]
+            target = f"/v1/conflicts/{company['conflict_id']}/resolve"
+            read(await ask(self.bench, "POST", target, {"winning_fact_id": company["fact_a"]["id"]}, by=WHOLE))
+        self.bench.wall_ms += 1
+        sources = [{"fact_id": self.names["only.id"]}, {"hash": self.names["h0company.cid"]}]
+        await self.write("derived", "public", "sum", entity="user:sum", derived_from=sources)
+
+    async def look(self, method: str, target: str, body: Any = None, *, peer: bool = False) -> bytes:
+        """Ask as the limited caller, or as a peer with public scope, and note the answer."""
+        self.bench.wall_ms += 1
+        if peer:
+            response = await self.peer.ask(method, target, body)
+        else:
+            response = await ask(self.bench, method, target, body, by=self.by)
+        operation, _ = ROUTER.find(method, target.partition("?")[0])
+        self.asked[operation.name] = None
+        self._note(f"{method} {re.sub('cursor=[^&]+', 'cursor=', target)}", response)
+        return response.body
+
+    def _note(self, what: str, response: Response) -> None:
+        headers = {name: text for name, text in response.headers.items() if name != "x-stigmem-next-cursor"}
+        self.transcript.append(f"{what} -> {response.status} {headers} {_OPAQUE.sub(b'', response.body).decode()}")
+
+    async def walk(self, target: str, *, peer: bool = False) -> None:
+        """Every page of a list."""
+        cursor: str | None = ""
+        while cursor is not None:
+            page = msgspec.json.decode(await self.look("GET", f"{target}&cursor={cursor}", peer=peer))
+            cursor = page["cursor"] if page.get("has_more", True) else None
+
+
+async def reads(world: World) -> None:
+    names = world.names
+    for limit in (1, 2, 3, 50):
+        for filters in ("", "entity=user:0&", "relation=maint:status&", "source=agent:hidden&", "entity=user:hidden&"):
+            for more in ("", "include_contradicted=true&", "min_confidence=0.5&after=2026-11-20T07:55:44.005Z&"):
+                await world.walk(f"/v1/facts?{filters}{more}limit={limit}")
+        for filters in ("", "status=unresolved&", "status=resolved&"):
+            await world.walk(f"/v1/conflicts?{filters}limit={limit}")
+        for filters in ("", f"fact_id={names['only.id']}&", "source=agent:hidden&", "entity_uri=agent:shared&"):
+            await world.walk(f"/v1/audit?{filters}limit={limit}")
+        await world.walk(f"/v1/federation/audit?limit={limit}")
+        await world.walk(f"/v1/federation/facts?limit={limit}", peer=True)
+    for name in sorted(names):
+        if name.startswith("conflict."):
+            await world.look("GET", f"/v1/conflicts/{names[name]}")
+            continue
+        for path in ("", "/provenance"):
+            await world.look("GET", f"/v1/facts/{names[name]}{path}")
+        await world.look("POST", f"/v1/facts/{names[name]}/verify-cid")
+        await world.look("GET", f"/v1/audit/facts/{names[name]}")
+    for scope in HIDDEN:
+        await world.look("GET", f"/v1/facts?scope={scope}")
+    for target in (
+        "/v1/audit/export", "/v1/audit/export?limit=2", "/v1/admin/audit", "/v1/me", "/v1/auth/keys", "/healthz",
+        "/v1/auth/keys/expiring-soon", "/.well-known/stigmem", "/.well-known/stigmem-manifest.json",
+        "/v1/federation/peers", "/v1/federation/peers/peer-1", f"/v1/federation/manifest/{world.bench.node.node_id}",
+    ):  # fmt: skip
+        await world.look("GET", target)
+    await world.look("GET", "/v1/federation/tombstones", peer=True)
+
+
+async def writes(world: World) -> None:
+    names = world.names
+    for scope in (*HIDDEN, "public"):
+        await world.look("POST", "/v1/facts", saying(f"{SECRET} 0", scope=scope, entity="user:0"))
+        batch = {"facts": [saying(SECRET, scope=scope, entity="user:batch")], "idempotency_key": "k"}
+        await world.look("POST", "/v1/facts/batch", batch)
+    for name in ("conflict.company", "conflict.team", "conflict.local"):
+        await world.look("POST", f"/v1/conflicts/{names[name]}/resolve", {"winning_fact_id": names["h0team.id"]})
+    await world.look("POST", "/v1/auth/keys", {"raw_key": "k" * 32, "entity_uri": "a:b", "allowed_scopes": ["team"]})
+    await world.look("DELETE", "/v1/auth/keys/whole")
+    await world.look("POST", "/v1/auth/keys/whole/rotate")
+    await world.look("POST", "/v1/federation/facts/push", {"facts": [{"id": names["only.id"]}]}, peer=True)
+    await world.look("POST", "/v1/federation/peers", {})
+    await world.look("PUT", "/v1/federation/manifest", {})
+    for action in ("approve", "revoke"):
+        await world.look("POST", f"/v1/federation/peers/nobody/{action}", {"pubkey_fingerprint": "x"})
+    await world.look("DELETE", "/v1/federation/peers/nobody")
+    for operation in ROUTER.operations:
+        if "later" in operation.tags:
+            await world.look(operation.method, re.sub(r"\{\w+\}", "x", operation.path), {})
+
+
+@pytest.mark.parametrize("by", [LIMITED, WIDER], ids=["public", "team-and-public"])
+async def test_a_key_for_some_scopes_cannot_tell_whether_there_is_anything_in_another(by: Principal) -> None:
+    names: dict[str, str] = {}
+    transcripts = []
+    for hidden in (True, False):
+        bench = Bench(NOW_MS)
+        world = World(bench, names, by, hidden=hidden)
+        async with running(bench, SETTINGS):
+            await world.fill()
+            await reads(world)
+            await writes(world)
+            await reads(world)
+        assert [o.name for o in ROUTER.operations if o.name not in world.asked] == []
+        transcripts.append(world.transcript)
+    for with_hidden, without in zip(*transcripts, strict=True):
+        assert with_hidden == without
+
+
+async def test_what_is_hidden_is_there_for_those_who_may_read_it() -> None:
+    bench = Bench(NOW_MS)
+    names: dict[str, str] = {}
+    world = World(bench, names, LIMITED, hidden=True)
+    async with running(bench, SETTINGS):
+        await world.fill()
+        for name in ("only.id", "h0company.cid"):
+            read(await ask(bench, "GET", f"/v1/facts/{names[name]}", by=WHOLE))
+        found = read(await ask(bench, "GET", "/v1/facts?include_contradicted=true&scope=team", by=WHOLE))
+        assert SECRET in str(found)
+        assert read(await ask(bench, "GET", f"/v1/conflicts/{names['conflict.company']}", by=WHOLE))
+
+
+async def test_a_cursor_stands_for_the_last_thing_shown_and_not_for_what_is_hidden_behind_it() -> None:
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS):
+        for number, scope in enumerate(
+            ("public", "public", "company", "company", "local", "local", "public", "public")
+        ):
+            bench.wall_ms += 1
+            body = saying(f"v{number}", scope=scope, entity=f"a:{scope}:{number > 3}")
+            read(await ask(bench, "POST", "/v1/facts", body, by=WHOLE), 201)
+        for target in ("/v1/facts?include_contradicted=true&limit=2", "/v1/conflicts?limit=1", "/v1/audit?limit=2"):
+            # What comes next after the page is hidden, and something readable follows it.
+            limited, whole = [read(await ask(bench, "GET", target, by=by))["cursor"] for by in (WIDER, WHOLE)]
+            assert limited == whole, target
+            assert limited
+
+
+async def test_a_receipt_is_for_the_rights_it_was_written_with() -> None:
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS):
+        batch = {"facts": [saying(SECRET, scope="company")], "idempotency_key": "k"}
+        assert read(await ask(bench, "POST", "/v1/facts/batch", batch, by=WHOLE))["accepted"] == 1
+        (result,) = read(await ask(bench, "POST", "/v1/facts/batch", batch, by=LIMITED))["results"]
+        assert (result["status"], result["error"]["code"]) == ("rejected", "scope_not_allowed")
+
+
+async def test_an_id_that_two_facts_share_shows_the_one_that_may_be_read() -> None:
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS) as node:
+        body = saying(SECRET, scope="company")
+        secret = read(await ask(bench, "POST", "/v1/facts", body, by=WHOLE), 201)
+        held = node.state.ledger.get(secret["id"])
+        assert held is not None
+        squatter = msgspec.structs.replace(
+            held, origin="n:squatter", scope="public", text="mine", certified=False, received_from="n:squatter", seq=2
+        )
+        node.state.apply(squatter)
+        shown = read(await bench.ask(Request("GET", f"/v1/facts/{secret['id']}"), LIMITED))
+        assert (shown["value"]["v"], shown["scope"]) == ("mine", "public")
+        assert read(await ask(bench, "GET", f"/v1/facts/{secret['id']}", by=WHOLE))["scope"] == "company"
