@@ -8,6 +8,7 @@ the input is one sentence on stderr.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,8 +80,12 @@ def _mistakes_of_users() -> tuple[type[Exception], ...]:
     return (BadScenario, BadFolder, BadRepository, BadTrace, TraceUnreadable)
 
 
+_NO_INTEGER: Final = re.compile(r'Invalid value for (\S+): unable to convert "(.*)" into int')
+
+
 def _sentence(error: CycloptsError) -> str:
-    return " ".join(str(error).split()).rstrip(".")
+    plain = " ".join(str(error).split()).rstrip(".")
+    return _NO_INTEGER.sub(r'\1 "\2": this is not a whole number, such as 7', plain)
 
 
 # --- running ---

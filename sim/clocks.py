@@ -22,6 +22,10 @@ class _Strobe(NamedTuple):
     swing_ns: int
     period_ns: int
 
+    def shown(self, true_ns: int) -> int:
+        """By how much the clock is off now."""
+        return self.swing_ns if (true_ns - self.begin) // self.period_ns % 2 == 0 else 0
+
 
 class _Rate(NamedTuple):
     """So many parts per million too fast since an instant."""
@@ -49,18 +53,17 @@ class NodeClock:
 
     def wall(self, true_ns: int) -> int:
         """What the node's wall clock shows."""
-        for shown in self._frozen.values():
-            return shown
+        if self._frozen:
+            return next(iter(self._frozen.values()))
         wall = self._offset + true_ns + self._own.gained(true_ns)
-        for step in self._steps.values():
-            wall += step
-        for rate in self._drifts.values():
-            wall += rate.gained(true_ns)
-        for rate in self._slews.values():
-            wall += rate.gained(true_ns)
-        for strobe in self._strobes.values():
-            if (true_ns - strobe.begin) // strobe.period_ns % 2 == 0:
-                wall += strobe.swing_ns
+        if self._steps:
+            wall += sum(self._steps.values())
+        if self._drifts:
+            wall += sum(rate.gained(true_ns) for rate in self._drifts.values())
+        if self._slews:
+            wall += sum(rate.gained(true_ns) for rate in self._slews.values())
+        if self._strobes:
+            wall += sum(strobe.shown(true_ns) for strobe in self._strobes.values())
         return wall
 
     def monotonic(self, true_ns: int) -> int:

@@ -39,7 +39,7 @@ def read_graphml(path: Path) -> RawGraph:
         raise Misfit(MAP_KEY, f"{path.name} has hyperedges; a link is between two nodes")
     nodes = dict(_nodes(graphs[0], _attribute_names(root), path))
     if not nodes:
-        raise Misfit(MAP_KEY, f"{path.name} has no nodes")
+        raise Misfit(MAP_KEY, f"{path.name} has no nodes; a map needs at least one <node>")
     return RawGraph(nodes, list(_edges(graphs[0], nodes, path)), graphs[0].get("edgedefault") == "directed")
 
 

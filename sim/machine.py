@@ -168,7 +168,7 @@ class Machine:
     def spawn(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
         """Start a task of the node."""
         if self._nursery is not None:
-            self.world.start_task(self._nursery, body, f"{self.name} {name}")
+            self.world.start_actor(self._nursery, body, f"{self.name} {name}")
 
     def wake(self, waiter: Waiter, value: Any = None) -> bool:
         """Wake a task of this machine, later if it is paused; False when the task does not wait (any more)."""

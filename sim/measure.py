@@ -50,6 +50,7 @@ class Measure:
         self.destroyed: set[int] = set()
         """Facts that went with the last disk that held them."""
         self._number: dict[tuple[str, str], int] = {}
+        self._ids: set[str] = set()
         self._left: array[int] = array("l")
         self._gone: set[str] = set()
         self._exempt: dict[int, set[str]] = {}
@@ -70,10 +71,15 @@ class Measure:
         """The number of a fact, or None when no node of ours wrote it."""
         return self._number.get((origin, fact_id))
 
+    def is_fact(self, fact_id: str) -> bool:
+        """Whether a node of ours gave this id to a fact."""
+        return fact_id in self._ids
+
     def written(self, seen: FactSeen) -> None:
         """A fact was committed by its origin."""
         number = self._number[seen.origin, seen.id] = len(self.facts)
         self.facts.append(seen)
+        self._ids.add(seen.id)
         for times in self.visible.values():
             times.append(NEVER)
         expected = len(self.readers(number))

@@ -76,7 +76,8 @@ class Network:
         now = self._world.now
         self.parcels += 1
         self.bytes += len(parcel.data)
-        delay, data, copies = 0, parcel.data, [0]
+        delay, data = 0, parcel.data
+        copies: tuple[int, ...] = (0,)
         stopped: Rule | None = None
         held = False
         for rule in self.rules:
@@ -87,7 +88,7 @@ class Network:
             if verdict.data is not None:
                 data = verdict.data
             if verdict.copy_after is not None:
-                copies.append(verdict.copy_after)
+                copies += (verdict.copy_after,)
             if (verdict.drop or verdict.hold) and stopped is None:
                 stopped, held = rule, verdict.hold
         if stopped is not None:

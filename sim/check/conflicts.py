@@ -150,13 +150,14 @@ def _unexcused(lab: Lab, keys: Sequence[Key], nodes: Sequence[Named]) -> list[Ke
 
 
 def _stays_behind(lab: Lab, fact: Fact) -> bool:
-    """Whether a fact need not be everywhere: a hostile one that cannot be passed on, or that some node refused or
-    holds back (then those behind that node may lack it too)."""
+    """Whether a fact need not be everywhere: a hostile one that cannot or must not be passed on, or that some node
+    refused or holds back (then those behind that node may lack it too)."""
     if fact.origin in lab.name_of_node:
         return False
     nodes = [machine.node for machine in lab.machines.values() if machine.node is not None]
     refused = any(fact.id in letters for node in nodes for letters in node.state.letters.values())
-    return refused or not (fact.certified and fact.signature is not None)
+    relayed = lab.scenario.federation.relay and fact.certified and fact.signature is not None
+    return refused or not relayed
 
 
 def _unlisted(ledger: Ledger, told: Sequence[Conflict]) -> str | None:

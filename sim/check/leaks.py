@@ -160,7 +160,7 @@ class Leaks(Checker):
     def _other(self, lab: Lab, response: Response) -> str | None:
         for found in _UUID.findall(response.body):
             name = found.decode()
-            if any(lab.measure.number(origin, name) is not None for origin in lab.plan.nodes):
+            if lab.measure.is_fact(name):
                 return f"an answer that is no page names fact {name} (L1, L7)"
         return None
 

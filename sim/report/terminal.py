@@ -153,17 +153,18 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def show_failure(console: Console, result: Result, replay: str) -> None:
-    """The first property that does not hold, the events before it, and the command that meets it again."""
+    """The first property that does not hold, the events before that was found, and the command that meets it again."""
     violation = result.violation
     if violation is not None:
         where = f"on {violation.node} at {format_duration(violation.at_ns)}"
         console.print(f"{violation.checker} was violated {where}: {violation.sentence}", style="red")
-        console.print("the last events:")
-        for event in result.tail[-_EVENTS_SHOWN:]:
-            console.print(f"  {event_line(event)}", style="dim", soft_wrap=True)
     else:
         for sentence in _reasons(result):
             console.print(sentence, style="red" if result.verdict == "fail" else "yellow")
+    if any(check.ok is False for check in result.checks):
+        console.print("the last events:")
+        for event in result.tail[-_EVENTS_SHOWN:]:
+            console.print(f"  {event_line(event)}", style="dim", soft_wrap=True)
     console.print(f"to replay it: {replay}", soft_wrap=True)
 
 

@@ -25,7 +25,7 @@ __all__ = [
     "SKEW_PAST_MS", "STRANGER_AUDIT_ROWS_PER_MINUTE", "STRING_BYTES_MAX", "TOKEN_CHARS_MAX", "TOKEN_IAT_AGE_MS_MAX",
     "TOKEN_LEEWAY_MS", "TOKEN_LIFE_MS", "TOKEN_REACH_MS", "TURN_MESSAGES_MAX", "TURN_RECORDS_MAX",
     "UNKNOWN_ORIGINS_MAX", "UNKNOWN_ORIGIN_REST_NS", "UNREACHABLE_S_MAX", "URI_CHARS_MAX",
-    "WAITING_PULLS_PER_PEER_MAX",
+    "VALUE_JSON_BYTES_MAX", "WAITING_PULLS_PER_PEER_MAX",
 ]  # fmt: skip
 
 # --- texts and bodies (http-api 1.4, federation 3.5 step 1) ---
@@ -33,6 +33,8 @@ URI_CHARS_MAX: Final = 2048
 """Entity, relation, source, ref: the usual bound of URIs in browsers and proxies."""
 STRING_BYTES_MAX: Final = 65_536
 """`string` and `text` values in UTF-8; above it the answer is 413."""
+VALUE_JSON_BYTES_MAX: Final = 131_072
+"""A value with its escapes: twice the longest, which only a text of control characters exceeds."""
 FACT_BYTES_MAX: Final = 262_144
 """One fact as JSON: four times the largest value, so that escapes and provenance fit."""
 REQUEST_BYTES_MAX: Final = 8 * 1_048_576

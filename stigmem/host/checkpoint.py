@@ -148,12 +148,12 @@ class _Plan:
                 self.unknown += 1
                 continue
             held = state.cursors.get(peer.peer_id)
-            if held is not None and held.cursor is not None and not force:
-                self.kept += 1
-                continue
             reason = None if force or entry.cursor is None else self._unproved(entry)
             if reason is not None:
                 self.ahead.append(f"the checkpoint of {peer.node_id} is ahead of the data: {reason}")
+                continue
+            if held is not None and held.cursor is not None and not force:
+                self.kept += 1
                 continue
             last, taken = state.ledger.last_seq, max(entry.taken, held.taken if held else 0)
             self.rows.append(CursorRow(peer.peer_id, entry.cursor, last, False, taken))

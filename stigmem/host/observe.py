@@ -86,17 +86,21 @@ class Observer:
 
     def committed(self, records: Sequence[Record]) -> None:
         """A batch became durable."""
+        writes: dict[str, int] = {}  # counted first: a batch has many by one principal
         for record in records:
             if isinstance(record, AuditRow):
-                self._row(record)
+                if record.event == "fact_write":
+                    writes[record.subject] = writes.get(record.subject, 0) + 1
+                else:
+                    self._row(record)
             elif isinstance(record, Fact) and record.received_from is not None:
                 self._ingress.labels(record.received_from, "accepted").inc()
+        for principal, count in writes.items():
+            self._writes.labels(principal, TENANT).inc(count)
+            self._audit.labels("fact_write", TENANT).inc(count)
 
     def _row(self, row: AuditRow) -> None:
         self._audit.labels(row.event, TENANT).inc()
-        if row.event == "fact_write":
-            self._writes.labels(row.subject, TENANT).inc()
-            return
         detail = msgspec.json.decode(row.detail)
         if row.event == "quota_breach":
             self._quota.labels(row.subject, TENANT, detail.get("dimension", "")).inc()

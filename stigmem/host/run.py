@@ -11,6 +11,7 @@ import resource
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import trio
@@ -159,7 +160,7 @@ async def _load(found: Deployed, progress: Callable[[int, int], None] | None) ->
     gc.disable()
     try:
         async with trio.open_nursery() as looking:
-            looking.start_soon(trio.to_thread.run_sync, found.journal.verify)
+            looking.start_soon(partial(trio.to_thread.run_sync, found.journal.verify, abandon_on_cancel=True))
             await found.node.load(None if progress is None else lambda loaded: progress(loaded, count))
         gc.freeze()
     finally:

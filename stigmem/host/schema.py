@@ -24,6 +24,7 @@ VERSION: Final = 1
 APPLICATION_ID: Final = 0x5374_6967
 """Marks the file as ours ("Stig"), so that no other database is ever taken for a journal."""
 
+# No index: the node looks things up in memory, and each one would make every write dearer.
 _CREATE: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
@@ -52,13 +53,11 @@ CREATE TABLE facts (
   quarantine TEXT,                   -- why it is held back, or null
   checksum INTEGER NOT NULL          -- CRC-32 of the row, so that a flipped bit is found
 ) STRICT;
-CREATE INDEX facts_by_entity ON facts (entity, relation);
 
 CREATE TABLE audit (
   seq INTEGER PRIMARY KEY, event TEXT NOT NULL, subject TEXT NOT NULL, fact_id TEXT, detail TEXT NOT NULL,
   ts_us INTEGER NOT NULL, previous TEXT, hash TEXT NOT NULL
 ) STRICT;
-CREATE INDEX audit_by_fact ON audit (fact_id) WHERE fact_id IS NOT NULL;
 
 -- Order of rows is order of events in these, as it is in a running node: hence the row numbers.
 CREATE TABLE nonces (

@@ -1,7 +1,7 @@
 """The tasks of one connection: what hypercorn's protocols start, and how a request's messages reach its application.
 
 Takes the place of hypercorn's own task group, which opens a channel of trio for every request: this inbox has one
-reader and one writer, and costs a tenth. Nothing here looks into a message.
+reader and one writer, and costs a tenth.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import trio
 from hypercorn.config import Config
@@ -36,7 +36,10 @@ class _Inbox:
         self._closed = False
 
     async def put(self, message: Any) -> None:
-        while len(self._messages) >= _MESSAGES_MAX and not self._closed:
+        """Put a message in, when there is room. That the client has gone is told at once: the application itself
+        brings it about when it ends its answer, and must not wait for itself."""
+        gone = message["type"] == "http.disconnect"
+        while len(self._messages) >= _MESSAGES_MAX and not (gone or self._closed):
             await self._went.wait()
         if not self._closed:
             self._messages.append(message)
@@ -64,7 +67,7 @@ class Tasks:
         self._manager = trio.open_nursery()
         self._nursery: trio.Nursery
 
-    async def __aenter__(self) -> Tasks:
+    async def __aenter__(self) -> Self:
         self._nursery = await self._manager.__aenter__()
         return self
 

@@ -13,6 +13,7 @@ import msgspec
 from stigmem.core import limits
 from stigmem.core.declaration import PENDING, REJECTED, UNVERIFIED
 from stigmem.core.errors import Refusal
+from stigmem.core.records import PeerRow
 from stigmem.node.replies import quota_exceeded
 from stigmem.node.turn import Turn
 
@@ -29,7 +30,7 @@ def is_address(url: str) -> bool:
         plain = parts.port is None or parts.port > 0
     except ValueError:
         return False
-    plain = plain and url.isascii() and url.isprintable() and not any(char in url for char in " ?#@\\")
+    plain = plain and url.isprintable() and not any(char in url for char in " ?#@\\")
     return plain and parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
@@ -43,15 +44,20 @@ def charge_registration(call: Call, turn: Turn) -> None:
         raise quota_exceeded("registration", who, wait_s)
 
 
-def make_room(call: Call, turn: Turn) -> None:
-    """Room for one more row: a full table gives up its oldest rejected one. Raises Refusal 503 when there is none."""
+def make_room(call: Call, turn: Turn, held: PeerRow | None) -> None:
+    """Room for one more that waits, and for its row unless it has one: a full table gives up its oldest rejected row.
+
+    Raises Refusal 503 when there is none.
+    """
     rows = turn.state.peers.values()
-    waiting = sum(row.status in (UNVERIFIED, PENDING) for row in rows)
+    waiting = sum(row.status in (UNVERIFIED, PENDING) for row in rows if row is not held)
+    crowded = held is None and len(rows) >= limits.PEERS_MAX
     spare = None
-    if len(rows) >= limits.PEERS_MAX:
+    if crowded:
         spare = next((row for row in rows if row.status == REJECTED and turn.claim("peer", row.node_id)), None)
-    full = len(rows) >= limits.PEERS_MAX and spare is None
+    full = crowded and spare is None
     if waiting >= limits.PENDING_PEERS_MAX or full or not call.node.steward.has_room:
         raise Refusal(503, "too_many_peers", "too many registrations are waiting", headers=(("retry-after", "60"),))
     if spare is not None:
         turn.add(msgspec.structs.replace(spare, status=""))
+        turn.audit("peer_deleted", spare.peer_id, node_id=spare.node_id, by=call.principal.entity_uri, reason="room")

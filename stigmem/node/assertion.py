@@ -12,17 +12,20 @@ from typing import Annotated, Any
 import msgspec
 
 from stigmem.core import limits
+from stigmem.core.canonical import quote
 from stigmem.core.errors import Refusal, Rejection, invalid
 from stigmem.core.fact import Fact, derivation
 from stigmem.core.instants import parse_us
 from stigmem.core.scopes import is_scope
 from stigmem.core.uris import normalise
-from stigmem.core.values import parse_value
+from stigmem.core.values import Value, parse_value
 from stigmem.node.principals import Principal
 from stigmem.node.replies import refusal_of_value
 from stigmem.node.turn import Turn
 
-__all__ = ["AssertRequest", "ValueBody", "Written", "draft_fact", "owner_warnings", "stage_fact", "write_fact"]
+__all__ = [
+    "AssertRequest", "ValueBody", "Written", "draft_fact", "owner_warnings", "read_value", "stage_fact", "write_fact",
+]  # fmt: skip
 
 
 class ValueBody(msgspec.Struct, kw_only=True, gc=False):
@@ -63,7 +66,7 @@ def draft_fact(turn: Turn, principal: Principal, request: AssertRequest, node_id
     entity, source = normalise(request.entity), _normalised_source(request.source)
     owner_warnings(turn, principal, source)
     try:
-        value = parse_value(request.value.type, request.value.v, request.value.interpret_as)
+        value = read_value(request.value)
         derived_from = _provenance(request)
     except Rejection as rejection:
         raise refusal_of_value(rejection) from rejection
@@ -102,6 +105,15 @@ def stage_fact(turn: Turn, draft: Fact, cid: str) -> Fact:
     """Give a complete draft its stamp and the id that commits to it, and stage it. `cid`: its content id."""
     stamped = msgspec.structs.replace(draft, stamp=turn.tick())
     return turn.store(msgspec.structs.replace(stamped, id=stamped.certified_id()), cid)
+
+
+def read_value(body: ValueBody) -> Value:
+    """The value that a caller sends; raises Rejection, also for one whose escapes would not fit into a page."""
+    value = parse_value(body.type, body.v, body.interpret_as)
+    if len(value.text) * 6 > limits.VALUE_JSON_BYTES_MAX and len(quote(value.text)) - 2 > limits.VALUE_JSON_BYTES_MAX:
+        message = f"a value has at most {limits.VALUE_JSON_BYTES_MAX} characters as JSON; leave out control characters"
+        raise Rejection("value_too_large", message, field="value.v")
+    return value
 
 
 def _provenance(request: AssertRequest) -> str:

@@ -57,9 +57,11 @@ class Call:
         self._staged = False
 
     def stage(self, turn: Turn) -> bool:
-        mark = turn.mark()
+        mark, leans = turn.mark(), False
         try:
             outcome = self._handle(turn)
+            # A write whose fact was staged by somebody before it in this turn leans on the commit without a record.
+            leans = self.operation is not None and self.operation.permission == "write"
         except Postponed:
             return False
         except Refusal as refusal:
@@ -67,7 +69,7 @@ class Call:
         except Exception as fault:  # a bug of ours must cost one answer, not the node
             turn.revert(mark)
             outcome = self.node.report_fault(fault)
-        self._staged = len(turn.records) > mark.records
+        self._staged = leans or len(turn.records) > mark.records
         if callable(outcome):
             self._make = outcome
         elif outcome is not None:

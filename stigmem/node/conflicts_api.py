@@ -17,9 +17,9 @@ from stigmem.core.errors import Refusal, Rejection, invalid
 from stigmem.core.fact import Fact, rank
 from stigmem.core.resolution import provenance
 from stigmem.core.uris import RESOLUTION_PREFIX, normalise
-from stigmem.core.values import Value, parse_value
+from stigmem.core.values import Value
 from stigmem.core.wire import json_response
-from stigmem.node.assertion import ValueBody, stage_fact
+from stigmem.node.assertion import ValueBody, read_value, stage_fact
 from stigmem.node.call import Postponed
 from stigmem.node.operations import Operation, Outcome
 from stigmem.node.replies import refusal_of_value
@@ -123,7 +123,7 @@ def _member(members: list[Fact], fact_id: str | None) -> Fact:
 
 def _new_fact(call: Call, turn: Turn, conflict: Conflict, body: ValueBody) -> Fact:
     try:
-        value = parse_value(body.type, body.v, body.interpret_as)
+        value = read_value(body)
     except Rejection as rejection:
         raise refusal_of_value(rejection) from rejection
     if value.interpret_as != "content":

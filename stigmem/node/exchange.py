@@ -32,6 +32,9 @@ _DAY_MS: Final = 86_400_000
 _OLDEST_SERVED_MS: Final = 29 * _DAY_MS
 _FUTURE_SERVED_MS: Final = 60_000
 _CACHED_ENTRIES_MAX: Final = 2_048
+_PAGE_CHARS_MAX: Final = 4 * 1_048_576
+"""Value text in one page: however it is escaped, the page stays below what a receiver takes (RESPONSE_BYTES_MAX)."""
+_CURSORS_KEPT: Final = 1_024
 _CHECK_BITS: Final = 24
 
 
@@ -49,23 +52,42 @@ class CursorCipher:
 
     def __init__(self, seed: bytes) -> None:
         self._key = hashlib.blake2b(seed, digest_size=32, person=b"cursor blinding").digest()
-        # Peers poll with the same cursor over and over.
-        self.blind = lru_cache(maxsize=1_024)(self._blind)
-        self.seq = lru_cache(maxsize=1_024)(self._seq)
+        self._made: dict[str, int] = {}
+        """The latest cursors and their numbers: peers poll with the same one over and over."""
+        self._known = lru_cache(maxsize=_CURSORS_KEPT)(self._blind)
+
+    def blind(self, seq: int) -> str:
+        """The cursor text of a local sequence number."""
+        text = self._known(seq)
+        if text not in self._made:
+            self._keep(text, seq)
+        return text
+
+    def seq(self, text: str) -> int | None:
+        """The local sequence number of a cursor, or None when this node did not make it."""
+        number = self._made.get(text)
+        if number is None:
+            number = self._seq(text)
+            if number is not None:
+                self._keep(text, number)
+        return number
+
+    def _keep(self, text: str, seq: int) -> None:
+        self._made[text] = seq
+        if len(self._made) > _CURSORS_KEPT:
+            del self._made[next(iter(self._made))]
 
     def _round(self, number: int, half: int) -> int:
         data = number.to_bytes(1, "big") + half.to_bytes(4, "big")
         return int.from_bytes(hashlib.blake2b(data, digest_size=4, key=self._key).digest(), "big")
 
     def _blind(self, seq: int) -> str:
-        """The cursor text of a local sequence number."""
         left, right = seq >> 32, seq & 0xFFFFFFFF
         for number in range(4):
             left, right = right, left ^ self._round(number, right)
         return f"s:{(left << 32) | right}"
 
     def _seq(self, text: str) -> int | None:
-        """The local sequence number of a cursor, or None when this node did not make it."""
         match = _OURS.fullmatch(text)
         if match is None or int(match[1]) >= 1 << 64:
             return None
@@ -125,13 +147,14 @@ class Exchange:
         if self._ledger.last_exported(scopes) <= after:
             return Served(_page_body(b"", cursor, more=False, bare=bare), 0, cursor, 0)
         chosen: list[Fact] = []
-        more = False
+        more, size = False, 0
         for fact in self._ledger.exported(scopes, after):
             if _goes_to(peer, fact, echo=echo):
-                if len(chosen) == limit:
+                if len(chosen) == limit or size > _PAGE_CHARS_MAX:
                     more = True
                     break
                 chosen.append(fact)
+                size += len(fact.text)
             last = fact.seq
         following = self._cipher.blind(self._mark(last)) if last > after else cursor
         render = self._entry if peer.dialect == CERTIFYING else partial(self._clamped, bare=bare, now_ms=now_ms)

@@ -26,6 +26,7 @@ __all__ = ["Keeper"]
 _REST_NS: Final = 60_000_000_000
 """The longest rest: the wall clock by which things fall due may be set at any time."""
 _SOONEST_NS: Final = 1_000_000
+_LETTERS_PER_BREATH: Final = 25
 
 
 class Keeper:
@@ -96,7 +97,11 @@ class Keeper:
         settings = node.settings
         scopes = crossing(row.scopes, settings.scopes, allow_team=settings.allow_team)
         link = Link(row.node_id, row.dialect, scopes, catching_up=True)
-        arrivals = [inspect_raw(node, link, letter.raw or b"") for letter in letters]
+        arrivals = []
+        for number, letter in enumerate(letters, 1):
+            arrivals.append(inspect_raw(node, link, letter.raw or b""))
+            if number % _LETTERS_PER_BREATH == 0:
+                await node.context.clock.breathe()
         done = node.context.clock.signal()
         message = PageArrived(peer_id, link, node.policy, arrivals, done, retry=True)
         node.mailbox.put(message)

@@ -59,7 +59,7 @@ _ROUTES: Final = (
 
 
 def not_yet(call: Call, turn: Turn) -> Outcome:
-    path = call.request.target.partition("?")[0]
+    path = call.request.target.partition("?")[0][:256]
     raise Refusal(501, "not_implemented", f"this node does not offer {call.request.method} {path} yet")
 
 

@@ -64,13 +64,15 @@ def put_manifest(call: Call, turn: Turn) -> Outcome:
 
 
 def _check(call: Call, turn: Turn, manifest: Manifest) -> None:
-    """What a manifest must be whatever is known already. Raises Refusal 422 or 429."""
+    """What a manifest must be whatever is known already. Raises Refusal 413, 422 or 429."""
     wait_s = call.node.rations.wait_s(
         "manifest", manifest.entity_uri, float(limits.MANIFEST_PUTS_PER_HOUR), limits.MANIFEST_PUTS_PER_HOUR / 3_600.0,
         turn.monotonic_ns,
     )  # fmt: skip
     if wait_s:
         raise quota_exceeded("manifest", call.principal.entity_uri, wait_s)
+    if len(call.request.body) > limits.DISCOVERY_BYTES_MAX:
+        raise Refusal(413, "manifest_too_large", f"a manifest has at most {limits.DISCOVERY_BYTES_MAX} bytes")
     try:
         verify_manifest(manifest, turn.settings.suite)
     except Rejection as rejection:

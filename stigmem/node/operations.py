@@ -37,9 +37,9 @@ _BOOLEANS: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 class Operation:
     """One route. `permission` is a permission of http-api 4.2, `any` key, `open` to all, or `peer` token.
 
-    `path` may end in one `{name}`, which takes the rest of the path with its slashes; an inner `{name}` takes
-    one segment. `query` and `body` are the msgspec types that parameters are read into. `before` refuses what is
-    refused whoever asks, before anybody is asked who it is.
+    `path` may hold one `{name}`, which takes whatever stands there with its slashes, since names are often URIs.
+    `query` and `body` are the msgspec types that parameters are read into. `before` refuses what is refused whoever
+    asks, before anybody is asked who it is.
     """
 
     name: str

@@ -15,7 +15,7 @@ from stigmem.core.errors import Refusal, invalid
 from stigmem.core.instants import format_us
 from stigmem.core.keys import fingerprint
 from stigmem.core.records import CursorRow, OriginRow, PeerRow
-from stigmem.core.scopes import ordered
+from stigmem.core.scopes import crossing, ordered
 from stigmem.core.wire import Response, json_response
 from stigmem.node.admission import charge_registration, is_address, make_room
 from stigmem.node.call import Postponed
@@ -103,8 +103,7 @@ def post_peer(call: Call, turn: Turn) -> Outcome:
         status = held.status if held else ""
         raise Refusal(409, "peer_already_registered", f"peer already registered (status={status})", style="text")
     charge_registration(call, turn)
-    if held is None:
-        make_room(call, turn)
+    make_room(call, turn, held)
     row = PeerRow(
         peer_id=held.peer_id if held else node.new_uuid(),
         node_id=declaration.node_id,
@@ -136,6 +135,8 @@ def post_approve(call: Call, turn: Turn) -> Outcome:
     row = _row(call, turn)
     if row.status != PENDING:
         raise Refusal(409, "peer_not_pending", f"peer is not pending approval (status={row.status})", style="text")
+    for scope in crossing(row.scopes, allow_team=turn.settings.allow_team):
+        call.principal.need_scope(scope)  # whoever lets a peer read a scope must be able to read it
     request: ApproveRequest = call.body
     if not claim_cursors(turn):
         raise Postponed

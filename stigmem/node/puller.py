@@ -213,7 +213,8 @@ class Puller:
         except Unreachable as silence:
             if silence.code == "timeout":
                 self.pace.shrink()
-            if silence.code == "body_too_large":  # an answer, and not one to ask for again soon
+            if silence.code == "body_too_large":  # an answer, and not one to ask for again soon, nor as long
+                self.pace.shrink()
                 raise Rejection("page_malformed", silence.message) from silence
             raise
 
@@ -230,9 +231,15 @@ class Puller:
 
 @lru_cache(maxsize=1_024)
 def _target(limit: int, cursor: str | None, wait_s: float, *, echo: bool) -> str:
-    at = "" if cursor is None else f"&cursor={quote_plus(cursor)}"
+    at = "" if cursor is None else f"&cursor={_quoted(cursor)}"
     held = f"&wait={quote_plus(f'{wait_s:g}')}" if wait_s else ""
     return f"/v1/federation/facts?limit={limit}{at}{held}{'&echo=true' if echo else ''}"
+
+
+def _quoted(cursor: str) -> str:
+    # Our own cursors are `s:` and digits; quoting those by the book costs more than the rest of the request.
+    head, _, number = cursor.partition("s:")
+    return f"s%3A{number}" if not head and number.isascii() and number.isdigit() else quote_plus(cursor)
 
 
 def _seconds(text: str | None) -> float | None:

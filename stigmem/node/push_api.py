@@ -106,7 +106,7 @@ def check_offered(call: Call, turn: Turn) -> None:
     if not turn.settings.push:
         raise Refusal(405, "push_disabled", "push replication not enabled on this node", style="text")
     if bearer(call.request) is None and "x-stigmem-capability" in call.request.headers:
-        message = "this node takes no capability tokens: present a peer token"
+        message = "this node trusts no capability token, whatever its signature: present a peer token"
         raise Refusal(401, "capability_not_supported", message, style="text")
 
 

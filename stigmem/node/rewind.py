@@ -33,21 +33,29 @@ class Rewind:
         """The stored cursor, and where reading goes on instead of there."""
         self._due_ns = now_ns
         self._whole_ns = now_ns + _WHOLE_NS
-        self._begun_ns: int | None = None
+        self._begun_ns: int | None = now_ns
+        """When the reading under way that goes back began, which may take many drains; None while only news is read."""
+        self._again = False
         self.whole = False
         """Whether this is a reading from the very beginning of what was read before."""
 
     def begin(self, stored: str | None, now_ns: int) -> None:
         """A drain begins: decide whether it reads again."""
-        if stored is None or _WALL.fullmatch(stored) is None or now_ns < self._due_ns:
+        if self._begun_ns is not None or now_ns < self._due_ns:
+            return
+        if stored is None or _WALL.fullmatch(stored) is None:
             return
         self._begun_ns = now_ns
         self.whole = now_ns >= self._whole_ns
         self._ahead = (stored, None) if self.whole else None
 
     def interrupted(self) -> None:
-        """The peer was silent or refused: it may have started anew, so the next drain reads again."""
-        self._ahead, self._due_ns, self.whole = None, 0, False
+        """The peer was silent: it may have started anew, so the next drain reads again, or the one after what is
+        being read."""
+        if self._begun_ns is None:
+            self._due_ns = 0
+        else:
+            self._again = True
 
     def start(self, stored: str | None) -> str | None:
         """The cursor to ask with."""
@@ -69,7 +77,7 @@ class Rewind:
         if not drained:
             return
         if self._begun_ns is not None:
-            self._due_ns = now_ns + max(_REST_NS_MIN, _SHARE * (now_ns - self._begun_ns))
-            self._begun_ns = None
+            rest_ns = max(_REST_NS_MIN, _SHARE * (now_ns - self._begun_ns))
+            self._due_ns = 0 if self._again else now_ns + rest_ns
             self._whole_ns = now_ns + _WHOLE_NS if self.whole else self._whole_ns
-        self.whole = False
+        self._begun_ns, self._again, self.whole = None, False, False

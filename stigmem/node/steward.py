@@ -182,6 +182,8 @@ class _Verdict:
         self._response: Response | None = None
 
     def stage(self, turn: Turn) -> bool:
+        if not turn.claim("peer", self._row.node_id):
+            return False  # somebody revoked or deleted it in this very turn
         row = turn.state.peers.get(self._row.peer_id)
         if row is None or row != self._row:
             self._response = render(Refusal(409, "registration_overtaken", "another registration came between"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from stigmem.core import limits
 from stigmem.core.conflicts import Conflict
 from stigmem.core.fact import Fact, FactRecord, record_of
 from stigmem.core.ledger import Ledger
@@ -35,7 +36,8 @@ def shown_cid(fact: Fact) -> str | None:
 
 
 class ConflictRecord(msgspec.Struct):
-    """A conflict as `/v1/conflicts` shows it: the two best facts, and every member's id."""
+    """A conflict as `/v1/conflicts` shows it: the two best facts, how many there are, and their ids, oldest first, at
+    most as many as one resolution can name: a hostile writer can fill a set without end."""
 
     conflict_id: str
     fact_a: FactRecord
@@ -45,6 +47,7 @@ class ConflictRecord(msgspec.Struct):
     detected_at: str
     members: list[str]
     resolution_note: str | None = None
+    member_count: int = 0
 
 
 def conflict_record(conflict: Conflict, ledger: Ledger) -> ConflictRecord:
@@ -56,6 +59,7 @@ def conflict_record(conflict: Conflict, ledger: Ledger) -> ConflictRecord:
         status=conflict.status,
         resolved_by=conflict.resolved_by,
         detected_at=conflict.detected_at,
-        members=[fact.id for fact in conflict.members],
+        members=[fact.id for fact in conflict.members[: limits.RESOLUTION_COVERS_MAX]],
         resolution_note=conflict.note or None,
+        member_count=len(conflict.members),
     )

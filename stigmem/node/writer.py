@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from stigmem.core import limits
 from stigmem.core.errors import StigmemError
 from stigmem.core.fact import Fact
+from stigmem.core.nonces import SpentNonce
 from stigmem.core.records import DeadLetter, PeerRow, Record
 from stigmem.node.context import JournalFull
 from stigmem.node.mailbox import Message
@@ -80,6 +81,8 @@ class Writer:
     def _after(self, records: list[Record], monotonic_ns: int) -> None:
         news = falls_due = False
         for record in records:
+            if isinstance(record, SpentNonce):
+                continue  # the only record of most turns
             if isinstance(record, Fact):
                 news = True
                 falls_due = falls_due or record.valid_until is not None

@@ -317,3 +317,10 @@ async def test_a_bug_costs_one_answer_and_is_logged(
     configure_logs("console", "error")
     line = json.loads(capsys.readouterr().err.splitlines()[0])
     assert (line["level"], "RuntimeError: what only" in line["exception"]) == ("error", True)
+
+
+async def test_http_2_is_spoken_to_whoever_speaks_it(tmp_path: Path) -> None:
+    async with node_at(tmp_path) as node, client_of(node, http1=False, http2=True) as client:
+        made = await client.post("/v1/facts", json=assertion())
+        found = await client.get(f"/v1/facts/{made.json()['id']}")
+        assert (made.http_version, made.status_code, found.status_code) == ("HTTP/2", 201, 200)

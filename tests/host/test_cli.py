@@ -85,7 +85,8 @@ def test_every_command_has_help_with_an_example(run: Any, command: tuple[str, ..
 @pytest.mark.parametrize(
     ("tokens", "expected"),
     [
-        (("sreve",), "Did you mean"),
+        (("sreve",), "`stigmem` has no command 'sreve': did you mean serve?"),
+        (("fact", "xyzzy"), "`stigmem fact` has no command 'xyzzy': there are put, get, query"),
         (("serve", "--prot", "1"), "--prot"),
         (("serve", "--port", "x"), "--port: 'x' is not a whole number from 0 to 65535"),
         (("serve", "--config", "absent.toml"), "there is no settings file absent.toml"),
@@ -116,6 +117,23 @@ def test_a_mistake_is_one_sentence_and_status_2(run: Any, tokens: tuple[str, ...
 def test_what_does_not_work_is_status_1(run: Any) -> None:
     said = run("fact", "query", "--url", "http://127.0.0.1:1")
     assert (said.status, "http://127.0.0.1:1 does not answer" in said.err) == (1, True)
+    Path("file").touch()
+    for tokens, expected in (
+        (("serve", "--data-dir", "file"), "file cannot be a data directory (File exists)"),
+        (("serve", "--host", "192.0.2.1"), "cannot listen on 192.0.2.1, port 8765: no interface of this machine"),
+        (("import", "absent"), "absent: No such file or directory"),
+    ):
+        said = run(*tokens)
+        assert (said.status, expected in said.err, len(said.err.splitlines())) == (1, True, 1), said.err
+
+
+def test_a_bug_is_status_70_and_shows_where_it_was(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("stigmem.host.cli.config.resolved", broken)
+    said = run("config", "show")
+    assert (said.status, "ZeroDivisionError: a bug" in said.err) == (70, True)
 
 
 def test_a_damaged_journal_is_told_in_a_sentence(run: Any) -> None:
@@ -192,7 +210,7 @@ def test_facts_are_written_read_and_found_in_a_stopped_node(run: Any) -> None:
     assert made["value"]["v"] == "analyst"
     assert run("fact", "get", made["id"], "--json").json == made
     assert "user:ada" in run("fact", "query", "--entity", "user:ada").out
-    assert run("fact", "query", "--entity", "user:bob").out == "no fact matches\n"
+    assert "no fact matches; --include-contradicted" in run("fact", "query", "--entity", "user:bob").out
     number = run("fact", "put", "repo:core", "memory:stars", "42", "--type", "number", "--source", "a:b", "--json").json
     assert number["value"]["v"] == 42.0
     assert len(run("fact", "query", "--all", "--json").json) == 2

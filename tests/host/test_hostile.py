@@ -3,9 +3,11 @@ happens to the node. What connections can do to it is test_server."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import trio
 
 from tests.host.nodes import assertion, client_of, node_at
 
@@ -86,3 +88,22 @@ async def test_no_address_is_a_bug_of_the_node(tmp_path: Path, target: str) -> N
         answer = await client.get(target)
         assert answer.status_code in (200, 400, 404, 422), answer.text
         assert node.node.faults == []
+
+
+async def test_a_body_that_is_refused_while_it_pours_in_is_answered_all_the_same(tmp_path: Path) -> None:
+    head = b"POST /v1/facts HTTP/1.1\r\nhost: node\r\ncontent-length: 90000000\r\n\r\n"
+    async with node_at(tmp_path) as node:
+        stream = await trio.open_tcp_stream("127.0.0.1", node.port)
+        async with stream, trio.open_nursery() as pouring:
+            pouring.start_soon(_pour, stream, head + b" " * 8_000_000)
+            with trio.fail_after(10):
+                answer = await stream.receive_some(4_096)
+            assert answer.startswith(b"HTTP/1.1 413")
+            pouring.cancel_scope.cancel()
+        async with client_of(node) as client:
+            assert (await client.get("/healthz")).status_code == 200
+
+
+async def _pour(stream: trio.SocketStream, data: bytes) -> None:
+    with suppress(trio.BrokenResourceError):
+        await stream.send_all(data)

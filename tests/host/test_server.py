@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import trio
+from hypercorn.config import Config
 from trio.testing import MockClock
 
 from stigmem.core import limits
 from stigmem.host import connection as connection_module
 from stigmem.host import server as server_module
 from stigmem.host.server import Server
+from stigmem.host.tasks import Tasks
 
 LOOK_S = 5.0
 GET = b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -210,7 +212,7 @@ async def test_a_client_that_does_not_read_is_cut_off(
 
 async def test_a_large_answer_is_sent_to_whoever_reads_it(autojump_clock: MockClock) -> None:
     async with serving() as served:
-        served.app.size = 20_000_000
+        served.app.size = 5_000_000
         found = await served.say(GET.replace(b"host", b"connection: close\r\nhost"))
         assert len(found.partition(b"\r\n\r\n")[2]) == served.app.size
 
@@ -354,3 +356,29 @@ async def test_a_stop_does_not_wait_for_ever(autojump_clock: MockClock) -> None:
         served.server.stop()
         assert await heard(busy) in (b"", b"<reset>")
         assert trio.current_time() - before < 8
+
+
+async def test_an_application_that_does_not_read_holds_up_the_sender_and_not_itself() -> None:
+    sent: list[object] = []
+    ended = trio.Event()
+
+    async def application(_scope: object, _receive: object, _send: object, *_: object) -> None:
+        await ended.wait()
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    async with Tasks(lambda _: None) as tasks:
+        put = await tasks.spawn_app(application, Config(), {}, send)
+        taken = 0
+        with trio.move_on_after(0.05):
+            while True:
+                await put({"type": "http.request", "body": b"x", "more_body": True})
+                taken += 1
+                await trio.lowlevel.checkpoint()
+        assert 0 < taken < 100
+        with trio.fail_after(1):
+            await put({"type": "http.disconnect"})
+            ended.set()
+            await put({"type": "http.request", "body": b"", "more_body": False})
+    assert sent == [None]

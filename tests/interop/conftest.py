@@ -5,12 +5,13 @@ One node of ours with one reference node of each dialect as its peers, made once
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.interop.environments import NAMES, Absent, environment
+from tests.interop.environments import CREATE, NAMES, Absent, environment
 from tests.interop.federation import Federation, federate
 
 __all__: list[str] = []
@@ -31,10 +32,6 @@ def asked_for(pytestconfig: pytest.Config) -> bool:
 @pytest.fixture(scope="session")
 def environment_of(asked_for: bool) -> Callable[[str], Path]:
     """The folder of the environment `a10` or `a12`; skips what needs it when it cannot be had."""
-    import os
-
-    from tests.interop.environments import CREATE
-
     create = asked_for or bool(os.environ.get(CREATE))
 
     def find(name: str) -> Path:

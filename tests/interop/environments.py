@@ -14,9 +14,7 @@ import tarfile
 from pathlib import Path
 from typing import Final
 
-import pytest
-
-__all__ = ["ASKED_FOR", "CREATE", "DIRECTORY", "NAMES", "Absent", "environment"]
+__all__ = ["CREATE", "DIRECTORY", "NAMES", "Absent", "environment"]
 
 DIRECTORY: Final = "STIGMEM_INTEROP_DIR"
 """Variable with the folder of the environments; `interop` inside the repository's .venv without it."""
@@ -24,8 +22,6 @@ CREATE: Final = "STIGMEM_INTEROP_CREATE"
 """Variable that, when it is set, has absent environments made; `make interop` does so anyway."""
 NAMES: Final = ("a10", "a12")
 """a10 speaks dialect 0.5, a12 dialect 2.1."""
-ASKED_FOR: Final = pytest.StashKey[bool]()
-"""Whether this run was started for these tests."""
 _ROOT: Final = Path(__file__).parents[2]
 _PATIENCE_S: Final = 600
 

@@ -15,7 +15,7 @@ from tests.interop.old_facts import OLD_FACTS, fill_with_old_facts
 from tests.interop.ours import OurNode
 from tests.interop.reference import ReferenceNode
 
-__all__ = ["Federation", "federate", "link"]
+__all__ = ["Federation", "befriend", "federate", "link"]
 
 _OUR_SEED = b"our federation key for interop  "
 
@@ -37,6 +37,13 @@ def link(ours: OurNode, theirs: ReferenceNode, *, manifest: bool) -> None:
     theirs.approve(ours.node_id, ours.signer.public_key)
     theirs.register_at(ours.url, ours.key)
     ours.approve(theirs.node_id, fingerprint(theirs.signer.public_key))
+
+
+def befriend(first: OurNode, second: OurNode) -> None:
+    """Both directions of the handshake between two nodes of ours."""
+    for here, there in ((first, second), (second, first)):
+        here.register_at(there.url, there.key)
+        there.approve(here.node_id, fingerprint(here.signer.public_key))
 
 
 @contextmanager

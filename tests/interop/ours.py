@@ -24,10 +24,12 @@ _ROOT: Final = Path(__file__).parents[2]
 class OurNode(NodeProcess):
     """One node of ours, with authentication on."""
 
+    ready = "/readyz"
+
     def __init__(self, directory: Path, *, seed: bytes, ahead_s: int = 0, **settings: str) -> None:
         """`ahead_s`: how far its wall clock is ahead of this machine's."""
         super().__init__(directory, "")
-        self._program = [sys.executable, "-m", *(("tests.interop.ahead", str(ahead_s)) if ahead_s else ("stigmem",))]
+        self._program = [sys.executable, "-m", "tests.interop.ahead", str(ahead_s)]
         self.signer = ED25519.signer(seed)
         self.node_id = certified_node_id(self.signer.public_key)
         self.data = directory / "data"
@@ -39,13 +41,13 @@ class OurNode(NodeProcess):
             "STIGMEM_FEDERATION_PULL_INTERVAL_S": "0.5",
         } | {f"STIGMEM_{name.upper()}": value for name, value in settings.items()}
 
-    def start(self) -> None:
-        """Start it; the first time, its administrator's key is made before."""
+    def start(self, *, seconds: float = 30.0) -> None:
+        """Start it and wait so long for it; the first time, its administrator's key is made before."""
         if not self.key:
             made = self.command("auth", "create-key", "--entity", "user:ops", "--permissions", _PERMISSIONS, "--json")
             self.key = str(json.loads(made)["raw_key"])
             self.http.headers["authorization"] = f"Bearer {self.key}"
-        self.launch([*self._program, "serve"], self._environment())
+        self.launch([*self._program, "serve"], self._environment(), seconds=seconds)
 
     def _environment(self) -> dict[str, str]:
         return plain_environment(PYTHONPATH=str(_ROOT), **self._settings)

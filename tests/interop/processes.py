@@ -46,6 +46,9 @@ def until(reached: Callable[[], Any], what: str, seconds: float) -> Any:
 class NodeProcess:
     """A node on a port of its own, with a directory of its own and an administrator's key."""
 
+    ready = "/healthz"
+    """The path that answers 200 once the node can be used."""
+
     def __init__(self, directory: Path, key: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
@@ -70,7 +73,7 @@ class NodeProcess:
             said = (self.directory / "log.txt").read_text()[-2000:]
             raise AssertionError(f"{self.directory.name} ended with status {self._process.returncode}: {said}")
         try:
-            return self.http.get("/healthz").status_code == 200
+            return self.http.get(self.ready).status_code == 200
         except httpx.TransportError:
             return False
 

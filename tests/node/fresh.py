@@ -66,6 +66,6 @@ class Fresh:
 async def fresh(bench: Bench | None = None, **settings: Any) -> AsyncIterator[Fresh]:
     """A fresh node until the block ends."""
     bench = bench or Bench(NOW_MS)
-    wanted = {"seed": SEED, "auth_required": False, "node_url": "http://testnode"} | settings
+    wanted: dict[str, Any] = {"seed": SEED, "auth_required": False, "node_url": "http://testnode"} | settings
     async with running(bench, NodeSettings(**wanted)):
         yield Fresh(bench)

@@ -223,7 +223,8 @@ async def test_only_so_many_look_through_the_log_at_one_time(monkeypatch: pytest
     bench = Bench(NOW_MS)
     async with running(bench, SETTINGS) as node:
         await write(bench, 1)
-        gate, answers = trio.Event(), []
+        gate = trio.Event()
+        answers: list[Response] = []
         honest = node.context.journal.audit
 
         async def slow(after: int, limit: int, *, newest_first: bool = False) -> list[AuditRow]:

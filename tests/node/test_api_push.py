@@ -252,7 +252,7 @@ async def test_with_mutual_tls_the_certificate_must_name_the_peer(method: str, t
     bench = Bench(NOW_MS)
     peer, other = Peer(bench, 1), Peer(bench, 2)
     settings = NodeSettings(seed=SEED, federation=True, push=True, mtls=True)
-    body = {"facts": []} if method == "POST" else None
+    body: Any = {"facts": []} if method == "POST" else None
     async with running(bench, settings) as node:
         path = target.replace("{peer}", node.node_id)
         token = peer.token()

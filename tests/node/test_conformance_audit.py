@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from stigmem.core.audit import AuditRow, verify
@@ -73,7 +75,8 @@ async def test_the_whole_log_can_be_checked_by_whoever_reads_it() -> None:
         token = peer.token()
         read(await peer.ask("GET", "/v1/federation/facts", token=token))
         read(await peer.ask("GET", "/v1/federation/facts", token=token), 401)
-        rows, cursor = [], 0
+        rows: list[dict[str, Any]] = []
+        cursor: int | None = 0
         while cursor is not None:
             page = read(await ask(bench, "GET", f"/v1/admin/audit?limit=2&cursor={cursor}", by=ADMIN))
             assert page["total"] == len(page["entries"]) <= 2

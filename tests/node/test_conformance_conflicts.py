@@ -10,6 +10,7 @@ from tests.node.fresh import Fresh, fresh
 
 RECORD = {
     "conflict_id", "fact_a", "fact_b", "status", "resolved_by", "detected_at", "members", "resolution_note",
+    "member_count",
 }  # fmt: skip
 
 

@@ -6,14 +6,16 @@ from typing import Any
 
 import msgspec
 import pytest
+import trio.testing
 
 from stigmem.core import limits
-from stigmem.core.declaration import PENDING, REJECTED, declare
+from stigmem.core.declaration import PENDING, REJECTED, UNVERIFIED, Declaration, Discovery, declare
 from stigmem.core.keys import ED25519, fingerprint
 from stigmem.core.records import PeerRow
-from stigmem.core.wire import JSON_TYPE, Response
+from stigmem.core.wire import JSON_TYPE, Request, Response
 from stigmem.node.principals import Principal
 from stigmem.node.settings import NodeSettings
+from stigmem.node.steward import _Verdict
 from tests.node.api import ADMIN, NOW_MS, SEED, Peer, ask, caller, read, saying
 from tests.node.fresh import fresh
 from tests.node.still import Bench, running
@@ -244,7 +246,7 @@ async def test_tombstones_are_none_and_their_cursor_is_null() -> None:
     bench = Bench(NOW_MS)
     peer = Peer(bench, 1, dialect="0.5")
     async with running(bench, SETTINGS):
-        empty = {"tombstones": [], "revocations": [], "cursor": None}
+        empty: dict[str, Any] = {"tombstones": [], "revocations": [], "cursor": None}
         assert read(await peer.ask("GET", "/v1/federation/tombstones?since=2020-01-01T00:00:00Z")) == empty
 
 
@@ -284,6 +286,7 @@ async def test_registrations_are_bounded_and_rejected_ones_make_room(monkeypatch
         assert (await register(bench))["status"] == "pending_approval"
         assert list(node.state.peers)[:3] == ["old-1", "old-2", "old-3"]
         assert len(node.state.peers) == 4
+        assert [row.event for row in bench.audit_rows] == ["peer_deleted", "peer_registered"]
         bench.records.append(PeerRow("old-1", "n:1", "http://x", "k", ("public",), PENDING, "0.5"))
         node.state.apply(bench.records[-1])
         full = await ask(bench, "POST", PEERS, declaration(node_id="n:new"), by=WORKER)
@@ -292,4 +295,37 @@ async def test_registrations_are_bounded_and_rejected_ones_make_room(monkeypatch
         slow = read(await ask(bench, "POST", PEERS, declaration(node_id="n:new"), by=WORKER), 429)
         assert slow["dimension"] == "registration"
         bench.monotonic_ms += 1_000
-        read(await ask(bench, "POST", PEERS, declaration(node_id="n:new"), by=WORKER), 503)
+        for name in ("n:new", "n:3"):  # a row of one's own is no way around it
+            read(await ask(bench, "POST", PEERS, declaration(node_id=name), by=WORKER), 503)
+            bench.monotonic_ms += 1_000
+
+
+@pytest.mark.parametrize("action", ["revoke", "nothing"])
+async def test_an_operator_who_revokes_while_a_declaration_is_checked_is_obeyed(action: str) -> None:
+    bench = Bench(NOW_MS)
+    served(bench)
+    async with running(bench, SETTINGS) as node:
+        row = PeerRow("waiting", OTHER_ID, OTHER_URL, OTHER.public_key, ("company", "public"), UNVERIFIED, "0.5")
+        bench.records.append(row)
+        node.state.apply(row)
+        answers: list[int] = []
+        revoke = Request("POST", f"{PEERS}/waiting/{action}")
+        node.offer(revoke, lambda response: answers.append(response.status), ADMIN)
+        verdict = msgspec.convert(declaration(), Declaration)
+        found = Discovery(node_id=OTHER_ID, federation_pubkey=OTHER.public_key)
+        node.mailbox.put(_Verdict(node, row, verdict, found, lambda response: answers.append(response.status)))
+        await trio.testing.wait_all_tasks_blocked()
+        assert answers == ([200, 409] if action == "revoke" else [405, 201])
+        assert node.state.peers["waiting"].status == ("revoked" if action == "revoke" else PENDING)
+
+
+async def test_who_may_not_read_a_scope_cannot_let_a_peer_read_it() -> None:
+    bench = Bench(NOW_MS)
+    served(bench)
+    async with running(bench, SETTINGS):
+        peer_id = (await register(bench))["peer_id"]
+        target, body = f"{PEERS}/{peer_id}/approve", {"pubkey_fingerprint": fingerprint(OTHER.public_key)}
+        narrow = caller("admin:federation", scopes=("public",))
+        assert read(await ask(bench, "POST", target, body, by=narrow), 403)["detail"]["code"] == "scope_not_allowed"
+        wide = caller("admin:federation", scopes=("company", "public"))
+        assert read(await ask(bench, "POST", target, body, by=wide))["status"] == "active"

@@ -12,7 +12,8 @@ from nacl import pwhash
 from stigmem.core import limits
 from stigmem.core.scopes import SCOPES
 from stigmem.core.wire import Request
-from stigmem.host.app import PEER_URIS, _request
+from stigmem.host.app import _request
+from stigmem.host.server import PEER_URIS
 from stigmem.node.gate import PEER_URI_HEADER
 from stigmem.node.node import ROUTER
 from stigmem.node.operations import Operation

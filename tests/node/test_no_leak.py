@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from stigmem.core import conflicts, query
 from stigmem.core.wire import Request, Response
 from stigmem.node.node import ROUTER
 from stigmem.node.principals import PERMISSIONS, Principal
@@ -223,3 +224,21 @@ async def test_an_id_that_two_facts_share_shows_the_one_that_may_be_read() -> No
         shown = read(await bench.ask(Request("GET", f"/v1/facts/{secret['id']}"), LIMITED))
         assert (shown["value"]["v"], shown["scope"]) == ("mine", "public")
         assert read(await ask(bench, "GET", f"/v1/facts/{secret['id']}", by=WHOLE))["scope"] == "company"
+
+
+async def test_a_bound_on_the_rows_looked_at_does_not_count_hidden_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(query, "ROWS_SCANNED_MAX", 3)
+    monkeypatch.setattr(conflicts, "PLACES_SCANNED_MAX", 3)
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS):
+        for number, scope in enumerate(("team", "team", "public", *("company",) * 6, *("local",) * 6)):
+            bench.wall_ms += 1
+            body = saying(f"v{number}", scope=scope, relation=f"m:{number // 2 if number > 2 else 0}")
+            read(await ask(bench, "POST", "/v1/facts", body, by=WHOLE), 201)
+        name = "stigmem%3A%2F%2Flab.example%2Fdevice%2Fpump-7"
+        for target in ("/v1/facts?", f"/v1/facts?entity={name}&", "/v1/facts?source=agent:writer&"):
+            page = read(await ask(bench, "GET", f"{target}include_contradicted=true", by=WIDER))
+            assert [fact["value"]["v"] for fact in page["facts"]] == ["v2", "v1", "v0"]
+            assert page["cursor"] is None
+        listed = read(await ask(bench, "GET", "/v1/conflicts", by=WIDER))
+        assert (len(listed["conflicts"]), listed["has_more"]) == (1, False)

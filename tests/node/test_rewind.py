@@ -30,10 +30,11 @@ class Reader:
         self.seen: set[str] = set()
         self.pages = 0
 
-    def drain(self, publisher: Publisher, limit: int = 4) -> None:
+    def drain(self, publisher: Publisher, limit: int = 4, most: int = 1_000) -> None:
         self.rewind.begin(self.stored, self.now_ns)
         more = True
-        while more:
+        while more and most:
+            most -= 1
             start = self.rewind.start(self.stored)
             entries, cursor, more = publisher.page(start, limit)
             self.pages += 1
@@ -63,6 +64,8 @@ def test_a_clock_that_restarts_behind_hides_nothing() -> None:
     publisher.stamps.append(f"{NOW_MS + 290_000}.0")
     reader.drain(publisher)
     publisher.stamps.append(f"{NOW_MS}.0")
+    reader.drain(publisher)
+    assert reader.seen != set(publisher.stamps)
     reader.rewind.interrupted()
     reader.drain(publisher)
     assert reader.seen == set(publisher.stamps)
@@ -76,6 +79,27 @@ def test_a_reader_that_starts_anew_reads_again_from_what_it_stored() -> None:
     reader.rewind = Rewind(reader.now_ns)
     reader.drain(publisher)
     assert reader.stored == str(NOW_MS - 310_000)
+    assert reader.seen == set(publisher.stamps)
+
+
+def test_a_silence_while_a_history_is_read_costs_one_more_reading_and_no_progress() -> None:
+    publisher, reader = Publisher(), Reader()
+    publisher.stamps += [f"{NOW_MS + 290_000}.{n:03}" for n in range(100)]
+    for _ in range(13):
+        reader.drain(publisher, most=2)
+        reader.rewind.interrupted()
+    assert reader.seen == set(publisher.stamps)
+    publisher.stamps.append(f"{NOW_MS}.0")
+    reader.drain(publisher)
+    assert reader.seen == set(publisher.stamps)
+
+
+def test_a_history_too_long_for_one_drain_is_read_to_its_end() -> None:
+    publisher, reader = Publisher(), Reader()
+    publisher.stamps += [f"{NOW_MS}.{n:03}" for n in range(100)]
+    for _ in range(13):
+        reader.drain(publisher, most=2)
+        reader.now_ns += 60 * SECOND_NS
     assert reader.seen == set(publisher.stamps)
 
 

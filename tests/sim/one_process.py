@@ -18,7 +18,7 @@ from sim.lab import Lab
 
 __all__ = ["EVENTS_MAX", "run_cut"]
 
-EVENTS_MAX = 16_000
+EVENTS_MAX = 12_500
 """Between one and four seconds of work."""
 
 

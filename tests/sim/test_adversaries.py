@@ -66,6 +66,16 @@ def test_a_hostile_peer_of_another_dialect_harms_only_itself(kind: str, dialect:
     assert lab.rejections
 
 
+@pytest.mark.parametrize("way", ["deny", "forge-source"])
+def test_retractions_against_others_are_kept_and_erase_nobody_in_silence(way: str) -> None:
+    lab, reader = watched(adversary("retractor", peers=["south"], ways=[way]), signatures="stand-in")
+    assert_unharmed(lab, reader)
+    for machine in lab.machines.values():
+        assert machine.node is not None
+        log = machine.node.state.ledger.log
+        assert any(fact.is_retraction and fact.origin not in lab.name_of_node for fact in log)
+
+
 @pytest.mark.parametrize("lie", LIES)
 def test_a_page_that_lies_costs_only_its_sender(lie: str) -> None:
     lab, reader = watched(adversary("page-liar", lies=[lie]), signatures="stand-in")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sim.hostile import adversary, failures, run_lab
+from sim.check.leaks import node_id_of
+from sim.lab import Lab
+from tests.sim.hostile import SECOND, adversary, failures, run_lab
 
 WIRE = "loss = 0.08\nduplicate = 0.1\nreorder = 0.2\ncorrupt = 0.02"
 SCOPES = '[[workload]]\nkind = "writers"\nrate = "30/m"\nscopes = { public = 0.5, company = 0.2, local = 0.3 }\n'
@@ -89,3 +91,14 @@ def test_everything_said_by_resolvers_retractors_and_the_clock_raises_no_alarm()
     assert failures(lab) == {}
     agreement = next(checker for checker in lab.checkers if checker.name == "conflict-agreement")
     assert agreement.resolved > 5  # type: ignore[attr-defined]
+
+
+def test_a_node_that_is_off_is_still_known_as_the_author_of_its_facts() -> None:
+    seen: list[str] = []
+
+    def look(lab: Lab) -> None:
+        lab.world.at(25 * SECOND, lambda _: seen.append(node_id_of(lab, "north")))
+
+    lab = run_lab(fault("crash", "20s", node='"north"', for_='"10s"'), before=look, signatures="stand-in")
+    assert [lab.name_of_node[node_id] for node_id in seen] == ["north"]
+    assert failures(lab) == {}

@@ -115,7 +115,7 @@ def test_warnings_are_printed_before_the_run(here: Path, capsys: pytest.CaptureF
     [
         (["run"], "requires an argument"),
         (["run", "missing.toml"], "missing.toml"),
-        (["run", "good.toml", "--seed", "x"], '"x" into int'),
+        (["run", "good.toml", "--seed", "x"], '--seed "x": this is not a whole number'),
         (["run", "good.toml", "--seed", "-1"], "a seed is a whole number from 0"),
         (["run", "good.toml", "--seed", str(2**63)], "a seed is a whole number from 0"),
         (["run", "good.toml", "--trace", "some"], "some"),

@@ -11,21 +11,31 @@ from typing import Any
 
 import pytest
 
+from sim.reading import plain_values
+from sim.report.scenario_text import toml_text
 from sim.trace import first_difference
+from tests.sim.fuzz import draw
 
 ROOT = Path(__file__).parents[2]
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.toml"))
+DRAWN = (29, 101, 106)
+"""Numbers of drawn scenarios (tests.sim.fuzz)."""
+NAMES = [*(path.stem for path in SCENARIOS), *(f"drawn-{number}" for number in DRAWN)]
 HASH_SEEDS = ("1", "4242")
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """What two processes made of every scenario."""
+    """What two processes made of every scenario of the repository, and of some drawn ones."""
     made = (tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("other"))
+    drawn = tmp_path_factory.mktemp("drawn")
+    files = [*SCENARIOS, *(drawn / f"drawn-{number}.toml" for number in DRAWN)]
+    for number, file in zip(DRAWN, files[-len(DRAWN) :], strict=True):
+        file.write_text(toml_text(plain_values(draw(number).scenario)))
     command = [sys.executable, "-m", "tests.sim.one_process"]
     processes = [
         subprocess.Popen(
-            [*command, str(folder), *map(str, SCENARIOS)],
+            [*command, str(folder), *map(str, files)],
             cwd=ROOT,
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
             stderr=subprocess.PIPE,
@@ -49,7 +59,7 @@ def test_there_are_scenarios() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [path.stem for path in SCENARIOS])
+@pytest.mark.parametrize("name", NAMES)
 def test_two_processes_do_the_same_things_in_the_same_order(folders: tuple[Path, Path], name: str) -> None:
     one, other = (told(folder, name) for folder in folders)
     if "absent" in one:

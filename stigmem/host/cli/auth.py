@@ -16,7 +16,6 @@ from stigmem.core.instants import parse_us
 from stigmem.core.scopes import SCOPES
 from stigmem.host.cli.speech import Failed, Mistake, examples, say, show_json, show_table, tell
 from stigmem.host.cli.where import Place, Where, answer
-from stigmem.host.control import KEYS_PATH
 from stigmem.node.principals import PERMISSIONS
 
 __all__ = ["add_to"]
@@ -100,7 +99,7 @@ async def bootstrap_key(
     async with (where or Where()).connect(new=True) as place:
         if place.kind == "url":
             raise Mistake("the first key is made on the node's own machine: use --data-dir, not --url")
-        held = answer(await place.asker.ask("GET", KEYS_PATH))
+        held = await _all_keys(place)
         if held:
             raise Failed(f"there are keys already ({len(held)}); use `stigmem auth create-key`")
         made = await _post(place, secret, entity, permissions, scopes, expires_days, "bootstrap")
@@ -119,7 +118,7 @@ async def show(*, json: _Json = False, where: Where | None = None) -> None:
         show_json(rows)
         return
     table = [
-        (row["id"], row["entity_uri"], ",".join(row["permissions"]), ",".join(row.get("allowed_scopes") or ()) or "all",
+        (row["id"], row["entity_uri"], ",".join(row["permissions"]), _scopes(row),
          _until(row), row.get("description") or "")
         for row in rows
     ]  # fmt: skip
@@ -142,10 +141,16 @@ async def revoke(key_id: str, /, *, where: Where | None = None) -> None:
     say(f"key {found[0]['id']} of {found[0]['entity_uri']} is revoked")
 
 
+async def _all_keys(place: Place) -> list[dict[str, Any]]:
+    from stigmem.host.control import KEYS_PATH
+
+    held: list[dict[str, Any]] = answer(await place.asker.ask("GET", KEYS_PATH))
+    return held
+
+
 async def _keys(place: Place) -> list[dict[str, Any]]:
     if place.kind != "url":
-        held: list[dict[str, Any]] = answer(await place.asker.ask("GET", KEYS_PATH))
-        return held
+        return await _all_keys(place)
     own = answer(await place.asker.ask("GET", "/v1/auth/keys"))
     others = await place.asker.ask("GET", "/v1/auth/keys/expiring-soon", {"within_days": 365})
     more = answer(others) if others.status != 403 else []
@@ -187,6 +192,11 @@ def _list(text: str, what: str, known: tuple[str, ...]) -> list[str]:
     if not names:
         raise Mistake(f"give at least one {what} of {', '.join(known)}")
     return names
+
+
+def _scopes(row: dict[str, Any]) -> str:
+    named = row.get("allowed_scopes") or SCOPES
+    return "all" if len(named) == len(SCOPES) else ",".join(named)
 
 
 def _until(row: dict[str, Any]) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import App, Parameter
 
-from stigmem.host import checkup
 from stigmem.host.cli.speech import examples, show_json, show_table
 from stigmem.host.cli.where import Where, running_on
 from stigmem.host.datadir import database_of
 from stigmem.host.identity import read_identity
+
+if TYPE_CHECKING:
+    from stigmem.host import checkup
 
 __all__ = ["add_to"]
 
@@ -29,6 +31,8 @@ async def doctor(
 
     Reads only, also while the node runs. Exit status 1 when something is bad.
     """
+    from stigmem.host import checkup
+
     place = where or Where()
     found = place.resolved()
     settings = found.settings
@@ -53,6 +57,8 @@ async def doctor(
 
 async def _running(where: Where) -> checkup.Finding:
     """Whether a node runs on the data directory and is ready."""
+    from stigmem.host import checkup
+
     settings = where.settings
     async with running_on(settings.data_dir) as asker:
         if asker is None:

@@ -13,6 +13,8 @@ from stigmem.host.cli.where import Where, answer
 __all__ = ["add_to", "shown_value", "typed"]
 
 _PAGE: Final = 500
+_WHOLE_MAX: Final = 1e15
+"""Whole numbers below are shown without a point; above, a float does not tell all of them apart."""
 _NOTHING: Final = "no fact matches; --include-contradicted also shows those in an open conflict"
 Kind = Literal["string", "text", "number", "boolean", "datetime", "ref", "null"]
 Scope = Literal["local", "team", "company", "public"]
@@ -147,6 +149,8 @@ def typed(text: str, kind: Kind) -> dict[str, Any]:
 def shown_value(value: dict[str, Any]) -> str:
     """A typed value as people read it."""
     v = value.get("v")
+    if isinstance(v, float) and v.is_integer() and abs(v) < _WHOLE_MAX:
+        v = int(v)
     return v if isinstance(v, str) else msgspec.json.encode(v).decode()
 
 

@@ -10,7 +10,6 @@ from cyclopts import App, Parameter
 
 from stigmem.core.keys import fingerprint
 from stigmem.core.scopes import SCOPES
-from stigmem.host.cli.handshake import register
 from stigmem.host.cli.speech import Failed, Mistake, examples, say, show_json, show_table, tell
 from stigmem.host.cli.where import Place, Where, answer
 from stigmem.host.identity import read_identity
@@ -85,6 +84,8 @@ async def register_peer(
     nodes must have registered at each other. Exit status 0 when the other node
     waits for that approval or has given it, 1 when it refused.
     """
+    from stigmem.host.cli.handshake import register
+
     wanted = tuple(dict.fromkeys(part.strip() for part in scopes.split(",") if part.strip()))
     unknown = [scope for scope in wanted if scope not in SCOPES]
     if unknown or not wanted:

@@ -54,11 +54,12 @@ async def serve(*, config: Config = None, flags: Flags | None = None) -> int:
     configure_logs(settings.log_style, settings.log_level)
     for remark in found.remarks:
         say(f"note: {remark}")
-    stop, at_once = trio.Event(), trio.Event()
+    stop, ready, at_once = trio.Event(), trio.Event(), trio.Event()
     async with trio.open_nursery() as nursery:
         with loading() as progress, trio.CancelScope() as everything:
-            await nursery.start(_signals, stop, at_once, everything)
+            await nursery.start(_signals, stop, ready, at_once, everything)
             async with deployed(settings, listening=_tell_place, progress=progress) as node:
+                ready.set()
                 _tell_ready(node)
                 nursery.start_soon(_hang_up, node)
                 await stop.wait()
@@ -66,11 +67,14 @@ async def serve(*, config: Config = None, flags: Flags | None = None) -> int:
         nursery.cancel_scope.cancel()
     if at_once.is_set():
         say("stopped at once")
+    elif not ready.is_set():
+        say("stopped while the journal was read; nothing was under way")
     return _AT_ONCE if at_once.is_set() else 0
 
 
 async def _signals(
     stop: trio.Event,
+    ready: trio.Event,
     at_once: trio.Event,
     everything: trio.CancelScope,
     *,
@@ -81,6 +85,7 @@ async def _signals(
         async for _ in received:
             if stop.is_set():
                 at_once.set()
+            if stop.is_set() or not ready.is_set():
                 everything.cancel()
             stop.set()
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import closing
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -67,11 +67,12 @@ async def tail(
     )
     shown = 0
     try:
-        async for fact in facts:
-            tell(msgspec.json.encode(fact).decode() if json else _line(fact))
-            shown += 1
-            if limit is not None and shown >= limit:
-                return
+        async with aclosing(facts):
+            async for fact in facts:
+                tell(msgspec.json.encode(fact).decode() if json else _line(fact))
+                shown += 1
+                if limit is not None and shown >= limit:
+                    return
     except KeyboardInterrupt:
         return
 
@@ -89,7 +90,7 @@ def _instant(text: str) -> int:
 
 async def _from_journal(
     directory: Path, entity: str | None, scope: str | None, after_us: int | None, interval: float
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncGenerator[dict[str, Any], None]:
     from stigmem.core.uris import normalise_filter
     from stigmem.host.datadir import database_of, judged, read_only
     from stigmem.host.inspection import read_facts
@@ -125,7 +126,7 @@ def _plain(fact: Fact) -> dict[str, Any]:
 
 async def _from_url(
     where: Where, entity: str | None, scope: str | None, after_us: int | None, interval: float
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncGenerator[dict[str, Any], None]:
     seen: dict[str, None] = {}
     async with where.connect() as place:
         if after_us is None:

@@ -11,10 +11,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 from urllib.parse import urlencode
 
-import httpx
 import msgspec
 import trio
 from cyclopts import Group, Parameter
@@ -22,12 +21,14 @@ from cyclopts import Group, Parameter
 from stigmem.core.wire import JSON_TYPE, Request, Response
 from stigmem.host.cli.progress import loading
 from stigmem.host.cli.speech import Failed, Mistake
-from stigmem.host.control import socket_address
 from stigmem.host.datadir import DataDirectoryBusy, database_of
 from stigmem.host.settings import HostSettings
 from stigmem.host.sources import Resolved, resolve
-from stigmem.host.stopped import StoppedNode, stopped_node
-from stigmem.host.tls import client_context
+
+if TYPE_CHECKING:
+    import httpx
+
+    from stigmem.host.stopped import StoppedNode
 
 __all__ = ["Asker", "Place", "Where", "answer", "checked", "running_on"]
 
@@ -51,6 +52,8 @@ class _Over:
         self._named = named
 
     async def ask(self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None) -> Response:
+        import httpx
+
         content = None if body is None else msgspec.json.encode(body)
         headers = JSON_TYPE if content is not None else {}
         try:
@@ -129,6 +132,8 @@ class Where:
     @asynccontextmanager
     async def connect(self, *, new: bool = False) -> AsyncIterator[Place]:
         """Somebody to ask. `new`: make the data directory when it does not exist. Raises Mistake or Failed."""
+        from stigmem.host.stopped import stopped_node
+
         settings = self.settings
         # A flag on the command line outranks a variable, also a variable of the other kind.
         url = self.url or (os.environ.get("STIGMEM_URL") if self.data_dir is None else None)
@@ -154,6 +159,10 @@ class Where:
 
     @asynccontextmanager
     async def _remote(self, url: str, settings: HostSettings) -> AsyncIterator[Asker]:
+        import httpx
+
+        from stigmem.host.tls import client_context
+
         if not url.startswith(("http://", "https://")):
             raise Mistake(f"--url must be an http or https address, not {url!r}")
         key = self.api_key or os.environ.get("STIGMEM_API_KEY", "")
@@ -171,6 +180,10 @@ async def running_on(directory: Path) -> AsyncIterator[Asker | None]:
     if not os.path.isdir(directory):  # noqa: ASYNC240, PTH112 - a look at a local name
         yield None
         return
+    import httpx
+
+    from stigmem.host.control import socket_address
+
     with socket_address(directory) as address:
         try:
             await (await trio.open_unix_socket(address)).aclose()

@@ -1,0 +1,57 @@
+"""A turn whose commit is refused: nobody is told of anything that is not on disk, and reads go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+import trio.testing
+
+from stigmem.core.records import Record
+from stigmem.core.wire import Request
+from stigmem.node.context import JournalFull
+from stigmem.node.settings import NodeSettings
+from tests.node.api import NOW_MS, SEED, WRITER, ask, read, saying
+from tests.node.still import Bench, running
+
+FULL = JournalFull("disk_full", "no space is left")
+
+
+def request(method: str, target: str, body: Any = None) -> Request:
+    return Request(method, target, {}, b"" if body is None else msgspec.json.encode(body))
+
+
+async def in_one_turn(bench: Bench, *requests: Request) -> list[int]:
+    """The statuses of requests that meet in one turn, in order."""
+    found = [0] * len(requests)
+
+    def note(place: int, status: int) -> None:
+        found[place] = status
+
+    for place, each in enumerate(requests):
+        bench.node.offer(each, lambda response, place=place: note(place, response.status), WRITER)  # type: ignore[misc]
+    await trio.testing.wait_all_tasks_blocked()
+    return found
+
+
+async def test_a_write_that_only_repeats_one_of_its_turn_fails_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(NOW_MS)
+    async with running(bench, NodeSettings(seed=SEED)) as node:
+
+        async def refuse(records: Sequence[Record]) -> None:
+            await trio.lowlevel.checkpoint()
+            raise FULL
+
+        journal = node.context.journal
+        with monkeypatch.context() as patch:
+            patch.setattr(journal, "commit", refuse)
+            write = request("POST", "/v1/facts", saying())
+            batch = request("POST", "/v1/facts/batch", {"facts": [saying()]})
+            look, bad = request("GET", "/v1/facts"), request("POST", "/v1/facts", saying(scope="galaxy"))
+            assert await in_one_turn(bench, write, write, batch, look, bad) == [507, 507, 507, 200, 422]
+        assert bench.records == []
+        assert read(await ask(bench, "GET", "/v1/facts"))["facts"] == []
+        assert await in_one_turn(bench, write, write, batch) == [201, 201, 200]
+        assert len(node.state.ledger) == 1
