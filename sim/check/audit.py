@@ -68,6 +68,9 @@ class Audit(Checker):
                 sentence = self._row(name, record)
                 if sentence is not None:
                     return self.violation(name, commit.at_ns, sentence)
+            elif isinstance(record, DeadLetter) and not record.code:
+                # Taken in after all: what comes under this id from now on may be refused, and audited, anew.
+                self._reasons.pop((name, record.peer_id, record.name), None)
         sentence = _unaccounted(commit.records, rows) or self._unaudited(name, commit.records)
         return None if sentence is None else self.violation(name, commit.at_ns, sentence)
 

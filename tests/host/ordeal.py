@@ -6,14 +6,13 @@ What the node runs on is the Subject's to know: a process and SQLite (test_kill)
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from random import Random
 from typing import Any, Protocol
 from urllib.parse import quote
 
 import msgspec
-import trio
 
 from stigmem.core.keys import Signer
 from stigmem.core.records import Record
@@ -53,7 +52,9 @@ class Subject(Protocol):
 
     async def pause(self, seconds: float) -> None: ...
 
-    def start(self, crowd: trio.Nursery, client: Callable[[], Awaitable[None]]) -> None: ...
+    async def together(self, clients: Sequence[Callable[[], Awaitable[None]]]) -> None:
+        """Run them at the same time; returns when all have ended."""
+        ...
 
     def now_ms(self) -> int: ...
 
@@ -74,14 +75,12 @@ async def ordeal(subject: Subject, random: Random, kills: int) -> Promises:
     for life in range(kills):
         await subject.boot()
         await _check(subject, promises)
-        async with trio.open_nursery() as crowd:
-            for number in range(3):
-                subject.start(crowd, partial(_writer, subject, promises, f"{life}-{number}"))
-            for client in (_batcher, _keeper, _puller, _reader, _peer):
-                subject.start(crowd, partial(client, subject, promises, str(life)))
-            await _let_live(subject, promises, promises.answers + random.randrange(_ANSWERS_A_LIFE))
-            await subject.pause(random.uniform(0.0, _LAST_S))
-            await subject.kill()
+        writers = [partial(_writer, subject, promises, f"{life}-{number}") for number in range(3)]
+        others = [
+            partial(client, subject, promises, str(life)) for client in (_batcher, _keeper, _puller, _reader, _peer)
+        ]
+        end = partial(_end, subject, promises, random.randrange(_ANSWERS_A_LIFE), random.uniform(0.0, _LAST_S))
+        await subject.together([*writers, *others, end])
     await subject.boot()
     await _check(subject, promises)
     return promises
@@ -106,12 +105,15 @@ async def _check(subject: Subject, promises: Promises) -> None:
         assert await _who(subject, secret) == "anon:trusted"
 
 
-async def _let_live(subject: Subject, promises: Promises, answers: int) -> None:
-    """Wait for so many answers in all: a busy machine gives them later, and is not to be killed the sooner for it."""
+async def _end(subject: Subject, promises: Promises, answers: int, last_s: float) -> None:
+    """Kill the node so long after so many answers: a busy machine gives them later, and is not to die the sooner."""
+    wanted = promises.answers + answers
     for _ in range(round(_LIFE_S_MAX / _LOOK_S)):
-        if promises.answers >= answers:
-            return
+        if promises.answers >= wanted:
+            break
         await subject.pause(_LOOK_S)
+    await subject.pause(last_s)
+    await subject.kill()
 
 
 async def _told(subject: Subject, request: Request) -> Response:

@@ -29,7 +29,7 @@ class OurNode(NodeProcess):
     def __init__(self, directory: Path, *, seed: bytes, ahead_s: int = 0, **settings: str) -> None:
         """`ahead_s`: how far its wall clock is ahead of this machine's."""
         super().__init__(directory, "")
-        self._program = [sys.executable, "-m", "tests.interop.ahead", str(ahead_s)]
+        self._program = [sys.executable, "-m", *(("tests.interop.ahead", str(ahead_s)) if ahead_s else ("stigmem",))]
         self.signer = ED25519.signer(seed)
         self.node_id = certified_node_id(self.signer.public_key)
         self.data = directory / "data"

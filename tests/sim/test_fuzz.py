@@ -7,8 +7,9 @@ import pytest
 from sim.run import run_plan
 from tests.sim.fuzz import draw
 
-NUMBERS = (3, 29, 58, 101, 105, 106)
-"""29: a peer of dialect 0.5 behind a relay; 58: hostile facts where nothing is relayed; the rest are any."""
+NUMBERS = (3, 29, 58, 101, 105, 1108)
+"""29: a peer of dialect 0.5 behind a relay; 58: hostile facts where nothing is relayed;
+1108: an id that is refused, taken and refused again; the rest are any."""
 
 
 @pytest.mark.parametrize("number", NUMBERS)
