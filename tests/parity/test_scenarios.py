@@ -114,6 +114,8 @@ class Replayer:
             answer = await wire.inner.request(url, request, 10_000_000_000, 1 << 25)
         except Unreachable:  # whoever was asked has just crashed
             return
+        if answer.status == 503:  # and is not up again yet
+            return
         self.answers[what, answer.status] = self.answers.get((what, answer.status), 0) + 1
 
     def _with_token(self, name: str, url: str, request: Request, shift_ms: int) -> Request:
