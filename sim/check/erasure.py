@@ -64,4 +64,5 @@ def _stands(lab: Lab, ledger: Ledger, fact: Fact, resolutions: list[Resolution])
         if other.origin in lab.name_of_node or (other.is_retraction and other.source == fact.source)
     ]
     theirs = [resolution for resolution in resolutions if resolution.fact.origin in lab.name_of_node]
-    return fact in evaluate(fact.triple, honest, theirs, ledger.horizon_us).live
+    hostile = [resolution for resolution in resolutions if resolution.fact.origin not in lab.name_of_node]
+    return fact in evaluate(fact.triple, honest, theirs, ledger.horizon_us, unheeded=hostile).live

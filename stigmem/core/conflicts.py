@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from stigmem.core.contradiction import best_two, claim, detected_ms
+from stigmem.core.contradiction import best_two, detected_ms
 from stigmem.core.errors import Refusal
 from stigmem.core.fact import Fact
 from stigmem.core.instants import format_us
@@ -84,14 +84,14 @@ class ConflictBook:
     def _record(self, identity: str, triple: Triple) -> Conflict | None:
         if triple.conflict == identity:
             return _record(identity, triple, triple.members(), None)
-        resolution = triple.settlement(identity)
-        if resolution is None:
+        settlement = triple.settlement(identity)
+        if settlement is None:
             return None
         find = self._ledger.find
-        members = sorted(f for fact_id in resolution.covers for f in find(fact_id) if f.triple == triple.key)
-        if len({claim(fact) for fact in members}) < 2:
-            return None  # the contradicting facts have not reached this node yet
-        return _record(identity, triple, members, resolution)
+        members = sorted(f for fact_id in settlement.covers for f in find(fact_id) if f.triple == triple.key)
+        if len(members) < 2:
+            return None  # what the winner was preferred to has not reached this node yet
+        return _record(identity, triple, members, settlement.latest)
 
 
 def _record(identity: str, triple: Triple, members: list[Fact], resolution: Resolution | None) -> Conflict:

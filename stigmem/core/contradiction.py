@@ -35,13 +35,21 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def evaluate(
-    triple: tuple[str, str, str], facts: Iterable[Fact], resolutions: Iterable[Resolution], now_us: int
+    triple: tuple[str, str, str],
+    facts: Iterable[Fact],
+    resolutions: Iterable[Resolution],
+    now_us: int,
+    *,
+    unheeded: Iterable[Resolution] = (),
 ) -> Verdict:
     """The derived state of a triple, whatever the order and however often its facts came.
 
+    `unheeded`: resolutions held that this node's operator gives no effect; they only make conflict ids known.
+
     1. A retraction ends every earlier assertion with its source or its origin node.
-    2. A resolution in force (nobody supersedes it) settles what it names: a covered fact stands only if some
-       resolution in force names it winner. Disagreeing resolutions therefore leave both winners standing.
+    2. A resolution is inert until its winner is held and it names a conflict that the triple has or had. One in
+       force (nobody supersedes it) settles what it names: a covered fact stands only if some resolution in force
+       names it winner. Disagreeing resolutions therefore leave both winners standing.
     3. An assertion is live when it is not expired, not ended and not settled against.
     4. A retraction with nothing of its own before it denies the earlier live facts of others.
     5. The conflict is open when two distinct values are live, or a live fact is denied.
@@ -49,7 +57,10 @@ def evaluate(
     unique = {(fact.origin, fact.id): fact for fact in facts}
     assertions = sorted(fact for fact in unique.values() if not fact.is_retraction)
     retractions = sorted(fact for fact in unique.values() if fact.is_retraction)
-    by_id = {resolution.fact.id: resolution for resolution in resolutions}
+    held = {fact.id for fact in unique.values()}
+    given = {resolution.fact.id: resolution for resolution in resolutions}
+    names = {conflict_id(triple, last) for last in ("", *given, *(other.fact.id for other in unheeded))}
+    by_id = {name: each for name, each in given.items() if each.winner in held and each.resolves in names}
     superseded = {name for resolution in by_id.values() for name in resolution.supersedes}
     in_force = [resolution for name, resolution in by_id.items() if name not in superseded]
 
@@ -83,10 +94,12 @@ def _kin(fact: Fact, other: Fact) -> bool:
 
 
 def best_two(members: Sequence[Fact]) -> tuple[Fact, Fact]:
-    """The two facts a conflict shows on the wire: the best, and the best that contradicts it."""
+    """The two facts a conflict shows on the wire: the best, and the best that contradicts it (when none does, as
+    in the settlement of equal values, the second best)."""
     first = _best(members)
     said = claim(first)
-    return first, _best([fact for fact in members if claim(fact) != said])
+    against = [fact for fact in members if claim(fact) != said]
+    return first, _best(against or [fact for fact in members if fact is not first])
 
 
 def _best(facts: Sequence[Fact]) -> Fact:

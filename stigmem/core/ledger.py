@@ -185,12 +185,15 @@ class Ledger:
             return  # a lone assertion contradicts nobody
         triple = self._opened(key)
         triple.add(fact, expired=self.expired(fact))
+        triple.arrived(fact, self._by_id.get, self.expired)
         self._note(triple)
 
     def _settle(self, resolution: Resolution) -> None:
-        if not self._resolvers(resolution.fact.origin):
-            return  # kept as a proposal: held, queryable, without effect
         triple = self._opened(resolution.triple)
+        if not self._resolvers(resolution.fact.origin):  # a proposal: held, queryable, without effect of its own
+            triple.mention(resolution, self._by_id.get, self.expired)
+            self._note(triple)
+            return
         triple.resolve(resolution, self._by_id.get, self.expired)
         for last in ("", resolution.fact.id):  # the only conflicts of a triple that a resolution can have been about
             self.sightings.add(conflict_id(triple.key, last), triple)

@@ -10,12 +10,14 @@ from collections.abc import Iterable
 from itertools import takewhile
 from typing import TypeAlias
 
+import msgspec
+
 from stigmem.core import runs
 from stigmem.core.fact import Fact
 from stigmem.core.resolution import Resolution
 from stigmem.core.runs import Run
 
-__all__ = ["Sayings", "kin"]
+__all__ = ["Sayings", "Settlement", "kin"]
 
 Kin: TypeAlias = tuple[str, str]
 
@@ -25,16 +27,24 @@ def kin(fact: Fact) -> tuple[Kin, Kin]:
     return ("source", fact.source), ("origin", fact.origin)
 
 
+class Settlement(msgspec.Struct, gc=False):
+    """What became of a conflict: the latest resolution of it, and the ids of all facts that any of them covers."""
+
+    latest: Resolution
+    covers: dict[str, None]
+
+
 class Sayings:
     """The retractions and resolutions of one triple, and the standing facts by whose they are."""
 
     __slots__ = (
-        "_ends", "_first", "_live", "_losses", "_retractions", "_wins", "denials", "last", "resolutions",
-        "settlements", "superseded",
+        "_ends", "_first", "_live", "_losses", "_names", "_retractions", "_waiting", "_wins", "denials", "last",
+        "resolutions", "settlements", "superseded",
     )  # fmt: skip
 
-    def __init__(self, assertions: Iterable[Fact], live: Iterable[Fact]) -> None:
-        """Begin with the assertions, oldest first, of a triple that had neither retraction nor resolution yet."""
+    def __init__(self, assertions: Iterable[Fact], live: Iterable[Fact], first_conflict: str) -> None:
+        """Begin with the assertions, oldest first, of a triple that had neither retraction nor resolution yet, and
+        the id of its first conflict."""
         self._ends: dict[Kin, Fact] = {}
         """Latest retraction."""
         self._first: dict[Kin, Fact] = {}
@@ -49,8 +59,12 @@ class Sayings:
         self._wins: dict[str, int] = {}
         self.superseded: dict[str, None] = {}
         self.resolutions: dict[str, Resolution] = {}
-        self.settlements: dict[str, Resolution] = {}
-        """Conflict id -> the latest resolution that says it resolves it."""
+        self.settlements: dict[str, Settlement] = {}
+        """Conflict id -> what became of it."""
+        self._names: dict[str, None] = {first_conflict: None}
+        """Ids of the conflicts that the triple has or had."""
+        self._waiting: dict[str, list[Resolution]] = {}
+        """Conflict id or fact id -> resolutions that are inert until it is known here."""
         self.last = ""
         """Id of the latest resolution."""
         for fact in assertions:
@@ -127,8 +141,30 @@ class Sayings:
 
     # --- resolutions ---
 
+    def named(self, conflict: str) -> list[Resolution]:
+        """The triple has or had this conflict; the resolutions that waited for it."""
+        self._names[conflict] = None
+        return self._waiting.pop(conflict, [])
+
+    def arrived(self, fact_id: str) -> list[Resolution]:
+        """A fact is held now; the resolutions that waited for it."""
+        return self._waiting.pop(fact_id, [])
+
+    def waits(self, resolution: Resolution, *, winner_held: bool) -> bool:
+        """Whether the resolution is inert for now; then it is kept until what it waits for is known.
+
+        Otherwise anybody could settle against facts for a winner that nobody has ever seen, or under the name of a
+        conflict where no one would look for it.
+        """
+        if resolution.resolves not in self._names:
+            self._waiting.setdefault(resolution.resolves, []).append(resolution)
+            return True
+        if not winner_held:
+            self._waiting.setdefault(resolution.winner, []).append(resolution)
+        return not winner_held
+
     def resolve(self, resolution: Resolution) -> list[str]:
-        """Take in a resolution; the ids of the facts whose standing it may change."""
+        """Give a resolution effect; the ids of the facts whose standing it may change."""
         name = resolution.fact.id
         if name in self.resolutions:
             return []
@@ -136,9 +172,12 @@ class Sayings:
         last = self.resolutions.get(self.last)
         if last is None or last.fact < resolution.fact:
             self.last = name
-        before = self.settlements.get(resolution.resolves)
-        if before is None or before.fact < resolution.fact:
-            self.settlements[resolution.resolves] = resolution
+        settlement = self.settlements.get(resolution.resolves)
+        if settlement is None:
+            settlement = self.settlements[resolution.resolves] = Settlement(resolution, {})
+        elif settlement.latest.fact < resolution.fact:
+            settlement.latest = resolution
+        settlement.covers.update(dict.fromkeys(resolution.covers))
         touched: dict[str, None] = {}
         if name not in self.superseded:
             self._count(resolution, 1)

@@ -13,7 +13,7 @@ from stigmem.core import runs
 from stigmem.core.fact import Fact
 from stigmem.core.resolution import Resolution, conflict_id
 from stigmem.core.runs import Run
-from stigmem.core.sayings import Sayings
+from stigmem.core.sayings import Sayings, Settlement
 
 __all__ = ["Triple"]
 
@@ -72,8 +72,8 @@ class Triple:
         """The conflict set, by origin stamp; meaningful while the conflict is open."""
         return sorted([*self.live, *self.denials()])
 
-    def settlement(self, conflict: str) -> Resolution | None:
-        """The latest resolution that says it resolves a conflict, or None."""
+    def settlement(self, conflict: str) -> Settlement | None:
+        """What resolutions made of a conflict, or None."""
         return self._said.settlements.get(conflict) if self._said else None
 
     def resolutions_in_force(self) -> list[str]:
@@ -138,12 +138,32 @@ class Triple:
         self, resolution: Resolution, find: Callable[[str], Iterable[Fact]], expired: Callable[[Fact], bool]
     ) -> None:
         """Take in a resolution; `find` gives the facts held under an id, `expired` whether one's time is up."""
-        said = self._sayings()
-        touched = said.resolve(resolution)
-        for fact in [fact for fact_id in touched for fact in find(fact_id) if fact.triple == self.key]:
-            self._reconsider(said, fact, expired=expired(fact))
+        self._heed([resolution, *self._sayings().named(conflict_id(self.key, resolution.fact.id))], find, expired)
+
+    def mention(
+        self, resolution: Resolution, find: Callable[[str], Iterable[Fact]], expired: Callable[[Fact], bool]
+    ) -> None:
+        """A resolution is held that has no effect here: others may build on the conflict that follows from it."""
+        self._heed(self._sayings().named(conflict_id(self.key, resolution.fact.id)), find, expired)
+
+    def arrived(self, fact: Fact, find: Callable[[str], Iterable[Fact]], expired: Callable[[Fact], bool]) -> None:
+        """Give effect to the resolutions that waited for a fact just added."""
+        if self._said is not None:
+            self._heed(self._said.arrived(fact.id), find, expired)
 
     # --- keeping ---
+
+    def _heed(
+        self, resolutions: list[Resolution], find: Callable[[str], Iterable[Fact]], expired: Callable[[Fact], bool]
+    ) -> None:
+        said = self._sayings()
+        for resolution in resolutions:
+            winner_held = any(runs.contains(self.facts, fact) for fact in find(resolution.winner))
+            if said.waits(resolution, winner_held=winner_held):
+                continue
+            touched = said.resolve(resolution)
+            for fact in [fact for fact_id in touched for fact in find(fact_id) if fact.triple == self.key]:
+                self._reconsider(said, fact, expired=expired(fact))
 
     def _fork(self) -> None:
         if self.live is self.facts:
@@ -202,5 +222,6 @@ class Triple:
 
     def _sayings(self) -> Sayings:
         if self._said is None:
-            self._said = Sayings((fact for fact in self.facts if not fact.is_retraction), self.live)
+            assertions = (fact for fact in self.facts if not fact.is_retraction)
+            self._said = Sayings(assertions, self.live, conflict_id(self.key))
         return self._said

@@ -199,7 +199,25 @@ def test_a_resolution_cannot_pass_for_one_of_another_triple() -> None:
     conflict = book.get(claimed)
     assert conflict is not None
     assert (conflict.triple, conflict.status) == (victim[0].triple, "unresolved")
-    assert [each.id for each in book.all()] == [claimed]
+    assert {(each.id, each.status) for each in book.all()} == {
+        (claimed, "unresolved"), (conflict_id(TRIPLES[0]), "unresolved"),
+    }  # fmt: skip
+
+
+def test_what_several_resolutions_of_one_conflict_cover_is_all_listed() -> None:
+    said = [fact(n, f"v{n}", source=f"agent:{n}", origin=ORIGINS[n % 2]) for n in range(4)]
+    first, second = resolution(11, said[0], said[1]), resolution(12, said[2], said[3])
+    conflict = ConflictBook(fill([*said, second, first])).get(conflict_id(said[0].triple))
+    assert conflict is not None
+    assert (len(conflict.members), conflict.resolved_by) == (4, second.id)
+
+
+def test_a_settlement_between_equal_values_is_listed_too() -> None:
+    ours, same = fact(1, "x"), fact(2, "x", source="agent:b", origin=ORIGINS[1])
+    book = ConflictBook(fill([ours, same, resolution(3, same, ours, origin=ORIGINS[1])]))
+    assert [(each.status, {fact.id for fact in each.members}) for each in book.all()] == [
+        ("resolved", {ours.id, same.id})
+    ]
 
 
 @pytest.mark.parametrize("text", ["x", "c:1", "!!", *map(encode_base64, (b"c:", b"c:-1", b"d:1", b"\xff"))])

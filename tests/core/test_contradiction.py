@@ -57,7 +57,9 @@ def histories(draw: st.DrawFn) -> tuple[list[Fact], list[Fact]]:
         )
     resolutions: list[Fact] = []
     for n in range(draw(st.integers(0, 4))):
-        covered = draw(st.lists(st.sampled_from(facts), min_size=1, max_size=4, unique_by=lambda f: f.id))
+        ghost = fact(900 + n, "never seen", origin=ORIGINS[2])
+        covered = draw(st.lists(st.sampled_from([*facts, ghost]), min_size=1, max_size=4, unique_by=lambda f: f.id))
+        known = ["", *(f.id for f in resolutions), "nobody's"]
         older = draw(st.lists(st.sampled_from(resolutions), max_size=2)) if resolutions else []
         resolutions.append(
             resolution(
@@ -65,6 +67,7 @@ def histories(draw: st.DrawFn) -> tuple[list[Fact], list[Fact]]:
                 *covered,
                 at=draw(st.integers(0, 20)),
                 supersedes=tuple(dict.fromkeys(f.id for f in older)),
+                resolves=conflict_id(TRIPLE, draw(st.sampled_from(known))),
                 origin=draw(st.sampled_from(ORIGINS)),
             )
         )
@@ -191,6 +194,25 @@ def test_resolutions_that_disagree_leave_both_winners_standing_until_one_superse
     assert derived(ledger) == ([theirs.id], [], None)
 
 
+def test_a_resolution_is_inert_until_its_winner_is_held() -> None:
+    ours, ghost = fact(1, "x"), fact(2, "never seen", origin=ORIGINS[1])
+    by_force = resolution(3, ghost, ours, origin=ORIGINS[1])
+    ledger = fill([ours, by_force])
+    assert derived(ledger) == ([ours.id], [], None)
+    ledger.add(msgspec.structs.replace(ghost, seq=3))
+    assert derived(ledger) == ([ghost.id], [], None)
+
+
+def test_a_resolution_is_inert_until_the_conflict_it_names_is_one_of_the_triple() -> None:
+    ours, theirs = fact(1, "x"), fact(2, "y", origin=ORIGINS[1])
+    first = resolution(3, ours, theirs)
+    second = resolution(4, theirs, ours, supersedes=(first.id,), resolves=conflict_id(TRIPLE, first.id))
+    ledger = fill([ours, theirs, second])
+    assert derived(ledger)[2] == conflict_id(TRIPLE)
+    ledger.add(msgspec.structs.replace(first, seq=4))
+    assert derived(ledger) == ([theirs.id], [], None)
+
+
 def test_of_facts_that_tie_in_everything_else_the_content_decides_which_is_best() -> None:
     members = [fact(n, text, at=1) for n, text in enumerate(("x", "y", "z"), 1)]
     by_content = sorted(members, key=lambda member: member.cid8)
@@ -211,7 +233,8 @@ def test_ten_thousand_facts_of_a_hostile_writer_stay_cheap_to_keep() -> None:
         elif kind == 1:
             each = retraction(n, **origin)
         else:
-            each = resolution(n, fact(n - 1, "no"), resolves=conflict_id(TRIPLE, str(n)), **origin)
+            name = conflict_id(TRIPLE, str(n) if n % 2 else "")
+            each = resolution(n, fact(n - 4, "no") if n % 5 else fact(n - 2, "no"), resolves=name, **origin)
         ledger.add(msgspec.structs.replace(each, seq=n))
     ledger.add(msgspec.structs.replace(fact(20_000, "last", origin=ORIGINS[1]), seq=len(ledger) + 1))
     assert ledger.live(victim)
