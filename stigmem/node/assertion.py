@@ -169,11 +169,12 @@ def _normalised_source(source: str) -> str:
 
 
 def _already_says(turn: Turn, draft: Fact, cid: str) -> Fact | None:
-    """A fact with the same content that still stands; a dead one does not answer a new write (http-api 1.8)."""
+    """A fact of this node with the same content that still stands; a dead one does not answer a new write
+    (http-api 1.8). Nor does one of another node: it may be hostile, and what is said here is ours to stand by."""
     ledger = turn.state.ledger
     staged = turn.staged_content(cid)
     for fact in (*reversed(staged), *reversed(ledger.with_cid(cid))):
-        if fact.interpret_as != draft.interpret_as or fact.quarantine is not None:
+        if fact.origin != draft.origin or fact.interpret_as != draft.interpret_as or fact.quarantine is not None:
             continue
         if draft.is_retraction:
             triple = ledger.triple(draft.triple)
