@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 
 import trio
 
-from sim.world import Waiter, World, simulate
+from sim.world.world import Waiter, World, simulate
 
 __all__ = ["ENGINES", "Delivered", "Row", "heap_loop", "measure", "simpy_actors", "trio_actors"]
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from time import process_time
 from typing import Any, Final, NamedTuple
 
-from sim.fitting import make_plan
-from sim.reading import load_scenario, plain_values, typed
 from sim.run import run_plan
+from sim.scenario.fitting import make_plan
+from sim.scenario.reading import load_scenario, plain_values, typed
 
 __all__ = ["SHARES", "Pace", "hundred_nodes", "shares", "soak"]
 
@@ -80,8 +80,9 @@ SHARES: Final = {
     "signatures and hashes": ("nacl", "core/keys.py", "core/content.py", "hashlib", "blake2", "sha256", "crc32"),
     "JSON and frames": ("msgspec", "json", "core/entry.py", "core/envelope.py", "core/wire.py", "base64", "urllib"),
     "scheduling and wire": (
-        "trio", "outcome", "heapq", "epoll", "sim/world.py", "sim/actor.py", "sim/context.py", "sim/network.py",
-        "sim/rules.py", "sim/post.py", "sim/machine.py", "sim/chance.py", "sim/clocks.py", "sim/disk.py", "coroutine",
+        "trio", "outcome", "heapq", "epoll", "world/world.py", "world/actor.py", "world/context.py", "world/network.py",
+        "world/rules.py", "world/post.py", "world/machine.py", "world/chance.py", "world/clocks.py", "world/disk.py",
+        "coroutine",
     ),
     "ledger and conflicts": (
         "core/ledger.py", "core/triple.py", "core/runs.py", "core/postings.py", "core/conflicts.py",

@@ -25,7 +25,7 @@ import matplotlib.pyplot as plt
 import polars as pl
 
 from sim import Result, Scenario, run
-from sim.reading import parse_scenario
+from sim.scenario.reading import parse_scenario
 from stigmem.core import limits
 
 ROOT = next(folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "scenarios").is_dir())

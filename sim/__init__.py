@@ -4,8 +4,9 @@
     result = run("scenarios/split-brain.toml", seed=7)
     result.verdict, result.run_json["lag"], result.facts()
 
-These names are the library. Modules, from the ground up: world, chance, clocks, disk, network and rules, machine,
-lab; the kinds of workload/, fault/ and adversary/; the properties of check/; report/ and the command line.
+These names are the library. Folders, from the ground up: `world` (time, wire, clocks, disks, machines); `scenario`,
+`atlas` and `history` (what a file says, where nodes are, real edits); the kinds of `workload`, `fault` and `adversary`;
+`lab` (a run); the properties of `check`; `report`. Here: running, the result and the command line.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from sim.run import run
 
 if TYPE_CHECKING:
-    from sim.reading import BadScenario
     from sim.result import Result
-    from sim.scenario import Scenario
+    from sim.scenario.reading import BadScenario
+    from sim.scenario.tables import Scenario
 
 __all__ = ["BadScenario", "Result", "Scenario", "run"]
 
-_HOMES = {"BadScenario": "sim.reading", "Result": "sim.result", "Scenario": "sim.scenario"}
+_HOMES = {"BadScenario": "sim.scenario.reading", "Result": "sim.result", "Scenario": "sim.scenario.tables"}
 
 
 def __getattr__(name: str) -> Any:

@@ -71,11 +71,11 @@ def main(tokens: Sequence[str] | None = None) -> int:
 
 def _mistakes_of_users() -> tuple[type[Exception], ...]:
     """Errors whose text is one sentence for the user; imported late, so that --help need not wait for them."""
-    from sim.gitlog import BadRepository
-    from sim.reading import BadScenario
+    from sim.history.gitlog import BadRepository
+    from sim.history.tracefile import BadTrace
     from sim.report.folder import BadFolder
-    from sim.trace import TraceUnreadable
-    from sim.tracefile import BadTrace
+    from sim.scenario.reading import BadScenario
+    from sim.world.trace import TraceUnreadable
 
     return (BadScenario, BadFolder, BadRepository, BadTrace, TraceUnreadable)
 
@@ -177,7 +177,7 @@ def schema() -> int:
     """Print the JSON Schema of scenario files, for editors."""
     import json
 
-    from sim.reading import scenario_schema
+    from sim.scenario.reading import scenario_schema
 
     tell(json.dumps(scenario_schema(), indent=2, ensure_ascii=False))
     return 0

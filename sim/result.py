@@ -16,7 +16,7 @@ import msgspec
 
 import stigmem
 from sim.check.base import CheckResult
-from sim.digest import knowledge_of, state_digest
+from sim.lab.digest import knowledge_of, state_digest
 from sim.report.frames import Ribbon, facts_frame, faults_frame, samples_frame
 from sim.report.judgement import (
     ExpectationResult,
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     import polars as pl
 
     from sim.check.base import Violation
-    from sim.lab import Lab
-    from sim.measure import Measure
-    from sim.plan import Plan
-    from sim.sampling import Sample
-    from sim.scenario import Scenario
-    from sim.trace import Stop
+    from sim.lab.lab import Lab
+    from sim.lab.measure import Measure
+    from sim.lab.sampling import Sample
+    from sim.scenario.plan import Plan
+    from sim.scenario.tables import Scenario
+    from sim.world.trace import Stop
 
 __all__ = ["EXIT_STATUS", "Result", "conclude", "encode_run"]
 

@@ -1,6 +1,6 @@
 """Running a plan to its result, and the door of the library: `run`.
 
-Here are the file of the trace, the wall time and Ctrl-C; what happens in a run is `sim.lab`'s and what is told
+Here are the file of the trace, the wall time and Ctrl-C; what happens in a run is `sim.lab.lab`'s and what is told
 of it `sim.report`'s. The package gives `sim.run` the meaning of the function: import from this module by
 `from sim.run import ...`.
 """
@@ -17,9 +17,9 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
-    from sim.plan import Plan
     from sim.result import Result
-    from sim.scenario import Scenario
+    from sim.scenario.plan import Plan
+    from sim.scenario.tables import Scenario
 
 __all__ = ["Interrupted", "Progress", "run", "run_plan"]
 
@@ -81,10 +81,10 @@ def run(
 
     `tables` change tables of the scenario by the names they have in a file: `network={"latency": "80ms"}`
     updates one, a list such as `fault=[]` replaces all of a kind. With `out` the run folder is written too.
-    Raises `sim.reading.BadScenario` for a scenario that cannot be run.
+    Raises `sim.scenario.reading.BadScenario` for a scenario that cannot be run.
     """
-    from sim.fitting import load_plan, make_plan
-    from sim.reading import load_scenario, plain_values, typed
+    from sim.scenario.fitting import load_plan, make_plan
+    from sim.scenario.reading import load_scenario, plain_values, typed
 
     source = Path(what) if isinstance(what, (str, Path)) else None
     if source is not None and not tables:
@@ -121,8 +121,8 @@ def run_plan(
     result is then inconclusive. Raises BadFolder when `out` cannot be written, and whatever a bug in the run
     raises, after putting its traceback into the folder.
     """
-    from sim.fitting import make_plan
     from sim.report.folder import TRACE, open_folder, opening_comments, write_traceback
+    from sim.scenario.fitting import make_plan
 
     if seed is not None and seed != plan.scenario.scenario.seed:
         plan = make_plan(plan.scenario, plan.base, seed)  # the topology may be drawn from the seed
@@ -139,7 +139,7 @@ def run_plan(
 
 
 def _simulated(plan: Plan, progress: Progress | None, trace_path: Path | None) -> Result:
-    from sim.lab import Lab
+    from sim.lab.lab import Lab
     from sim.result import conclude
 
     interrupted = False

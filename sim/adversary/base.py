@@ -15,13 +15,13 @@ from msgspec import Meta
 
 from sim.adversary.author import Entry
 from sim.fault.base import Misfit
-from sim.units import Duration
+from sim.scenario.units import Duration
 from stigmem.core import limits
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
     from sim.adversary.peer import ScriptedPeer
-    from sim.plan import Plan
+    from sim.scenario.plan import Plan
 
 __all__ = ["HONEST_ENTITY", "Adversary", "limit_of"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
-from sim.units import Duration, parse_duration
+from sim.scenario.units import Duration, parse_duration
 
 if TYPE_CHECKING:
     from sim.adversary.peer import ScriptedPeer

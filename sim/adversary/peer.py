@@ -18,8 +18,8 @@ from sim.adversary.author import Author, Entry, members, raw_page
 from sim.adversary.base import Adversary
 from sim.adversary.debts import Debt, Debts
 from sim.check.base import Violation
-from sim.clocks import EPOCH_NS
-from sim.post import post
+from sim.world.clocks import EPOCH_NS
+from sim.world.post import post
 from stigmem.core.declaration import ACTIVE, PENDING, declare
 from stigmem.core.entry import entry_name
 from stigmem.core.instants import format_us
@@ -28,7 +28,7 @@ from stigmem.core.token import mint
 from stigmem.core.wire import JSON_TYPE, Request, Response, decode_request, encode, json_response
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
+    from sim.lab.lab import Lab
     from stigmem.core.ledger import Ledger
 
 __all__ = ["ScriptedPeer"]

@@ -8,7 +8,7 @@ import msgspec
 
 from sim.adversary.author import members
 from sim.adversary.base import Adversary
-from sim.units import Duration, parse_duration
+from sim.scenario.units import Duration, parse_duration
 from stigmem.core.wire import Response
 
 if TYPE_CHECKING:

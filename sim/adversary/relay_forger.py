@@ -8,7 +8,7 @@ import msgspec
 
 from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
-from sim.units import Duration, parse_duration
+from sim.scenario.units import Duration, parse_duration
 from stigmem.core.entry import decode_entry
 from stigmem.core.envelope import Origin, origin_bytes
 from stigmem.core.errors import Rejection

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sim.adversary.base import Adversary
-from sim.units import Duration, parse_duration
+from sim.scenario.units import Duration, parse_duration
 from stigmem.core.wire import Response
 
 if TYPE_CHECKING:

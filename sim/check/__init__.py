@@ -1,4 +1,8 @@
-"""Properties that must hold, one file each; `standard_checkers` is what every run is judged by."""
+"""Properties that must hold, one file each; `standard_checkers` is what every run is judged by.
+
+To add one: a file here with a subclass of Checker (`base.py` says what it may look at; `tokens.py` is a short model),
+its name in CHECKERS below, and in `tests/sim/check/test_checkers.py` a run in which the property is broken on purpose.
+"""
 
 from __future__ import annotations
 

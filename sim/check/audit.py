@@ -14,8 +14,8 @@ from stigmem.core.fact import Fact
 from stigmem.core.records import DeadLetter, Record
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.machine import Machine
+    from sim.lab.lab import Lab
+    from sim.world.machine import Machine
 
 __all__ = ["Audit"]
 

@@ -10,7 +10,7 @@ from stigmem.core.fact import Fact
 from stigmem.core.hlc import format_stamp
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
+    from sim.lab.lab import Lab
 
 __all__ = ["Causality", "Drag", "Skew"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sim.check.base import Checker, CheckResult
-from sim.clocks import EPOCH_NS
+from sim.world.clocks import EPOCH_NS
 from stigmem.core.conflicts import Conflict
 from stigmem.core.contradiction import Verdict, evaluate
 from stigmem.core.errors import Rejection
@@ -15,7 +15,7 @@ from stigmem.core.ledger import Ledger
 from stigmem.core.resolution import Resolution, read_resolution
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
+    from sim.lab.lab import Lab
 
 __all__ = ["ConflictAgreement", "disagreements", "open_by_definition", "resolutions_of"]
 

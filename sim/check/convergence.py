@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.check.base import Checker, CheckResult
-from sim.measure import NEVER
-from sim.units import format_duration
+from sim.lab.measure import NEVER
+from sim.scenario.units import format_duration
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.machine import Machine
+    from sim.lab.lab import Lab
+    from sim.world.machine import Machine
 
 __all__ = ["Convergence"]
 

@@ -16,8 +16,8 @@ from sim.check.leaks import crosses, node_id_of
 from stigmem.core.wire import Request, Response, split_target
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.machine import Machine
+    from sim.lab.lab import Lab
+    from sim.world.machine import Machine
     from stigmem.node.node import Node
 
 __all__ = ["Cursors"]

@@ -12,7 +12,7 @@ from stigmem.core.ledger import Ledger
 from stigmem.core.resolution import Resolution
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
+    from sim.lab.lab import Lab
     from stigmem.node.node import Node
 
 __all__ = ["Erasure"]

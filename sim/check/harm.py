@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sim.check.base import Checker, CheckResult, Violation
-from sim.units import format_duration, parse_duration
+from sim.scenario.units import format_duration, parse_duration
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.machine import Machine
-    from sim.scenario import Latency
+    from sim.lab.lab import Lab
+    from sim.scenario.tables import Latency
+    from sim.world.machine import Machine
 
 __all__ = ["Harm"]
 

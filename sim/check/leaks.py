@@ -19,8 +19,8 @@ from stigmem.core.uris import RESOLUTION_PREFIX, is_system
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.machine import Machine
+    from sim.lab.lab import Lab
+    from sim.world.machine import Machine
     from stigmem.node.node import Node
 
 __all__ = ["Leaks", "crosses", "node_id_of"]

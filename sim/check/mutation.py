@@ -9,8 +9,8 @@ from sim.check.base import Checker, CheckResult, Commit, Violation
 from stigmem.core.fact import Fact
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.machine import Machine
+    from sim.lab.lab import Lab
+    from sim.world.machine import Machine
 
 __all__ = ["Mutation"]
 

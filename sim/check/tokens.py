@@ -12,8 +12,8 @@ from stigmem.core.keys import decode_base64
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.machine import Machine
+    from sim.lab.lab import Lab
+    from sim.world.machine import Machine
 
 __all__ = ["Tokens"]
 

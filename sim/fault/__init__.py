@@ -1,4 +1,9 @@
-"""Kinds of trouble, a file per kind or family; the registry below is what a scenario's `kind` is looked up in."""
+"""Kinds of trouble, a file per kind or family; the registry below is what a scenario's `kind` is looked up in.
+
+To add one: a file here with a subclass of Fault (its fields are the keys of the table, `begin` and `end` do it and
+undo it; `loss.py` is the shortest model), its name in FAULTS and AnyFault below, a run of it in
+`tests/sim/fault/test_faults.py`, and `stigmem-sim schema > spec/scenario.schema.json`.
+"""
 
 from __future__ import annotations
 

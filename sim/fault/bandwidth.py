@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.fault.links import LinkFault
-from sim.network import Rule
-from sim.rules import Bandwidth as BandwidthRule
-from sim.rules import Per
-from sim.units import Speed
+from sim.scenario.units import Speed
+from sim.world.network import Rule
+from sim.world.rules import Bandwidth as BandwidthRule
+from sim.world.rules import Per
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
+    from sim.lab.lab import Lab
 
 __all__ = ["Bandwidth"]
 

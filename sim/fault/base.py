@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from sim.units import Duration
+from sim.scenario.units import Duration
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.plan import Plan
+    from sim.lab.lab import Lab
+    from sim.scenario.plan import Plan
 
 __all__ = ["Fault", "Misfit", "NodeFault", "Share"]
 

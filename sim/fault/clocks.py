@@ -1,7 +1,7 @@
 """Clocks that go wrong: steps, freezes, strobes, slews and drift, of one node or of all.
 
 When one of them ends, the clock shows what it would have shown without it: somebody has set it right. The
-arithmetic is `sim.clocks`; this file says when and whose.
+arithmetic is `sim.world.clocks`; this file says when and whose.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from sim.clocks import NodeClock
 from sim.fault.base import Misfit, NodeFault
-from sim.units import Duration, Positive, format_duration, parse_duration
+from sim.scenario.units import Duration, Positive, format_duration, parse_duration
+from sim.world.clocks import NodeClock
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.plan import Plan
+    from sim.lab.lab import Lab
+    from sim.scenario.plan import Plan
 
 __all__ = ["ClockDrift", "ClockFault", "ClockFreeze", "ClockSlew", "ClockStep", "ClockStrobe", "Ppm"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.fault.links import LinkFault
-from sim.network import Rule
-from sim.rules import Clog as ClogRule
-from sim.rules import Per
+from sim.world.network import Rule
+from sim.world.rules import Clog as ClogRule
+from sim.world.rules import Per
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
+    from sim.lab.lab import Lab
 
 __all__ = ["Clog"]
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from sim.fault.base import Share
 from sim.fault.links import LinkFault
-from sim.network import Rule
-from sim.rules import Corruption, Per
+from sim.world.network import Rule
+from sim.world.rules import Corruption, Per
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
+    from sim.lab.lab import Lab
 
 __all__ = ["Corrupt"]
 

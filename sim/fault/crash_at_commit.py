@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-from sim.disk import Fate
 from sim.fault.base import Fault
-from sim.units import NonNegative, parse_duration
+from sim.scenario.units import NonNegative, parse_duration
+from sim.world.disk import Fate
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.machine import CommitHook
+    from sim.lab.lab import Lab
+    from sim.world.machine import CommitHook
 
 __all__ = ["CrashAtCommit"]
 

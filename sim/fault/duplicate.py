@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from sim.fault.base import Share
 from sim.fault.links import LinkFault
-from sim.network import Rule
-from sim.rules import Duplication, Per
-from sim.units import NonNegative, parse_duration
+from sim.scenario.units import NonNegative, parse_duration
+from sim.world.network import Rule
+from sim.world.rules import Duplication, Per
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
+    from sim.lab.lab import Lab
 
 __all__ = ["Duplicate"]
 

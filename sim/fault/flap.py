@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.fault.links import LinkFault
-from sim.network import Rule
-from sim.rules import Flapping, Per
-from sim.units import Positive, parse_duration
+from sim.scenario.units import Positive, parse_duration
+from sim.world.network import Rule
+from sim.world.rules import Flapping, Per
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
+    from sim.lab.lab import Lab
 
 __all__ = ["Flap"]
 

@@ -9,8 +9,8 @@ import networkx as nx
 from sim.fault.base import Fault, Misfit
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.plan import Plan
+    from sim.lab.lab import Lab
+    from sim.scenario.plan import Plan
 
 __all__ = ["Leave"]
 

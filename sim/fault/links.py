@@ -1,6 +1,6 @@
 """Which links a fault of the wire strikes, and a rule that holds only there.
 
-Shared by every fault that puts a rule on the wire for a while; the rules themselves are `sim.rules`.
+Shared by every fault that puts a rule on the wire for a while; the rules themselves are `sim.world.rules`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from sim.fault.base import Fault, Misfit
-from sim.network import PASS, Parcel, Rule, Verdict
-from sim.rules import Per
+from sim.world.network import PASS, Parcel, Rule, Verdict
+from sim.world.rules import Per
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.plan import Plan
+    from sim.lab.lab import Lab
+    from sim.scenario.plan import Plan
 
 __all__ = ["LinkFault", "Only", "Pair"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.disk import Fate
 from sim.fault.base import Misfit, NodeFault
-from sim.units import NonNegative, parse_duration
+from sim.scenario.units import NonNegative, parse_duration
+from sim.world.disk import Fate
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.plan import Plan
+    from sim.lab.lab import Lab
+    from sim.scenario.plan import Plan
 
 __all__ = ["Restart"]
 

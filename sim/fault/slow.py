@@ -5,17 +5,17 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from sim.chance import Table, lognormal_table
 from sim.fault.base import Misfit
 from sim.fault.links import LinkFault
-from sim.network import Rule
-from sim.rules import Per
-from sim.rules import Slow as SlowRule
-from sim.units import Positive, format_duration
+from sim.scenario.units import Positive, format_duration
+from sim.world.chance import Table, lognormal_table
+from sim.world.network import Rule
+from sim.world.rules import Per
+from sim.world.rules import Slow as SlowRule
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.plan import Plan
+    from sim.lab.lab import Lab
+    from sim.scenario.plan import Plan
 
 __all__ = ["Slow"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.fault.base import Fault, Misfit
-from sim.units import NonNegative, parse_duration
+from sim.scenario.units import NonNegative, parse_duration
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.plan import Plan
+    from sim.lab.lab import Lab
+    from sim.scenario.plan import Plan
 
 __all__ = ["Wipe"]
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from sim.reading import plain_values
 from sim.report.scenario_text import toml_text
+from sim.scenario.reading import plain_values
 
 if TYPE_CHECKING:
-    from sim.plan import Plan
     from sim.result import Result
+    from sim.scenario.plan import Plan
 
 __all__ = [
     "FACTS", "RUN", "SCENARIO", "TRACE", "TRACEBACK", "BadFolder", "folder_name", "open_folder", "opening_comments",

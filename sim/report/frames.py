@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from sim.measure import NEVER
+from sim.lab.measure import NEVER
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from sim.measure import Measure
+    from sim.lab.measure import Measure
+    from sim.lab.sampling import Sample
     from sim.report.lags import Copies
-    from sim.sampling import Sample
 
 __all__ = ["Ribbon", "facts_frame", "faults_frame", "samples_frame"]
 

@@ -1,7 +1,7 @@
 """The judgement of a run: what its checkers say, what was expected of it, and the verdict that follows.
 
 Pass, fail or inconclusive, never silence: what was cut short is not judged, and a run in which nobody wrote
-anything has shown nothing. Numbers come from `metric_values`; their names and units are `sim.metrics`'s.
+anything has shown nothing. Numbers come from `metric_values`; their names and units are `sim.scenario.metrics`'s.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from sim.check.base import CheckResult
 from sim.check.conflicts import disagreements
-from sim.metrics import REJECTIONS, TIMED
-from sim.scenario import Expectation
-from sim.units import format_duration, parse_duration
+from sim.scenario.metrics import REJECTIONS, TIMED
+from sim.scenario.tables import Expectation
+from sim.scenario.units import format_duration, parse_duration
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
+    from sim.lab.lab import Lab
     from sim.report.lags import LagSummary
 
 __all__ = [
@@ -93,7 +93,7 @@ def tally_conflicts(lab: Lab) -> ConflictTally:
 def metric_values(
     lab: Lab, lag: LagSummary, tally: ConflictTally, refused: Mapping[str, int]
 ) -> dict[str, float | None]:
-    """Every metric of `sim.metrics`, timed ones in seconds; None where nothing was measured."""
+    """Every metric of `sim.scenario.metrics`, timed ones in seconds; None where nothing was measured."""
     convergence = None if lab.converged_at is None else lab.converged_at - lab.duration
     values: dict[str, float | None] = {
         "lag.p50": seconds(lag.p50),

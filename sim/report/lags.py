@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple
 
-from sim.measure import NEVER, Measure
+from sim.lab.measure import NEVER, Measure
 
 __all__ = ["Copies", "LagSummary", "copies_of", "nearest_rank", "summarise"]
 

@@ -1,6 +1,6 @@
 """Writing scenarios: typed values back into the TOML that says the same.
 
-The reverse of `sim.reading`: what is at its default is left out, durations, rates and speeds get the largest
+The reverse of `sim.scenario.reading`: what is at its default is left out, durations, rates and speeds get the largest
 unit that is exact. Reading what is written here gives an equal scenario.
 """
 
@@ -13,9 +13,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
-from sim.reading import plain_values
-from sim.scenario import Scenario
-from sim.units import Duration, Rate, Speed, parse_rate
+from sim.scenario.reading import plain_values
+from sim.scenario.tables import Scenario
+from sim.scenario.units import Duration, Rate, Speed, parse_rate
 
 __all__ = ["scenario_text", "toml_text"]
 
@@ -60,7 +60,7 @@ def _rate(rate: Rate) -> str:
 
 
 def toml_text(tables: Mapping[str, Any]) -> str:
-    """Tables and lists of tables (`sim.reading.plain_values`) as TOML; what is nested deeper is written inline."""
+    """Tables and lists of tables (`sim.scenario.reading.plain_values`) as TOML; what is nested deeper is inline."""
     blocks = []
     for name, value in tables.items():
         if isinstance(value, Mapping):

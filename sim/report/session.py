@@ -14,9 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.absence import DataAbsent
-from sim.fitting import load_plan
-from sim.reading import BadScenario
 from sim.report.folder import (
     RUN,
     SCENARIO,
@@ -31,13 +28,16 @@ from sim.report.folder import (
 from sim.report.terminal import progress_bar, show_failure, show_result
 from sim.result import EXIT_STATUS, encode_run
 from sim.run import run_plan
-from sim.trace import first_difference
+from sim.scenario.absence import DataAbsent
+from sim.scenario.fitting import load_plan
+from sim.scenario.reading import BadScenario
+from sim.world.trace import first_difference
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sim.plan import Plan
     from sim.result import Result
+    from sim.scenario.plan import Plan
 
 __all__ = ["Session", "replay_folder", "worst"]
 

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.metrics import TIMED
 from sim.report.judgement import BOUNDS
-from sim.units import format_duration
+from sim.scenario.metrics import TIMED
+from sim.scenario.units import format_duration
 
 if TYPE_CHECKING:
     from rich.console import Console

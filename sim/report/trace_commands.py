@@ -22,7 +22,7 @@ trace = App(
 @trace.command(help_epilogue=examples("trace git . scenarios/data/history.jsonl.gz"))
 def git(repository: Path, out: Path, /) -> int:
     """Make a workload trace from the history of a git repository, authors hashed."""
-    from sim.gittrace import make_trace
+    from sim.history.gittrace import make_trace
 
     made = make_trace(repository, out)
     tell(f"{out}: {made.rows} rows of {made.commits} commits to {made.files} files by {made.authors} authors")
@@ -36,7 +36,7 @@ def diff(first: Path, second: Path, /) -> int:
     Exit status: 0 when the traces are equal, 1 when they differ.
     """
     from sim.report.folder import TRACE
-    from sim.trace import first_difference
+    from sim.world.trace import first_difference
 
     paths = [path / TRACE if path.is_dir() else path for path in (first, second)]
     difference = first_difference(*paths)

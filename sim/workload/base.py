@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from sim.fault.base import Misfit, Share
-from sim.units import Duration, NonNegative, Positive, format_duration
+from sim.scenario.units import Duration, NonNegative, Positive, format_duration
 from stigmem.core.scopes import Scope
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.plan import Plan
+    from sim.lab.lab import Lab
+    from sim.scenario.plan import Plan
 
 __all__ = ["Share", "Workload", "agent", "topic"]
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from sim.fault.base import Misfit
-from sim.units import NonNegative, Positive, parse_duration
+from sim.scenario.units import NonNegative, Positive, parse_duration
 from sim.workload.base import Workload
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.plan import Plan
+    from sim.lab.lab import Lab
+    from sim.scenario.plan import Plan
 
 __all__ = ["Burst"]
 

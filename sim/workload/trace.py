@@ -9,19 +9,19 @@ import msgspec
 from msgspec import Meta
 
 from sim.fault.base import Misfit
-from sim.tracefile import BadTrace, TraceRow, read_rows
-from sim.units import NonNegative, Positive, format_duration, parse_duration
+from sim.history.tracefile import BadTrace, TraceRow, read_rows
+from sim.scenario.units import NonNegative, Positive, format_duration, parse_duration
 from sim.workload.base import Workload
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.plan import Plan
+    from sim.lab.lab import Lab
+    from sim.scenario.plan import Plan
 
 __all__ = ["Trace", "nodes_by_org"]
 
 
 class Trace(Workload, tag="trace", kw_only=True):
-    """Rows of `file` (sim.tracefile), relative to the scenario's folder.
+    """Rows of `file` (sim.history.tracefile), relative to the scenario's folder.
 
     Their span is scaled to `fit`, or divided by `time_scale`; without either it fills the workload's time. Each
     organisation writes on one node: as in `map`, the others by activity, round robin. `rows`: only the first so many.

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from sim.chance import zipf_weights
-from sim.clocks import EPOCH_NS
 from sim.fault.base import Misfit
-from sim.units import Rate, parse_rate
+from sim.scenario.units import Rate, parse_rate
 from sim.workload.base import Workload, topic
+from sim.world.chance import zipf_weights
+from sim.world.clocks import EPOCH_NS
 from stigmem.core.instants import format_us
 from stigmem.core.scopes import Scope
 
 if TYPE_CHECKING:
-    from sim.lab import Lab
-    from sim.plan import Plan
+    from sim.lab.lab import Lab
+    from sim.scenario.plan import Plan
 
 __all__ = ["Writers"]
 

@@ -57,10 +57,7 @@ def evaluate(
     unique = {(fact.origin, fact.id): fact for fact in facts}
     assertions = sorted(fact for fact in unique.values() if not fact.is_retraction)
     retractions = sorted(fact for fact in unique.values() if fact.is_retraction)
-    held = {fact.id for fact in unique.values()}
-    given = {resolution.fact.id: resolution for resolution in resolutions}
-    names = {conflict_id(triple, last) for last in ("", *given, *(other.fact.id for other in unheeded))}
-    by_id = {name: each for name, each in given.items() if each.winner in held and each.resolves in names}
+    by_id = _effective(triple, {fact.id for fact in unique.values()}, list(resolutions), unheeded)
     superseded = {name for resolution in by_id.values() for name in resolution.supersedes}
     in_force = [resolution for name, resolution in by_id.items() if name not in superseded]
 
@@ -87,6 +84,14 @@ def evaluate(
     last_id = last.id if last is not None else ""
     is_open = len(values) > 1 or bool(denials)
     return Verdict(live, denials, conflict_id(triple, last_id) if is_open else None, last_id)
+
+
+def _effective(
+    triple: tuple[str, str, str], held: set[str], resolutions: list[Resolution], unheeded: Iterable[Resolution]
+) -> dict[str, Resolution]:
+    last = (resolution.fact.id for resolution in (*resolutions, *unheeded))
+    names = {conflict_id(triple), *(conflict_id(triple, each) for each in last)}
+    return {each.fact.id: each for each in resolutions if each.winner in held and each.resolves in names}
 
 
 def _kin(fact: Fact, other: Fact) -> bool:

@@ -1,6 +1,6 @@
 """Requests and responses as plain values, and their bytes on the simulated wire.
 
-The two carriers are `stigmem.host` (real HTTP) and `sim.network`; node code sees only these structs. Header
+The two carriers are `stigmem.host` (real HTTP) and `sim.world.network`; node code sees only these structs. Header
 names are lower case. A frame is MessagePack of the same members, so that a corrupted one fails to decode or
 carries a corrupted body, as on a real wire without checksums.
 """

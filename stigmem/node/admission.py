@@ -60,4 +60,6 @@ def make_room(call: Call, turn: Turn, held: PeerRow | None) -> None:
         raise Refusal(503, "too_many_peers", "too many registrations are waiting", headers=(("retry-after", "60"),))
     if spare is not None:
         turn.add(msgspec.structs.replace(spare, status=""))
-        turn.audit("peer_deleted", spare.peer_id, node_id=spare.node_id, by=call.principal.entity_uri, reason="room")
+        turn.audit(
+            "peer_deleted", spare.peer_id, node_id=spare.node_id, by=call.principal.entity_uri, to_make_room=True
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
@@ -63,14 +63,14 @@ class Router:
     def __init__(self, operations: tuple[Operation, ...]) -> None:
         self.operations = operations
         self._exact: dict[str, dict[str, Operation]] = {}
-        self._patterns: list[tuple[list[str], Operation]] = []
+        self._patterns: list[tuple[_Pattern, Operation]] = []
         for operation in operations:
             if "{" in operation.path:
-                self._patterns.append((operation.path.split("/"), operation))
+                self._patterns.append((_Pattern.of(operation.path), operation))
             else:
                 self._exact.setdefault(operation.path, {})[operation.method] = operation
         # Longer patterns first: /v1/facts/{id}/provenance before /v1/facts/{id}.
-        self._patterns.sort(key=lambda entry: -len(entry[0]))
+        self._patterns.sort(key=lambda entry: -entry[1].path.count("/"))
 
     def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
         """The operation and its decoded path parameters; raises Refusal 404 or 405.
@@ -85,10 +85,9 @@ class Router:
             raise _wrong_method(sorted(methods))
         allowed: list[str] = []
         for pattern, operation in self._patterns:
-            found = _match(pattern, path)
-            if found is not None:
+            if pattern.fits(path):
                 if operation.method == method:
-                    return operation, found
+                    return operation, pattern.parameters(path)
                 allowed.append(operation.method)
         if allowed:
             raise _wrong_method(sorted(set(allowed)))
@@ -101,13 +100,24 @@ def _wrong_method(allowed: list[str]) -> Refusal:
     )
 
 
-def _match(pattern: list[str], path: str) -> dict[str, str] | None:
-    # The parameter may contain slashes (raw URIs), so fixed segments are matched from both ends.
-    at = next(i for i, segment in enumerate(pattern) if segment.startswith("{"))
-    head, tail = "/".join(pattern[:at]) + "/", "/".join(["", *pattern[at + 1 :]])
-    if not (path.startswith(head) and path.endswith(tail) and len(path) > len(head) + len(tail)):
-        return None
-    return {pattern[at][1:-1]: unquote(path[len(head) : len(path) - len(tail)])}
+class _Pattern(NamedTuple):
+    """A path with one parameter, which may contain slashes (raw URIs): what is fixed is matched from both ends."""
+
+    head: str
+    name: str
+    tail: str
+
+    @classmethod
+    def of(cls, path: str) -> _Pattern:
+        head, _, rest = path.partition("{")
+        name, _, tail = rest.partition("}")
+        return cls(head, name, tail)
+
+    def fits(self, path: str) -> bool:
+        return path.startswith(self.head) and path.endswith(self.tail) and len(path) > len(self.head) + len(self.tail)
+
+    def parameters(self, path: str) -> dict[str, str]:
+        return {self.name: unquote(path[len(self.head) : len(path) - len(self.tail)])}
 
 
 def read_query(operation: Operation, pairs: list[tuple[str, str]]) -> Any:

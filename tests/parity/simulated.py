@@ -12,10 +12,10 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from sim.digest import knowledge_of
-from sim.fitting import make_plan
-from sim.lab import Lab
-from sim.reading import load_scenario, plain_values, typed
+from sim.lab.digest import knowledge_of
+from sim.lab.lab import Lab
+from sim.scenario.fitting import make_plan
+from sim.scenario.reading import load_scenario, plain_values, typed
 from stigmem.core.fact import Fact, record_of
 
 __all__ = ["Step", "Told", "simulate"]

@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from sim.disk import Disk
-from sim.lab import Lab
-from sim.machine import OPERATOR, Machine
-from sim.world import Waiter
+from sim.lab.lab import Lab
+from sim.world.disk import Disk
+from sim.world.machine import OPERATOR, Machine
+from sim.world.world import Waiter
 from stigmem.core.records import Record
 from stigmem.core.wire import JSON_TYPE, Request, Response
 from stigmem.node.node import Node

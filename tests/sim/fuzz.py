@@ -12,10 +12,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from sim.fitting import make_plan
-from sim.plan import Plan
-from sim.reading import BadScenario, parse_scenario
 from sim.run import run_plan
+from sim.scenario.fitting import make_plan
+from sim.scenario.plan import Plan
+from sim.scenario.reading import BadScenario, parse_scenario
 from tests.sim.small import fault, workload
 
 __all__ = ["draw", "draw_text"]

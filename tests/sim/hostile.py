@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from sim.check import CheckResult
-from sim.fitting import make_plan
-from sim.lab import Lab
-from sim.measure import NEVER
-from sim.reading import parse_scenario
+from sim.lab.lab import Lab
+from sim.lab.measure import NEVER
+from sim.scenario.fitting import make_plan
+from sim.scenario.reading import parse_scenario
 from stigmem.core.wire import Request, Response
 
 SECOND = 1_000_000_000

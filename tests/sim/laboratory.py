@@ -9,11 +9,11 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from sim.check import Checker, CheckResult
-from sim.clocks import EPOCH_NS
-from sim.fitting import make_plan
-from sim.lab import Lab
-from sim.network import Parcel
-from sim.reading import parse_scenario
+from sim.lab.lab import Lab
+from sim.scenario.fitting import make_plan
+from sim.scenario.reading import parse_scenario
+from sim.world.clocks import EPOCH_NS
+from sim.world.network import Parcel
 
 S = 1_000_000_000
 MS = 1_000_000

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from sim.absence import DataAbsent
-from sim.digest import knowledge_of, state_digest
-from sim.fitting import load_plan
-from sim.lab import Lab
+from sim.lab.digest import knowledge_of, state_digest
+from sim.lab.lab import Lab
+from sim.scenario.absence import DataAbsent
+from sim.scenario.fitting import load_plan
 
 __all__ = ["EVENTS_MAX", "run_cut"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sim.fitting import make_plan
-from sim.lab import Lab
-from sim.reading import parse_scenario
+from sim.lab.lab import Lab
+from sim.scenario.fitting import make_plan
+from sim.scenario.reading import parse_scenario
 
 __all__ = ["fault", "make_lab", "small_text", "workload"]
 

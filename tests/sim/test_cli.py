@@ -17,7 +17,7 @@ from rich.console import Console
 
 from sim.check import Checker, Commit, Violation, standard_checkers
 from sim.cli import BUG, main
-from sim.lab import Lab
+from sim.lab.lab import Lab
 from sim.report.session import worst
 from sim.report.terminal import event_line, progress_bar
 from tests.sim.small import small_text, workload
@@ -164,7 +164,7 @@ class Tripwire(Checker):
 def test_a_violated_property_is_told_with_the_events_before_it(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sim.lab.standard_checkers", lambda: [*standard_checkers(), Tripwire()])
+    monkeypatch.setattr("sim.lab.lab.standard_checkers", lambda: [*standard_checkers(), Tripwire()])
     assert main(["run", "good.toml"]) == 1
     told = capsys.readouterr()
     assert "tripwire was violated on " in told.err
@@ -180,7 +180,7 @@ def test_a_bug_in_a_run_is_one_sentence_a_traceback_file_and_status_70(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("sim.lab.standard_checkers", lambda: [*standard_checkers(), Tripwire(bug=True)])
+        patched.setattr("sim.lab.lab.standard_checkers", lambda: [*standard_checkers(), Tripwire(bug=True)])
         assert main(["run", "good.toml", *flags]) == BUG
         told = capsys.readouterr()
         assert main(["replay", "runs/small-seed3"]) == BUG

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from sim.check import Checker, Commit, Violation, standard_checkers
-from sim.disk import Fate
-from sim.lab import Lab
-from sim.machine import Machine
+from sim.lab.lab import Lab
+from sim.world.disk import Fate
+from sim.world.machine import Machine
 from stigmem.core.fact import Fact
 from stigmem.node.state import NodeState
 from tests.sim.laboratory import S, approve, events, fault, make_lab

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from sim.reading import plain_values
 from sim.report.scenario_text import toml_text
-from sim.trace import first_difference
+from sim.scenario.reading import plain_values
+from sim.world.trace import first_difference
 from tests.sim.fuzz import draw
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,232 @@
+"""The scenario: what is simulated, as typed values.
+
+Structs only, one per table of a scenario file, with the defaults a person would expect. Reading files and
+telling what is wrong in them is `sim.scenario.reading`; whether the parts fit together is `sim.scenario.fitting`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from sim.adversary import AnyAdversary
+from sim.fault import AnyFault
+from sim.scenario.units import Duration, NonNegative, Positive, Speed, parse_duration
+from sim.workload import AnyWorkload
+from stigmem.core.scopes import Scope
+
+__all__ = [
+    "NODE_NAME", "ClockTable", "DiskTable", "Expectation", "Federation", "Latency", "LinkTable", "NetworkTable",
+    "NodeName", "Probability", "Scenario", "ScenarioTable", "Shape", "Topology",
+]  # fmt: skip
+
+NODE_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9 ._'-]{0,62}$"
+NodeName = Annotated[
+    str,
+    Meta(
+        pattern=NODE_NAME,
+        description="a node name of letters, digits, spaces and . _ ' - (at most 63, a letter or digit first)",
+    ),
+]
+Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
+Shape = Literal["mesh", "ring", "line", "star", "tree", "random-regular", "small-world"]
+_Ppm = Annotated[int, Meta(gt=-500_000, lt=500_000)]
+_DelayText = Annotated[str, Meta(extra={"unit": Duration, "least": 0})]
+_BoundText = Annotated[str, Meta(extra={"unit": Duration})]
+
+
+class _Table(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A table of a scenario file: unknown keys are refused."""
+
+
+class ScenarioTable(_Table):
+    """`[scenario]`: name, seed and length. `settle`: how long it may take to converge after the faults. `needs`: data
+    files that not everybody has, relative to the scenario; where one is absent the scenario is skipped."""
+
+    name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
+            description="a name of lower-case letters, digits and hyphens, such as 'split-brain' (at most 63)",
+        ),
+    ]
+    seed: Annotated[int, Meta(ge=0)] = 1
+    duration: Positive = parse_duration("10m")
+    settle: NonNegative = parse_duration("5m")
+    signatures: Literal["ed25519", "stand-in"] = "ed25519"
+    converges: bool = True
+    """Whether convergence is expected at all; `false` only checks safety."""
+    needs: list[str] = []
+
+
+class Topology(_Table):
+    """`topology = { kind = "random-regular", degree = 4 }`, or `{ graphml = "file" }` for a map.
+
+    A map may have several components: `component = "largest"` takes one of them, `"all"` runs them side by
+    side. Its nodes without coordinates get the middle of their neighbours, or are dropped, or refused.
+    """
+
+    kind: Shape | None = None
+    graphml: str | None = None
+    degree: Annotated[int, Meta(ge=2)] = 4
+    branching: Annotated[int, Meta(ge=1)] = 2
+    neighbours: Annotated[int, Meta(ge=2)] = 4
+    rewire: Probability = 0.1
+    component: Literal["refuse", "largest", "all"] = "refuse"
+    without_coordinates: Literal["refuse", "drop", "neighbours"] = "neighbours"
+
+    @staticmethod
+    def keys_for(given: dict[str, Any]) -> tuple[str, tuple[str, ...]] | None:
+        """What the table describes, in words, and the keys that mean something for it; None: cannot be told."""
+        if "graphml" in given:
+            return "a map", ("graphml", "component", "without_coordinates")
+        own = _TOPOLOGY_KEYS.get(str(given.get("kind")))
+        return None if own is None else (f"topology {given['kind']!r}", ("kind", *own))
+
+
+_TOPOLOGY_KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "mesh": (), "ring": (), "line": (), "star": (), "tree": ("branching",), "random-regular": ("degree",),
+    "small-world": ("neighbours", "rewire"),
+}  # fmt: skip
+
+
+class Federation(_Table):
+    """`[federation]`: who takes part, how they are linked and how they replicate."""
+
+    nodes: list[NodeName] | Annotated[int, Meta(ge=1)] | None = None
+    topology: Shape | Topology = "mesh"
+    pull_interval: Positive = parse_duration("10s")
+    pull_timeout: Positive = parse_duration("10s")
+    pull_wait: NonNegative = Duration(0)
+    pull_limit: Annotated[int, Meta(ge=1, le=500)] = 100
+    scopes: tuple[Scope, ...] = ("company", "public")
+    allow_team: bool = False
+    push: bool = False
+    """Whether nodes let their peers bring facts unasked; ours never do, hostile ones may try."""
+    relay: bool = True
+    origin_keys: Literal["pinned", "vouched"] = "pinned"
+    node_ids: Literal["certified", "named"] = "certified"
+    """`named`: ids like stigmem://north.sim, whose keys must be pinned or vouched for."""
+    owned_sources_only: bool = False
+    skew_future: NonNegative = parse_duration("300s")
+    skew_past: NonNegative = parse_duration("30d")
+    drag: NonNegative = parse_duration("5s")
+    mailbox: Annotated[int, Meta(ge=1)] = 4096
+
+
+class Latency(_Table):
+    """`latency`: one-way delay. Texts for the common case: `latency = "40ms"`.
+
+    kinds: constant (`value`), uniform (`low`, `high`), lognormal (`median`, `p99`), exponential (`floor`,
+    `mean`), regions (`file` of round-trip times and optionally `regions = { node = "region" }`), distance
+    (great-circle at `speed_km_s`, times `detour`, plus `floor`).
+    """
+
+    kind: Literal["constant", "uniform", "lognormal", "exponential", "regions", "distance"]
+    value: NonNegative = parse_duration("20ms")
+    low: NonNegative = parse_duration("10ms")
+    high: NonNegative = parse_duration("50ms")
+    median: NonNegative = parse_duration("40ms")
+    p99: NonNegative = parse_duration("180ms")
+    floor: NonNegative = parse_duration("1ms")
+    mean: NonNegative = parse_duration("20ms")
+    file: str | None = None
+    regions: dict[str, str] = {}
+    jitter: Probability = 0.1
+    """For regions and distance: up to this share more, drawn per parcel."""
+    speed_km_s: Annotated[float, Meta(gt=0)] = 200_000.0
+    detour: Annotated[float, Meta(ge=1)] = 1.5
+
+    @staticmethod
+    def keys_for(given: dict[str, Any]) -> tuple[str, tuple[str, ...]] | None:
+        """What the table describes, in words, and the keys that mean something for it; None: cannot be told."""
+        own = _LATENCY_KEYS.get(str(given.get("kind")))
+        return None if own is None else (f"latency of kind {given['kind']!r}", ("kind", *own))
+
+
+_LATENCY_KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "constant": ("value",), "uniform": ("low", "high"), "lognormal": ("median", "p99"),
+    "exponential": ("floor", "mean"), "regions": ("file", "regions", "jitter"),
+    "distance": ("floor", "speed_km_s", "detour", "jitter"),
+}  # fmt: skip
+
+
+class NetworkTable(_Table):
+    """`[network]`: what the wire is like all the time."""
+
+    latency: _DelayText | Latency = "20ms"
+    loss: Probability = 0.0
+    duplicate: Probability = 0.0
+    reorder: Probability = 0.0
+    reorder_by: NonNegative = parse_duration("500ms")
+    corrupt: Probability = 0.0
+    bandwidth: Speed | None = None
+
+
+class LinkTable(_Table):
+    """`[[link]]`: what differs on one link, in both directions unless `one_way`."""
+
+    between: Annotated[list[str], Meta(min_length=2, max_length=2)]
+    scopes: list[Scope] | None = None
+    latency: _DelayText | Latency | None = None
+    loss: Probability | None = None
+    bandwidth: Speed | None = None
+    one_way: bool = False
+    """From the first of `between` to the second; it goes before a table that holds both ways."""
+
+
+class DiskTable(_Table):
+    """`[disk]`: how long a sync takes, and how much fits."""
+
+    sync: NonNegative = parse_duration("0.5ms")
+    capacity: Annotated[int, Meta(ge=1)] | None = None
+    """Bytes; None is endless."""
+
+
+class ClockTable(_Table):
+    """`[[clock]]`: how wrong a node's clock is from the start."""
+
+    node: str
+    offset: Duration = Duration(0)
+    drift_ppm: _Ppm = 0
+
+
+class Expectation(_Table):
+    """`[[expect]]`: a metric of run.json and its bounds (`sim.scenario.metrics`), at least one of them.
+
+    Metrics of time are in seconds; their bounds may be durations as texts.
+    """
+
+    metric: str
+    at_most: _BoundText | float | None = None
+    at_least: _BoundText | float | None = None
+    equals: _BoundText | float | None = None
+
+
+class Scenario(_Table):
+    """A whole scenario."""
+
+    scenario: ScenarioTable
+    federation: Federation = msgspec.field(default_factory=Federation)
+    network: NetworkTable = msgspec.field(default_factory=NetworkTable)
+    disk: DiskTable = msgspec.field(default_factory=DiskTable)
+    clock: list[ClockTable] = []
+    link: list[LinkTable] = []
+    workload: list[AnyWorkload] = []
+    fault: list[AnyFault] = []
+    adversary: list[AnyAdversary] = []
+    expect: list[Expectation] = []
+
+    @property
+    def name(self) -> str:
+        return self.scenario.name
+
+    @staticmethod
+    def load(path: str | Path) -> Scenario:
+        """A scenario from a file; raises `sim.scenario.reading.BadScenario`."""
+        from sim.scenario.reading import load_scenario
+
+        return load_scenario(Path(path))

@@ -1,0 +1,250 @@
+"""A machine: one simulated computer with a clock, a disk, a network address and a node that boots on it.
+
+Crash, restart, pause, resume and wipe happen here. A machine is off before its first boot and after a crash;
+what reaches it then is refused. Who does this to whom and when is decided by faults, through `sim.lab.power`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import trio
+
+from sim.world.clocks import NodeClock
+from sim.world.context import SimClock, SimEntropy, SimTransport
+from sim.world.disk import Disk, Fate, SimJournal
+from sim.world.post import Host, post
+from sim.world.world import Waiter, World
+from stigmem.core.records import Record
+from stigmem.core.wire import Request, Response, decode_request, encode
+from stigmem.node.context import Context
+from stigmem.node.node import Node
+from stigmem.node.principals import Principal
+from stigmem.node.settings import NodeSettings
+
+if TYPE_CHECKING:
+    from sim.world.network import Network
+
+__all__ = ["OPERATOR", "CommitHook", "Machine", "Watch"]
+
+OPERATOR: Final = Principal(
+    "system:operator", frozenset({"read", "write", "federate", "admin", "admin:federation", "audit.read"})
+)
+"""The person at the machine's own console."""
+
+CommitHook = Callable[[int, bool], None]
+"""Called with the number of a commit (from 1, over all boots) when it begins and, with True, when it is durable."""
+
+_BACKLOG_MAX: Final = 1_024
+"""Connections that a paused machine's kernel takes before it turns callers away, as listening sockets do."""
+
+
+class Watch(Protocol):
+    """Who is told what machines do; implemented by the laboratory."""
+
+    def committed(self, machine: Machine, records: Sequence[Record], payload: bytes) -> None: ...
+
+    def booted(self, machine: Machine) -> None: ...
+
+    def stopped(self, machine: Machine, how: str, fate: str) -> None: ...
+
+    def answered(self, machine: Machine, asker: str, request: Request, response: Response) -> None: ...
+
+
+class Machine:
+    """One computer and the node on it."""
+
+    def __init__(
+        self,
+        name: str,
+        world: World,
+        network: Network,
+        directory: dict[str, Host],
+        settings: NodeSettings,
+        clock: NodeClock,
+        disk: Disk,
+        random: Random,
+        watch: Watch,
+    ) -> None:
+        self.name = name
+        self.url = settings.node_url
+        self.world = world
+        self.clock = clock
+        self.disk = disk
+        self.settings = settings
+        self.node: Node | None = None
+        self.up = False
+        self.paused = False
+        self.boots = 0
+        self.commits = 0
+        """Commits begun, over all boots."""
+        self.at_commit: dict[int, CommitHook] = {}
+        """Hooks, each under the identity of whoever put it there."""
+        self._network = network
+        self._directory = directory
+        self._random = random
+        self._watch = watch
+        self._backlog: deque[Callable[[], None]] = deque()
+        self._nursery: trio.Nursery | None = None
+
+    # --- power ---
+
+    def boot(self, home: trio.Nursery) -> None:
+        """Switch on: a new node from what the disk holds."""
+        if not self.up:
+            self.up = True
+            self.boots += 1
+            self.world.start_task(home, partial(self._life, self.boots), f"machine {self.name}")
+
+    def _lives(self, boot: int) -> bool:
+        """Whether this is still the life that began with the boot of that number."""
+        return self.up and boot == self.boots
+
+    async def _life(self, boot: int) -> None:
+        if not self._lives(boot):
+            return  # the power went before the first instruction
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            journal = SimJournal(
+                self.world, self.disk, partial(self._durable, boot), begins=partial(self._begins, boot), wake=self.wake
+            )
+            node = Node(self.settings, Context(SimClock(self), SimEntropy(self._random), SimTransport(self), journal))
+            await node.load()
+            self.node = node
+            node.start()
+            self._watch.booted(self)
+            await trio.sleep(math.inf)
+
+    def crash(self, fate: Fate | None = None) -> None:
+        """Power cut: what was not synced has this fate or a drawn one; nothing that was on its way arrives."""
+        self._stop("crash", fate)
+
+    def leave(self) -> None:
+        """Switch off for good."""
+        self._stop("leave", None)
+
+    def _stop(self, how: str, fate: Fate | None) -> None:
+        if not self.up:
+            return
+        self.up = self.paused = False
+        became = self.disk.crash(fate)
+        self._backlog.clear()
+        self.node = None
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+            self._nursery = None
+        self._watch.stopped(self, how, became)
+
+    def pause(self) -> None:
+        """The process is not scheduled; the machine's kernel still takes connections, and its disk works on."""
+        self.paused = self.up
+
+    def resume(self) -> None:
+        """Scheduled again: everything that came meanwhile happens now, in order."""
+        if self.paused:
+            self.paused = False
+            self._catch_up(None)
+
+    def _catch_up(self, _: object) -> None:
+        # One a step, and what arrives meanwhile queues behind it: the order of arrival is kept, and a pause at
+        # the same instant finds the rest still waiting.
+        if self._backlog and not self.paused:
+            action = self._backlog.popleft()
+            if self._backlog:
+                self.world.at(self.world.now, self._catch_up)
+            action()
+
+    @property
+    def _waits(self) -> bool:
+        return self.paused or bool(self._backlog)
+
+    # --- what the seams use ---
+
+    def spawn(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
+        """Start a task of the node."""
+        if self._nursery is not None:
+            self.world.start_actor(self._nursery, body, f"{self.name} {name}")
+
+    def wake(self, waiter: Waiter, value: Any = None) -> bool:
+        """Wake a task of this machine, later if it is paused; False when the task does not wait (any more)."""
+        if self._waits and waiter.task is not None and not waiter.ready:
+            waiter.ready = True
+            waiter.value = value
+            self._backlog.append(lambda: self.world.resume(waiter))
+            return True
+        return waiter.wake(value)
+
+    def _begins(self, boot: int) -> None:
+        if self._lives(boot):
+            self.commits += 1
+            for hook in list(self.at_commit.values()):
+                hook(self.commits, False)
+
+    def _durable(self, boot: int, records: Sequence[Record], payload: bytes) -> None:
+        if self._lives(boot):
+            self._watch.committed(self, records, payload)
+            for hook in list(self.at_commit.values()):
+                hook(self.commits, True)
+
+    def ask(self, url: str, request: Request, waiter: Waiter) -> None:
+        """Send a request over the wire; the waiter gets a Response or the code of a failure."""
+        boot = self.boots
+
+        def arrived(value: Response | str) -> None:
+            if self._lives(boot):
+                self.wake(waiter, value)
+
+        if not post(self._network, self._directory, self.name, url, request, arrived):
+            self.world.at(self.world.now, lambda _: arrived("no_such_host"))
+
+    # --- what the wire and the people use ---
+
+    def receive(self, asker: str, data: bytes, reply: Callable[[bytes], None], refuse: Callable[[], None]) -> None:
+        """Bytes of a request came in."""
+        if not self.up or self.node is None or len(self._backlog) >= _BACKLOG_MAX:
+            refuse()
+        elif self._waits:
+            self._backlog.append(lambda: self._serve(asker, data, reply, refuse))
+        else:
+            self._serve(asker, data, reply, refuse)
+
+    def _serve(self, asker: str, data: bytes, reply: Callable[[bytes], None], refuse: Callable[[], None]) -> None:
+        try:
+            request = decode_request(data)
+        except ValueError:
+            refuse()
+            return
+        boot = self.boots
+
+        def answered(response: Response) -> None:
+            if self._lives(boot):
+                self._watch.answered(self, asker, request, response)
+                reply(encode(response))
+
+        if self.node is not None:
+            self.node.offer(request, answered)
+
+    def local(self, request: Request, answer: Callable[[Response], None], principal: Principal | None = None) -> bool:
+        """A request from a client on the machine itself; False when there is no node to take it."""
+        if not self.up or self.node is None or len(self._backlog) >= _BACKLOG_MAX:
+            return False
+        boot = self.boots
+
+        def answered(response: Response) -> None:
+            if self._lives(boot):
+                answer(response)
+
+        if self._waits:
+            self._backlog.append(lambda: self._offer(request, answered, principal))
+        else:
+            self._offer(request, answered, principal)
+        return True
+
+    def _offer(self, request: Request, answered: Callable[[Response], None], principal: Principal | None) -> None:
+        if self.node is not None:
+            self.node.offer(request, answered, principal)

@@ -1,0 +1,59 @@
+"""Request and answer over the simulated wire, for anything with an address.
+
+Frames a request, lets the target receive it, and carries its answer back; both ways pass the rules. Who asks
+is told once: a Response, or the code of a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from sim.world.network import Network, Parcel
+from stigmem.core.wire import Request, Response, decode_response, encode
+
+__all__ = ["Host", "post"]
+
+
+class Host(Protocol):
+    """Anything with an address: a machine, or a scripted adversary."""
+
+    name: str
+    url: str
+
+    def receive(self, asker: str, data: bytes, reply: Callable[[bytes], None], refuse: Callable[[], None]) -> None:
+        """Bytes of a request came in; `reply` takes the bytes of the answer, `refuse` turns it away."""
+        ...
+
+
+def post(
+    network: Network,
+    directory: dict[str, Host],
+    asker: str,
+    url: str,
+    request: Request,
+    arrived: Callable[[Response | str], None],
+) -> bool:
+    """Send a request; `arrived` gets a Response, `refused` or `broken_answer`, or nothing at all when parcels
+    are lost. False when nobody has this address."""
+    target = directory.get(url)
+    if target is None:
+        return False
+
+    def back(data: bytes) -> None:
+        try:
+            arrived(decode_response(data))
+        except ValueError:
+            arrived("broken_answer")
+
+    def reply(data: bytes) -> None:
+        network.send(Parcel(target.name, asker, "response", data, back))
+
+    def refuse() -> None:
+        network.send(Parcel(target.name, asker, "refused", b"", lambda _: arrived("refused")))
+
+    kind = f"{request.method} {request.target.partition('?')[0]}"
+    network.send(
+        Parcel(asker, target.name, kind, encode(request), lambda data: target.receive(asker, data, reply, refuse))
+    )
+    return True

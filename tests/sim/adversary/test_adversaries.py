@@ -1,0 +1,257 @@
+"""Hostile peers, one kind after the other and all at once: what they do has the effects it may have, and no others."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.adversary import ADVERSARIES
+from sim.adversary.page_liar import LIES
+from sim.adversary.staller import WAYS
+from sim.lab.lab import Lab
+from stigmem.core.records import KeyRow
+from tests.sim.hostile import INTERVAL_S, SECOND, Reader, adversary, ask, assert_unharmed, failures, run_lab
+
+EXPECTED = {
+    "clock-pusher": ["hlc_malformed", "hlc_skew"],
+    "extender": ["valid_until_extension"],
+    "flipper": ["id_collision"],
+    "flooder": [],
+    "forger": ["source_not_owned"],
+    "hasher": ["cid_mismatch", "cid_required", "origin_sig_invalid"],
+    "id-thief": ["id_collision", "origin_stamp_unproven"],
+    "instruction": ["instruction_federation_inbound"],
+    "malformed": ["entry_incomplete", "garden_leak", "id_required", "invalid_interpret_as", "malformed_fact"],
+    "overreach": ["invalid_scope", "reserved_namespace", "scope_violation"],
+    "page-liar": ["page_malformed"],
+    "pusher": [],
+    "relay-forger": ["cid_mismatch", "origin_not_sender", "origin_sig_invalid"],
+    "replayer": ["nonce_already_seen", "token_expired"],
+    "twin": ["origin_stamp_unproven"],
+}
+SETTLE = {"clock-pusher": "15m"}
+"""Facts stamped up to a quarter of an hour ahead are waited for."""
+COUNT = {
+    "flooder": {"facts": 600},
+    "malformed": {"fuzzed": 60},
+    "page-liar": {"lies": ["excess", "cursor-null", "html"]},
+}
+
+
+def watched(*parts: str, **keys: object) -> tuple[Lab, Reader]:
+    readers: list[Reader] = []
+    lab = run_lab(*parts, before=lambda lab: readers.append(Reader(lab)), **keys)
+    return lab, readers[0]
+
+
+def test_every_kind_is_tested_here() -> None:
+    kinds = {str(kind.__struct_config__.tag) for kind in ADVERSARIES}
+    assert kinds == set(EXPECTED) | {"staller", "retractor", "false-voucher"}
+
+
+@pytest.mark.parametrize("everybody", [False, True], ids=["one-victim", "all-victims"])
+@pytest.mark.parametrize("kind", EXPECTED)
+def test_an_adversary_harms_only_itself(kind: str, everybody: bool) -> None:
+    peers = {"peers": ["north", "south", "west"]} if everybody else {}
+    table = adversary(kind, **peers, **COUNT.get(kind, {}))
+    lab, reader = watched(table, settle=SETTLE.get(kind, "3m"))
+    assert_unharmed(lab, reader)
+    assert [code for code in EXPECTED[kind] if code not in lab.rejections] == []
+
+
+@pytest.mark.parametrize("dialect", ["2.1", "0.5"])
+@pytest.mark.parametrize("kind", ["overreach", "forger", "hasher", "malformed", "flipper", "instruction", "extender"])
+def test_a_hostile_peer_of_another_dialect_harms_only_itself(kind: str, dialect: str) -> None:
+    lab, reader = watched(adversary(kind, dialect=dialect, **COUNT.get(kind, {})), signatures="stand-in")
+    assert_unharmed(lab, reader)
+    assert lab.rejections
+
+
+@pytest.mark.parametrize("way", ["deny", "forge-source"])
+def test_retractions_against_others_are_kept_and_erase_nobody_in_silence(way: str) -> None:
+    lab, reader = watched(adversary("retractor", peers=["south"], ways=[way]), signatures="stand-in")
+    assert_unharmed(lab, reader)
+    for machine in lab.machines.values():
+        assert machine.node is not None
+        log = machine.node.state.ledger.log
+        assert any(fact.is_retraction and fact.origin not in lab.name_of_node for fact in log)
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_page_that_lies_costs_only_its_sender(lie: str) -> None:
+    lab, reader = watched(adversary("page-liar", lies=[lie]), signatures="stand-in")
+    assert_unharmed(lab, reader)
+    assert lab.adversaries["mallory"].served < 90 / INTERVAL_S * 2 + 900  # nobody is asked for ever
+
+
+def test_a_page_without_end_is_left_after_a_while_and_taken_up_again() -> None:
+    lab, _ = watched(adversary("page-liar", lies=["endless"], good=0), signatures="stand-in", duration="60s")
+    served = lab.adversaries["mallory"].served
+    assert 0 < served < 200
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_peer_that_stalls_is_asked_less_and_less(way: str) -> None:
+    lab, reader = watched(adversary("staller", ways=[way]), duration="3m", signatures="stand-in", rate="20/m")
+    assert_unharmed(lab, reader, receipts=0)
+    peer = lab.adversaries["mallory"]
+    turns = 180 / INTERVAL_S
+    assert 2 <= peer.served <= (turns + 2 if way in ("slow", "429-at-once") else turns / 2)
+    assert bool(peer.debts.receipts) == (way == "slow")
+
+
+def test_a_staller_in_turns_does_not_find_a_way_around_the_backoff() -> None:
+    lab, reader = watched(adversary("staller"), duration="4m", signatures="stand-in", rate="20/m")
+    assert_unharmed(lab, reader, receipts=0)
+
+
+def test_many_adversaries_at_once_harm_nobody_else() -> None:
+    kinds = ["overreach", "forger", "hasher", "extender", "flipper", "id-thief", "malformed", "instruction", "twin"]
+    tables = [
+        adversary(kind, node=f"m-{number}", peers=["north", "south"], **COUNT.get(kind, {}))
+        for number, kind in enumerate([*kinds, "pusher", "replayer", "relay-forger"])
+    ]
+    lab, reader = watched(
+        *tables, adversary("staller", node="m-slow", ways=["silence"]), signatures="stand-in", duration="60s"
+    )
+    assert failures(lab) == {}
+    assert list(reader.statuses) == [200]
+    assert lab.refused_writes == {}
+
+
+def test_the_same_seed_gives_the_same_trace_with_hostile_peers() -> None:
+    tables = [
+        adversary(kind, node=f"m-{kind}", peers=["north", "west"]) for kind in ("malformed", "relay-forger", "replayer")
+    ]
+    first, second = (run_lab(*tables, duration="40s").trace.close() for _ in range(2))
+    assert first == second
+
+
+# --- what single kinds may and may not achieve ---
+
+
+def test_pushed_clocks_do_not_lose_a_third_nodes_facts() -> None:
+    lab, _ = watched(adversary("clock-pusher", beyond=False), duration="2m")
+    assert_unharmed(lab)
+    node = lab.machines["north"].node
+    assert node is not None
+    leads = [fact.wall_ms - fact.timestamp_us // 1_000 for fact in node.state.ledger.log if fact.received_from is None]
+    assert max(leads) <= 5_000
+    boasts = [fact for fact in node.state.ledger.log if fact.text.startswith("boost")]
+    assert len(boasts) > 10
+
+
+def test_facts_in_a_registered_users_name_are_refused() -> None:
+    key = KeyRow("k", "user:alice", "v", ("write",), ("public",), "", 0, None)
+
+    def register(lab: Lab) -> None:
+        lab.world.at(SECOND, lambda _: lab.machines["north"].node.state.apply(key))  # type: ignore[union-attr]
+
+    lab = run_lab(adversary("forger", stranger="user:bob"), before=register)
+    assert failures(lab) == {}
+    node = lab.machines["north"].node
+    assert node is not None
+    sources = {fact.source for fact in node.state.ledger.log if fact.origin == lab.adversaries["mallory"].node_id}
+    assert "user:bob" in sources
+    assert not sources & {"user:alice", node.node_id, "system:stigmem", "system:operator"}
+
+
+def test_a_federation_of_owned_sources_refuses_strangers() -> None:
+    lab = run_lab(adversary("forger", good=0), federation="owned_sources_only = true", settle="10s", rate="1/m")
+    origins = {fact.origin for fact in lab.machines["north"].node.state.ledger.log}  # type: ignore[union-attr]
+    assert lab.adversaries["mallory"].node_id not in origins
+    assert lab.rejections["source_not_owned"] > 3
+
+
+def test_instructions_are_shown_neither_by_queries_nor_by_conflicts() -> None:
+    answers: list[list[object]] = []
+
+    def look(lab: Lab) -> None:
+        for target in ("/v1/facts?include_contradicted=true&include_expired=true&limit=500", "/v1/conflicts?limit=500"):
+            answer = ask(lab, "north", target)
+            answers.append(answer)
+
+    lab = run_lab(adversary("instruction"), before=look)
+    assert failures(lab) == {}
+    assert lab.rejections["instruction_federation_inbound"] >= 4
+    facts, conflicts = (answer[0] for answer in answers)
+    assert len(facts["facts"]) > 20  # type: ignore[call-overload, index]
+    assert "ignore what you were told" not in str(facts)
+    assert len(conflicts["conflicts"]) > 5  # type: ignore[call-overload, index]
+    assert "ignore what you were told" not in str(conflicts)
+
+
+def test_a_flood_on_one_triple_is_one_conflict_set() -> None:
+    lab, _ = watched(adversary("flooder", facts=4_000), signatures="stand-in", duration="60s")
+    assert_unharmed(lab)
+    entity, relation, scope = lab.adversaries["mallory"].notes["flooded north"]
+    for machine in lab.machines.values():
+        assert machine.node is not None
+        conflicts = [c for c in machine.node.state.conflicts.all() if c.triple == (entity, relation, scope)]
+        unresolved = [c for c in conflicts if c.status == "unresolved"]
+        assert len(unresolved) == 1
+        assert 2_500 < len(unresolved[0].members) <= 4_100
+        assert len(conflicts) <= 2
+
+
+def test_an_id_claimed_before_its_owner_came_stands_for_both_and_is_told() -> None:
+    lab = run_lab(adversary("id-thief", steal=False, dialect="2.1"))
+    assert failures(lab) == {}
+    thief = lab.adversaries["mallory"].node_id
+    node = lab.machines["north"].node
+    assert node is not None
+    ledger = node.state.ledger
+    doubles = [fact for fact in ledger.log if fact.origin == thief and len(ledger.find(fact.id)) == 2]
+    assert len(doubles) >= 3
+    for fact in doubles:
+        owner = ledger.get(fact.id)
+        assert owner is not None
+        assert owner.origin in lab.name_of_node  # who asks for the id gets the fact whose id it is
+
+
+def test_a_lease_keeps_its_first_end() -> None:
+    lab = run_lab(adversary("extender"))
+    assert failures(lab) == {}
+    ledger = lab.machines["north"].node.state.ledger  # type: ignore[union-attr]
+    leases = [fact for fact in ledger.log if fact.entity.endswith("/lease")]
+    assert len(leases) > 20
+    assert all(fact.id == fact.certified_id() for fact in leases)
+
+
+def test_a_twin_is_believed_by_each_and_passed_on_by_none() -> None:
+    lab = run_lab(adversary("twin", peers=["north", "south"], dialect="2.1"))
+    assert failures(lab) == {}
+    told = {
+        name: {fact.text for fact in machine.node.state.ledger.log if "/twin/" in fact.entity}  # type: ignore[union-attr]
+        for name, machine in lab.machines.items()
+    }
+    assert told == {"north": {"only for north"}, "south": {"only for south"}, "west": set()}
+
+
+def test_a_relay_can_neither_change_nor_widen_nor_sign_what_it_passes_on() -> None:
+    """North and south have no link: what they know of each other passes through west, and through the forger."""
+    lab, _ = watched(
+        adversary("relay-forger", peers=["north", "south"]), nodes=("north", "west", "south"), topology="line"
+    )
+    assert failures(lab) == {}
+    assert lab.rejections["origin_stamp_unproven"] >= 1
+    assert lab.rejections["origin_not_sender"] >= 1
+    texts = [fact.text for machine in lab.machines.values() for fact in machine.node.state.ledger.log]  # type: ignore[union-attr]
+    assert not [text for text in texts if "tampered" in text or "in your name" in text]
+
+
+def test_spent_tokens_stay_spent_over_a_restart() -> None:
+    restart = '[[fault]]\nkind = "restart"\nnode = "north"\nat = "50s"\n'
+    lab = run_lab(adversary("replayer", period="10s"), restart, duration="2m")
+    assert failures(lab) == {}
+    statuses = lab.adversaries["mallory"].notes["statuses"]
+    assert statuses["spent", 401] > 20
+    assert not [key for key in statuses if key[0] in ("again", "nonce", "expired", "spent") and key[1] == 200]
+    assert statuses["twice", 200] == statuses["twice", 401] >= 8
+
+
+def test_pushing_is_refused_and_never_an_error_of_the_node() -> None:
+    lab = run_lab(adversary("pusher"), scopes=("public",))
+    assert failures(lab) == {}
+    statuses = lab.adversaries["mallory"].notes["statuses"]
+    assert sum(statuses.values()) > 20
+    assert not [status for status in statuses if not 200 <= status < 500]

@@ -1,0 +1,583 @@
+"""Every property broken on purpose, in a real laboratory, and the checker that sees it; and trouble that is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+import stigmem.core.ingest
+from sim.check import CHECKERS
+from sim.lab.lab import Lab
+from stigmem.core import hlc, limits
+from stigmem.core.audit import AuditRow
+from stigmem.core.errors import Rejection
+from stigmem.core.fact import Fact, record_of
+from stigmem.core.nonces import NonceTable
+from stigmem.core.wire import Request, Response, json_response
+from stigmem.node import inspection, intake
+from stigmem.node.exchange import CursorCipher, Exchange, Served
+from stigmem.node.intake import PageArrived
+from stigmem.node.node import Node
+from stigmem.node.puller import Puller
+from stigmem.node.state import NodeState
+from stigmem.node.turn import Turn
+from tests.sim.hostile import SECOND, adversary, failures, run_lab
+
+LOCAL_WRITES = '[[workload]]\nkind = "contradictions"\nrate = "1/s"\nscope = "local"\n'
+COMPANY_WRITES = '[[workload]]\nkind = "contradictions"\nrate = "1/s"\nscope = "company"\n'
+PROBES = '[[workload]]\nkind = "probe"\nperiod = "10s"\n'
+CRASH = '[[fault]]\nkind = "crash"\nnode = "north"\nat = "40s"\nfor = "5s"\n'
+Patch = pytest.MonkeyPatch
+
+
+def node_of(lab: Lab, name: str) -> Node:
+    node = lab.machines[name].node
+    assert node is not None
+    return node
+
+
+def later(lab: Lab, at_s: float, action: Callable[[], object]) -> None:
+    lab.world.at(int(at_s * SECOND), lambda _: action())
+
+
+def caught(*parts: str, by: str, saying: str, **keys: Any) -> None:
+    """Run with something broken and see that the property, and no other, is said not to hold."""
+    found = failures(run_lab(*parts, signatures="stand-in", **keys))
+    assert list(found) == [by]
+    assert saying in found[by]
+
+
+# --- what is written stays ---
+
+
+def test_a_disk_that_loses_what_it_had_synced_is_caught() -> None:
+    def lose(lab: Lab) -> None:
+        later(lab, 42, lambda: lab.machines["north"].disk.frames.__delitem__(slice(-12, None)))
+
+    caught(CRASH, by="durability", saying="is gone after boot 2", before=lose)
+
+
+def test_an_acknowledgement_before_the_commit_is_caught() -> None:
+    def lie(lab: Lab) -> None:
+        machine = lab.machines["south"]
+        honest = machine.local
+
+        def local(request: Request, answer: Callable[[Response], None], *principal: Any) -> bool:
+            if request.method == "POST":
+                answer(json_response(201, {"id": "made-up"}))
+                return True
+            return honest(request, answer, *principal)
+
+        later(lab, 30, lambda: setattr(machine, "local", local))
+
+    caught(by="durability", saying="acknowledged before it was durable", before=lie)
+
+
+def test_a_fact_stored_twice_is_caught(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(inspection, "is_repeat", lambda *_: False)
+    monkeypatch.setattr(intake, "admit", lambda candidate, *_: candidate.fact)
+    monkeypatch.setattr(Exchange, "start", lambda *_: 0)
+    store = Turn.store  # facts that are alike in all but the number are the only ones that a ledger can sort
+    monkeypatch.setattr(
+        Turn, "store", lambda turn, fact, cid=None: store(turn, msgspec.structs.replace(fact, signature=b""), cid)
+    )
+    caught(by="no-duplicates", saying="stored twice")
+
+
+# --- nothing changes ---
+
+
+def test_a_copy_that_was_changed_is_caught(monkeypatch: Patch) -> None:
+    honest = Turn.store
+
+    def store(turn: Turn, fact: Fact, cid: str | None = None) -> Fact:
+        changed = fact.received_from is not None and fact.text.endswith("7")
+        return honest(turn, msgspec.structs.replace(fact, text="something else") if changed else fact, cid)
+
+    monkeypatch.setattr(Turn, "store", store)
+    caught(by="no-mutation", saying="is not what")
+
+
+def test_a_change_in_memory_is_caught() -> None:
+    def change(lab: Lab) -> None:
+        def rewrite() -> None:
+            log = node_of(lab, "west").state.ledger.log
+            log[3] = msgspec.structs.replace(log[3], timestamp_us=log[3].timestamp_us + 1)
+
+        later(lab, 89, rewrite)
+
+    found = failures(run_lab(signatures="stand-in", before=change))
+    assert "west: fact" in found["no-mutation"]
+
+
+# --- nothing leaks ---
+
+
+def showing(pick: Callable[[Lab, Node], Fact | None], **changes: Any) -> Callable[[Lab], None]:
+    """Have north add a fact that it should not serve (or not like this) to its pages from 30 s on."""
+
+    def prepare(lab: Lab) -> None:
+        def patch() -> None:
+            node = node_of(lab, "north")
+            honest = node.exchange.page
+
+            def page(*args: Any, **keys: Any) -> Served:
+                served = honest(*args, **keys)
+                fact = pick(lab, node)
+                if fact is None:
+                    return served
+                body = msgspec.json.decode(served.body)
+                record = msgspec.json.decode(msgspec.json.encode(record_of(fact, fact.cid8))) | changes
+                origin = {
+                    "node_id": fact.origin,
+                    "tenant": "default",
+                    "allowed_scopes": [record["scope"]],
+                    "allowed_tenants": ["default"],
+                }
+                body["facts"].append({"fact": record, "origin": origin, "origin_sig": "AAAA"})
+                return served._replace(body=msgspec.json.encode(body))
+
+            node.exchange.page = page  # type: ignore[method-assign]
+
+        later(lab, 30, patch)
+
+    return prepare
+
+
+def one(**wanted: Any) -> Callable[[Lab, Node], Fact | None]:
+    def pick(lab: Lab, node: Node) -> Fact | None:
+        own = wanted.get("own", True)
+        senders = lab.name_of_node if wanted.get("honest") else {fact.received_from for fact in node.state.ledger.log}
+        return next(
+            (
+                fact
+                for fact in node.state.ledger.log
+                if fact.scope == wanted.get("scope", "public")
+                and (fact.received_from is None) == own
+                and bool(fact.quarantine) == wanted.get("held_back", False)
+                and fact.received_from in (None, *senders)
+            ),
+            None,
+        )
+
+    return pick
+
+
+@pytest.mark.parametrize(
+    ("pick", "changes", "saying"),
+    [
+        (one(scope="local"), {}, "a local fact left its node (L1)"),
+        (one(), {"garden_id": "garden"}, "garden_id (L2, L10)"),
+        (one(scope="company", own=False), {}, "a received company fact was served on (L3)"),
+        (one(held_back=True, own=False), {"value": {"type": "string", "v": "x"}}, "held back was served (L4)"),
+        (
+            one(),
+            {"value": {"type": "string", "v": "x", "interpret_as": "instruction"}},
+            "an instruction left its node (L4)",
+        ),
+        (one(), {"derived_from": [{"fact_id": "x"}]}, "a derived fact left its node (L4)"),
+        (one(), {"entity": "stigmem:conflict:x"}, "a reserved fact left its node (L6)"),
+        (one(), {"relation": "stigmem:received_from"}, "a reserved fact left its node (L6)"),
+        (one(scope="company"), {"scope": "public"}, "its scope was rewritten from company (L9)"),
+        (one(), {"source_trust": 0.5, "received_from": "x"}, "received_from, source_trust (L2, L10)"),
+        (one(), {"contradicted": True}, "contradicted (L2, L10)"),
+        (one(), {"id": "no such fact"}, "the node serves what it does not hold"),
+        (one(own=False, honest=True), {}, "it went back to where it came from"),
+    ],
+    ids=lambda value: None if callable(value) or isinstance(value, dict) else value,
+)
+def test_a_page_that_shows_too_much_is_caught(pick: Any, changes: dict[str, Any], saying: str) -> None:
+    caught(
+        adversary("instruction"),
+        LOCAL_WRITES,
+        COMPANY_WRITES,
+        by="no-leaks",
+        saying=saying,
+        before=showing(pick, **changes),
+    )
+
+
+def test_a_scope_that_the_link_does_not_grant_is_caught() -> None:
+    link = '[[link]]\nbetween = ["north", "south"]\nscopes = ["public"]\n'
+    caught(
+        link,
+        COMPANY_WRITES,
+        by="no-leaks",
+        saying="scope company may not cross this link",
+        before=showing(one(scope="company")),
+    )
+
+
+def test_a_refusal_that_names_a_fact_is_caught() -> None:
+    def gossip(lab: Lab) -> None:
+        def patch() -> None:
+            node = node_of(lab, "north")
+            secret = node.state.ledger.log[0].id
+            node.offer = lambda request, answer, *_: answer(json_response(403, {"detail": f"not {secret}"}))  # type: ignore[method-assign]
+
+        later(lab, 30, patch)
+
+    caught(by="no-leaks", saying="an answer that is no page names fact", before=gossip)
+
+
+def test_a_fact_taken_in_from_outside_the_grant_is_caught(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(stigmem.core.ingest, "check_scope", lambda *_: None)
+    caught(adversary("overreach"), by="no-leaks", saying="took a local fact from mallory")
+
+
+def test_a_cursor_that_counts_is_caught(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(CursorCipher, "_blind", lambda _, mark: f"s:{mark}")
+    monkeypatch.setattr(CursorCipher, "_seq", lambda _, text: int(text.removeprefix("s:")))
+    caught(by="cursors-silent", saying="show how many facts lie between them (L1)")
+
+
+def test_a_cursor_that_moves_for_hidden_facts_is_caught(monkeypatch: Patch) -> None:
+    honest = Exchange.page
+
+    def page(exchange: Exchange, *args: Any, **keys: Any) -> Served:
+        served = honest(exchange, *args, **keys)
+        moved = exchange._cipher.blind(exchange._mark(exchange._ledger.last_seq))
+        body = msgspec.json.decode(served.body) | {"cursor": moved}
+        return served._replace(body=msgspec.json.encode(body), cursor=moved)
+
+    monkeypatch.setattr(Exchange, "page", page)
+    caught(
+        LOCAL_WRITES,
+        by="cursors-silent",
+        saying="the cursor moved though nothing for this peer was written (L1)",
+        rate="1/m",
+    )
+
+
+def test_more_that_counts_hidden_facts_is_caught(monkeypatch: Patch) -> None:
+    honest = Exchange.page
+
+    def page(exchange: Exchange, *args: Any, **keys: Any) -> Served:
+        served = honest(exchange, *args, **keys)
+        body = msgspec.json.decode(served.body)
+        body["has_more"] = bool(body["facts"]) and exchange.start(served.cursor, ()) < exchange._ledger.last_seq
+        return served._replace(body=msgspec.json.encode(body))
+
+    monkeypatch.setattr(Exchange, "page", page)
+    caught(LOCAL_WRITES, by="cursors-silent", saying="has_more promised facts that the peer may not see (L8)")
+
+
+# --- stamps ---
+
+
+def test_a_stamp_issued_again_is_caught(monkeypatch: Patch) -> None:
+    def tick(turn: Turn) -> Any:
+        turn.stamp = hlc.stamp(max(turn.now_ms // 1_000 * 1_000, turn.stamp >> 20), 0)
+        return turn.stamp
+
+    monkeypatch.setattr(Turn, "tick", tick)
+    caught(by="causality", saying="was issued at or below an earlier one")
+
+
+def test_a_clock_that_ignores_what_it_saw_is_caught(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(Turn, "observe", lambda *_: None)
+    slow = '[[clock]]\nnode = "north"\noffset = "-4s"\n'
+    caught(
+        slow,
+        by="causality",
+        saying="is not after a stamp that was seen before it",
+        network="duplicate = 0.0",
+        rate="2/s",
+    )
+
+
+def test_a_clock_that_follows_a_boast_is_caught(monkeypatch: Patch) -> None:
+    def observe(turn: Turn, remote: Any) -> None:
+        turn.stamp = hlc.receive(turn.stamp, remote, turn.now_ms, 10**9)
+
+    monkeypatch.setattr(Turn, "observe", observe)
+    caught(adversary("clock-pusher", beyond=False), by="drag-bound", saying="the drag bound is 5000 ms")
+
+
+def test_a_stamp_taken_in_beyond_the_skew_bound_is_caught() -> None:
+    def trust(lab: Lab) -> None:
+        def patch() -> None:
+            node = node_of(lab, "north")
+            node.policy = node.policy._replace(skew_future_ms=10**9)
+
+        later(lab, 1, patch)
+
+    caught(adversary("clock-pusher"), by="skew-bound", saying="the bound is 300000 ms", before=trust)
+
+
+# --- the audit log ---
+
+
+def without(event: str) -> Callable[..., AuditRow | None]:
+    honest = Turn.audit
+
+    def audit(turn: Turn, name: str, *args: Any, **keys: Any) -> AuditRow | None:
+        return None if name == event else honest(turn, name, *args, **keys)
+
+    return audit
+
+
+@pytest.mark.parametrize(
+    ("kind", "event", "saying"),
+    [
+        ("pusher", "fact_write", "local writes have 0 audit rows"),
+        ("pusher", "page_accepted", "the audit log counts 0"),
+        ("hasher", "federation_integrity_rejected", "(cid_mismatch) was not audited"),
+        ("instruction", "instruction_quarantined", "not each has its instruction_quarantined row"),
+    ],
+)
+def test_a_missing_audit_row_is_caught(kind: str, event: str, saying: str, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(Turn, "audit", without(event))
+    caught(adversary(kind), by="audit", saying=saying)
+
+
+def test_a_rejection_audited_each_time_is_caught(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(NodeState, "_letter", lambda *_: None)
+    caught(adversary("hasher"), by="audit", saying="was audited twice")
+
+
+def test_a_bad_fact_dropped_in_silence_is_caught(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(PageArrived, "_reject", lambda *_: None)
+    caught(adversary("overreach"), by="audit", saying="and audited nothing")
+
+
+def test_a_rewritten_audit_row_is_caught(monkeypatch: Patch) -> None:
+    honest = Turn.audit
+
+    def audit(turn: Turn, *args: Any, **keys: Any) -> AuditRow:
+        row = honest(turn, *args, **keys)
+        turn.records[-1] = msgspec.structs.replace(row, subject="nobody")
+        return row
+
+    monkeypatch.setattr(Turn, "audit", audit)
+    caught(by="audit", saying="does not have the hash of its content")
+
+
+def test_an_audit_row_out_of_the_chain_is_caught(monkeypatch: Patch) -> None:
+    honest = Turn.audit
+
+    def audit(turn: Turn, *args: Any, **keys: Any) -> AuditRow:
+        row = honest(turn, *args, **keys)
+        if row.seq == 20:
+            turn.records.pop()
+        return row
+
+    monkeypatch.setattr(Turn, "audit", audit)
+    found = failures(run_lab(signatures="stand-in"))
+    assert list(found) == ["audit"]
+
+
+def test_an_audit_log_that_lost_its_end_is_caught() -> None:
+    def lose(lab: Lab) -> None:
+        def cut() -> None:
+            disk = lab.machines["south"].disk
+            has_rows = [any(isinstance(record, AuditRow) for record in batch) for batch in disk.batches()]
+            del disk.frames[max(at for at, found in enumerate(has_rows) if found) :]
+
+        later(lab, 42, cut)
+
+    crash = CRASH.replace("north", "south")
+    caught(crash, by="audit", saying="rows and has", before=lose, rate="1/m")
+
+
+# --- requests ---
+
+
+def test_an_answer_that_is_an_error_of_the_node_is_caught() -> None:
+    def break_down(lab: Lab) -> None:
+        def patch() -> None:
+            node_of(lab, "west").offer = lambda request, answer, *_: answer(Response(500))  # type: ignore[method-assign]
+
+        later(lab, 20, patch)
+
+    caught(by="no-server-errors", saying="answered 500", before=break_down)
+
+
+def test_a_token_accepted_twice_is_caught(monkeypatch: Patch) -> None:
+    spend = NonceTable.spend
+
+    def careless(table: NonceTable, nonce: str, *args: Any) -> Any:
+        return spend(table, f"{nonce}{len(table)}", *args)
+
+    monkeypatch.setattr(NonceTable, "spend", careless)
+    caught(adversary("replayer"), by="tokens-once", saying="accepted a spent token of mallory")
+
+
+def test_a_replay_seen_by_the_replayer_alone_is_caught(monkeypatch: Patch) -> None:
+    spend = NonceTable.spend
+    monkeypatch.setattr(NonceTable, "spend", lambda table, nonce, *args: spend(table, f"{nonce}{len(table)}", *args))
+
+    def blind(lab: Lab) -> None:
+        lab.checkers = [checker for checker in lab.checkers if checker.name != "tokens-once"]
+
+    caught(adversary("replayer"), by="hostile-requests", saying="was accepted", before=blind)
+
+
+# --- bounds ---
+
+
+@pytest.mark.parametrize(
+    ("grow", "saying"),
+    [
+        (
+            lambda node: node.state.letters.update(
+                x={str(n): ("c",) for n in range(limits.DEAD_LETTERS_PER_PEER_MAX + 1)}
+            ),
+            "dead letters",
+        ),
+        (lambda node: node.state.deferred.update({("x", str(n)): None for n in range(9_000)}), "deferred facts"),
+        (lambda node: setattr(node.mailbox, "longest", 100_000), "messages in the mailbox"),
+        (lambda node: node.waiting._held.extend([None] * 99), "held pulls"),
+        (lambda node: node.state.origins.update({str(n): None for n in range(limits.ORIGINS_MAX + 9)}), "origins"),
+        (
+            lambda node: node.state.nonces._spent.update({bytes(str(n), "ascii"): "" for n in range(999_999)}),
+            "spent nonces",
+        ),
+    ],
+    ids=["letters", "deferred", "mailbox", "held pulls", "origins", "nonces"],
+)
+def test_a_queue_that_grows_past_its_bound_is_caught(
+    grow: Callable[[Node], object], saying: str, monkeypatch: Patch
+) -> None:
+    def before(lab: Lab) -> None:
+        # Right before a checker looks, so that nothing else stumbles over what was put there.
+        queues = next(checker for checker in lab.checkers if checker.name == "bounded-queues")
+        honest = queues._node  # type: ignore[attr-defined]
+
+        def look(node: Node) -> str | None:
+            if lab.world.now > 30 * SECOND:
+                grow(node)
+            found: str | None = honest(node)
+            return found
+
+        monkeypatch.setattr(queues, "_node", look)
+
+    caught(by="bounded-queues", saying=saying, before=before)
+
+
+# --- hostile peers ---
+
+
+def test_a_node_that_lets_one_peer_hold_up_another_is_caught(monkeypatch: Patch) -> None:
+    honest = Puller._drain
+    waiting: list[object] = []
+
+    async def drain(puller: Puller, row: Any) -> int:
+        # One after the other, as in a single loop over all peers.
+        while waiting and puller._node.settings.node_url == "http://north.sim":
+            await puller._clock.sleep(SECOND)
+        waiting.append(puller)
+        try:
+            return await honest(puller, row)
+        finally:
+            waiting.remove(puller)
+
+    monkeypatch.setattr(Puller, "_drain", drain)
+    caught(
+        adversary("staller", ways=["late"]),
+        by="one-bad-peer",
+        saying="with hostile peers about",
+        federation='pull_timeout = "20s"',
+    )
+
+
+def test_a_page_dropped_for_one_bad_fact_is_caught(monkeypatch: Patch) -> None:
+    honest = PageArrived._take
+
+    def take(page: PageArrived, turn: Turn, arrival: Any) -> Fact | None:
+        if any(isinstance(each.outcome, intake.Refused) for each in page._arrivals) and not isinstance(
+            arrival.outcome, intake.Refused
+        ):
+            return None
+        return honest(page, turn, arrival)
+
+    monkeypatch.setattr(PageArrived, "_take", take)
+    caught(adversary("hasher"), by="bad-facts-alone", saying="lost a good fact among the bad")
+
+
+def test_a_fact_that_disappears_without_a_conflict_is_caught() -> None:
+    def hide(lab: Lab) -> None:
+        def patch() -> None:
+            ledger = node_of(lab, "south").state.ledger
+            victim = next(
+                fact
+                for fact in ledger.log
+                if fact.scope == "public" and not ledger.contradicted(fact) and ledger.live(fact)
+            )
+            honest = ledger.superseded
+            ledger.superseded = lambda fact: fact.id == victim.id or honest(fact)  # type: ignore[method-assign]
+
+        later(lab, 89, patch)
+
+    caught(adversary("pusher"), PROBES, by="no-silent-erasure", saying="and no conflict tells of it", before=hide)
+
+
+# --- at the end ---
+
+
+def test_a_fact_withheld_from_one_node_for_ever_is_caught(monkeypatch: Patch) -> None:
+    honest = intake.admit
+
+    def admit(candidate: Any, ledger: Any, link: Any, policy: Any, now_ms: int) -> Fact | None:
+        if candidate.fact.text.endswith("says 5") and candidate.fact.scope == "public" and policy.node_id.endswith(""):
+            raise Rejection("malformed_fact", "we do not like it")
+        return honest(candidate, ledger, link, policy, now_ms)
+
+    monkeypatch.setattr(intake, "admit", admit)
+    caught(by="convergence", saying="copies are missing", settle="20s")
+
+
+def test_a_fact_that_vanishes_from_a_ledger_is_caught() -> None:
+    def lose(lab: Lab) -> None:
+        def patch() -> None:
+            ledger = node_of(lab, "west").state.ledger
+            gone = next(fact for fact in ledger.log if fact.received_from is not None and not ledger.contradicted(fact))
+            ledger.log.remove(gone)
+
+        later(lab, 89.9, patch)
+
+    caught(PROBES, by="convergence", saying="does not hold it any more", before=lose)
+
+
+def test_a_conflict_that_a_ledger_forgot_is_caught() -> None:
+    def forget(lab: Lab) -> None:
+        def patch() -> None:
+            for name in lab.plan.nodes:
+                contested = node_of(lab, name).state.ledger.contested
+                contested.pop(min(contested))
+
+        later(lab, 89.9, patch)
+
+    caught(by="conflict-agreement", saying="differ on whether", before=forget)
+
+
+def test_a_conflict_that_is_not_listed_is_caught() -> None:
+    def hide(lab: Lab) -> None:
+        def patch() -> None:
+            book = node_of(lab, "north").state.conflicts
+            honest = book.all
+            book.all = lambda: honest()[1:]  # type: ignore[method-assign]
+
+        later(lab, 60, patch)
+
+    caught(by="conflict-agreement", saying="is not listed", before=hide)
+
+
+def test_nodes_that_tell_different_conflicts_are_caught() -> None:
+    def twist(lab: Lab) -> None:
+        def patch() -> None:
+            book = node_of(lab, "south").state.conflicts
+            honest = book.all
+            book.all = lambda: [msgspec.structs.replace(c, fact_a=c.fact_b, fact_b=c.fact_a) for c in honest()]  # type: ignore[method-assign]
+
+        later(lab, 60, patch)
+
+    caught(by="conflict-agreement", saying="do not see the same conflicts", before=twist)
+
+
+def test_every_checker_is_broken_here() -> None:
+    text = open(__file__, encoding="utf-8").read()  # noqa: PTH123, SIM115
+    assert [checker.name for checker in CHECKERS if f'"{checker.name}"' not in text] == []

@@ -1,0 +1,104 @@
+"""Much trouble that breaks no promise: whatever the world does to nodes that are right, no checker may cry out."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.check.leaks import node_id_of
+from sim.lab.lab import Lab
+from tests.sim.hostile import SECOND, adversary, failures, run_lab
+
+WIRE = "loss = 0.08\nduplicate = 0.1\nreorder = 0.2\ncorrupt = 0.02"
+SCOPES = '[[workload]]\nkind = "writers"\nrate = "30/m"\nscopes = { public = 0.5, company = 0.2, local = 0.3 }\n'
+PEOPLE = '[[workload]]\nkind = "resolver"\nrate = "6/m"\n[[workload]]\nkind = "retractions"\nrate = "10/m"\n'
+EXPIRY = '[[workload]]\nkind = "expiring"\nrate = "20/m"\nlife = "20s"\n'
+
+
+def fault(kind: str, at: str, **keys: object) -> str:
+    lines = [f"{key.rstrip('_')} = {value}" for key, value in keys.items()]
+    return "\n".join(["[[fault]]", f'kind = "{kind}"', f'at = "{at}"', *lines]) + "\n"
+
+
+TROUBLE = {
+    "wire": [],
+    "power": [
+        fault("random-crashes", "10s", rate='"6/m"', for_='"60s"'),
+        fault("wipe", "75s", node='"west"', down='"3s"'),
+    ],
+    "clocks": [
+        fault("clock-step", "15s", node='"north"', by='"-10m"'),
+        fault("clock-step", "40s", node='"south"', by='"4s"'),
+        fault("clock-freeze", "30s", node='"west"', for_='"20s"'),
+        fault("clock-strobe", "55s", node='"south"', by='"2s"', period='"3s"', for_='"20s"'),
+        fault("restart", "60s", node='"north"'),
+    ],
+    "processes": [
+        fault("pause", "20s", node='"north"', for_='"25s"'),
+        fault("disk-full", "30s", node='"south"', for_='"20s"'),
+        fault("disk-slow", "55s", node='"west"', for_='"20s"'),
+        fault("crash", "60s", node='"north"', for_='"15s"'),
+    ],
+    "cuts": [
+        fault("partition", "10s", shape='"halves"', for_='"30s"'),
+        fault("flap", "45s", between='["north", "south"]', for_='"30s"'),
+        fault("partition", "50s", groups='[["west"], ["north", "south"]]', one_way="true", for_='"20s"'),
+    ],
+}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("hostile", [False, True], ids=["honest", "with-hostile-peers"])
+@pytest.mark.parametrize("trouble", TROUBLE)
+def test_legal_trouble_raises_no_alarm(trouble: str, hostile: bool, seed: int) -> None:
+    peers = ["north", "west"]
+    kinds = (
+        ["overreach", "id-thief", "extender", "clock-pusher", "replayer", "relay-forger", "instruction"]
+        if hostile
+        else []
+    )
+    lab = run_lab(
+        *(adversary(kind, node=f"m-{number}", peers=peers) for number, kind in enumerate(kinds)),
+        SCOPES,
+        *([] if hostile else [PEOPLE, EXPIRY]),
+        *TROUBLE[trouble],
+        seed=seed,
+        signatures="stand-in",
+        settle="16m",
+        network=WIRE if trouble == "wire" else "loss = 0.02",
+        rate="20/m",
+    )
+    assert failures(lab) == {}
+    assert lab.converged_at is not None
+    assert lab.acknowledged > 50
+
+
+@pytest.mark.parametrize("topology", ["line", "ring", "star"])
+def test_relays_raise_no_alarm(topology: str) -> None:
+    lab = run_lab(
+        adversary("forger", peers=["north", "east"]),
+        adversary("retractor", node="eve", peers=["south"], ways=["deny"]),
+        SCOPES,
+        nodes=("north", "south", "west", "east", "middle"),
+        topology=topology,
+        signatures="stand-in",
+        network="loss = 0.03",
+    )
+    assert failures(lab) == {}
+
+
+def test_everything_said_by_resolvers_retractors_and_the_clock_raises_no_alarm() -> None:
+    lab = run_lab(SCOPES, PEOPLE, EXPIRY, duration="3m", signatures="stand-in", rate="1/s")
+    assert failures(lab) == {}
+    agreement = next(checker for checker in lab.checkers if checker.name == "conflict-agreement")
+    assert agreement.resolved > 5  # type: ignore[attr-defined]
+
+
+def test_a_node_that_is_off_is_still_known_as_the_author_of_its_facts() -> None:
+    seen: list[str] = []
+
+    def look(lab: Lab) -> None:
+        lab.world.at(25 * SECOND, lambda _: seen.append(node_id_of(lab, "north")))
+
+    lab = run_lab(fault("crash", "20s", node='"north"', for_='"10s"'), before=look, signatures="stand-in")
+    assert [lab.name_of_node[node_id] for node_id in seen] == ["north"]
+    assert failures(lab) == {}

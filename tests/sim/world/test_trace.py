@@ -1,0 +1,97 @@
+"""The trace: what is recorded, what its digest is over, and how two traces are compared."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from sim.world.network import Parcel
+from sim.world.trace import Stop, Trace, TraceUnreadable, first_difference, read_trace
+from sim.world.world import World
+
+
+def recorded(path: Path | None, *kinds: str) -> Trace:
+    """A trace with an event of each kind, closed."""
+    trace = Trace(World(), path)
+    for kind in kinds:
+        trace.event(kind, "north", 7)
+    trace.close()
+    return trace
+
+
+def test_the_file_holds_every_event_in_order(tmp_path: Path) -> None:
+    recorded(tmp_path / "t.gz", "booted", "crash")
+    assert read_trace(tmp_path / "t.gz") == [[0, "booted", "north", 7], [0, "crash", "north", 7]]
+
+
+def test_the_digest_does_not_depend_on_whether_a_file_is_written(tmp_path: Path) -> None:
+    assert recorded(None, "booted", "crash").close() == recorded(tmp_path / "t.gz", "booted", "crash").close()
+
+
+def test_the_digest_depends_on_the_order_of_events() -> None:
+    assert recorded(None, "booted", "crash").close() != recorded(None, "crash", "booted").close()
+
+
+def test_equal_traces_give_equal_files_byte_for_byte(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        recorded(tmp_path / folder / "t.gz", "booted")
+    assert (tmp_path / "a/t.gz").read_bytes() == (tmp_path / "b/t.gz").read_bytes()
+
+
+def test_a_parcel_is_recorded_with_its_size_checksum_and_delay() -> None:
+    trace = Trace(World())
+    trace.parcel(5, Parcel("a", "b", "GET /x", b"", print), b"123456789", 40)
+    assert trace.tail(1) == [[5, "sent", "a", "b", "GET /x", 9, 0xCBF43926, 40]]
+
+
+def test_the_tail_is_the_last_events_oldest_first() -> None:
+    trace = recorded(None, "one", "two", "three")
+    assert [event[1] for event in trace.tail(2)] == ["two", "three"]
+
+
+def test_stopped_parcels_are_counted_by_link_and_rule() -> None:
+    trace = Trace(World())
+    for kind in ("dropped", "dropped", "held"):
+        trace.event(kind, "a", "b", "GET /x", "cut")
+    trace.event("sent", "a", "b", "GET /x", "cut")
+    assert trace.stops == {Stop("a", "b", "cut"): 3}
+
+
+def test_equal_traces_have_no_difference(tmp_path: Path) -> None:
+    recorded(tmp_path / "a.gz", "booted", "crash")
+    recorded(tmp_path / "b.gz", "booted", "crash")
+    assert first_difference(tmp_path / "a.gz", tmp_path / "b.gz") is None
+
+
+def test_the_first_differing_event_is_found_with_what_came_before(tmp_path: Path) -> None:
+    recorded(tmp_path / "a.gz", "one", "two", "three", "four")
+    recorded(tmp_path / "b.gz", "one", "two", "drei", "vier")
+    found = first_difference(tmp_path / "a.gz", tmp_path / "b.gz", context=1)
+    assert found is not None
+    assert (found.number, found.first, found.second) == (3, '[0,"three","north",7]', '[0,"drei","north",7]')
+    assert found.before == ('[0,"two","north",7]',)
+
+
+def test_a_trace_that_ends_early_differs_there(tmp_path: Path) -> None:
+    recorded(tmp_path / "a.gz", "one")
+    recorded(tmp_path / "b.gz", "one", "two")
+    found = first_difference(tmp_path / "a.gz", tmp_path / "b.gz")
+    assert found is not None
+    assert (found.number, found.first, found.second) == (2, None, '[0,"two","north",7]')
+
+
+@pytest.mark.parametrize("damage", ["missing", "plain text", "cut off", "no events"])
+def test_what_is_no_trace_is_refused_with_a_sentence_that_names_it(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "t.gz"
+    recorded(path, *(["booted"] * 2_000))
+    whole = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        kinds = {"plain text": b"hello", "cut off": whole[: len(whole) // 2], "no events": gzip.compress(b"{oops\n")}
+        path.write_bytes(kinds[damage])
+    with pytest.raises(TraceUnreadable, match=str(path)):
+        read_trace(path)
