@@ -151,7 +151,7 @@ def _adversary(chance: Random, nodes: list[str], number: int) -> str:
     kind = chance.choice(_HOSTILE)
     peers = chance.sample(nodes, chance.randint(1, min(3, len(nodes))))
     own: dict[str, Any] = {
-        "flooder": {"facts": 200}, "malformed": {"fuzzed": 10, "large": False}, "retractor": {"ways": ["deny"]},
+        "flooder": {"facts": 200}, "malformed": {"fuzzed": 10, "large": False},
     }.get(kind, {})  # fmt: skip
     table = workload(kind, node=f"m{number}", peers=peers, dialect=chance.choice(("2.1+", "2.1+", "2.1", "0.5")), **own)
     return table.replace("[[workload]]", "[[adversary]]")
