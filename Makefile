@@ -44,7 +44,7 @@ bench-node: $(STAMP) ## speed of a deployed node beside the published reference
 	$(BIN)/python -m bench.node
 
 interop: $(STAMP) ## our node against the published clients and reference nodes
-	$(BIN)/python -m pytest tests/interop
+	$(BIN)/python -m pytest -o faulthandler_timeout=1800 tests/interop
 
 notebooks: $(STAMP) ## render notebooks/*.py to executed .ipynb
 	$(BIN)/python -m sim.report.notebooks

@@ -190,11 +190,10 @@ class Ledger:
 
     def _settle(self, resolution: Resolution) -> None:
         triple = self._opened(resolution.triple)
-        if not self._resolvers(resolution.fact.origin):  # a proposal: held, queryable, without effect of its own
+        if self._resolvers(resolution.fact.origin):
+            triple.resolve(resolution, self._by_id.get, self.expired)
+        else:  # a proposal: held, queryable, without effect of its own
             triple.mention(resolution, self._by_id.get, self.expired)
-            self._note(triple)
-            return
-        triple.resolve(resolution, self._by_id.get, self.expired)
         for last in ("", resolution.fact.id):  # the only conflicts of a triple that a resolution can have been about
             self.sightings.add(conflict_id(triple.key, last), triple)
         self._note(triple)

@@ -231,3 +231,15 @@ def test_a_cursor_that_nobody_gave_out_is_refused(text: str) -> None:
 def test_a_cursor_of_a_longer_life_starts_at_the_newest() -> None:
     book = ConflictBook(fill([fact(1, "x"), fact(2, "y")]))
     assert len(book.page(status=None, scopes=None, cursor=encode_base64(b"c:999"), limit=5)[0]) == 1
+
+
+def test_a_resolution_may_build_on_one_that_has_no_effect_here() -> None:
+    ours, theirs = fact(1, "x"), fact(2, "y", source="agent:b", origin=ORIGINS[1])
+    theirs_alone = resolution(3, theirs, ours, origin=ORIGINS[1])
+    name = conflict_id(ours.triple, theirs_alone.id)
+    ledger = Ledger(resolvers=lambda origin: origin == ORIGINS[0])
+    for each in (ours, theirs, resolution(4, ours, theirs, resolves=name), theirs_alone):
+        append(ledger, each)
+    assert ledger.live(ours)
+    assert not ledger.live(theirs)
+    assert [(each.id, each.status) for each in ConflictBook(ledger).all()] == [(name, "resolved")]
