@@ -16,7 +16,7 @@ $(STAMP): requirements.lock pyproject.toml
 	  uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock; \
 	  uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .; \
 	else \
-	  [ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV); \
+	  $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV); \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
 	fi
