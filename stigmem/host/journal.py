@@ -97,37 +97,36 @@ class SqliteJournal:
 
     def write(self, records: Sequence[Record]) -> None:
         """As `commit`, for callers that have no event loop to hold up."""
-        connection = self._connection
-        try:
-            with _room():
-                connection.execute("BEGIN IMMEDIATE")
-                for sql, rows in _statements(records):
-                    connection.executemany(sql, rows)
-                if any(isinstance(record, SpentNonce) for record in records):
-                    self._forget_nonces()
-                connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        with self._transaction() as connection:
+            for sql, rows in _statements(records):
+                connection.executemany(sql, rows)
+            if any(isinstance(record, SpentNonce) for record in records):
+                self._forget_nonces()
 
     def write_all(self, batches: Iterable[Sequence[Record]]) -> int:
         """Write batches in one transaction; how many facts they held. Raises JournalFull, and whatever the batches
         raise, with nothing stored."""
         count = 0
-        self._connection.execute("BEGIN IMMEDIATE")
+        with self._transaction() as connection:
+            for records in batches:
+                count += sum(isinstance(record, Fact) for record in records)
+                for sql, rows in _statements(records):
+                    connection.executemany(sql, rows)
+        return count
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of it or nothing, also when COMMIT itself fails. Raises JournalFull."""
+        connection = self._connection
         try:
             with _room():
-                for records in batches:
-                    count += sum(isinstance(record, Fact) for record in records)
-                    for sql, rows in _statements(records):
-                        self._connection.executemany(sql, rows)
-                self._connection.execute("COMMIT")
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
         except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             raise
-        return count
 
     def _forget_nonces(self) -> None:
         """Delete those whose life is over, seen from now on and back to when this process first saw them."""
@@ -172,10 +171,9 @@ class SqliteJournal:
         return None if row is None else str(row[0])
 
     def set_meta(self, notes: dict[str, str]) -> None:
-        """Keep notes; durable when this returns."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(notes.items()))
-        self._connection.execute("COMMIT")
+        """Keep notes; durable when this returns. Raises JournalFull."""
+        with self._transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(notes.items()))
 
     def close(self) -> None:
         """Close the file and let others have it."""

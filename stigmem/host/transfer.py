@@ -22,7 +22,7 @@ from stigmem.core.hlc import Stamp, format_stamp, parse_stamp
 from stigmem.core.keys import decode_base64, encode_base64
 from stigmem.core.records import ClockMark, Record
 from stigmem.host.datadir import database_of, judged, read_only, sync_directory
-from stigmem.host.identity import settle_identity
+from stigmem.host.identity import read_identity, settle_identity
 from stigmem.host.inspection import read_facts
 from stigmem.host.journal import SqliteJournal
 from stigmem.host.settings import HostSettings
@@ -110,17 +110,20 @@ def import_facts(settings: HostSettings, lines: Iterator[bytes]) -> int:
     Raises BadExport, BadSettings, DataDirectoryBusy, JournalFull.
     """
     directory = settings.data_dir
+    header = _header(next(lines, b""))
+    # Before anything is made: a key made here would then stand in the way of the one that belongs to the facts.
+    identity = read_identity(settings)
+    if identity is None or header.node_id != identity.node_id:
+        owner = "has no key yet" if identity is None else f"belongs to {identity.node_id}"
+        raise BadExport(
+            f"these are the facts of {header.node_id}, and {directory} {owner}: bring its federation.key along (and "
+            "node_id, if it was set) before importing"
+        )
     journal = SqliteJournal(directory)
     try:
         if journal.count():
             raise BadExport(f"{directory} holds facts already; an export goes into an empty data directory")
-        identity = settle_identity(settings, journal)
-        header = _header(next(lines, b""))
-        if header.node_id != identity.node_id:
-            raise BadExport(
-                f"these are the facts of {header.node_id}, and {directory} belongs to {identity.node_id}: bring its "
-                "federation.key along (and node_id, if it was set) before importing"
-            )
+        settle_identity(settings, journal)
         return journal.write_all(_batches(lines, header, journal.audit_head()))
     finally:
         journal.close()

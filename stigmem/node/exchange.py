@@ -31,7 +31,8 @@ _STAMPED: Final = re.compile(r"[0-9]{1,16}(\.[0-9]{1,9})?")
 _DAY_MS: Final = 86_400_000
 _OLDEST_SERVED_MS: Final = 29 * _DAY_MS
 _FUTURE_SERVED_MS: Final = 60_000
-_CACHED_ENTRIES_MAX: Final = 2_048
+_CACHED_BYTES_MAX: Final = 8 * 1_048_576
+"""Encoded entries kept for the next peer that asks; a bound on their number alone would let long values fill memory."""
 _PAGE_CHARS_MAX: Final = 4 * 1_048_576
 """Value text in one page: however it is escaped, the page stays below what a receiver takes (RESPONSE_BYTES_MAX)."""
 _CURSORS_KEPT: Final = 1_024
@@ -109,6 +110,7 @@ class Exchange:
         self._sums = array("I", [0])
         """Sequence number -> checksum of the ids up to it."""
         self._cache: dict[int, bytes] = {}
+        self._cached_bytes = 0
 
     def start(self, cursor: str | None, scopes: tuple[str, ...]) -> int:
         """The sequence number after which a page begins. What cannot be read starts from the beginning:
@@ -165,8 +167,9 @@ class Exchange:
         entry = self._cache.get(fact.seq)
         if entry is None:
             entry = self._cache[fact.seq] = entry_json(fact, self._signer, self._entity_uri)
-            if len(self._cache) > _CACHED_ENTRIES_MAX:
-                del self._cache[next(iter(self._cache))]
+            self._cached_bytes += len(entry)
+            while self._cached_bytes > _CACHED_BYTES_MAX:
+                self._cached_bytes -= len(self._cache.pop(next(iter(self._cache))))
         return entry
 
     def _clamped(self, fact: Fact, *, bare: bool, now_ms: int) -> bytes:

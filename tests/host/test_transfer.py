@@ -105,3 +105,14 @@ async def test_a_backup_of_a_running_node_is_one_file_that_a_node_starts_on(tmp_
     shutil.copy(tmp_path / "copy.db", directory / "stigmem.db")
     assert [fact.id for fact in await trio.to_thread.run_sync(facts_in, directory)] == made
     assert main(["backup", str(tmp_path / "copy.db"), "--data-dir", str(directory)]) == 1
+
+
+def test_an_import_without_the_key_that_belongs_to_it_leaves_nothing_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun(tmp_path / "a")
+    file, directory = exported(tmp_path), tmp_path / "b"
+    assert main(["import", str(file), "--data-dir", str(directory)]) != 0
+    assert "has no key yet" in capsys.readouterr().err
+    assert not (directory / "federation.key").exists()
+    assert main(["import", str(file), "--data-dir", str(heir(tmp_path))]) == 0  # doing what the sentence says is enough
