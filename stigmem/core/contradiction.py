@@ -51,7 +51,8 @@ def evaluate(
        force (nobody supersedes it) settles what it names: a covered fact stands only if some resolution in force
        names it winner. Disagreeing resolutions therefore leave both winners standing.
     3. An assertion is live when it is not expired, not ended and not settled against.
-    4. A retraction with nothing of its own before it denies the earlier live facts of others.
+    4. A retraction withdraws something when the last word of its source or of its origin node before it was an
+       assertion. Every other one is aimed at others: it denies their earlier live facts.
     5. The conflict is open when two distinct values are live, or a live fact is denied.
     """
     unique = {(fact.origin, fact.id): fact for fact in facts}
@@ -75,9 +76,7 @@ def evaluate(
     denials = tuple(
         r
         for r in retractions
-        if not (expired(r) or settled(r))
-        and not any(f < r and _kin(f, r) for f in assertions)
-        and any(f < r for f in live)
+        if not (expired(r) or settled(r) or _withdraws(r, unique.values())) and any(f < r for f in live)
     )
     values = {(fact.kind, fact.text) for fact in live}
     last = max((resolution.fact for resolution in by_id.values()), default=None)
@@ -92,6 +91,13 @@ def _effective(
     last = (resolution.fact.id for resolution in (*resolutions, *unheeded))
     names = {conflict_id(triple), *(conflict_id(triple, each) for each in last)}
     return {each.fact.id: each for each in resolutions if each.winner in held and each.resolves in names}
+
+
+def _withdraws(retraction: Fact, facts: Iterable[Fact]) -> bool:
+    before = [fact for fact in facts if fact < retraction]
+    of_source = max((fact for fact in before if fact.source == retraction.source), default=retraction)
+    of_origin = max((fact for fact in before if fact.origin == retraction.origin), default=retraction)
+    return not (of_source.is_retraction and of_origin.is_retraction)
 
 
 def _kin(fact: Fact, other: Fact) -> bool:

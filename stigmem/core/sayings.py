@@ -7,7 +7,7 @@ change costs O(log n), however many retractions and resolutions a hostile writer
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import TypeAlias
 
 import msgspec
@@ -38,7 +38,7 @@ class Sayings:
     """The retractions and resolutions of one triple, and the standing facts by whose they are."""
 
     __slots__ = (
-        "_ends", "_first", "_live", "_losses", "_names", "_retractions", "_waiting", "_wins", "denials", "last",
+        "_ends", "_expired", "_live", "_losses", "_names", "_waiting", "_wins", "_words", "denials", "last",
         "resolutions", "settlements", "superseded",
     )  # fmt: skip
 
@@ -47,11 +47,11 @@ class Sayings:
         the id of its first conflict."""
         self._ends: dict[Kin, Fact] = {}
         """Latest retraction."""
-        self._first: dict[Kin, Fact] = {}
-        """Earliest assertion: tells a withdrawal from a denial."""
+        self._words: dict[Kin, Run] = {}
+        """All that was said: the word before a retraction tells whether it withdraws something or denies it."""
+        self._expired: dict[tuple[str, str], None] = {}
+        """Retractions whose time has passed."""
         self._live: dict[Kin, Run] = {}
-        self._retractions: dict[Kin, Run] = {}
-        """Retractions without an earlier assertion of their kin, so far."""
         self.denials: Run = []
         """Retractions with nothing of their own to take back: they deny what others assert."""
         self._losses: dict[str, int] = {}
@@ -68,8 +68,7 @@ class Sayings:
         self.last = ""
         """Id of the latest resolution."""
         for fact in assertions:
-            for each in kin(fact):
-                self._first.setdefault(each, fact)
+            self._say(fact)
         for fact in live:
             self.enter(fact)
 
@@ -86,10 +85,6 @@ class Sayings:
         """Whether a resolution in force names another winner, and none names this one."""
         return self._losses.get(fact_id, 0) > 0 and self._wins.get(fact_id, 0) == 0
 
-    def kin_stands(self, fact: Fact) -> bool:
-        """Whether a fact stands that a retraction like this one would end."""
-        return any(self._live.get(each) for each in kin(fact))
-
     def enter(self, fact: Fact) -> None:
         """The fact stands now."""
         for each in kin(fact):
@@ -103,19 +98,14 @@ class Sayings:
     # --- retractions ---
 
     def note_assertion(self, fact: Fact) -> None:
-        """A new assertion: come late, it turns its kin's later denials into withdrawals; each turns once."""
-        for each in kin(fact):
-            first = self._first.get(each)
-            if first is not None and first < fact:
-                continue
-            self._first[each] = fact
-            pending = self._retractions.get(each)
-            while pending and fact < pending[-1]:
-                self.discard_denial(pending[-1])
-                del pending[-1]
+        """A new assertion: come late, it turns its kin's next denial into a withdrawal."""
+        for following in self._say(fact):
+            self.review(following)
 
-    def retract(self, fact: Fact) -> list[Fact]:
+    def retract(self, fact: Fact, *, expired: bool) -> list[Fact]:
         """A new retraction; the standing facts that it ends."""
+        if expired:
+            self._expired[fact.origin, fact.id] = None
         ended: dict[tuple[str, str], Fact] = {}
         for each in kin(fact):
             last = self._ends.get(each)
@@ -123,21 +113,42 @@ class Sayings:
                 self._ends[each] = fact
                 for standing in takewhile(lambda held: held < fact, self._live.get(each, ())):
                     ended[standing.origin, standing.id] = standing
-            first = self._first.get(each)
-            if first is None or fact < first:
-                self._retractions[each] = runs.add(self._retractions.get(each, []), fact)
+        for following in self._say(fact):  # come late, it may have taken back what this one seemed to
+            self.review(following)
+        self.review(fact)
         return list(ended.values())
 
-    def consider_denial(self, fact: Fact) -> None:
-        """Count a retraction that has not expired among the denials, unless it withdraws or was settled."""
-        withdrawal = any((first := self._first.get(each)) is not None and first < fact for each in kin(fact))
-        if not withdrawal and not self.settled(fact.id) and not runs.contains(self.denials, fact):
+    def expire(self, fact: Fact) -> None:
+        """A retraction's time has passed: it denies nothing any more; what it ended stays ended."""
+        self._expired[fact.origin, fact.id] = None
+        self.review(fact)
+
+    def revive(self, fact: Fact) -> None:
+        """The clock was set back to before a retraction's expiry."""
+        self._expired.pop((fact.origin, fact.id), None)
+        self.review(fact)
+
+    def review(self, fact: Fact) -> None:
+        """Count a retraction among the denials unless it withdraws something, has expired or was settled against."""
+        over = (fact.origin, fact.id) in self._expired or self.settled(fact.id)
+        if over or self._withdraws(fact):
+            if runs.contains(self.denials, fact):
+                self.denials = runs.remove(self.denials, fact)
+        elif not runs.contains(self.denials, fact):
             self.denials = runs.add(self.denials, fact)
 
-    def discard_denial(self, fact: Fact) -> None:
-        """Count a retraction among the denials no longer, if it was."""
-        if runs.contains(self.denials, fact):
-            self.denials = runs.remove(self.denials, fact)
+    def _withdraws(self, fact: Fact) -> bool:
+        """Whether the last word of a retraction's source, or of its origin node, before it was an assertion."""
+        before = (next(runs.descending(self._words[each], fact), None) for each in kin(fact))
+        return any(word is not None and not word.is_retraction for word in before)
+
+    def _say(self, fact: Fact) -> list[Fact]:
+        """File a word; the retractions that it comes just before."""
+        following = []
+        for each in kin(fact):
+            words = self._words[each] = runs.add(self._words.get(each, []), fact)
+            following += [word for word in islice(runs.since(words, fact), 1, 2) if word.is_retraction]
+        return following
 
     # --- resolutions ---
 

@@ -88,9 +88,9 @@ class Triple:
             return False
         return said.settled(fact.id) if fact.is_retraction else said.bars(fact)
 
-    def kin_stands(self, fact: Fact) -> bool:
-        """Whether an assertion with the fact's source or origin is live: retracting again would end it."""
-        return bool(self.live) if self._said is None else self._said.kin_stands(fact)
+    def stands_since(self, fact: Fact) -> Fact | None:
+        """The first standing assertion that came after a fact: retracting once more would be aimed at it."""
+        return next(runs.since(self.live, fact), None)
 
     def contradicted(self, fact: Fact) -> bool:
         """Whether the fact takes part in the open conflict."""
@@ -112,7 +112,8 @@ class Triple:
         self._fork()
         self.facts = runs.add(self.facts, fact)
         if fact.is_retraction:
-            self._retract(fact, expired=expired)
+            for ended in self._sayings().retract(fact, expired=expired):
+                self._leave(ended)
             return
         if self._said is not None:
             self._said.note_assertion(fact)
@@ -125,12 +126,12 @@ class Triple:
             if runs.contains(self.live, fact):
                 self._leave(fact)
         elif self._said is not None:
-            self._said.discard_denial(fact)
+            self._said.expire(fact)
 
     def revive(self, fact: Fact) -> None:
         """The clock was set back to before the fact's expiry."""
         if fact.is_retraction:
-            self._sayings().consider_denial(fact)
+            self._sayings().revive(fact)
         else:
             self._consider(fact)
 
@@ -201,21 +202,10 @@ class Triple:
         if not barred and not runs.contains(self.live, fact):
             self._enter(fact)
 
-    def _retract(self, fact: Fact, *, expired: bool) -> None:
-        said = self._sayings()
-        for ended in said.retract(fact):
-            self._leave(ended)
-        if not expired:
-            said.consider_denial(fact)
-
     def _reconsider(self, said: Sayings, fact: Fact, *, expired: bool) -> None:
-        may_stand = not expired and not said.settled(fact.id)
         if fact.is_retraction:
-            if may_stand:
-                said.consider_denial(fact)
-            else:
-                said.discard_denial(fact)
-        elif may_stand:
+            said.review(fact)
+        elif not expired and not said.settled(fact.id):
             self._consider(fact)
         elif runs.contains(self.live, fact):
             self._leave(fact)

@@ -11,13 +11,13 @@ from typing import Annotated, Any
 
 import msgspec
 
-from stigmem.core import limits
+from stigmem.core import hlc, limits
 from stigmem.core.canonical import quote
 from stigmem.core.errors import Refusal, Rejection, invalid
 from stigmem.core.fact import Fact, derivation
 from stigmem.core.instants import parse_us
 from stigmem.core.scopes import is_scope
-from stigmem.core.uris import normalise
+from stigmem.core.uris import RESOLUTION_PREFIX, normalise
 from stigmem.core.values import Value, parse_value
 from stigmem.node.principals import Principal
 from stigmem.node.replies import refusal_of_value
@@ -172,15 +172,32 @@ def _already_says(turn: Turn, draft: Fact, cid: str) -> Fact | None:
     """A fact of this node with the same content that still stands; a dead one does not answer a new write
     (http-api 1.8). Nor does one of another node: it may be hostile, and what is said here is ours to stand by."""
     ledger = turn.state.ledger
-    staged = turn.staged_content(cid)
-    for fact in (*reversed(staged), *reversed(ledger.with_cid(cid))):
+    for fact in (*reversed(turn.staged_content(cid)), *reversed(ledger.with_cid(cid))):
         if fact.origin != draft.origin or fact.interpret_as != draft.interpret_as or fact.quarantine is not None:
             continue
-        if draft.is_retraction:
-            triple = ledger.triple(draft.triple)
-            # A repeated retraction says something new once its own side has asserted again.
-            if triple is not None and not triple.kin_stands(draft):
-                return fact
-        elif fact.seq > ledger.last_seq or ledger.live(fact):
+        stands = fact.seq > ledger.last_seq or (_still_denies(turn, fact) if fact.is_retraction else ledger.live(fact))
+        if stands and not _overtaken(turn, fact):
             return fact
     return None
+
+
+def _still_denies(turn: Turn, retraction: Fact) -> bool:
+    """Whether saying a retraction once more would add nothing: it is in force, and no assertion has come after it."""
+    ledger = turn.state.ledger
+    if ledger.expired(retraction) or ledger.superseded(retraction):
+        return False
+    triple = ledger.triple(retraction.triple)
+    later = None if triple is None else triple.stands_since(retraction)
+    return later is None or later.stamp >= hlc.tick(turn.stamp, turn.now_ms)
+
+
+def _overtaken(turn: Turn, held: Fact) -> bool:
+    """Whether something staged in this very turn, which the ledger does not show yet, may have ended a fact or made
+    its repetition worth saying: a word too many costs little, one that is lost costs the caller's trust."""
+    return any(isinstance(record, Fact) and _overtakes(record, held) for record in turn.records)
+
+
+def _overtakes(staged: Fact, held: Fact) -> bool:
+    if staged.entity.startswith(RESOLUTION_PREFIX):
+        return held.id in staged.derived_from
+    return staged.triple == held.triple and held < staged and staged.is_retraction != held.is_retraction

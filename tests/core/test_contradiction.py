@@ -173,6 +173,16 @@ def test_a_retraction_does_not_deny_what_comes_after_it() -> None:
     assert not fill([retraction(1, source="agent:b", origin=ORIGINS[1]), fact(2, "x")]).contested
 
 
+def test_a_retraction_after_ones_own_is_aimed_at_what_others_said_since() -> None:
+    theirs = {"source": "agent:b", "origin": ORIGINS[1]}
+    said, withdrawn, again = fact(1, "y", **theirs), retraction(2, **theirs), retraction(4, **theirs)
+    ours = fact(3, "x")
+    assert derived(fill([said, withdrawn, ours])) == ([ours.id], [], None)
+    late = [again, ours, said, withdrawn]  # the first retraction comes last and turns the second into a denial
+    for arrivals in (late, late[::-1]):
+        assert derived(fill(arrivals)) == ([ours.id], sorted([ours.id, again.id]), conflict_id(TRIPLE))
+
+
 def test_a_resolution_settles_what_it_names_and_a_newer_fact_opens_the_next_conflict() -> None:
     ours, theirs = fact(1, "x"), fact(2, "y", source="agent:b", origin=ORIGINS[1])
     settled = resolution(3, ours, theirs)
