@@ -37,7 +37,7 @@ def read_graphml(path: Path) -> RawGraph:
         raise Misfit(MAP_KEY, f"{path.name} holds {len(graphs) or 'no'} graphs; a map holds one")
     if any(_tag(element) == "hyperedge" for element in graphs[0].iter()):
         raise Misfit(MAP_KEY, f"{path.name} has hyperedges; a link is between two nodes")
-    nodes = dict(_nodes(graphs[0], _attribute_names(root), path))
+    nodes = dict(_nodes(graphs[0], _attributes(root), path))
     if not nodes:
         raise Misfit(MAP_KEY, f"{path.name} has no nodes; a map needs at least one <node>")
     return RawGraph(nodes, list(_edges(graphs[0], nodes, path)), graphs[0].get("edgedefault") == "directed")
@@ -68,16 +68,29 @@ def _tag(element: ET.Element) -> str:
     return str(element.tag).rpartition("}")[2]
 
 
-def _attribute_names(root: ET.Element) -> dict[str, str]:
-    """Key id -> the attribute's name in lower case, for attributes of nodes."""
-    keys = (
-        element for element in root.iter() if _tag(element) == "key" and element.get("for", "all") in ("node", "all")
-    )
-    return {key.get("id", ""): key.get("attr.name", key.get("id", "")).lower() for key in keys}
+class _Attributes(NamedTuple):
+    """Of nodes: key id -> the attribute's name in lower case, and what each is where a node does not say it."""
+
+    names: dict[str, str]
+    defaults: dict[str, str]
 
 
-def _nodes(graph: ET.Element, names: dict[str, str], path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+def _attributes(root: ET.Element) -> _Attributes:
+    names: dict[str, str] = {}
+    defaults: dict[str, str] = {}
+    for key in root.iter():
+        if _tag(key) == "key" and key.get("for", "all") in ("node", "all"):
+            id_ = key.get("id", "")
+            name = names[id_] = key.get("attr.name", id_).lower()
+            given = next((child for child in key if _tag(child) == "default"), None)
+            if given is not None:
+                defaults[name] = (given.text or "").strip()
+    return _Attributes(names, defaults)
+
+
+def _nodes(graph: ET.Element, attributes: _Attributes, path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     seen: dict[str, None] = {}
+    names = attributes.names
     for number, element in enumerate((e for e in graph.iter() if _tag(e) == "node"), 1):
         id_ = element.get("id")
         if not id_:
@@ -86,12 +99,16 @@ def _nodes(graph: ET.Element, names: dict[str, str], path: Path) -> Iterator[tup
             raise Misfit(MAP_KEY, f"{path.name}: two nodes have the id {quoted(id_)}")
         seen[id_] = None
         data = (child for child in element if _tag(child) == "data")
-        yield id_, {names[key]: (child.text or "").strip() for child in data if (key := child.get("key", "")) in names}
+        said = {names[key]: (child.text or "").strip() for child in data if (key := child.get("key", "")) in names}
+        yield id_, attributes.defaults | said
 
 
 def _edges(graph: ET.Element, nodes: dict[str, dict[str, str]], path: Path) -> Iterator[tuple[str, str]]:
     for number, element in enumerate((e for e in graph.iter() if _tag(e) == "edge"), 1):
         ends = element.get("source", ""), element.get("target", "")
+        if not all(ends):
+            lacks = "source" if not ends[0] else "target"
+            raise Misfit(MAP_KEY, f"{path.name}: edge number {number} has no {lacks}; an edge names the nodes it links")
         for end in ends:
             if end not in nodes:
                 raise Misfit(

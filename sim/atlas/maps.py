@@ -20,7 +20,7 @@ from sim.atlas.graphml import MAP_KEY, read_graphml
 from sim.fault.base import Misfit
 from sim.scenario.plan import slug
 from sim.scenario.tables import NODE_NAME, Topology
-from sim.scenario.wording import listed, quoted
+from sim.scenario.wording import listed, quoted, shown
 
 __all__ = ["Map", "clean_name", "read_map"]
 
@@ -37,6 +37,7 @@ _UNDECOMPOSED: Final = str.maketrans(
 )  # fmt: skip
 """Letters that Unicode does not take apart into a plain letter and a mark."""
 _NAME_CHARS_MAX: Final = 63
+_EXAMPLES: Final = 3
 _DIGITS: Final = 6
 """Decimal places of coordinates that are computed: a tenth of a metre, coarser than math libraries differ."""
 
@@ -53,7 +54,8 @@ def read_map(path: Path, topology: Topology) -> Map:
     """The map in a file. Raises Misfit with the key of the scenario that is to change."""
     raw = read_graphml(path)
     notes = ["its edges have a direction, and each is taken as a link both ways"] if raw.directed else []
-    names = _names(raw.nodes)
+    names, told = _names(raw.nodes)
+    notes += told
     graph = nx.Graph()
     graph.add_nodes_from(names.values())
     pairs = [(names[a], names[b]) for a, b in raw.edges if a != b]
@@ -79,10 +81,13 @@ def _counted(count: int, one: str, several: str, what: str) -> list[str]:
 # --- names ---
 
 
-def _names(nodes: dict[str, dict[str, str]]) -> dict[str, str]:
-    """Node id -> name: the label, else the id, cleaned; equal ones get a number from the second on."""
+def _names(nodes: dict[str, dict[str, str]]) -> tuple[dict[str, str], list[str]]:
+    """Node id -> name: the label, else the id, cleaned; equal ones get a number from the second on. What is not as
+    it stands in the file is told, because faults, clocks and links call nodes by these names."""
     taken: dict[str, None] = {}
     found: dict[str, str] = {}
+    respelt: list[str] = []
+    numbered: list[str] = []
     for number, (id_, data) in enumerate(nodes.items(), 1):
         label = next((data[key] for key in _LABELS if data.get(key, "").lower() not in _NO_LABEL), "")
         plain = clean_name(label) or clean_name(id_) or f"node-{number}"
@@ -92,7 +97,16 @@ def _names(nodes: dict[str, dict[str, str]]) -> dict[str, str]:
             again += 1
         taken[slug(name)] = None
         found[id_] = name
-    return found
+        if name != plain:
+            numbered.append(shown(name))
+        elif name != " ".join((label or id_).split()):
+            respelt.append(f"{shown(label or id_)} as {shown(name)}")
+    return found, [*_examples(respelt, "written in plain letters"), *_examples(numbered, "given a number, to differ")]
+
+
+def _examples(renamed: list[str], how: str) -> list[str]:
+    first = ", ".join(renamed[:_EXAMPLES]) + (" ..." if len(renamed) > _EXAMPLES else "")
+    return _counted(len(renamed), "name was", "names were", f"{how} ({first})")
 
 
 def clean_name(label: str) -> str:

@@ -66,5 +66,6 @@ def _one_way(cell: str, place: str) -> int:
     except ValueError:
         milliseconds = math.nan
     if not 0 <= milliseconds <= _ROUND_TRIP_MS_MAX:
-        raise Misfit(REGIONS_KEY, f"{place}: {quoted(cell.strip())} is not a round-trip time in milliseconds")
+        raise Misfit(REGIONS_KEY, f"{place}: {quoted(cell.strip())} is not a round-trip time in milliseconds; "
+                     "there is a row and a column for each region")  # fmt: skip
     return round(milliseconds * 1_000_000 / 2)

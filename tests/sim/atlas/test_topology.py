@@ -263,6 +263,19 @@ def test_missing_labels_are_replaced_by_ids_and_equal_ones_are_numbered(tmp_path
     )
     found = mapped(tmp_path, body + edges("ab", "bc", "cd", "de", "ef"))
     assert list(found.graph) == ["Springfield", "b", "c", "d", "springfield 2", "Springfield 3"]
+    assert found.notes == (
+        "the map m.graphml: 2 names were given a number, to differ ('springfield 2', 'Springfield 3').",
+    )
+
+
+def test_names_that_are_not_as_they_stand_in_the_file_are_told(tmp_path: Path) -> None:
+    found = mapped(tmp_path, node("a", " Los  Angeles ") + node("b", "Zürich") + node("c", "東京") + edges("ab", "bc"))
+    assert list(found.graph) == ["Los Angeles", "Zurich", "c"]
+    assert found.notes == (
+        "the map m.graphml: 2 names were written in plain letters ('Zürich' as 'Zurich', '東京' as 'c').",
+    )
+    many = mapped(tmp_path, "".join(node(f"n{number}", f"ä{number}") for number in range(9)), component="all")
+    assert "9 names were written in plain letters ('ä0' as 'a0', 'ä1' as 'a1', 'ä2' as 'a2' ...)" in many.notes[0]
 
 
 def test_a_number_given_to_an_equal_name_never_makes_another_clash(tmp_path: Path) -> None:
@@ -374,6 +387,15 @@ def test_other_spellings_of_coordinates_and_attributes_of_other_things_are_under
     assert mapped(tmp_path, text).positions["a"] == (1.5, 2.5)
 
 
+def test_what_a_key_says_of_all_nodes_holds_where_a_node_says_nothing(tmp_path: Path) -> None:
+    text = (
+        '<?xml version="1.0"?><graphml><key id="x" for="node" attr.name="lat"><default>10</default></key>'
+        '<key id="y" for="node" attr.name="lon"><default>20</default></key><graph edgedefault="undirected">'
+        '<node id="a"/><node id="b"><data key="x">11</data></node><edge source="a" target="b"/></graph></graphml>'
+    )
+    assert mapped(tmp_path, text).positions == {"a": (10.0, 20.0), "b": (11.0, 20.0)}
+
+
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
@@ -387,7 +409,7 @@ def test_other_spellings_of_coordinates_and_attributes_of_other_things_are_under
         ("<node/>", "m.graphml: node number 1 has no id"),
         (node("a") + node("a"), "m.graphml: two nodes have the id 'a'"),
         (node("a") + edges("az"), "m.graphml: edge number 1 leads to 'z', which is no node of the map"),
-        (node("a") + "<edge/>", "m.graphml: edge number 1 leads to '', which is no node of the map"),
+        (node("a") + "<edge/>", "m.graphml: edge number 1 has no source; an edge names the nodes it links"),
         (node("a") + "<hyperedge/>", "m.graphml has hyperedges; a link is between two nodes"),
         (node("a", "Oslo", ("north", 10)), "m.graphml: the latitude of 'Oslo' is 'north', not a number of degrees"),
         (node("a", "Oslo", ("59,9", 10)), "m.graphml: the latitude of 'Oslo' is '59,9', not a number of degrees"),
