@@ -7,6 +7,7 @@ the line. When a row happens in a run and on which node is `sim.workload.trace`'
 from __future__ import annotations
 
 import gzip
+import json
 import sys
 import zlib
 from collections.abc import Iterator
@@ -17,9 +18,10 @@ from typing import IO, Any, Final
 
 import msgspec
 
+from sim.scenario.wording import alike, nearest_first, quoted
 from stigmem.core import limits
 from stigmem.core.errors import Refusal, Rejection
-from stigmem.core.uris import normalise
+from stigmem.core.uris import is_system, normalise, reserved_source
 from stigmem.core.values import KINDS, parse_value
 
 __all__ = ["MEMBERS", "BadTrace", "TraceRow", "TraceValue", "read_rows", "row_json"]
@@ -27,6 +29,10 @@ __all__ = ["MEMBERS", "BadTrace", "TraceRow", "TraceValue", "read_rows", "row_js
 MEMBERS: Final = ("t", "org", "source", "entity", "relation", "value", "confidence")
 """What a row has: all of them, and nothing else."""
 _GZIP: Final = b"\x1f\x8b"
+_MARK: Final = b"\xef\xbb\xbf"
+"""The byte order mark that some editors put before a text."""
+_T_MOST: Final = 2**63
+"""Whatever scale it is on, a time is less: nanoseconds since 1970 are."""
 _LINE_BYTES_MAX: Final = limits.FACT_BYTES_MAX
 
 
@@ -86,8 +92,10 @@ def read_rows(path: Path) -> list[TraceRow]:
     """
     try:
         status = path.stat()
-    except OSError:
-        raise BadTrace(f"there is no file {path}") from None
+    except (OSError, ValueError):
+        names = sorted(other.name for other in path.parent.iterdir()) if path.parent.is_dir() else []
+        near = next((name for name in nearest_first(path.name, names)[:1] if alike(path.name, name)), None)
+        raise BadTrace(f"there is no file {path}" + (f"; did you mean {quoted(near)}?" if near else "")) from None
     if not path.is_file():
         raise BadTrace(f"{path} is not a file; a trace is a file with one JSON object per line")
     return _rows(path, status.st_size, status.st_mtime_ns)
@@ -114,6 +122,8 @@ def _lines(path: Path, file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     number = 0
     while line := file.readline(_LINE_BYTES_MAX + 1):
         number += 1
+        if number == 1:
+            line = line.removeprefix(_MARK)
         if len(line) > _LINE_BYTES_MAX:
             raise BadTrace(f"{path}:{number}: the line has more than {_LINE_BYTES_MAX} bytes, which no fact may have")
         if line.strip():
@@ -135,7 +145,9 @@ def _row(path: Path, number: int, line: bytes) -> TraceRow:
 
 
 def _check(row: TraceRow) -> str | None:
-    """What a node would refuse, or None."""
+    """What a node would refuse or keep for itself, or None."""
+    if not abs(row.t) < _T_MOST:
+        return f"t is {row.t:g}; it is a number of seconds below {_T_MOST:g}"
     if not row.org:
         return "org is empty; name the organisation that wrote this"
     if not 0.0 <= row.confidence <= 1.0:
@@ -147,10 +159,25 @@ def _check(row: TraceRow) -> str | None:
             normalise(text)
         except Refusal as refusal:
             return f"{name} {text[:80]!r} is none: {refusal.message}"
+    kept = _stays_at_home(row)
+    if kept is not None:
+        return kept
     try:
         parse_value(row.value.type, row.value.v)
     except Rejection as rejection:
         return f"value: {rejection.message}"
+    return None
+
+
+def _stays_at_home(row: TraceRow) -> str | None:
+    """Names that a node keeps to itself or that its peers refuse from it: such a write could not be replicated."""
+    for name, text, plain in (
+        ("entity", row.entity, normalise(row.entity)), ("relation", row.relation, row.relation)
+    ):  # fmt: skip
+        if is_system(plain) or plain.startswith("instruction:"):
+            return f"{name} {text[:80]!r} never leaves its node, because of how it begins; give it another name"
+    if reserved_source(normalise(row.source)):
+        return f"source {row.source[:80]!r} is for nodes themselves; a person or a program may be 'agent:name'"
     return None
 
 
@@ -159,7 +186,7 @@ def _diagnose(line: bytes) -> str:
     try:
         found: Any = msgspec.json.decode(line)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return "not a JSON object; a trace has one object per line, in UTF-8"
+        return _no_json(line)
     if not isinstance(found, dict):
         return f"a JSON {_sort(found)} where an object with {_listed(MEMBERS)} belongs"
     missing = [name for name in MEMBERS if name not in found]
@@ -175,6 +202,16 @@ def _diagnose(line: bytes) -> str:
         if isinstance(found[name], bool) or not isinstance(found[name], (int, float)):
             return f"{name} is a {_sort(found[name])}; it is a number" + (" of seconds" if name == "t" else "")
     return _diagnose_value(found["value"])
+
+
+def _no_json(line: bytes) -> str:
+    try:
+        lenient = isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        lenient = False
+    if lenient:
+        return "not JSON: NaN, an infinite number or half a character stands in it, which JSON does not know"
+    return "not a JSON object; a trace has one object per line, in UTF-8"
 
 
 def _diagnose_value(value: Any) -> str:
