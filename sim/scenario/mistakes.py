@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from msgspec import inspect
 
+from sim.scenario.hints import as_it_should_stand, key_of_file, near_key, stands_for, toml_value, wrong_length
 from sim.scenario.lines import KeyPath
 from sim.scenario.scalars import scalar_mistake, suits
-from sim.scenario.wording import alike, article, expected, listed, meant, nearest_first, quoted, shown, suggestion
+from sim.scenario.wording import article, expected, listed, meant, nearest_first, quoted, shown, suggestion
 
 __all__ = ["Mistake", "find_mistakes"]
 
@@ -85,10 +86,12 @@ class _Walk:
         structs = [option for option in options if isinstance(option, inspect.StructType)]
         if len(structs) > 1:
             self._tagged(value, structs, path)
+        elif len(options) == 1 and (key := key_of_file(value, union)):
+            self._add(path, f"{shown(value)} is a file; write {path[-1]} = {{ {key} = {toml_value(value)} }}")
         elif len(options) == 1:
             self.check(value, options[0], path)
         elif not options:
-            self._add(path, f"{shown(value)} is not {expected(union)}")
+            self._add(path, f"{shown(value)} is not {expected(union)}{as_it_should_stand(value, union)}")
         else:
             walks = [_Walk(union) for _ in options]
             for walk, option in zip(walks, options, strict=True):
@@ -102,13 +105,13 @@ class _Walk:
         by_tag = {str(kind.tag): kind for kind in kinds}
         given = value.get(field)
         if field not in value:
-            self._add((*path, field), f"missing; the kinds of {noun} are {listed(sorted(by_tag))}")
+            self._add((*path, field), f"missing; the kinds of {noun} are {listed(sorted(by_tag), len(by_tag))}")
         elif not isinstance(given, str) or given not in by_tag:
             names = nearest_first(str(given), sorted(by_tag))
             near = meant(str(given), names)
             hint = f"did you mean {quoted(near)}? " if near else ""
             self._add((*path, field), f"there is no kind of {noun} called {shown(given)}; {hint}"
-                      f"{'The' if near else 'the'} kinds are {listed(names)}")  # fmt: skip
+                      f"{'The' if near else 'the'} kinds are {listed(names, len(names))}")  # fmt: skip
         else:
             self._struct(value, by_tag[given], path)
 
@@ -118,26 +121,32 @@ class _Walk:
             return
         fields = {field.encode_name: field for field in kind.fields}
         uses = _uses(kind, value)
+        misspelt: list[str | None] = []
         for key, inner in value.items():
             if key == kind.tag_field:
                 continue
             if key not in fields:
                 spare = [name for name in fields if name not in value and (uses is None or name in uses[1])]
+                misspelt.append(near_key(key, spare))
                 self._add((*path, key), self._unknown(key, spare, path))
             elif uses is not None and key not in uses[1]:
                 self._add((*path, key), f"means nothing for {uses[0]}; its keys are {listed(uses[1])}")
             else:
                 self.check(inner, fields[key].type, (*path, key))
         for name, field in fields.items():
-            if field.required and name not in value:
+            if field.required and name not in value and name not in misspelt:
                 self._add((*path, name), f"missing; {_needs(kind, path)} it")
 
     def _unknown(self, key: str, spare: Sequence[str], path: KeyPath) -> str:
-        near = meant(key, spare)
-        homes = [home for home in self._homes.get(key, ()) if home.strip("[]") != str(path[0] if path else "")]
+        near = near_key(key, spare)
         if path and key in self._tables:
             return f"unknown key here; {self._tables[key]} is a table of its own"
-        if homes and (near is None or not alike(key, near)):
+        homes = self._homes.get(key, {})
+        if homes and (near is None or not stands_for(near, key)):
+            kinds = homes.get(self._tables.get(str(path[0]), "")) if path else None
+            if kinds:
+                owner = f"{article(str(path[0]))} of kind {' or '.join(map(quoted, kinds))}"
+                return f"unknown key here; it belongs to {owner}"
             return f"unknown key here; it belongs in {' or '.join(homes)}"
         known = f"; did you mean {quoted(near)}?" if near else f"; keys that may stand here: {listed(spare)}"
         return "unknown key" + (known if spare else "")
@@ -158,12 +167,11 @@ class _Walk:
             if len(path) == 1 and isinstance(value, dict):
                 self._add(path, f"there may be several such tables; write [[{path[0]}]] with double brackets")
             else:
-                self._add(path, f"{shown(value)} is not a list; write it in brackets: [{_toml(value)}]")
+                self._add(path, f"{shown(value)} is not a list; write it in brackets: [{toml_value(value)}]")
             return
         least, most = kind.min_length, kind.max_length
         if (least is not None and len(value) < least) or (most is not None and len(value) > most):
-            wanted = f"exactly {least}" if least == most else f"between {least or 0} and {most or 'any number of'}"
-            self._add(path, f"a list of {len(value)}, where {wanted} belong")
+            self._add(path, wrong_length(len(value), least, most))
         for number, inner in enumerate(value):
             self.check(inner, kind.item_type, (*path, number))
 
@@ -191,10 +199,6 @@ def _needs(kind: inspect.StructType, path: KeyPath) -> str:
     return f"{_noun(path)} needs"
 
 
-def _toml(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else shown(value)
-
-
 def _tables(root: inspect.Type) -> dict[str, str]:
     """The tables of a file, as their headers are written."""
     fields = root.fields if isinstance(root, inspect.StructType) else ()
@@ -202,12 +206,13 @@ def _tables(root: inspect.Type) -> dict[str, str]:
     return {name: f"[[{name}]]" if many else f"[{name}]" for name, many in several.items()}
 
 
-def _homes(root: inspect.Type) -> dict[str, list[str]]:
-    """Keys of the tables of a file, and the headers of the tables that have them."""
-    headers, places = _tables(root), dict[str, dict[str, None]]()
+def _homes(root: inspect.Type) -> dict[str, dict[str, list[str]]]:
+    """Keys of the tables of a file, the headers of the tables that have them, and which kinds of those."""
+    headers, places = _tables(root), dict[str, dict[str, list[str]]]()
     for field in root.fields if isinstance(root, inspect.StructType) else ():
         inner = field.type.item_type if isinstance(field.type, inspect.ListType) else field.type
         for option in inner.types if isinstance(inner, inspect.UnionType) else (inner,):
             for key in option.fields if isinstance(option, inspect.StructType) else ():
-                places.setdefault(key.encode_name, {})[headers[field.encode_name]] = None
-    return {key: list(names) for key, names in places.items()}
+                kinds = places.setdefault(key.encode_name, {}).setdefault(headers[field.encode_name], [])
+                kinds += [str(option.tag)] if isinstance(option, inspect.StructType) and option.tag is not None else []
+    return places

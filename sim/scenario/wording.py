@@ -87,10 +87,10 @@ def suggestion(given: str, known: Sequence[str], what: str) -> str:
     return f"; {what}: {listed(known)}" if known else ""
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], most: int = _LISTED_MAX) -> str:
     """Names in quotes with commas; of many only the first, and how many more."""
-    text = ", ".join(quoted(name) for name in names[:_LISTED_MAX])
-    return text if len(names) <= _LISTED_MAX else f"{text} and {len(names) - _LISTED_MAX} more"
+    text = ", ".join(quoted(name) for name in names[:most])
+    return text if len(names) <= most else f"{text} and {len(names) - most} more"
 
 
 def _likeness(first: str, second: str) -> float:
@@ -136,12 +136,20 @@ def _either(texts: Sequence[str]) -> str:
 
 def _bounds(kind: inspect.IntType | inspect.FloatType) -> str:
     if kind.ge is not None and kind.le is not None:
-        return (
-            f" between {kind.ge:g} and {kind.le:g}"
-            if isinstance(kind.ge, float)
-            else f" between {kind.ge} and {kind.le}"
-        )
-    lower = f"of at least {kind.ge}" if kind.ge is not None else f"above {kind.gt}" if kind.gt is not None else ""
-    upper = f"of at most {kind.le}" if kind.le is not None else f"below {kind.lt}" if kind.lt is not None else ""
-    joined = " and ".join(part for part in (lower, upper) if part)
+        return f" between {_plain(kind.ge)} and {_plain(kind.le)}"
+    sides = (
+        _side("of at least", kind.ge),
+        _side("above", kind.gt),
+        _side("of at most", kind.le),
+        _side("below", kind.lt),
+    )
+    joined = " and ".join(side for side in sides if side)
     return f" {joined}" if joined else ""
+
+
+def _side(words: str, bound: float | None) -> str:
+    return "" if bound is None else f"{words} {_plain(bound)}"
+
+
+def _plain(number: float) -> str:
+    return f"{number:.12g}"

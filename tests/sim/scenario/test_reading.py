@@ -312,6 +312,26 @@ CASES: list[tuple[str, str, str]] = [
         "10: federation.scopes[1]: 'pubic' is not one of 'public', 'local', 'company', 'team'; did you mean 'public'?",
     ),
     ('kind = "regions"', 'kind = "normal"', "13: network.latency.kind: 'normal' is not one of 'lognormal', "),
+    # what was probably meant
+    ('for = "1m"', 'until = "1m"', "33: fault[0].until: unknown key; did you mean 'for'?"),
+    (
+        'rate = "2/s"',
+        'life = "2m"',
+        "28: workload[0].life: unknown key here; it belongs to a workload of kind 'expiring'",
+    ),
+    ('rate = "2/s"', 'at = "2m"', "28: workload[0].at: unknown key; did you mean 'start'?"),
+    ('rate = "2/s"', "nodes = []", "28: workload[0].nodes: the list is empty; give at least one"),
+    ('rate = "2/s"', 'nodes = "a"', "28: workload[0].nodes: 'a' is not a list; write it in brackets: [\"a\"]"),
+    (
+        'nodes = ["a", "b", "c"]',
+        'nodes = "2"',
+        "8: federation.nodes: '2' is not a list or a whole number of at least 1; write 2 without quotes",
+    ),
+    (
+        'topology = { kind = "small-world", neighbours = 2 }',
+        'topology = "geant.graphml"',
+        "9: federation.topology: 'geant.graphml' is a file; write topology = { graphml = \"geant.graphml\" }",
+    ),
     # kinds
     (
         'kind = "partition"',
@@ -376,6 +396,15 @@ def test_all_mistakes_are_reported_a_line_each_in_the_order_of_the_file(tmp_path
     assert [int(line.split(":")[0]) for line in told] == [4, 14, 22, 32]
 
 
+def test_a_misspelt_table_is_one_mistake_and_not_also_a_missing_one(tmp_path: Path) -> None:
+    assert mistakes_of('[sceario]\nname = "x"\n', tmp_path) == ["1: sceario: unknown key; did you mean 'scenario'?"]
+
+
+def test_without_a_kind_all_there_are_are_listed(tmp_path: Path) -> None:
+    told = mistakes_of(GOOD.replace('kind = "partition"\n', ""), tmp_path)[0]
+    assert [kind for kind in FAULTS if f"'{kind.__struct_config__.tag}'" not in told] == []
+
+
 def test_of_very_many_mistakes_the_first_twenty_are_told_and_the_rest_counted(tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_text('[scenario]\nname = "x"\n' + "".join(f"bad{number} = 1\n" for number in range(50)))
@@ -427,7 +456,7 @@ def test_a_third_try_that_is_nearly_right(tmp_path: Path) -> None:
         "9: network.latency.median: 40 has no unit; write a duration such as '30s', '5m' or '1m30s'",
         "10: network.loss: '1%' is not a number between 0 and 1",
     ]
-    assert told[3].startswith("15: fault[0].duration: unknown key here; it belongs in [scenario]")
+    assert told[3] == "15: fault[0].duration: unknown key; did you mean 'for'?"
 
 
 # --- files that are no scenario at all ---
