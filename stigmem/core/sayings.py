@@ -147,7 +147,8 @@ class Sayings:
         following = []
         for each in kin(fact):
             words = self._words[each] = runs.add(self._words.get(each, []), fact)
-            following += [word for word in islice(runs.since(words, fact), 1, 2) if word.is_retraction]
+            if words[-1] is not fact:
+                following += [word for word in islice(runs.since(words, fact), 1, 2) if word.is_retraction]
         return following
 
     # --- resolutions ---

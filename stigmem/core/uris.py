@@ -32,10 +32,20 @@ def normalise(text: str) -> str:
 
     Raises Refusal 422 for an empty or over-long text and 400 `invalid_entity_uri` for a blank one.
     """
+    _check_length(text)
+    stored = _fold(text)
+    _check_length(stored)  # lower case may be longer than what it was made from, and peers take no more than this
+    return stored
+
+
+def _check_length(text: str) -> None:
     if not text:
         raise invalid("entity", "an entity URI has at least one character", kind="string_too_short", given=text)
     if len(text) > limits.URI_CHARS_MAX:
         raise invalid("entity", f"an entity URI has at most {limits.URI_CHARS_MAX} characters", kind="string_too_long")
+
+
+def _fold(text: str) -> str:
     trimmed = text.strip()
     if not trimmed:
         raise Refusal(400, "invalid_entity_uri", "invalid_entity_uri: entity URI must not be blank", style="text")

@@ -165,6 +165,8 @@ def _normalised_source(source: str) -> str:
         return normalise(source)
     except Refusal as refusal:
         refusal.field = "source"
+        for item in refusal.extra.get("items", ()):
+            item["loc"] = ["body", "source"]
         raise
 
 

@@ -69,6 +69,8 @@ async def test_every_type_of_value_comes_back_as_it_was_sent(value: dict[str, An
         ({"confidence": True}, ["body", "confidence"], "value_error"),
         ({"entity": ""}, ["body", "entity"], "too_short"),
         ({"relation": "x" * 2049}, ["body", "relation"], "too_long"),
+        ({"entity": "\u0130" * 2048}, ["body", "entity"], "string_too_long"),  # in lower case it is twice as long
+        ({"source": "\u0130" * 2048}, ["body", "source"], "string_too_long"),
         ({"source": None}, ["body", "source"], "value_error"),
         ({"value": {"type": "bytes", "v": "x"}}, ["body", "value", "type"], "value_error"),
         ({"value": {"v": "x"}}, ["body", "value", "type"], "missing"),
