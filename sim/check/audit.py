@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -61,17 +61,15 @@ class Audit(Checker):
 
     def committed(self, lab: Lab, commit: Commit) -> Violation | None:
         name = commit.machine.name
-        rows: list[tuple[AuditRow, dict[str, Any]]] = []
         for record in commit.records:
             if isinstance(record, AuditRow):
-                rows.append((record, msgspec.json.decode(record.detail)))
                 sentence = self._row(name, record)
                 if sentence is not None:
                     return self.violation(name, commit.at_ns, sentence)
             elif isinstance(record, DeadLetter) and not record.code:
                 # Taken in after all: what comes under this id from now on may be refused, and audited, anew.
                 self._reasons.pop((name, record.peer_id, record.name), None)
-        sentence = _unaccounted(commit.records, rows) or self._unaudited(name, commit.records)
+        sentence = _unaccounted(commit.facts, commit.rows) or self._unaudited(name, commit.records)
         return None if sentence is None else self.violation(name, commit.at_ns, sentence)
 
     def _row(self, name: str, row: AuditRow) -> str | None:
@@ -121,18 +119,17 @@ class Audit(Checker):
         return CheckResult(self.name, True, f"{self.rows} rows chained, {len(self._ever)} facts refused, once each")
 
 
-def _unaccounted(records: Sequence[Record], rows: list[tuple[AuditRow, dict[str, Any]]]) -> str | None:
+def _unaccounted(facts: Sequence[Fact], rows: Sequence[AuditRow]) -> str | None:
     """What a commit stores without its row, or the row without it."""
-    facts = [record for record in records if isinstance(record, Fact)]
-    written = sum(fact.received_from is None for fact in facts)
-    entered = sum(row.event == "fact_write" for row, _ in rows)
+    written = sum([fact.received_from is None for fact in facts])
+    entered = sum([row.event == "fact_write" for row in rows])
     if written != entered:
         return f"{written} local writes have {entered} audit rows"
-    counted = sum(int(detail["count"]) for row, detail in rows if row.event == "page_accepted")
+    counted = sum([int(msgspec.json.decode(row.detail)["count"]) for row in rows if row.event == "page_accepted"])
     if len(facts) - written != counted:
         return f"{len(facts) - written} received facts, and the audit log counts {counted}"
     held_back = [fact.id for fact in facts if fact.quarantine is not None]
     for event in ("quarantine_ingest", "instruction_quarantined"):
-        if [row.fact_id for row, _ in rows if row.event == event] != held_back:
+        if [row.fact_id for row in rows if row.event == event] != held_back:
             return f"{len(held_back)} facts held back, and not each has its {event} row"
     return None

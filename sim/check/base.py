@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from stigmem.core.audit import AuditRow
+from stigmem.core.fact import Fact
 from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response
 
@@ -30,11 +32,19 @@ class Violation(NamedTuple):
 
 
 class Commit(NamedTuple):
-    """One batch that became durable."""
+    """One batch that became durable, and the facts and audit rows in it."""
 
     machine: Machine
     records: Sequence[Record]
     at_ns: int
+    facts: Sequence[Fact]
+    rows: Sequence[AuditRow]
+
+    @property
+    def turn_ms(self) -> int | None:
+        """The node's own clock in the turn; every commit that stores facts has an audit row with it, which is the audit
+        checker's to see to."""
+        return self.rows[0].ts_us // 1000 if self.rows else None
 
 
 class CheckResult(NamedTuple):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sim.check.base import Checker, CheckResult, Commit, Violation
-from stigmem.core.audit import AuditRow
-from stigmem.core.fact import Fact
 from stigmem.core.hlc import format_stamp
 
 if TYPE_CHECKING:
@@ -36,10 +34,8 @@ class Causality(Checker):
 
     def committed(self, lab: Lab, commit: Commit) -> Violation | None:
         name = commit.machine.name
-        turn_ms = _turn_ms(commit)
-        for record in commit.records:
-            if not isinstance(record, Fact):
-                continue
+        turn_ms = commit.turn_ms
+        for record in commit.facts:
             if record.received_from is not None:
                 if turn_ms is not None and record.wall_ms - turn_ms <= commit.machine.settings.drag_ms:
                     self._seen[name] = max(self._seen.get(name, 0), record.stamp)
@@ -68,13 +64,13 @@ class Drag(Checker):
         self.largest_ms = 0
 
     def committed(self, lab: Lab, commit: Commit) -> Violation | None:
-        name, turn_ms = commit.machine.name, _turn_ms(commit)
+        name, turn_ms = commit.machine.name, commit.turn_ms
         if turn_ms is None:
             return None
         furthest = self._furthest_ms[name] = max(turn_ms, self._furthest_ms.get(name, turn_ms))
         drag_ms = commit.machine.settings.drag_ms
-        for record in commit.records:
-            if isinstance(record, Fact) and record.received_from is None:
+        for record in commit.facts:
+            if record.received_from is None:
                 ahead = record.wall_ms - furthest
                 self.largest_ms = max(self.largest_ms, ahead)
                 if ahead > drag_ms + _BURST_MS:
@@ -99,10 +95,10 @@ class Skew(Checker):
         self.largest_ms = 0
 
     def committed(self, lab: Lab, commit: Commit) -> Violation | None:
-        turn_ms = _turn_ms(commit)
+        turn_ms = commit.turn_ms
         bound = commit.machine.settings.skew_future_ms
-        for record in commit.records:
-            if not isinstance(record, Fact) or record.received_from is None or turn_ms is None:
+        for record in commit.facts:
+            if record.received_from is None or turn_ms is None:
                 continue
             ahead = record.wall_ms - turn_ms
             self.largest_ms = max(self.largest_ms, ahead)
@@ -116,10 +112,3 @@ class Skew(Checker):
 
     def settled(self, lab: Lab) -> CheckResult:
         return CheckResult(self.name, True, f"largest lead taken in: {self.largest_ms / 1000:g} s")
-
-
-def _turn_ms(commit: Commit) -> int | None:
-    """The node's own clock in the turn of a commit; every commit that stores facts has an audit row with it, which is
-    the audit checker's to see to."""
-    row = next((r for r in commit.records if isinstance(r, AuditRow)), None)
-    return None if row is None else row.ts_us // 1000

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sim.check.base import Checker, CheckResult
+from sim.check.books import Key, conflicts_of, told_by
 from sim.world.clocks import EPOCH_NS
 from stigmem.core.conflicts import Conflict
 from stigmem.core.contradiction import Verdict, evaluate
@@ -16,11 +17,11 @@ from stigmem.core.resolution import Resolution, read_resolution
 
 if TYPE_CHECKING:
     from sim.lab.lab import Lab
+    from stigmem.node.node import Node
 
 __all__ = ["ConflictAgreement", "disagreements", "open_by_definition", "resolutions_of"]
 
-Key = tuple[str, str, str]
-Named = tuple[str, Ledger]
+Named = tuple[str, "Node"]
 
 
 def open_by_definition(ledger: Ledger, now_us: int) -> dict[Key, Verdict]:
@@ -60,8 +61,8 @@ def disagreements(lab: Lab) -> list[Key]:
     sets = {frozenset(lab.plan.readers(name, "public")) for name in lab.plan.nodes if name not in lab.gone}
     if len(sets) > 1:
         return []
-    nodes = _ledgers(lab)
-    return _unexcused(lab, _differing([_book(lab, name) for name, _ in nodes]), nodes)
+    nodes = _nodes(lab)
+    return _unexcused(lab, _differing(_told(nodes)), nodes)
 
 
 class ConflictAgreement(Checker):
@@ -79,22 +80,23 @@ class ConflictAgreement(Checker):
         """Whether the federation is one, by the number of nodes that left."""
 
     def agrees(self, lab: Lab) -> bool:
-        nodes = _ledgers(lab)
+        nodes = _nodes(lab)
         # Members differ only while facts are missing, which is counted for honest facts and not for hostile ones.
-        views = [_book(lab, name) if lab.adversaries else _open(ledger) for name, ledger in nodes]
+        views = _told(nodes) if lab.adversaries else [_open(node.state.ledger) for _, node in nodes]
         differing = _differing(views)
         return not differing or not self._whole(lab) or not _unexcused(lab, differing, nodes)
 
     def settled(self, lab: Lab) -> CheckResult:
         now_us = (EPOCH_NS + lab.world.now) // 1_000
-        nodes = _ledgers(lab)
-        for name, ledger in nodes:
+        nodes = _nodes(lab)
+        for name, node in nodes:
+            ledger = node.state.ledger
             ledger.advance(now_us)  # all at one instant: nodes' clocks differ, and expiry with them
-            sentence = self._by_definition(ledger, now_us) or _unlisted(ledger, _conflicts(lab, name))
+            sentence = self._by_definition(ledger, now_us) or _unlisted(ledger, conflicts_of(node))
             if sentence is not None:
                 self.divergent += 1
                 return CheckResult(self.name, False, f"{name}: {sentence}")
-        everything = _conflicts(lab, nodes[0][0]) if nodes else []
+        everything = conflicts_of(nodes[0][1]) if nodes else []
         self.open = sum(conflict.status == "unresolved" for conflict in everything)
         self.resolved = len(everything) - self.open
         if lab.converged_at is not None:
@@ -135,12 +137,13 @@ def _unexcused(lab: Lab, keys: Sequence[Key], nodes: Sequence[Named]) -> list[Ke
     and may."""
     if not keys or not lab.adversaries:
         return list(keys)
-    resolutions = [resolutions_of(ledger) for _, ledger in nodes]
+    ledgers = [node.state.ledger for _, node in nodes]
+    resolutions = [resolutions_of(ledger) for ledger in ledgers]
 
     def excused(key: Key) -> bool:
         held = [
             {(fact.origin, fact.id): fact for fact in [*ledger.facts_of(key), *(r.fact for r in found.get(key, ()))]}
-            for (_, ledger), found in zip(nodes, resolutions, strict=True)
+            for ledger, found in zip(ledgers, resolutions, strict=True)
         ]
         everything = {name: fact for facts in held for name, fact in facts.items()}
         lacking = [fact for facts in held for name, fact in everything.items() if name not in facts]
@@ -167,19 +170,8 @@ def _unlisted(ledger: Ledger, told: Sequence[Conflict]) -> str | None:
     return None if odd is None else f"the open conflict about {' '.join(odd)} is not listed"
 
 
-def _conflicts(lab: Lab, name: str) -> list[Conflict]:
-    node = lab.machines[name].node
-    return [] if node is None else node.state.conflicts.all()
-
-
-def _book(lab: Lab, name: str) -> dict[Key, object]:
-    """What a node tells of its public conflicts, by triple."""
-    found: dict[Key, list[object]] = {}
-    for each in sorted(_conflicts(lab, name), key=lambda conflict: conflict.id):
-        if each.triple[2] == "public":
-            members = tuple(fact.id for fact in each.members)
-            found.setdefault(each.triple, []).append((each.id, each.status, each.fact_a.id, each.fact_b.id, members))
-    return {key: tuple(told) for key, told in found.items()}
+def _told(nodes: Sequence[Named]) -> list[dict[Key, object]]:
+    return [told_by(node) for _, node in nodes]
 
 
 def _differing(views: Sequence[dict[Key, object]]) -> list[Key]:
@@ -188,9 +180,9 @@ def _differing(views: Sequence[dict[Key, object]]) -> list[Key]:
     return [key for key in keys if any(view.get(key) != views[0].get(key) for view in views[1:])]
 
 
-def _ledgers(lab: Lab) -> list[Named]:
+def _nodes(lab: Lab) -> list[Named]:
     return [
-        (name, machine.node.state.ledger)
+        (name, machine.node)
         for name, machine in lab.machines.items()
         if machine.node is not None and name not in lab.gone
     ]

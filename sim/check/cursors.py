@@ -7,13 +7,13 @@ by more, and the numbers in cursors cannot be counted.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
-
 from sim.check.base import Checker, CheckResult, Violation
-from sim.check.leaks import crosses, node_id_of
+from sim.check.leaks import Page, crosses, node_id_of, page_of
 from stigmem.core.wire import Request, Response, split_target
+from stigmem.node.question import HOLDING_HEADER, held_by_asker
 
 if TYPE_CHECKING:
     from sim.lab.lab import Lab
@@ -29,21 +29,19 @@ _NEAR_MOVES: Final = 3
 """So many close moves in a row are no accident."""
 
 
-class _Page(msgspec.Struct):
-    facts: list[msgspec.Raw]
-    cursor: str | None = None
-    has_more: bool = False
+class _Question(NamedTuple):
+    """Where a pull begins, and the one scope that it asks for."""
 
-
-_pages: Final = msgspec.json.Decoder(_Page)
+    cursor: str | None
+    scope: str | None
 
 
 class _Told(NamedTuple):
-    """What a peer was told last: cursor, whether there is more, for which scope."""
+    """What a peer was told last, and what it had asked."""
 
     cursor: str | None
     more: bool
-    scope: str | None
+    question: _Question
 
 
 class Cursors(Checker):
@@ -61,20 +59,23 @@ class Cursors(Checker):
         self._told = {pair: told for pair, told in self._told.items() if pair[0] != name}
 
     def served(self, lab: Lab, machine: Machine, asker: str, request: Request, response: Response) -> Violation | None:
-        path, pairs = split_target(request.target)
-        if path != "/v1/federation/facts" or response.status != 200 or machine.node is None:
+        if response.status != 200 or machine.node is None:
             return None
-        given = {name: value for name, value in reversed(pairs) if value}
-        asked, scope = given.get("cursor"), given.get("scope")
-        page = _pages.decode(response.body)
-        before = self._told.get((machine.name, asker))
-        self._told[machine.name, asker] = _Told(page.cursor, page.has_more, scope)
-        sentence = _page(lab, machine.node, asker, asked, page)
+        question = _question(request.target)
+        if question is None:
+            return None
+        page = page_of(response.body)
+        pair = (machine.name, asker)
+        before = self._told.get(pair)
+        self._told[pair] = _Told(page.cursor, page.has_more, question)
+        named = held_by_asker(request.headers.get(HOLDING_HEADER, ""))
+        sentence = None if page.facts else _empty(lab, machine.node, asker, question.cursor, page, named)
         if sentence is None and before is not None:
-            if before.more and before.cursor == asked and before.scope == scope and not page.facts:
+            promised = before.more and before.cursor == question.cursor and before.question.scope == question.scope
+            if promised and not page.facts and page.cursor == question.cursor:
                 sentence = "has_more promised facts that the peer may not see (L8)"
             else:
-                sentence = self._move((machine.name, asker), before.cursor, page.cursor)
+                sentence = self._move(pair, before.cursor, page.cursor)
         return None if sentence is None else self.violation(machine.name, lab.world.now, f"{sentence} (to {asker})")
 
     def _move(self, pair: tuple[str, str], before: str | None, after: str | None) -> str | None:
@@ -92,20 +93,31 @@ class Cursors(Checker):
         return CheckResult(self.name, True, f"{self.moves} moves of cursors, none of which tells a count")
 
 
-def _page(lab: Lab, node: Node, asker: str, asked: str | None, page: _Page) -> str | None:
-    if page.facts:
+@lru_cache(maxsize=1_024)
+def _question(target: str) -> _Question | None:
+    """What a pull asks for; None for any other request."""
+    path, pairs = split_target(target)
+    if path != "/v1/federation/facts":
         return None
+    given = {name: value for name, value in reversed(pairs) if value}
+    return _Question(given.get("cursor"), given.get("scope"))
+
+
+def _empty(lab: Lab, node: Node, asker: str, asked: str | None, page: Page, named: frozenset[str]) -> str | None:
     if page.has_more:
         return "an empty page says that there is more (L8)"
     if page.cursor == asked or page.cursor is None:
         return None
-    # The peer's own facts, and those that it brought, are no secret to it: the cursor may pass them. Nor are public
-    # ones that a peer of dialect 0.5 would take for ours, and therefore does not get.
+    # The peer's own facts, those that it brought and those that it named are no secret to it: the cursor may pass
+    # them. Nor are public ones that a peer of dialect 0.5 would take for ours, and therefore does not get.
     name = lab.name_of_node[node.node_id]
     begin, end = node.exchange.start(asked, ()), node.exchange.start(page.cursor, ())
     theirs = node_id_of(lab, asker)
     bare = asker in lab.adversaries and lab.adversaries[asker].dialect == "0.5"
     passed = [fact for fact in node.state.ledger.log[begin:end] if crosses(lab, name, asker, fact.scope)]
-    if not any(theirs in (fact.origin, fact.received_from) or (bare and fact.received_from) for fact in passed):
+    if not any(
+        theirs in (fact.origin, fact.received_from) or fact.id in named or (bare and fact.received_from)
+        for fact in passed
+    ):
         return "the cursor moved though nothing for this peer was written (L1)"
     return None

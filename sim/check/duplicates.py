@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.check.base import Checker, CheckResult, Commit, Violation
-from stigmem.core.fact import Fact
 
 if TYPE_CHECKING:
     from sim.lab.lab import Lab
@@ -34,13 +33,12 @@ class Duplicates(Checker):
 
     def committed(self, lab: Lab, commit: Commit) -> Violation | None:
         held = self._held.setdefault(commit.machine.name, {})
-        for record in commit.records:
-            if isinstance(record, Fact):
-                self.count += 1
-                key = (record.origin, record.id)
-                if key in held:
-                    return self.violation(commit.machine.name, commit.at_ns, f"fact {record.id} was stored twice")
-                held[key] = None
+        for fact in commit.facts:
+            self.count += 1
+            key = (fact.origin, fact.id)
+            if key in held:
+                return self.violation(commit.machine.name, commit.at_ns, f"fact {fact.id} was stored twice")
+            held[key] = None
         return None
 
     def settled(self, lab: Lab) -> CheckResult:

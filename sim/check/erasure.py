@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.check.base import Checker, CheckResult
+from sim.check.books import conflicts_of
 from sim.check.conflicts import resolutions_of
 from stigmem.core.contradiction import evaluate
 from stigmem.core.fact import Fact
@@ -45,7 +46,7 @@ class Erasure(Checker):
     def _erased(self, lab: Lab, node: Node) -> Fact | None:
         ledger = node.state.ledger
         resolutions = resolutions_of(ledger)
-        listed = {fact.id for conflict in node.state.conflicts.all() for fact in conflict.members}
+        listed = {fact.id for conflict in conflicts_of(node) for fact in conflict.members}
         for fact in ledger.log:
             if fact.origin not in lab.name_of_node or fact.is_retraction or not ledger.superseded(fact):
                 continue

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sim.world.machine import Machine
     from stigmem.node.node import Node
 
-__all__ = ["Leaks", "crosses", "node_id_of"]
+__all__ = ["Leaks", "Page", "crosses", "node_id_of", "page_of"]
 
 _INTERNAL: Final = (
     "received_from", "origin_node_id", "origin_allowed_scopes", "garden_id", "attested_key_id", "attested",
@@ -53,8 +53,12 @@ def crosses(lab: Lab, first: str, second: str, scope: str) -> bool:
     return scope in crossing(hostile.scopes, allow_team=lab.scenario.federation.allow_team)
 
 
-class _Page(msgspec.Struct):
+class Page(msgspec.Struct):
+    """A served page, its entries unread."""
+
     facts: list[msgspec.Raw]
+    cursor: str | None = None
+    has_more: bool = False
 
 
 class _Shown(NamedTuple):
@@ -65,7 +69,13 @@ class _Shown(NamedTuple):
     secret: str | None
 
 
-_pages: Final = msgspec.json.Decoder(_Page)
+_pages: Final = msgspec.json.Decoder(Page)
+
+
+@lru_cache(maxsize=4)
+def page_of(body: bytes) -> Page:
+    """The body of an answer to a pull, which several checkers look at in turn."""
+    return _pages.decode(body)
 
 
 @lru_cache(maxsize=2_048)
@@ -111,7 +121,7 @@ class Leaks(Checker):
         if response.body.startswith((b'{"v":2,"facts":[]', b'{"facts":[]')) or machine.node is None:
             return None
         theirs = "" if "echo=true" in request.target else node_id_of(lab, asker)
-        for raw in _pages.decode(response.body).facts:
+        for raw in page_of(response.body).facts:
             self.entries += 1
             entry, fact, secret = _shown(bytes(raw))
             sentence = (
@@ -165,9 +175,9 @@ class Leaks(Checker):
         return None
 
     def committed(self, lab: Lab, commit: Commit) -> Violation | None:
-        for record in commit.records:
-            if isinstance(record, Fact) and record.received_from is not None:
-                sentence = self._taken(lab, commit.machine.name, record)
+        for fact in commit.facts:
+            if fact.received_from is not None:
+                sentence = self._taken(lab, commit.machine.name, fact)
                 if sentence is not None:
                     return self.violation(commit.machine.name, commit.at_ns, sentence)
         return None

@@ -35,23 +35,42 @@ class Queues(Checker):
         return CheckResult(self.name, True, f"longest mailbox: {self.longest_mailbox}")
 
     def _node(self, node: Node) -> str | None:
+        longest = node.mailbox.longest
+        if longest > self.longest_mailbox:
+            self.longest_mailbox = longest
         state = node.state
-        self.longest_mailbox = max(self.longest_mailbox, node.mailbox.longest)
-        peers = max(1, len(state.peers))
-        # A node's own messages (one page a peer, and its ticks) come on top of what strangers may fill.
-        mailbox_max = node.settings.mailbox_messages_max + 2 * peers + 8
-        letters = max(map(len, state.letters.values()), default=0)
-        # A batch is checked against what the turns before it left: the last one may pass the limit by its own length.
-        nonces_max = limits.NONCES_PER_PEER_MAX * peers + limits.TURN_MESSAGES_MAX
-        for name, found, most in (
-            ("messages in the mailbox", node.mailbox.longest, mailbox_max),
-            ("spent nonces", len(state.nonces), nonces_max),
-            ("dead letters of one peer", letters, limits.DEAD_LETTERS_PER_PEER_MAX),
-            ("deferred facts", len(state.deferred), limits.DEFERRED_PER_PEER_MAX * peers),
-            ("held pulls", len(node.waiting), limits.WAITING_PULLS_PER_PEER_MAX * peers),
-            ("origins", len(state.origins), limits.ORIGINS_MAX + peers),
-            ("peers", len(state.peers), limits.PEERS_MAX),
+        peers = len(state.peers) or 1
+        # Asked at every commit, so the whole table is looked through only when something may be beyond its bound.
+        if (
+            len(state.nonces) > limits.NONCES_PER_PEER_MAX
+            or longest > node.settings.mailbox_messages_max
+            or len(node.waiting) > limits.WAITING_PULLS_PER_PEER_MAX
+            or state.letters
+            or state.deferred
+            or len(state.origins) > limits.ORIGINS_MAX
+            or peers > limits.PEERS_MAX
         ):
-            if found > most:
-                return f"{found} {name}, the bound is {most}"
+            return _beyond(node, peers)
         return None
+
+
+def _beyond(node: Node, peers: int) -> str | None:
+    """The first bound that a node is beyond."""
+    state = node.state
+    # A node's own messages (one page a peer, and its ticks) come on top of what strangers may fill.
+    mailbox_max = node.settings.mailbox_messages_max + 2 * peers + 8
+    letters = max(map(len, state.letters.values()), default=0)
+    # A batch is checked against what the turns before it left: the last one may pass the limit by its own length.
+    nonces_max = limits.NONCES_PER_PEER_MAX * peers + limits.TURN_MESSAGES_MAX
+    for name, found, most in (
+        ("messages in the mailbox", node.mailbox.longest, mailbox_max),
+        ("spent nonces", len(state.nonces), nonces_max),
+        ("dead letters of one peer", letters, limits.DEAD_LETTERS_PER_PEER_MAX),
+        ("deferred facts", len(state.deferred), limits.DEFERRED_PER_PEER_MAX * peers),
+        ("held pulls", len(node.waiting), limits.WAITING_PULLS_PER_PEER_MAX * peers),
+        ("origins", len(state.origins), limits.ORIGINS_MAX + peers),
+        ("peers", len(state.peers), limits.PEERS_MAX),
+    ):
+        if found > most:
+            return f"{found} {name}, the bound is {most}"
+    return None

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sim.check import Checker, Commit, Violation
+from sim.check import Checker, Commit
 from sim.lab.measure import FactSeen
 from stigmem.core.audit import AuditRow
 from stigmem.core.fact import Fact
+from stigmem.core.nonces import SpentNonce
 from stigmem.core.records import DeadLetter, Record
 from stigmem.core.wire import Request, Response
 
@@ -35,19 +36,23 @@ class Observer:
         """A batch became durable on a machine."""
         lab = self._lab
         lab.trace.commit(machine.name, len(records), payload)
-        telling = False
+        facts, rows, telling = [], [], False
         for record in records:
+            if isinstance(record, SpentNonce):
+                continue  # all that most commits hold
             if isinstance(record, Fact):
-                telling = True
+                facts.append(record)
                 self._stored(machine.name, record)
             elif isinstance(record, AuditRow):
-                telling = True
+                rows.append(record)
                 self._audited(record)
             elif isinstance(record, DeadLetter):
                 telling = True
-        commit = Commit(machine, records, lab.world.now)
-        for checker in self._see_commits if telling else self._see_all_commits:
-            if self._ends(checker.committed(lab, commit)):
+        commit = Commit(machine, records, lab.world.now, facts, rows)
+        for checker in self._see_commits if telling or facts or rows else self._see_all_commits:
+            violation = checker.committed(lab, commit)
+            if violation is not None:
+                lab.violated(violation)
                 return
 
     def booted(self, machine: Machine) -> None:
@@ -63,7 +68,9 @@ class Observer:
             if not known or fact.received_from is not None:
                 self._stored(machine.name, fact)
         for checker in lab.checkers:
-            if self._ends(checker.booted(lab, machine)):
+            violation = checker.booted(lab, machine)
+            if violation is not None:
+                lab.violated(violation)
                 return
 
     def stopped(self, machine: Machine, how: str, fate: str) -> None:
@@ -76,7 +83,9 @@ class Observer:
         lab = self._lab
         lab.requests += 1
         for checker in self._see_answers:
-            if self._ends(checker.served(lab, machine, asker, request, response)):
+            violation = checker.served(lab, machine, asker, request, response)
+            if violation is not None:
+                lab.violated(violation)
                 return
 
     # --- who looks at what: asked for when the first event comes, and fixed from then on ---
@@ -92,12 +101,6 @@ class Observer:
     @cached_property
     def _see_answers(self) -> list[Checker]:
         return [checker for checker in self._lab.checkers if type(checker).served is not Checker.served]
-
-    def _ends(self, violation: Violation | None) -> bool:
-        if violation is None:
-            return False
-        self._lab.violated(violation)
-        return True
 
     def _stored(self, name: str, fact: Fact) -> None:
         lab, now = self._lab, self._lab.world.now

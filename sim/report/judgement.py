@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from sim.check.base import CheckResult
+from sim.check.books import conflicts_of
 from sim.check.conflicts import disagreements
 from sim.scenario.metrics import REJECTIONS, TIMED
 from sim.scenario.tables import Expectation
@@ -77,7 +78,7 @@ def check_everything(lab: Lab, *, interrupted: bool) -> list[CheckResult]:
 
 def tally_conflicts(lab: Lab) -> ConflictTally:
     """Counts over all nodes that run, each conflict once. Ledgers must stand at one instant."""
-    books = [machine.node.state.conflicts.all() for machine in lab.machines.values() if machine.node is not None]
+    books = [conflicts_of(machine.node) for machine in lab.machines.values() if machine.node is not None]
     status: dict[str, str] = {}
     for book in books:
         for conflict in book:

@@ -11,9 +11,11 @@ from typing import Final
 __all__ = [
     "AUDIT_EXPORT_ROWS_MAX", "AUDIT_PAGE_LIMIT_MAX", "AUDIT_ROWS_SCANNED_MAX", "AUDIT_SCANS_MAX", "AUDIT_SEQ_MAX",
     "BACKOFF_JITTER", "BACKOFF_S_MAX", "BACKOFF_S_MIN", "BATCH_FACTS_MAX", "CLEAN_PAGES_TO_DOUBLE", "CURSOR_CHARS_MAX",
+    "CURSOR_UNSTORED_NS",
     "DEAD_LETTERS_PER_PEER_MAX", "DECLARATION_AGE_MS_MAX", "DEFERRED_AHEAD_MS_MAX", "DEFERRED_PER_PEER_MAX",
     "DERIVED_FROM_DEPTH_MAX", "DERIVED_FROM_MAX", "DISCOVERY_BYTES_MAX", "DISCOVERY_TIMEOUT_S", "DRAG_MS",
-    "FACT_BYTES_MAX", "FACT_ID_CHARS_MAX", "IDEMPOTENCY_KEY_CHARS_MAX", "KEYS_MAX", "KEYS_MINTED_BURST",
+    "FACT_BYTES_MAX", "FACT_ID_CHARS_MAX", "HOLDING_CHARS_MAX", "HOLDING_LOOKED_AT_MAX", "HOLDING_NAMED_MAX",
+    "IDEMPOTENCY_KEY_CHARS_MAX", "KEYS_MAX", "KEYS_MINTED_BURST",
     "KEYS_MINTED_PER_S", "KEY_DESCRIPTION_CHARS_MAX", "KEY_OVERLAP_S", "KEY_OVERLAP_S_MAX", "KEY_SECRET_CHARS_MAX",
     "KEY_SECRET_CHARS_MIN", "LAG_HARD_MS", "LAG_WARNING_MS", "MAILBOX_MESSAGES_MAX", "MANIFEST_NAMES_MAX",
     "MANIFEST_PUTS_PER_HOUR", "NODE_ID_CHARS_MAX", "NONCES_PER_PEER_MAX", "NONCE_WINDOW_MS", "ORIGINS_MAX",
@@ -63,6 +65,14 @@ PULL_PAGES_PER_DRAIN_MAX: Final = 400
 """Pages one puller takes before it lets its timer run again, so that a liar cannot keep it busy (S-35)."""
 CLEAN_PAGES_TO_DOUBLE: Final = 5
 CURSOR_CHARS_MAX: Final = 256
+HOLDING_NAMED_MAX: Final = 128
+"""Facts that a pull names as held already: a header that every server takes."""
+HOLDING_CHARS_MAX: Final = 8_192
+"""The longest such header that is read."""
+HOLDING_LOOKED_AT_MAX: Final = 512
+"""The newest facts among which a puller looks for those to name."""
+CURSOR_UNSTORED_NS: Final = 300_000_000_000
+"""For how long a cursor that moved past nothing new may be kept in memory only: what a restart reads again."""
 
 # --- clocks (federation 4) ---
 SKEW_FUTURE_MS: Final = 300_000

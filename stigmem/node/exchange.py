@@ -37,6 +37,7 @@ _PAGE_CHARS_MAX: Final = 4 * 1_048_576
 """Value text in one page: however it is escaped, the page stays below what a receiver takes (RESPONSE_BYTES_MAX)."""
 _CURSORS_KEPT: Final = 1_024
 _CHECK_BITS: Final = 24
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 class Served(NamedTuple):
@@ -133,17 +134,28 @@ class Exchange:
             sums.append(zlib.crc32(log[len(sums) - 1].id.encode("utf-8", "surrogatepass"), sums[-1]))
         return seq << _CHECK_BITS | sums[seq] >> 32 - _CHECK_BITS
 
-    def has_news(self, peer: PeerRow, scopes: tuple[str, ...], cursor: str | None) -> bool:
+    def has_news(
+        self, peer: PeerRow, scopes: tuple[str, ...], cursor: str | None, held: frozenset[str] = _NONE
+    ) -> bool:
         """Whether a page now would hold a fact."""
         after = self.start(cursor, scopes)
         if self._ledger.last_exported(scopes) <= after:
             return False
-        return any(_goes_to(peer, fact) for fact in self._ledger.exported(scopes, after))
+        return any(_goes_to(peer, fact, held) for fact in self._ledger.exported(scopes, after))
 
     def page(
-        self, peer: PeerRow, scopes: tuple[str, ...], cursor: str | None, limit: int, now_ms: int, *, echo: bool = False
+        self,
+        peer: PeerRow,
+        scopes: tuple[str, ...],
+        cursor: str | None,
+        limit: int,
+        now_ms: int,
+        *,
+        echo: bool = False,
+        held: frozenset[str] = _NONE,
     ) -> Served:
-        """One page after a cursor, in the peer's dialect; with `echo` also what came from the peer itself."""
+        """One page after a cursor, in the peer's dialect; with `echo` also what came from the peer itself. `held`: ids
+        of what it need not be sent."""
         after = last = self.start(cursor, scopes)
         bare = peer.dialect == "0.5"
         if self._ledger.last_exported(scopes) <= after:
@@ -151,7 +163,7 @@ class Exchange:
         chosen: list[Fact] = []
         more, size = False, 0
         for fact in self._ledger.exported(scopes, after):
-            if _goes_to(peer, fact, echo=echo):
+            if _goes_to(peer, fact, held, echo=echo):
                 if len(chosen) == limit or size > _PAGE_CHARS_MAX:
                     more = True
                     break
@@ -189,9 +201,12 @@ def _page_body(facts: bytes, cursor: str | None, *, more: bool, bare: bool) -> b
     return b"".join((head, facts, b"],", msgspec.json.encode({"cursor": cursor, "has_more": more})[1:]))
 
 
-def _goes_to(peer: PeerRow, fact: Fact, *, echo: bool = False) -> bool:
-    """Whether a fact that may leave goes to this peer: no echo unless asked, and nothing that it would misattribute."""
+def _goes_to(peer: PeerRow, fact: Fact, held: frozenset[str], *, echo: bool = False) -> bool:
+    """Whether a fact that may leave goes to this peer: no echo unless asked, nothing that it holds already (an id that
+    commits to nothing may stand for another fact there), and nothing that it would misattribute."""
     if not echo and peer.node_id in (fact.origin, fact.received_from):
+        return False
+    if fact.id in held and fact.certified:
         return False
     return peer.dialect != "0.5" or fact.received_from is None
 

@@ -17,6 +17,7 @@ from stigmem.core.wire import JSON_TYPE, Response, json_response
 from stigmem.node.exchange import narrow
 from stigmem.node.gate import PeerCaller
 from stigmem.node.operations import Operation, Outcome
+from stigmem.node.question import HOLDING_HEADER, held_by_asker
 from stigmem.node.turn import Turn
 from stigmem.node.waiting import WaitingPull
 
@@ -57,21 +58,28 @@ def get_facts(call: Call, turn: Turn) -> Outcome:
         # Going on from our last page costs the peer nothing; asking again or from the start does.
         node.gate.charge_pull(turn, peer)
     node.refuse_if_stale(turn)
-    waits = given.wait > 0.0 and not node.exchange.has_news(peer.row, scopes, given.cursor)
+    held = held_by_asker(call.request.headers.get(HOLDING_HEADER, ""))
+    waits = given.wait > 0.0 and not node.exchange.has_news(peer.row, scopes, given.cursor, held)
     if waits and node.waiting.room_for(peer.row.peer_id):
         deadline_ns = turn.monotonic_ns + int(given.wait * 1e9)
-        node.waiting.add(WaitingPull(call, peer, scopes, given.cursor, given.limit, deadline_ns))
+        node.waiting.add(WaitingPull(call, peer, scopes, given.cursor, given.limit, held, deadline_ns))
         node.keeper.nudge()
         return None
-    return answer_pull(call, turn, peer, scopes, given.cursor, given.limit)
+    return answer_pull(call, turn, peer, scopes, given.cursor, given.limit, held)
 
 
 def answer_pull(
-    call: Call, turn: Turn, peer: PeerCaller, scopes: tuple[str, ...], cursor: str | None, limit: int
+    call: Call,
+    turn: Turn,
+    peer: PeerCaller,
+    scopes: tuple[str, ...],
+    cursor: str | None,
+    limit: int,
+    held: frozenset[str],
 ) -> Response:
     """The page of a pull, with the lag header; a page with team facts is audited."""
     node = call.node
-    served = node.exchange.page(peer.row, scopes, cursor, limit, turn.now_ms, echo=call.query.echo)
+    served = node.exchange.page(peer.row, scopes, cursor, limit, turn.now_ms, echo=call.query.echo, held=held)
     if served.team:
         turn.audit("team_egress", peer.row.peer_id, count=served.team)
     if served.held:

@@ -7,9 +7,7 @@ reads the ledger; what it learned becomes true in the writer's turn.
 from __future__ import annotations
 
 from enum import Enum
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote_plus
 
 from stigmem.core import limits
 from stigmem.core.declaration import ACTIVE, CERTIFYING
@@ -24,6 +22,7 @@ from stigmem.node.context import Unreachable
 from stigmem.node.inspection import Inspector, Throttled
 from stigmem.node.intake import PageArrived
 from stigmem.node.pace import Pace
+from stigmem.node.question import HOLDING_HEADER, Holding, target
 from stigmem.node.rewind import Rewind
 
 if TYPE_CHECKING:
@@ -55,6 +54,9 @@ class Puller:
         self.pace = Pace(node.settings, node.context.entropy)
         self._inspector = Inspector(node, self._ask)
         self._rewind = Rewind(self._clock.monotonic_ns())
+        self._holding = Holding(node.state.ledger)
+        self._stored_ns = self._clock.monotonic_ns()
+        """When the cursor was stored last."""
         self._wake = self._clock.signal()
         self._clock_offset_ms = 0
         self._refused_for = ""
@@ -117,14 +119,17 @@ class Puller:
         wait_s = self._wait_s(row)
         # A disk may have been lost: with `echo` what only peers still hold of ours comes back.
         echo = held is not None and not held.drained and row.dialect == CERTIFYING
-        asked_ns = self._clock.monotonic_ns()
-        response = await self._ask(row, _target(limit, cursor, wait_s, echo=echo), wait_s)
-        waited = wait_s > 0 and self._clock.monotonic_ns() - asked_ns >= int(wait_s * 5e8)
+        asked_ns, asked_seq = self._clock.monotonic_ns(), self._node.state.ledger.last_seq
+        response = await self._ask(row, target(limit, cursor, wait_s, echo=echo), wait_s, self._names(row))
+        now_ns = self._clock.monotonic_ns()
+        waited = wait_s > 0 and now_ns - asked_ns >= int(wait_s * 5e8)
         page = decode_page(response.body, row.dialect, limit)
         self._refused_for = ""
-        if not page.entries and (page.cursor == cursor or page.cursor is None) and held is not None and held.drained:
+        self._holding.answered(asked_seq)
+        if not page.entries and held is not None and held.drained and self._may_pass(row, cursor, page, now_ns):
             self.pace.page(0)
-            self._rewind.arrived(stored, cursor, self._clock.monotonic_ns(), drained=True)
+            self.behind_since_ns = None
+            self._rewind.arrived(stored, page.cursor or cursor, now_ns, drained=True)
             # An empty answer at once to a question that may wait is not worth asking again before our time.
             return _Next.NEWS if waited else _Next.REST
         again = self._rewind.whole or held is None or not held.drained
@@ -134,7 +139,8 @@ class Puller:
         message = await self._hand_over(row, link, page, stored, kept)
         moved = page.cursor is not None and page.cursor != cursor and not message.held_back
         if not message.held_back:
-            self._rewind.arrived(kept, page.cursor, self._clock.monotonic_ns(), drained=not page.has_more)
+            self._stored_ns = self._clock.monotonic_ns()
+            self._rewind.arrived(kept, page.cursor, self._stored_ns, drained=not page.has_more)
         clean = self.pace.page(len(page.entries), message.blamed)
         if not page.has_more:
             self.behind_since_ns = None
@@ -147,6 +153,18 @@ class Puller:
         if page.has_more:  # one that says "more" without moving or showing anything would have us ask for ever
             return _Next.MORE if moved and page.entries else _Next.REST
         return _Next.NEWS if waited or (wait_s > 0 and moved and message.stored > 0) else _Next.REST
+
+    def _names(self, row: PeerRow) -> str:
+        """What the peer need not send us; nothing to one that would not be told of it anyway."""
+        told = row.dialect == CERTIFYING and "public" in self._scopes(row)
+        return self._holding.names(row.node_id) if told else ""
+
+    def _may_pass(self, row: PeerRow, cursor: str | None, page: Page, now_ns: int) -> bool:
+        """Whether an empty page needs no commit: its cursor may wait for the next one that does."""
+        if page.cursor is None or page.cursor == cursor:
+            return True
+        lately = now_ns - self._stored_ns < limits.CURSOR_UNSTORED_NS
+        return lately and not page.has_more and row.dialect == CERTIFYING
 
     def _stored(self) -> str | None:
         held = self._node.state.cursors.get(self.peer_id)
@@ -182,12 +200,12 @@ class Puller:
 
     # --- asking ---
 
-    async def _ask(self, row: PeerRow, target: str, wait_s: float = 0.0) -> Response:
+    async def _ask(self, row: PeerRow, target: str, wait_s: float = 0.0, holding: str = "") -> Response:
         """The 200 answer to a request with a fresh token. Raises Unreachable, Rejection or Throttled."""
-        response = await self._send(row, target, wait_s)
+        response = await self._send(row, target, wait_s, holding)
         # A spent nonce in a new token: the wire doubled our request, and the other answer is lost or still to come.
         if response.status == 401 and (self._learn_clock(response) or b"nonce_already_seen" in response.body):
-            response = await self._send(row, target, wait_s)
+            response = await self._send(row, target, wait_s, holding)
         if response.status == 200:
             return response
         if response.status in (429, 503):
@@ -196,7 +214,7 @@ class Puller:
             self.pace.shrink()
         raise Rejection("unexpected_status", f"the peer answered {response.status}", detail={"status": response.status})
 
-    async def _send(self, row: PeerRow, target: str, wait_s: float) -> Response:
+    async def _send(self, row: PeerRow, target: str, wait_s: float, holding: str) -> Response:
         node = self._node
         token = mint(
             node.signer,
@@ -206,7 +224,10 @@ class Puller:
             nonce=node.new_uuid(),
             now_ms=self._clock.wall_ns() // 1_000_000 + self._clock_offset_ms,
         )
-        request = Request("GET", target, {"authorization": f"Bearer {token}", "accept": "application/json"})
+        headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
+        if holding:
+            headers[HOLDING_HEADER] = holding
+        request = Request("GET", target, headers)
         timeout_ns = int((node.settings.pull_timeout_s + wait_s) * 1e9)
         try:
             return await node.context.transport.request(row.node_url, request, timeout_ns, limits.RESPONSE_BYTES_MAX)
@@ -227,19 +248,6 @@ class Puller:
             return False
         self._clock_offset_ms = int(there_ms) - self._clock.wall_ns() // 1_000_000
         return True
-
-
-@lru_cache(maxsize=1_024)
-def _target(limit: int, cursor: str | None, wait_s: float, *, echo: bool) -> str:
-    at = "" if cursor is None else f"&cursor={_quoted(cursor)}"
-    held = f"&wait={quote_plus(f'{wait_s:g}')}" if wait_s else ""
-    return f"/v1/federation/facts?limit={limit}{at}{held}{'&echo=true' if echo else ''}"
-
-
-def _quoted(cursor: str) -> str:
-    # Our own cursors are `s:` and digits; quoting those by the book costs more than the rest of the request.
-    head, _, number = cursor.partition("s:")
-    return f"s%3A{number}" if not head and number.isascii() and number.isdigit() else quote_plus(cursor)
 
 
 def _seconds(text: str | None) -> float | None:

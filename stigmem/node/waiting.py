@@ -24,22 +24,30 @@ __all__ = ["Waiting", "WaitingPull"]
 class WaitingPull:
     """One held pull; a message once it is released."""
 
-    __slots__ = ("_call", "_cursor", "_limit", "_response", "_scopes", "deadline_ns", "peer")
+    __slots__ = ("_call", "_cursor", "_held", "_limit", "_response", "_scopes", "deadline_ns", "peer")
 
     def __init__(
-        self, call: Call, peer: PeerCaller, scopes: tuple[str, ...], cursor: str | None, limit: int, deadline_ns: int
+        self,
+        call: Call,
+        peer: PeerCaller,
+        scopes: tuple[str, ...],
+        cursor: str | None,
+        limit: int,
+        held: frozenset[str],
+        deadline_ns: int,
     ) -> None:
         self._call = call
         self.peer = peer
         self._scopes = scopes
         self._cursor = cursor
         self._limit = limit
+        self._held = held
         self.deadline_ns = deadline_ns
         self._response: Response | None = None
 
     def has_news(self) -> bool:
         """Whether its page would hold a fact now."""
-        return self._call.node.exchange.has_news(self.peer.row, self._scopes, self._cursor)
+        return self._call.node.exchange.has_news(self.peer.row, self._scopes, self._cursor, self._held)
 
     def stage(self, turn: Turn) -> bool:
         from stigmem.node.federation_api import answer_pull
@@ -48,7 +56,9 @@ class WaitingPull:
         if row is None or row.status != self.peer.row.status:
             self._response = render(Refusal(401, "peer_not_approved", "peer_not_approved", style="text"))
         else:
-            self._response = answer_pull(self._call, turn, self.peer, self._scopes, self._cursor, self._limit)
+            self._response = answer_pull(
+                self._call, turn, self.peer, self._scopes, self._cursor, self._limit, self._held
+            )
         return True
 
     def finish(self) -> None:
