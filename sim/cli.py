@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, Token
 
 import stigmem
 from sim.report.speech import console_for, examples, say, tell
@@ -38,6 +38,14 @@ app = App(
 )
 app.command(trace)
 
+
+def _seed(_: type, tokens: Sequence[Token]) -> int:
+    """A seed is written in digits: 1.5 or 1e3 would be rounded or read by whoever takes numbers in general."""
+    from sim.scenario.seeds import parse_seed
+
+    return parse_seed(tokens[0].value)
+
+
 _Files = Annotated[list[Path], Parameter(help="Scenario files.", negative=())]
 _Flag = Parameter(negative=())
 
@@ -54,9 +62,10 @@ def main(tokens: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except CycloptsError as error:
-        say(f"{_sentence(error)}; `stigmem-sim --help` shows what there is")
+        say(_sentence(error))
         return BAD_INPUT
     except KeyboardInterrupt:
+        say("stopped")
         return _STOPPED
     except BrokenPipeError:
         # The reader has gone; what is still buffered must not raise again when Python closes the stream.
@@ -80,12 +89,21 @@ def _mistakes_of_users() -> tuple[type[Exception], ...]:
     return (BadScenario, BadFolder, BadRepository, BadTrace, TraceUnreadable)
 
 
-_NO_INTEGER: Final = re.compile(r'Invalid value for (\S+): unable to convert "(.*)" into int')
+_IN_OUR_WORDS: Final = (
+    (r"Invalid value for (\S+): ", r"\1: "),
+    (r'Command "[^"]*" parameter (--\S+) requires an argument', r"\1 needs a value"),
+    (r'Command "[^"]*" parameter (\S+) requires an argument', r"\1 is missing"),
+    (r"Unused Tokens: \[(.*)\]", r"too many arguments: \1"),
+)
+"""What cyclopts says, and how it is said here."""
 
 
 def _sentence(error: CycloptsError) -> str:
-    plain = " ".join(str(error).split()).rstrip(".")
-    return _NO_INTEGER.sub(r'\1 "\2": this is not a whole number, such as 7', plain)
+    said = " ".join(str(error).split()).rstrip(".")
+    for theirs, ours in _IN_OUR_WORDS:
+        said = re.sub(theirs, ours, said)
+    command = " ".join(["stigmem-sim", *(error.command_chain or ()), "--help"])
+    return f"{said}{'' if said.endswith('?') else ';'} `{command}` shows what there is"
 
 
 # --- running ---
@@ -102,7 +120,7 @@ def run(
     files: _Files,
     /,
     *,
-    seed: int | None = None,
+    seed: Annotated[int | None, Parameter(converter=_seed)] = None,
     out: Path | None = None,
     json: Annotated[bool, _Flag] = False,
     no_figures: Annotated[bool, _Flag] = False,
@@ -147,6 +165,11 @@ def replay(folder: Path, /) -> int:
     """Run again what a run folder holds, and compare the digests.
 
     Exit status: 0 when all three digests are the same, 1 when they are not.
+
+    Parameters
+    ----------
+    folder
+        Folder of a run.
     """
     from sim.report.session import replay_folder
 
@@ -166,7 +189,13 @@ def check(files: _Files, /) -> int:
 
 @app.command(name="list", help_epilogue=examples("list", "list my-scenarios"))
 def list_scenarios(folder: Path = Path("scenarios"), /) -> int:
-    """Show the scenarios of a folder and what each of them asks."""
+    """Show the scenarios of a folder and what each of them asks.
+
+    Parameters
+    ----------
+    folder
+        Folder that holds scenario files.
+    """
     from sim.report.listing import list_folder
 
     return list_folder(folder, console_for(), say)

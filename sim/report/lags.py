@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from sim.lab.measure import NEVER, Measure
 
-__all__ = ["Copies", "LagSummary", "copies_of", "nearest_rank", "summarise"]
+__all__ = ["Copies", "LagSummary", "copies_of", "nearest_rank", "slowest", "summarise"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,12 @@ def summarise(copies: Copies) -> LagSummary:
         return LagSummary(None, None, None, None, 0, missing)
     p50, p90, p99 = (nearest_rank(lags, share) for share in (50, 90, 99))
     return LagSummary(p50, p90, p99, lags[-1], len(lags), missing)
+
+
+def slowest(copies: Copies) -> int | None:
+    """The place of the copy that took longest to come; None when none came."""
+    came = (place for place, visible in enumerate(copies.visible) if visible != NEVER and not copies.at_origin[place])
+    return max(came, key=lambda place: copies.visible[place] - copies.written[place], default=None)
 
 
 def nearest_rank(ordered: Sequence[int], percent: int) -> int:

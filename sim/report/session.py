@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.report.folder import (
+    FACTS,
     RUN,
     SCENARIO,
     TRACE,
@@ -44,7 +45,6 @@ __all__ = ["Session", "replay_folder", "worst"]
 _BAD_INPUT, _BUG = 2, 70
 _WORST_FIRST: Final = (_BUG, _BAD_INPUT, EXIT_STATUS["fail"], EXIT_STATUS["inconclusive"], EXIT_STATUS["pass"])
 _DIGESTS: Final = ("trace_digest", "state_digest", "knowledge_digest")
-_SEEDS_END: Final = 2**63
 
 
 def worst(statuses: Iterable[int]) -> int:
@@ -78,10 +78,6 @@ class Session:
 
     def run(self, files: list[Path]) -> int:
         """Run every file; the worst status."""
-        if self._seed is not None and not 0 <= self._seed < _SEEDS_END:
-            sentence = f"--seed {self._seed}: a seed is a whole number from 0 to {_SEEDS_END - 1}"
-            self._aside.print(sentence, soft_wrap=True)
-            return _BAD_INPUT
         statuses = []
         for file in files:
             try:
@@ -104,6 +100,10 @@ class Session:
             with progress_bar(self._aside, plan.scenario.name) as progress:
                 result = run_plan(plan, None, folder, progress, source=file, trace=self._trace, figures=self._figures)
         except BadFolder:
+            raise
+        except KeyboardInterrupt:
+            if folder is not None and (folder / FACTS).exists():
+                self._aside.print(f"the run is in {folder}, without all of its figures", soft_wrap=True)
             raise
         except Exception as error:
             return _tell_bug(self._aside, error, plan, folder), False

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.report.judgement import BOUNDS
+from sim.report.lags import slowest
 from sim.scenario.metrics import TIMED
 from sim.scenario.units import format_duration
 
@@ -87,6 +88,8 @@ def show_result(console: Console, result: Result, folder: str | None) -> None:
     if folder is not None:
         numbers.add_row("folder", folder)
     words = Table(box=None, show_header=False, padding=(0, 1, 0, 2))
+    for _ in range(3):
+        words.add_column(overflow="fold")
     for expectation in result.expectations:
         words.add_row(_mark(ok=expectation.ok), expectation.name, _expectation(expectation))
     for check in result.checks:
@@ -157,10 +160,10 @@ def show_failure(console: Console, result: Result, replay: str) -> None:
     violation = result.violation
     if violation is not None:
         where = f"on {violation.node} at {format_duration(violation.at_ns)}"
-        console.print(f"{violation.checker} was violated {where}: {violation.sentence}", style="red")
+        console.print(f"{violation.checker} was violated {where}: {violation.sentence}", style="red", soft_wrap=True)
     else:
         for sentence in _reasons(result):
-            console.print(sentence, style="red" if result.verdict == "fail" else "yellow")
+            console.print(sentence, style="red" if result.verdict == "fail" else "yellow", soft_wrap=True)
     if any(check.ok is False for check in result.checks):
         console.print("the last events:")
         for event in result.tail[-_EVENTS_SHOWN:]:
@@ -170,7 +173,10 @@ def show_failure(console: Console, result: Result, replay: str) -> None:
 
 def _reasons(result: Result) -> list[str]:
     failed = [f"{check.name} failed: {check.detail}" for check in result.checks if check.ok is False]
-    missed = [f"{each.name} was expected {_expectation(each)}" for each in result.expectations if each.ok is False]
+    unmet = [each for each in result.expectations if each.ok is False]
+    missed = [f"{each.name} was expected {_expectation(each)}" for each in unmet]
+    if any(each.name.startswith("lag.") and each.bound == "at_most" for each in unmet):
+        missed += _slowest(result)
     if failed or missed:
         return [*failed, *missed]
     if result.interrupted:
@@ -178,6 +184,19 @@ def _reasons(result: Result) -> list[str]:
     if not result.run_json["facts"]:
         return ["no fact was written, so nothing was shown"]
     return [f"{check.name} could not be judged: {check.detail}" for check in result.checks if check.ok is None]
+
+
+def _slowest(result: Result) -> Iterator[str]:
+    """The copy that took longest, which is where to look first."""
+    place = slowest(result.copies)
+    if place is not None:
+        copies = result.copies
+        fact, reader = result.measure.facts[copies.fact[place]], result.nodes[copies.node[place]]
+        written, visible = copies.written[place], copies.visible[place]
+        yield (
+            f"the slowest copy: fact {fact.id}, written by {fact.origin} at {format_duration(written)}, was visible "
+            f"on {reader} at {format_duration(visible)}, {format_duration(visible - written)} later"
+        )
 
 
 def event_line(event: Sequence[Any]) -> str:

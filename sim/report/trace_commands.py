@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from sim.report.speech import examples, tell
+from sim.report.speech import examples, say, tell
 
 __all__ = ["trace"]
 
@@ -21,10 +21,21 @@ trace = App(
 
 @trace.command(help_epilogue=examples("trace git . scenarios/data/history.jsonl.gz"))
 def git(repository: Path, out: Path, /) -> int:
-    """Make a workload trace from the history of a git repository, authors hashed."""
+    """Make a workload trace from the history of a git repository, authors hashed.
+
+    Parameters
+    ----------
+    repository
+        Folder of the repository, with or without a working tree.
+    out
+        File to write; one that ends in .gz is packed.
+    """
+    from sim.history.gitlog import is_shallow
     from sim.history.gittrace import make_trace
 
     made = make_trace(repository, out)
+    if is_shallow(repository):
+        say(f"warning: {repository} is a shallow clone, so the trace begins where its history does")
     tell(f"{out}: {made.rows} rows of {made.commits} commits to {made.files} files by {made.authors} authors")
     return 0
 
@@ -34,6 +45,13 @@ def diff(first: Path, second: Path, /) -> int:
     """Show the first event in which two runs differ.
 
     Exit status: 0 when the traces are equal, 1 when they differ.
+
+    Parameters
+    ----------
+    first
+        Folder of a run, or its trace.
+    second
+        Another one.
     """
     from sim.report.folder import TRACE
     from sim.world.trace import first_difference

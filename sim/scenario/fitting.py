@@ -25,6 +25,7 @@ from sim.scenario.metrics import METRICS, TIMED, known_metrics
 from sim.scenario.mistakes import Mistake
 from sim.scenario.plan import Plan, slug
 from sim.scenario.reading import BadScenario, plain_values, read_source, typed
+from sim.scenario.seeds import checked_seed
 from sim.scenario.tables import Expectation, Scenario
 from sim.scenario.timetable import check_overlaps, check_times
 from sim.scenario.units import parse_duration
@@ -68,9 +69,11 @@ def _retyped(scenario: Scenario) -> Scenario:
 def _seeded(scenario: Scenario, seed: int | None) -> Scenario:
     if seed is None:
         return scenario
-    if seed < 0:
-        raise BadScenario([Mistake(("scenario", "seed"), f"{seed} is not a seed; it is a whole number of at least 0")])
-    return msgspec.structs.replace(scenario, scenario=msgspec.structs.replace(scenario.scenario, seed=seed))
+    try:
+        found = checked_seed(seed)
+    except ValueError as error:
+        raise BadScenario([Mistake(("scenario", "seed"), str(error))]) from None
+    return msgspec.structs.replace(scenario, scenario=msgspec.structs.replace(scenario.scenario, seed=found))
 
 
 def _fit(scenario: Scenario, base: Path) -> Plan:

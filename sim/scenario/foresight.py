@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import networkx as nx
 
+from sim.fault.clocks import ClockStep, ClockStrobe
 from sim.scenario.plan import Plan
 from sim.scenario.units import format_duration
 from sim.scenario.wording import listed, quoted
@@ -23,6 +24,7 @@ def warnings(plan: Plan) -> Iterator[str]:
     if plan.scenario.scenario.converges:
         yield from _reach(plan)
         yield from _clocks(plan)
+        yield from _steps(plan)
         yield from _patience(plan)
 
 
@@ -84,6 +86,24 @@ def _clocks(plan: Plan) -> Iterator[str]:
             f"The clock of {quoted(ahead)} is {format_duration(-gap)} ahead of that of {quoted(behind)}, more than "
             f"skew_future ({format_duration(bound)}): what {quoted(ahead)} writes is refused there until due{more}."
         )
+
+
+def _steps(plan: Plan) -> Iterator[str]:
+    """Clocks that are set so wrong that what is written meanwhile is not due before the run is over."""
+    table, bound = plan.scenario.scenario, plan.scenario.federation.skew_future
+    for number, fault in enumerate(plan.scenario.fault):
+        if not isinstance(fault, ClockStep | ClockStrobe) or fault.node is None or len(plan.nodes) == 1:
+            continue
+        ahead, for_good = fault.by > 0, fault.lasts is None and isinstance(fault, ClockStep)
+        until = table.duration if fault.lasts is None else min(table.duration, fault.at + fault.lasts)
+        wait = abs(fault.by) - bound
+        if (ahead or for_good) and until + wait > table.duration + table.settle:
+            step = f"{format_duration(abs(fault.by))} {'ahead' if ahead else 'back'}"
+            refused = "what it writes then is refused by others" if ahead else "it refuses what others write"
+            yield (
+                f"fault[{number}] sets the clock of {quoted(fault.node)} {step}, more than skew_future "
+                f"({format_duration(bound)}): {refused} until that is due, after the end of the run."
+            )
 
 
 def _patience(plan: Plan) -> Iterator[str]:

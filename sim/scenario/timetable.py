@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from sim.fault.base import Fault
+from sim.fault.restart import Restart
+from sim.fault.wipe import Wipe
 from sim.scenario.lines import KeyPath
 from sim.scenario.mistakes import Mistake
 from sim.scenario.plan import Plan
@@ -53,6 +55,8 @@ def check_times(scenario: Scenario) -> Iterator[Mistake]:
         yield from _begins(("fault", number, "at"), fault.at, end)
         if fault.lasts is not None:
             yield from _ends(("fault", number, "for"), fault.at, fault.lasts, end)
+        elif isinstance(fault, Restart | Wipe) and fault.down > 0:
+            yield from _ends(("fault", number, "down"), fault.at, fault.down, end)
     for number, workload in enumerate(scenario.workload):
         yield from _begins(("workload", number, "start"), workload.start, end)
         if workload.stop is not None and workload.stop <= workload.start:
@@ -78,8 +82,9 @@ def _ends(path: KeyPath, at: int, lasts: int, end: int) -> Iterator[Mistake]:
     if lasts <= 0:
         yield Mistake(path, f"{format_duration(lasts)} is no time at all; it must be longer than 0s")
     elif at < end < at + lasts:
+        advice = "leave it out to last until then" if path[-1] == "for" else f"at most {format_duration(end - at)} fit"
         yield Mistake(path, f"it would end at {format_duration(at + lasts)}, after the scenario's duration, "
-                      f"{format_duration(end)}, when all faults end; leave it out to last until then")  # fmt: skip
+                      f"{format_duration(end)}, when all faults end; {advice}")  # fmt: skip
 
 
 def check_overlaps(plan: Plan) -> Iterator[Mistake]:
@@ -125,7 +130,8 @@ def _clash(earlier: _Held, later: _Held) -> bool:
 
 def _sentence(plan: Plan, held: _Held, other: _Held) -> str:
     node = "every node" if other.node == _EVERYONE else f"node {quoted(other.node)}"
-    until = "" if other.end >= plan.scenario.scenario.duration else f" until {format_duration(other.end)}"
+    to_the_end, at_once = other.end >= plan.scenario.scenario.duration, other.end - other.begin <= 1
+    until = "" if to_the_end or at_once else f" until {format_duration(other.end)}"
     begun = format_duration(plan.scenario.fault[other.fault].at)
     return (
         f"{node} {(_OFF | _STOPPED)[other.kind]}{until} by fault[{other.fault}] ({quoted(other.kind)} at {begun}), "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -88,6 +89,9 @@ def test_a_missed_expectation_is_told_and_exits_1(here: Path, capsys: pytest.Cap
     told = capsys.readouterr()
     assert "at most 1ms: it is" in told.out
     assert "lag.p99 was expected at most 1ms: it is" in told.err
+    assert re.search(
+        r"the slowest copy: fact \S+, written by [abc] at \S+, was visible on [abc] at \S+, \S+ later", told.err
+    )
     assert "to replay it: stigmem-sim replay runs/strict-seed3" in told.err
 
 
@@ -113,11 +117,15 @@ def test_warnings_are_printed_before_the_run(here: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("tokens", "sentence"),
     [
-        (["run"], "requires an argument"),
+        (["run"], "FILES is missing; `stigmem-sim run --help` shows what there is"),
+        (["run", "good.toml", "--seed"], "--seed needs a value"),
+        (["replay", "one", "two"], "too many arguments: 'two'"),
         (["run", "missing.toml"], "missing.toml"),
-        (["run", "good.toml", "--seed", "x"], '--seed "x": this is not a whole number'),
-        (["run", "good.toml", "--seed", "-1"], "a seed is a whole number from 0"),
-        (["run", "good.toml", "--seed", str(2**63)], "a seed is a whole number from 0"),
+        *(
+            (["run", "good.toml", "--seed", text], f"--seed: '{text}' is not a seed, which is a whole number from 0")
+            for text in ("x", "-1", "1.5", "1e3", "0x10", "")
+        ),
+        (["run", "good.toml", "--seed", str(2**63)], "is not a seed, which is a whole number from 0"),
         (["run", "good.toml", "--trace", "some"], "some"),
         (["run", "good.toml", "--nothing"], "--nothing"),
         (["run", "good.toml", "--out", "good.toml"], "good.toml"),
@@ -227,6 +235,30 @@ def test_ctrl_c_twice_exits_130(here: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert main(["run", "good.toml", *FAST]) == 130
 
 
+def test_ctrl_c_while_figures_are_drawn_says_where_the_run_is(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def impatient(result: object, folder: Path) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("sim.report.figures.draw_figures", impatient)
+    assert main(["run", "good.toml", "strict.toml", "--out", "out"]) == 130
+    told = capsys.readouterr()
+    assert told.err == "the run is in out/small-seed3, without all of its figures\nstopped\n"
+    assert json.loads((here / "out/small-seed3/run.json").read_text())["verdict"] == "pass"
+    assert not (here / "out/strict-seed3").exists()
+
+
+def test_a_narrow_terminal_loses_no_word(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    main(["run", "strict.toml", *FAST])
+    told = capsys.readouterr()
+    assert "…" not in told.out
+    assert len(told.err.splitlines()) == 3
+
+
 def test_the_worst_status_is_a_bug_then_bad_input_then_failure() -> None:
     assert worst([0, 3, 1, 2, 70]) == 70
     assert worst([0, 3, 1, 2]) == 2
@@ -292,6 +324,22 @@ def test_trace_diff_tells_equal_traces_from_different_ones(here: Path, capsys: p
     assert lines[0].startswith("the traces differ from event ")
     assert lines[-2].startswith("< [")
     assert lines[-1].startswith("> [")
+
+
+def test_a_trace_of_a_shallow_clone_says_that_it_begins_late(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", "-c", "user.name=A", "-c", "user.email=a@b.example", *arguments], check=True)
+
+    git("init", "-q", "whole")
+    for number in range(3):
+        (here / "whole/file").write_text(str(number))
+        git("-C", "whole", "add", ".")
+        git("-C", "whole", "commit", "-qm", str(number))
+    git("clone", "-q", "--depth", "2", (here / "whole").as_uri(), "part")
+    assert main(["trace", "git", "part", "t.jsonl"]) == 0
+    told = capsys.readouterr()
+    assert "2 rows of 1 commits" in told.out
+    assert told.err == "warning: part is a shallow clone, so the trace begins where its history does\n"
 
 
 @pytest.mark.parametrize(

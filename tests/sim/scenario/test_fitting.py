@@ -103,11 +103,18 @@ def test_another_seed_makes_another_topology_and_stands_in_the_plan(tmp_path: Pa
     assert first.links == again.links != other.links
     assert (first.scenario.scenario.seed, other.scenario.scenario.seed) == (4, 5)
     assert make_plan(first.scenario, tmp_path, seed=5).links == other.links
-    with pytest.raises(BadScenario, match=r"scenario\.seed: -1 is not a seed; it is a whole number of at least 0"):
+    with pytest.raises(BadScenario, match=r"scenario\.seed: -1 is not a seed, which is a whole number from 0 to"):
         load_plan(path, -1)
 
 
 # --- scenarios made in Python ---
+
+
+@pytest.mark.parametrize("seed", ["7", 1.5, True, 2**63, float("nan")])
+def test_a_seed_that_is_none_is_refused_from_python_too(seed: object) -> None:
+    scenario = parse_scenario('[scenario]\nname = "x"\n[federation]\nnodes = 2\n')
+    with pytest.raises(BadScenario, match=r"scenario\.seed: .* is not a seed, which is a whole number from 0 to"):
+        make_plan(scenario, Path(), seed=seed)  # type: ignore[arg-type]
 
 
 def test_a_scenario_changed_in_python_is_held_to_the_same_rules() -> None:
@@ -386,6 +393,14 @@ CLASHES = [
         ),
     ),
     (
+        fault("wipe", "2m", node="north") + fault("leave", "2m", node="north"),
+        "fault[1].at: node 'north' is down by fault[0] ('wipe' at 2m), so a 'leave' cannot strike it then",
+    ),
+    (
+        fault("restart", "9m", node="north", down="5m"),
+        "fault[0].down: it would end at 14m, after the scenario's duration, 10m, when all faults end; at most 1m fit",
+    ),
+    (
         fault("pause", "1m", node="north") + fault("pause", "2m", node="north"),
         "fault[1].at: node 'north' is paused by fault[0]",
     ),
@@ -474,6 +489,20 @@ def test_a_federation_in_two_parts_is_pointed_out(tmp_path: Path) -> None:
             ),
         ),
         (
+            fault("clock-step", "1m", "1m", node="north", by="1h"),
+            (
+                "fault[0] sets the clock of 'north' 1h ahead, more than skew_future (5m): what it writes then is "
+                "refused by others until that is due, after the end of the run."
+            ),
+        ),
+        (
+            fault("clock-step", "1m", node="north", by="-1h"),
+            (
+                "fault[0] sets the clock of 'north' 1h back, more than skew_future (5m): it refuses what others write "
+                "until that is due, after the end of the run."
+            ),
+        ),
+        (
             'pull_interval = "20m"\n',
             "settle (5m) is shorter than pull_interval (20m): a fact written at the end may not arrive in time.",
         ),
@@ -492,6 +521,9 @@ def test_what_can_be_foreseen_is_said_and_stops_nothing(text: str, words: str, t
         'topology = "line"\nscopes = ["company"]\n',
         "relay = false\n",
         '[[clock]]\nnode = "south"\noffset = "4m"\n',
+        fault("clock-step", "1m", "1m", node="north", by="10m"),
+        fault("clock-step", "1m", "1m", node="north", by="-1h"),
+        fault("clock-step", "1m", by="1h"),
         "",
     ],
 )
