@@ -6,6 +6,7 @@ One lane a kind of fault, named at its left, so that colours need no key. Nothin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Final
 
 from sim.report.style import COLOURS, FAULTS_END, INK, canvas, fit_name, time_unit
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["shade", "with_lanes"]
 
 _LANE_IN: Final = 0.17
-_LANES_MAX: Final = 8
+_LANES_MAX: Final = 12
+_CUT, _OUTAGE = COLOURS[1], INK
+_OTHERS: Final = tuple(colour for colour in COLOURS[:-1] if colour != _CUT)
+_OUTAGES: Final = ("crash", "random crashes", "restart", "wipe")
 
 
 def with_lanes(result: Result, height_in: float, panels: Sequence[float] = (1.0,)) -> tuple[Figure, list[Axes]]:
@@ -45,15 +49,24 @@ def with_lanes(result: Result, height_in: float, panels: Sequence[float] = (1.0,
 
 
 def _lanes(result: Result) -> dict[str, list[Ribbon]]:
-    """The faults by what they are called, the rarest merged when there are too many kinds."""
+    """The faults by what they are called, in the order in which they began. When there are too many kinds, cuts and
+    outages keep lanes of their own, then the most frequent; the rest is merged."""
     found: dict[str, list[Ribbon]] = {}
-    for ribbon in result.ribbons:
+    for ribbon in sorted(result.ribbons, key=lambda each: each[2]):
         found.setdefault(ribbon[0], []).append(ribbon)
     if len(found) > _LANES_MAX:
-        kept = sorted(found, key=lambda label: -len(found[label]))[: _LANES_MAX - 1]
+        ranked = sorted(found, key=lambda label: (_kind_colour(label) is None, -len(found[label])))
+        kept = ranked[: _LANES_MAX - 1]
         rest = [ribbon for label, ribbons in found.items() if label not in kept for ribbon in ribbons]
         found = {**{label: ribbons for label, ribbons in found.items() if label in kept}, "other faults": rest}
     return {_lane_name(label, ribbons): ribbons for label, ribbons in found.items()}
+
+
+def _kind_colour(label: str) -> str | None:
+    """Cuts look the same in every figure of every run, and so do machines that are off; others have no fixed colour."""
+    if label.endswith("cut"):
+        return _CUT
+    return _OUTAGE if label.startswith(_OUTAGES) else None
 
 
 def _lane_name(label: str, ribbons: Sequence[Ribbon]) -> str:
@@ -65,8 +78,9 @@ def _lane_name(label: str, ribbons: Sequence[Ribbon]) -> str:
 def _draw_lanes(strip: Axes, result: Result, lanes: dict[str, list[Ribbon]]) -> None:
     unit = time_unit(result.ended_ns / 1e9)
     scale = 1e9 * unit.length_s
+    others = cycle(_OTHERS)
     for row, ribbons in enumerate(lanes.values()):
-        colour = COLOURS[(row + 1) % len(COLOURS)]
+        colour = _kind_colour(ribbons[0][0]) or next(others)
         lasting = [(begin / scale, (end - begin) / scale) for _, _, begin, end in ribbons if end > begin]
         strip.broken_barh(lasting, (row - 0.36, 0.72), facecolors=colour, edgecolors=colour, linewidth=0.5)
         moments = [begin / scale for _, _, begin, end in ribbons if end == begin]

@@ -37,13 +37,14 @@ def convergence_figure(result: Result) -> Figure:
         say_nothing_there(share, "no fact was written")
         return figure
     scale = _NS * unit.length_s
-    x = [sample.at_ns / scale for sample in known]
-    marker = "o" if len(known) == 1 else None
-    percent = [100.0 * sample.everywhere / sample.facts for sample in known]
-    share.plot(x, percent, color=COLOURS[0], marker=marker, label="held everywhere")
-    missing.plot(x, [sample.missing for sample in known], color=COLOURS[1], marker=marker)
+    x = [*(sample.at_ns / scale for sample in known), share.get_xlim()[1]]
+    known.append(known[-1])  # how it was at the end stays so
+    share.plot(x, [100.0 * sample.everywhere / sample.facts for sample in known], color=COLOURS[0],
+               label="held everywhere")  # fmt: skip
+    lacking = [sample.missing for sample in known]
+    missing.plot(x, lacking, color=COLOURS[1])
     share.plot([], [], color=COLOURS[1], label="copies missing")
-    missing.fill_between(x, [sample.missing for sample in known], color=COLOURS[1], alpha=0.15, linewidth=0)
+    missing.fill_between(x, lacking, color=COLOURS[1], alpha=0.15, linewidth=0)
     if result.converged_ns is None:
         share.plot([], [], linestyle="none", label="never converged")
     else:
@@ -65,13 +66,14 @@ def conflicts_figure(result: Result) -> Figure:
     shade(axes, result, unit)
     axes.set_ylabel("open conflicts")
     scale = _NS * unit.length_s
-    x = [sample.at_ns / scale for sample in result.sampled]
-    most = [sample.open_conflicts for sample in result.sampled]
-    least = [sample.open_conflicts_least for sample in result.sampled]
+    samples = (*result.sampled, *result.sampled[-1:])  # how it was at the end stays so
+    x = [*(sample.at_ns / scale for sample in result.sampled), axes.get_xlim()[1]][: len(samples)]
+    most = [sample.open_conflicts for sample in samples]
+    least = [sample.open_conflicts_least for sample in samples]
     axes.set_ylim(0, max(1.0, 1.08 * max(most, default=0)))
     axes.yaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
     if not any(most):
-        say_nothing_there(axes, f"no conflict was open at any of {len(most)} instants")
+        say_nothing_there(axes, f"no conflict was open at any of {len(result.sampled)} instants")
         return figure
     axes.fill_between(x, least, most, step="post", color="#BFD9EA", linewidth=0, label="nodes differ")
     axes.plot(x, most, drawstyle="steps-post", color=INK, linewidth=2.6, label="most on any node")

@@ -31,6 +31,8 @@ FAULTS_END: Final = "faults end"
 _WIDTH_IN: Final = 7.2
 _DPI: Final = 200
 _NAME_CHARS_MAX: Final = 22
+_MARGIN: Final = 1.02
+"""So much of time is drawn that the state at the end of a run can be seen."""
 _RC: Final[dict[str, Any]] = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
@@ -115,12 +117,12 @@ def time_unit(span_s: float) -> TimeUnit:
 
 
 def time_axis(axes: Axes, result: Result, label: str = "simulated time") -> TimeUnit:
-    """Make x the whole run in its best unit; data must be divided by the unit's length."""
+    """Make x the whole run and a little more in its best unit; data must be divided by the unit's length."""
     from matplotlib.ticker import MaxNLocator
 
     span_s = result.ended_ns / 1e9
     unit = time_unit(span_s)
-    axes.set_xlim(0, max(span_s, 1e-3) / unit.length_s)
+    axes.set_xlim(0, _MARGIN * max(span_s, 1e-3) / unit.length_s)
     axes.xaxis.set_major_locator(MaxNLocator(9, steps=[1, 2, 5, 10] if unit.name != "h" else [1, 2, 3, 6, 10]))
     axes.set_xlabel(f"{label} ({unit.name})")
     return unit
@@ -168,6 +170,11 @@ def lag_axis(axes: Axes, low_s: float, high_s: float, *, vertical: bool) -> None
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG."""
-    figure.savefig(path, metadata={"Software": None})
+    """Write a figure as PNG, all of it or nothing."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        figure.savefig(part, format="png", metadata={"Software": None})
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     return path

@@ -314,13 +314,24 @@ def test_the_lanes_name_each_kind_of_fault(shapes: dict[str, Result]) -> None:
     assert sorted(lanes) == ["clock +1s: b", "crash: c", "cut"]
 
 
-def test_many_kinds_of_fault_share_a_lane() -> None:
-    parts = [fault("loss", share=number / 100, at=f"{number}s", for_="1s") for number in range(1, 15)]
-    figure = FIGURES["conflicts.png"](run(small(TALK, *parts)))
+def test_many_kinds_of_fault_share_a_lane_but_cuts_and_outages_keep_their_own() -> None:
+    parts = [fault("loss", share=number / 100, at=f"{number}s", for_="1s") for number in range(1, 25)]
+    cut = fault("partition", at="40s", for_="5s", shape="one", node="a", one_way=True)
+    down = fault("crash", at="50s", for_="2s", node="b")
+    figure = FIGURES["conflicts.png"](run(small(TALK, *parts, cut, down)))
     figure.canvas.draw()
     lanes = [label.get_text() for label in figure.axes[-1].get_yticklabels()]
-    assert len(lanes) == 8
-    assert lanes[-1] == "other faults"
+    assert len(lanes) == 12
+    assert lanes[-3:] == ["one-way cut: a", "crash: b", "other faults"]
+
+
+def test_the_last_state_of_a_run_can_be_seen_beyond_its_end(shapes: dict[str, Result]) -> None:
+    result = shapes["cut"]
+    share, missing = FIGURES["convergence.png"](result).axes[:2]
+    for axes, last in ((share, 100.0), (missing, 0.0)):
+        x, y = next(line.get_data() for line in axes.lines if len(line.get_xdata()) > 2)
+        assert x[-1] == axes.get_xlim()[1] > result.ended_ns / 1e9
+        assert y[-1] == last
 
 
 def test_of_many_nodes_the_worst_five_are_named(shapes: dict[str, Result]) -> None:
