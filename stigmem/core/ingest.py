@@ -8,6 +8,7 @@ is a Rejection with a stable code and concerns one fact only.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import msgspec
@@ -33,7 +34,9 @@ from stigmem.core.resolution import read_resolution
 from stigmem.core.scopes import is_scope
 from stigmem.core.values import Value, parse_value
 
-__all__ = ["Candidate", "Link", "Policy", "admit", "check_repeat", "examine", "is_repeat", "same_body"]
+__all__ = [
+    "Candidate", "Link", "Policy", "admit", "check_claim", "check_repeat", "examine", "is_repeat", "same_body",
+]  # fmt: skip
 
 
 class Candidate(NamedTuple):
@@ -166,8 +169,7 @@ def admit(candidate: Candidate, ledger: Ledger, link: Link, policy: Policy, now_
     if held is not None:
         check_repeat(held, fact)
         return None
-    if not fact.certified and ledger.find(fact.id):
-        raise Rejection("id_collision", "this id belongs to another node's fact", field="id")
+    check_claim(fact, ledger.find(fact.id))
     if fact.wall_ms > WALL_MS_MAX:
         raise Rejection("hlc_malformed", "the stamp lies beyond the calendar of this node", field="hlc")
     skew = check_skew(fact.stamp, now_ms, future_ms=policy.skew_future_ms, past_ms=policy.skew_past_ms)
@@ -181,6 +183,13 @@ def admit(candidate: Candidate, ledger: Ledger, link: Link, policy: Policy, now_
                 "max_future_skew_ms": policy.skew_future_ms, "max_past_skew_ms": policy.skew_past_ms,
             })  # fmt: skip
     return fact
+
+
+def check_claim(fact: Fact, others: Iterable[Fact]) -> None:
+    """Check an id that facts of other origins have too: one that commits to its fact belongs to that fact alone. Where
+    none does, nobody can tell whose the id is, and whoever came first must not shut the owner out (S-31)."""
+    if not fact.certified and any(other.certified for other in others):
+        raise Rejection("id_collision", "this id belongs to another node's fact", field="id")
 
 
 def check_repeat(held: Fact, fact: Fact) -> None:

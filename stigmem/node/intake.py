@@ -12,7 +12,7 @@ from stigmem.core import limits
 from stigmem.core.declaration import ACTIVE, CERTIFYING
 from stigmem.core.errors import Rejection, StigmemError
 from stigmem.core.fact import Fact
-from stigmem.core.ingest import Candidate, Link, Policy, admit, check_repeat
+from stigmem.core.ingest import Candidate, Link, Policy, admit, check_claim, check_repeat
 from stigmem.core.records import CursorRow, DeadLetter
 from stigmem.node.context import Signal
 from stigmem.node.turn import Turn
@@ -159,8 +159,7 @@ class PageArrived:
             return None
         if name in turn.state.letters.get(self._peer_id, {}):
             turn.add(DeadLetter(self._peer_id, name, ""))
-        if fact.certified:
-            self._report_squatters(turn, fact)
+        self._report_collisions(turn, fact)
         stored = turn.store(fact)
         turn.observe(stored.stamp)
         if stored.quarantine is not None:
@@ -174,8 +173,7 @@ class PageArrived:
         if staged is not None:
             check_repeat(staged, fact)
             return None
-        if not fact.certified and turn.staged_id(fact.id):
-            raise Rejection("id_collision", "this id belongs to another node's fact", field="id")
+        check_claim(fact, turn.staged_id(fact.id))
         admitted = admit(candidate, turn.state.ledger, self._link, self._policy, turn.now_ms)
         if admitted is not None and not fact.certified and self._link.dialect == CERTIFYING:
             # Nobody but the id vouches for stamp and time: a relay or a flipped bit may have changed them.
@@ -184,14 +182,16 @@ class PageArrived:
             )
         return admitted
 
-    def _report_squatters(self, turn: Turn, fact: Fact) -> None:
-        """An id that commits to this fact was taken before by somebody whose id commits to nothing: both are kept,
-        and the collision is told (S-31)."""
+    def _report_collisions(self, turn: Turn, fact: Fact) -> None:
+        """Facts of other origins have this id too. Those whose id commits to nothing are told of when the one comes
+        that it commits to, and the newcomer when neither is: all are kept (S-31)."""
         for other in (*turn.state.ledger.find(fact.id), *turn.staged_id(fact.id)):
-            peer = None if other.received_from is None else turn.state.peer_of(other.received_from)
-            if other.certified or other.origin == fact.origin or peer is None:
+            doubtful = other if fact.certified else fact
+            peer = None if doubtful.received_from is None else turn.state.peer_of(doubtful.received_from)
+            if doubtful.certified or other.origin == fact.origin or peer is None:
                 continue
-            if turn.claim("letter", f"{peer.peer_id}\n{fact.id}\nid_collision"):
+            known = turn.state.letters.get(peer.peer_id, {}).get(fact.id, ())
+            if "id_collision" not in known and turn.claim("letter", f"{peer.peer_id}\n{fact.id}\nid_collision"):
                 turn.add(DeadLetter(peer.peer_id, fact.id, "id_collision"))
                 turn.audit(
                     "rejected_fact",
@@ -199,7 +199,7 @@ class PageArrived:
                     fact_id=fact.id,
                     reason="id_collision",
                     kept=True,
-                    origin=other.origin,
+                    origin=doubtful.origin,
                 )
 
     def _reject(self, turn: Turn, refused: Refused, raw: bytes) -> None:

@@ -190,6 +190,18 @@ def test_a_claimed_id_does_not_keep_the_honest_origin_out() -> None:
     assert got.text == "honest"
 
 
+def test_of_two_that_claim_an_id_and_cannot_prove_it_neither_keeps_the_other_out() -> None:
+    drafts = [
+        (_with_id(Draft.of(text="x"), "one"), LINK),
+        (_with_id(Draft.of(origin=RELAY, text="y"), "one"), VIA_RELAY),
+    ]
+    for arrivals in (drafts, drafts[::-1]):
+        receiver = Receiver()
+        assert [receiver.take(draft, link) for draft, link in arrivals] == [None, None]
+        assert [receiver.take(draft, link) for draft, link in arrivals] == ["repeated", "repeated"]
+        assert {(f.origin, f.text) for f in receiver.ledger.find("one")} == {(ORIGIN, "x"), (RELAY, "y")}
+
+
 # --- plain repetitions ---
 
 

@@ -240,6 +240,21 @@ async def test_a_pushed_fact_and_a_local_one_contradict_each_other() -> None:
         assert verify(bench.audit_rows)[1] is None
 
 
+async def test_who_takes_the_id_of_a_foreign_fact_does_not_keep_it_out() -> None:
+    bench = Bench(NOW_MS)
+    thief, honest = Peer(bench, 1, dialect="0.5"), Peer(bench, 2, dialect="0.5")
+    async with running(bench, SETTINGS):
+        for peer, text in ((thief, "claimed"), (honest, "honest"), (thief, "claimed"), (honest, "honest")):
+            pushed = bare(fact(peer, 1, text=text), id="11111111-1111-4111-8111-111111111111")
+            assert (await push(peer, pushed))["accepted"] == 1
+        page = read(await ask(bench, "GET", "/v1/facts?include_contradicted=true"))
+        assert {(f["value"]["v"], f["origin_node_id"]) for f in page["facts"]} == {
+            ("claimed", thief.node_id), ("honest", honest.node_id),
+        }  # fmt: skip
+        told = [(row.subject, json.loads(row.detail)) for row in bench.audit_rows if row.event == "rejected_fact"]
+        assert told == [(honest.peer_id, {"kept": True, "origin": honest.node_id, "reason": "id_collision"})]
+
+
 # --- certificates ---
 
 
