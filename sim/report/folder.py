@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from sim.scenario.plan import Plan
 
 __all__ = [
-    "FACTS", "RUN", "SCENARIO", "TRACE", "TRACEBACK", "BadFolder", "folder_name", "open_folder", "opening_comments",
-    "read_run", "write_folder", "write_traceback",
+    "DIGESTS", "FACTS", "RUN", "SCENARIO", "TRACE", "TRACEBACK", "BadFolder", "folder_name", "open_folder",
+    "opening_comments", "read_run", "write_folder", "write_traceback",
 ]  # fmt: skip
 
 RUN: Final = "run.json"
@@ -30,6 +30,7 @@ FACTS: Final = "facts.parquet"
 SCENARIO: Final = "scenario.toml"
 TRACEBACK: Final = "traceback.txt"
 DATA: Final = "data"
+DIGESTS: Final = ("trace_digest", "state_digest", "knowledge_digest")
 _FIGURES: Final = ("lag.png", "lag_distribution.png", "convergence.png", "conflicts.png", "map.png")
 _MARKS: Final = (RUN, TRACE, TRACEBACK)
 """A folder with one of these holds a run of ours."""
@@ -107,6 +108,9 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise BadFolder(f"{folder} is not a run folder: it has no {RUN}") from error
     except (OSError, msgspec.MsgspecError) as error:
         raise BadFolder(f"{path} cannot be read: {error}") from error
+    lacking = [name for name in DIGESTS if name not in found]
+    if lacking:
+        raise BadFolder(f"{path} is not that of a run: it has no {lacking[0]}")
     return found
 
 

@@ -42,7 +42,7 @@ def list_folder(folder: Path, console: Console, complain: Say) -> int:
     """Show each scenario of a folder and its question; 2 when there is none."""
     from rich.table import Table
 
-    files = sorted(folder.glob("*.toml")) if folder.is_dir() else []
+    files = sorted(file for file in folder.glob("*.toml") if file.is_file()) if folder.is_dir() else []
     if not files:
         complain(f"there are no scenarios in {folder}; give a folder that holds .toml files")
         return _BAD_INPUT
@@ -57,5 +57,8 @@ def list_folder(folder: Path, console: Console, complain: Say) -> int:
 
 def question(file: Path) -> str:
     """What the first comment of a scenario file asks."""
-    first = file.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+    try:
+        first = file.read_text(encoding="utf-8-sig", errors="replace").partition("\n")[0]
+    except OSError as error:
+        return f"(it cannot be read: {(error.strerror or str(error)).lower()})"
     return first.lstrip("# ").removeprefix("Question:").strip() if first.startswith("#") else "(it does not say)"

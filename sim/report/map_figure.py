@@ -31,7 +31,11 @@ _LOWEST_IN, _HIGHEST_IN, _HIGHEST_LAYOUT_IN = 2.6, 5.6, 4.2
 """How high the figure may be, as its places are spread; a layout without coordinates needs less."""
 _LEFT, _RIGHT, _FOOT_IN, _HEAD_IN = 0.035, 0.785, 0.26, 0.32
 """Margins of the map: shares of the width, inches of the height. What is right of it is for legend and colours."""
-_NODE_PT: Final = 5.2
+_NODE_PT, _SMALLEST_PT = 5.2, 1.6
+_ROOMY: Final = 150
+"""So many nodes have room at full size; of more, each is smaller."""
+_THIN: Final = ((200, 0.9), (800, 0.4), (1 << 62, 0.15))
+"""Up to so many links: how thick a line is, in points."""
 _NAMES_MAX: Final = 60
 _WORST_NAMED: Final = 12
 _CUT: Final = "#D55E00"
@@ -53,7 +57,7 @@ def map_figure(result: Result) -> Figure:
     fit(axes, points)
     if projection is not None:
         _draw_graticule(axes, projection)
-    points = set_apart(axes, points, _NODE_PT)
+    points = set_apart(axes, points, _node_pt(len(points)))
     lines = _draw_links(axes, result, points)
     lags = lags_of(result)
     _draw_nodes(figure, axes, result, points, lags)
@@ -79,6 +83,11 @@ def _frame(points: NDArray[np.float64], highest_in: float) -> tuple[Figure, Axes
     figure.set_layout_engine("none")
     bottom, top = _FOOT_IN / height, 1 - _HEAD_IN / height
     return figure, figure.add_axes((_LEFT, bottom, _RIGHT - _LEFT, top - bottom))
+
+
+def _node_pt(count: int) -> float:
+    """The size of one of so many nodes, in points."""
+    return max(_SMALLEST_PT, _NODE_PT * min(1.0, math.sqrt(_ROOMY / count)))
 
 
 def _draw_graticule(axes: Axes, projection: Projection) -> None:
@@ -130,7 +139,7 @@ def _draw_links(axes: Axes, result: Result, points: NDArray[np.float64]) -> NDAr
     cut = cut_links(result)
     whole = [np.array([place[a], place[b]]) for a, b in result.links if (a, b) not in cut]
     broken = [np.array([place[a], place[b]]) for a, b in result.links if (a, b) in cut]
-    thin = 0.9 if len(result.links) <= 200 else 0.4
+    thin = next(width for most, width in _THIN if len(result.links) <= most)
     if whole:
         axes.add_collection(LineCollection(whole, colors="#8FA3AD", linewidths=thin, zorder=2, label="link"))
     if broken:
@@ -158,7 +167,8 @@ def _draw_nodes(figure: Figure, axes: Axes, result: Result, points: NDArray[np.f
     medians = _medians(result, lags)
     seen = ~np.isnan(medians)
     x, y = points.T
-    look: dict[str, Any] = {"s": _NODE_PT**2 * 1.6, "edgecolors": INK, "linewidths": 0.6, "zorder": 4}
+    size = _node_pt(len(points))
+    look: dict[str, Any] = {"s": size**2 * 1.6, "edgecolors": INK, "linewidths": 0.6 * size / _NODE_PT, "zorder": 4}
     if (~seen).any():
         axes.scatter(x[~seen], y[~seen], c="white", label="node without a\nmeasured lag", **look)
     if seen.any():
@@ -209,7 +219,7 @@ def _draw_names(
     sizes = _text_sizes(figure, names, size)
     frame = axes.get_window_extent()
     inside = Box(*(edge * to_pt for edge in (frame.x0 + 2, frame.y0 + 2, frame.x1 - 2, frame.y1 - 2)))
-    placed = place_names(flat, sizes, inside, strewn, _NODE_PT * 0.65)
+    placed = place_names(flat, sizes, inside, strewn, _node_pt(count) * 0.65)
     back = axes.transData.inverted()
     halo = [withStroke(linewidth=1.4, foreground="white")]
     for at, (name, spot) in enumerate(zip(names, placed, strict=True)):

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.report.folder import (
+    DIGESTS,
     FACTS,
     RUN,
     SCENARIO,
@@ -44,7 +45,6 @@ __all__ = ["Session", "replay_folder", "worst"]
 
 _BAD_INPUT, _BUG = 2, 70
 _WORST_FIRST: Final = (_BUG, _BAD_INPUT, EXIT_STATUS["fail"], EXIT_STATUS["inconclusive"], EXIT_STATUS["pass"])
-_DIGESTS: Final = ("trace_digest", "state_digest", "knowledge_digest")
 
 
 def worst(statuses: Iterable[int]) -> int:
@@ -190,7 +190,7 @@ def _nothing_judged(run: dict[str, Any]) -> bool:
 
 
 def _compare(known: dict[str, Any], result: Result, before: Path, after: Path, screen: Console) -> int:
-    differing = [name for name in _DIGESTS if known.get(name) != result.run_json[name]]
+    differing = [name for name in DIGESTS if known.get(name) != result.run_json[name]]
     if not differing:
         screen.print("the same: all three digests are equal")
         return EXIT_STATUS["pass"]

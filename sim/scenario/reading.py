@@ -151,7 +151,7 @@ def _read(path: Path) -> str:
             raise _BadText(path, "this is a folder; name one scenario file, such as " + str(path / "split-brain.toml"))
         if not path.exists():
             siblings = sorted(other.name for other in path.parent.glob("*.toml")) if path.parent.is_dir() else []
-            near = meant(path.name, siblings)
+            near = meant(path.name, [name for name in siblings if name != path.name])  # a link may lead nowhere
             raise _BadText(path, "there is no such file" + (f"; did you mean {quoted(near)}?" if near else ""))
         if not path.is_file():
             raise _BadText(path, "this is not an ordinary file; a scenario is a TOML text")

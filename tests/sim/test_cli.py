@@ -290,6 +290,19 @@ def test_list_shows_what_each_scenario_asks(here: Path, capsys: pytest.CaptureFi
     assert "(it does not say)" in lines[1]
 
 
+def test_list_passes_over_what_is_no_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "folder.toml").mkdir()
+    (here / "dangling.toml").symlink_to("nowhere")
+    (here / "bytes.toml").write_bytes(b"\xff\xfe")
+    assert main(["list", "."]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["bytes.toml", "good.toml", "silent.toml", "strict.toml", "wrong.toml"]
+    assert main(["check", "dangling.toml"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("dangling.toml: there is no such file")
+    assert "mean 'dangling.toml'" not in told
+
+
 def test_schema_prints_a_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out)["$schema"].startswith("https://json-schema.org")

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.axis import Axis
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
@@ -133,7 +134,9 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         run(small(TALK), out=tmp_path / "file/out")
 
 
-@pytest.mark.parametrize(("content", "sentence"), [(None, "it has no run.json"), (b"{", "cannot be read")])
+@pytest.mark.parametrize(
+    ("content", "sentence"), [(None, "it has no run.json"), (b"{", "cannot be read"), (b"{}", "it has no trace_digest")]
+)
 def test_a_folder_without_a_run_is_refused(tmp_path: Path, content: bytes | None, sentence: str) -> None:
     if content is not None:
         (tmp_path / "run.json").write_bytes(content)
@@ -347,6 +350,16 @@ def test_the_map_names_every_node_and_dashes_what_was_cut(shapes: dict[str, Resu
     assert set(CITIES) <= {text for text, _ in texts(drawn({}, shapes, "map", "map.png"))}
     assert cut_links(shapes["cut"]) == {("a", "b"), ("a", "c")}
     assert cut_links(shapes["map"]) == set()
+
+
+def test_nodes_of_a_crowd_are_drawn_smaller(shapes: dict[str, Result]) -> None:
+    crowd = run(small(TALK, nodes=400, topology={"kind": "ring"}, duration="1s", settle="0s"))  # type: ignore[arg-type]
+
+    def size(result: Result) -> float:
+        drawn = FIGURES["map.png"](result).axes[0].collections
+        return min(float(each.get_sizes()[0]) for each in drawn if isinstance(each, PathCollection))
+
+    assert size(crowd) < size(shapes["cut"]) / 2
 
 
 def test_drawing_writes_every_figure(shapes: dict[str, Result], tmp_path: Path) -> None:
