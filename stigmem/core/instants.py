@@ -6,6 +6,7 @@ Conversion only: nobody here asks what time it is. Texts are compared as instant
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -16,6 +17,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FIRST_US: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST_US: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+# Python takes any character between date and time, and which hours it takes depends on its version. What one node takes
+# all of them must take.
+_SHAPE: Final = re.compile(r"[0-9W-]{7,10}(?:[Tt ](?!24)[0-9:.,]{2,18} ?(?:Z|[+-][0-9:.]{2,15})?)?")
 
 
 def parse_us(text: str) -> int:
@@ -23,6 +27,8 @@ def parse_us(text: str) -> int:
 
     Raises ValueError when the text is no instant or lies outside the years 1 to 9999 in UTC.
     """
+    if _SHAPE.fullmatch(text) is None:
+        raise ValueError(f"not an ISO-8601 instant: {text}")
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -85,6 +85,8 @@ async def test_every_type_of_value_comes_back_as_it_was_sent(value: dict[str, An
             "value_error",
         ),
         ({"valid_until": "never"}, ["body", "valid_until"], "value_error"),
+        ({"valid_until": "2026-01-01x00:00"}, ["body", "valid_until"], "value_error"),
+        ({"value": {"type": "datetime", "v": "2026-01-01T24:00Z"}}, ["body", "value", "v"], "value_error"),
         ({"write_mode": "append"}, ["body", "write_mode"], "value_error"),
         ({"derived_from": ["x"]}, ["body", "derived_from", 0], "value_error"),
     ],
