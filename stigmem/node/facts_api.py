@@ -155,17 +155,20 @@ def _visible(call: Call, turn: Turn, name: str) -> Fact:
     it must not learn whether the guess was right.
     """
     ledger = turn.state.ledger
-    if name.startswith("sha256:"):
-        if not is_cid(name):
-            raise Refusal(400, "cid_malformed", "a content id is sha256: and 64 lower-case hex digits")
-        found = ledger.with_cid(name)
-        fact = next((f for f in found if ledger.live(f)), found[-1] if found else None)
-    else:
-        found = [fact for fact in ledger.find(name) if fact.scope in call.principal.scopes]
-        fact = max(found, key=lambda fact: fact.certified, default=None)
-    if fact is None or fact.quarantine is not None or fact.scope not in call.principal.scopes:
+    by_content = name.startswith("sha256:")
+    if by_content and not is_cid(name):
+        raise Refusal(400, "cid_malformed", "a content id is sha256: and 64 lower-case hex digits")
+    # What is hidden must not hide what is not: several facts can have one id or content id.
+    found = [
+        fact
+        for fact in (ledger.with_cid(name) if by_content else ledger.find(name))
+        if fact.quarantine is None and fact.scope in call.principal.scopes
+    ]
+    if not found:
         raise Refusal(404, "fact_not_found", "fact not found", style="text")
-    return fact
+    if by_content:
+        return next(filter(ledger.live, found), found[-1])
+    return max(found, key=lambda fact: fact.certified)
 
 
 def get_fact(call: Call, turn: Turn) -> Outcome:
@@ -187,11 +190,13 @@ def get_provenance(call: Call, turn: Turn) -> Outcome:
 def _reference(call: Call, turn: Turn, entry: dict[str, Any]) -> ProvenanceItem:
     texts = (entry.get("hash"), entry.get("fact_id"))
     digest, name = (text if isinstance(text, str) else "" for text in texts)
-    try:
-        fact = _visible(call, turn, name or digest)
-    except Refusal:
-        return ProvenanceItem(digest, None, None, exists=False)
-    return ProvenanceItem(digest, fact.id, fact.entity, exists=True)
+    for each in filter(None, (name, digest)):
+        try:
+            fact = _visible(call, turn, each)
+        except Refusal:
+            continue
+        return ProvenanceItem(digest, fact.id, fact.entity, exists=True)
+    return ProvenanceItem(digest, None, None, exists=False)
 
 
 def post_verify_cid(call: Call, turn: Turn) -> Outcome:

@@ -176,6 +176,19 @@ async def test_an_instruction_is_held_back() -> None:
         read(await ask(bench, "GET", f"/v1/facts/{order.id}"), 404)
 
 
+async def test_what_is_held_back_does_not_hide_a_fact_of_the_same_content() -> None:
+    bench = Bench(NOW_MS)
+    peer = Peer(bench, 1)
+    async with running(bench, SETTINGS):
+        ours = saying(
+            "v1", entity="device:1", relation="m:s", source=peer.node_id, valid_until="2026-11-20T07:55:44.5Z"
+        )
+        written = read(await ask(bench, "POST", "/v1/facts", ours), 201)
+        bench.wall_ms += 1_000
+        await push(peer, entry(peer, fact(peer, 1, interpret_as="instruction")))
+        assert read(await ask(bench, "GET", f"/v1/facts/{written['cid']}"))["id"] == written["id"]
+
+
 async def test_push_is_off_unless_wanted_whoever_asks() -> None:
     bench = Bench(NOW_MS)
     peer = Peer(bench, 1)
