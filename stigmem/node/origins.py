@@ -37,7 +37,7 @@ class OriginLearned:
         if not claim_cursors(turn):
             return False
         held = turn.state.origins.get(row.node_id)
-        if held == row or (held is None and len(turn.state.origins) >= limits.ORIGINS_MAX):
+        if held == row or (held is None and not self._has_room(turn)):
             return True
         if held is not None and not self._stands_over(held):
             if held.public_key not in ("", row.public_key):
@@ -61,6 +61,16 @@ class OriginLearned:
         if self._row.how == held.how == "pinned":
             return True
         return _WEIGHT[self._row.how] > _WEIGHT[held.how]
+
+    def _has_room(self, turn: Turn) -> bool:
+        """Whether one more origin may be remembered. Keys cost nothing: a peer that serves facts of thousands of
+        made-up nodes must not use up the room in which others' origins become known, so nobody brings more than is
+        left."""
+        origins = turn.state.origins
+        left = limits.ORIGINS_MAX - len(origins)
+        if self._row.how == "pinned":
+            return left > 0
+        return sum(each.vouched_by == self._row.vouched_by for each in origins.values()) < left
 
     def _report_conflict(self, turn: Turn) -> None:
         name = f"origin:{self._row.node_id}"

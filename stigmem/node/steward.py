@@ -39,6 +39,8 @@ __all__ = ["Steward"]
 
 _BIND_REST_NS: Final = 10_000_000_000
 _TIMEOUT_NS: Final = int(limits.DISCOVERY_TIMEOUT_S * 1e9)
+_LEARNED_CHARS_MAX: Final = 8_192
+"""A manifest that a peer serves for somebody else, who may be anybody: room for a dozen rotations, and no more."""
 _RICHNESS: Final = ("0.5", "2.1", CERTIFYING)
 
 
@@ -137,16 +139,17 @@ class Steward:
     async def learn_origin(self, origin: str, body: bytes, by: PeerRow) -> None:
         """Consider a manifest that a peer gave us for an origin that is not our peer (spec/identity.md, 3)."""
         manifest = self._read(body)
-        if manifest is None or not speaks_for(manifest, origin):
+        if manifest is None or not speaks_for(manifest, origin) or origin == self._node.node_id:
             return
         if certified_node_id(manifest.public_key) == origin:
-            how, vouched_by = "certified", ""
+            how = "certified"
         elif self._node.settings.origin_keys == "vouched":
-            how, vouched_by = "vouched", by.node_id
+            how = "vouched"
         else:
             return
-        row = OriginRow(origin, manifest.public_key, how, vouched_by, msgspec.json.encode(manifest).decode())
-        await self._tell(row, by.peer_id)
+        text = msgspec.json.encode(manifest).decode()
+        if len(text) <= _LEARNED_CHARS_MAX:
+            await self._tell(OriginRow(origin, manifest.public_key, how, by.node_id, text), by.peer_id)
 
     def _read(self, body: bytes) -> Manifest | None:
         """A manifest that verifies and has not expired, or None."""
