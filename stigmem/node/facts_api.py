@@ -168,7 +168,7 @@ def _visible(call: Call, turn: Turn, name: str) -> Fact:
         raise Refusal(404, "fact_not_found", "fact not found", style="text")
     if by_content:
         return next(filter(ledger.live, found), found[-1])
-    return max(found, key=lambda fact: fact.certified)
+    return min(found, key=lambda fact: (not fact.certified, fact))  # the same one on every node that holds them
 
 
 def get_fact(call: Call, turn: Turn) -> Outcome:

@@ -264,6 +264,8 @@ async def test_who_takes_the_id_of_a_foreign_fact_does_not_keep_it_out() -> None
         assert {(f["value"]["v"], f["origin_node_id"]) for f in page["facts"]} == {
             ("claimed", thief.node_id), ("honest", honest.node_id),
         }  # fmt: skip
+        shown = read(await ask(bench, "GET", "/v1/facts/11111111-1111-4111-8111-111111111111"))
+        assert shown["origin_node_id"] == min(thief.node_id, honest.node_id)  # not whoever came first
         told = [(row.subject, json.loads(row.detail)) for row in bench.audit_rows if row.event == "rejected_fact"]
         assert told == [(honest.peer_id, {"kept": True, "origin": honest.node_id, "reason": "id_collision"})]
 
