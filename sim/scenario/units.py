@@ -23,7 +23,7 @@ class Duration(int):
 
 
 class Rate(float):
-    """Events per second, written as `2/s`, `30/m`, `1/h`; at most a thousand million a second."""
+    """Events per second, written as `2/s`, `30/m`, `1/h`; at most a hundred thousand a second."""
 
 
 class Speed(int):
@@ -47,7 +47,8 @@ _BITS: Final = {"bit": 1, "kbit": 1_000, "Mbit": 1_000_000, "Gbit": 1_000_000_00
 _TEXT_CHARS_MAX: Final = 64
 _LONGEST_NS: Final = 36_500 * _UNITS_NS["d"]
 """Simulated instants fit in 64 bits of nanoseconds, and their dates in four-digit years."""
-_PER_SECOND_MAX: Final = 1_000_000_000
+_PER_SECOND_MAX: Final = 100_000
+"""More than a machine does; much more, and the gaps between events would be no time at all."""
 
 
 def parse_duration(text: str) -> Duration:
