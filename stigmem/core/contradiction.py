@@ -20,7 +20,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """The derived state of one triple at one instant.
 
     `live`: assertions that stand, by origin stamp. `denials`: retractions that deny somebody else's standing
-    fact. `conflict`: the id of the open conflict, or None. `last`: id of the latest resolution, or "".
+    fact. `conflict`: the id of the open conflict, or None. `last`: id of the latest resolution in force (when they
+    supersede each other in a circle, of the latest at all), or "".
     """
 
     live: tuple[Fact, ...]
@@ -79,7 +80,7 @@ def evaluate(
         if not (expired(r) or settled(r) or _withdraws(r, unique.values())) and any(f < r for f in live)
     )
     values = {(fact.kind, fact.text) for fact in live}
-    last = max((resolution.fact for resolution in by_id.values()), default=None)
+    last = max((resolution.fact for resolution in in_force or by_id.values()), default=None)
     last_id = last.id if last is not None else ""
     is_open = len(values) > 1 or bool(denials)
     return Verdict(live, denials, conflict_id(triple, last_id) if is_open else None, last_id)

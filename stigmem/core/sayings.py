@@ -38,8 +38,8 @@ class Sayings:
     """The retractions and resolutions of one triple, and the standing facts by whose they are."""
 
     __slots__ = (
-        "_ends", "_expired", "_live", "_losses", "_names", "_waiting", "_wins", "_words", "denials", "last",
-        "resolutions", "settlements", "superseded",
+        "_all", "_ends", "_expired", "_in_force", "_live", "_losses", "_names", "_waiting", "_wins", "_words",
+        "denials", "last", "resolutions", "settlements", "superseded",
     )  # fmt: skip
 
     def __init__(self, assertions: Iterable[Fact], live: Iterable[Fact], first_conflict: str) -> None:
@@ -65,8 +65,11 @@ class Sayings:
         """Ids of the conflicts that the triple has or had."""
         self._waiting: dict[str, list[Resolution]] = {}
         """Conflict id or fact id -> resolutions that are inert until it is known here."""
+        self._in_force: Run = []
+        self._all: Run = []
+        """The facts of the resolutions that nobody supersedes, and of all."""
         self.last = ""
-        """Id of the latest resolution."""
+        """Id of the latest resolution in force; when they supersede each other in a circle, of the latest at all."""
         for fact in assertions:
             self._say(fact)
         for fact in live:
@@ -181,9 +184,7 @@ class Sayings:
         if name in self.resolutions:
             return []
         self.resolutions[name] = resolution
-        last = self.resolutions.get(self.last)
-        if last is None or last.fact < resolution.fact:
-            self.last = name
+        self._all = runs.add(self._all, resolution.fact)
         settlement = self.settlements.get(resolution.resolves)
         if settlement is None:
             settlement = self.settlements[resolution.resolves] = Settlement(resolution, {})
@@ -192,13 +193,16 @@ class Sayings:
         settlement.covers.update(dict.fromkeys(resolution.covers))
         touched: dict[str, None] = {}
         if name not in self.superseded:
+            self._in_force = runs.add(self._in_force, resolution.fact)
             self._count(resolution, 1)
             touched.update(dict.fromkeys(resolution.covers))
         for older in resolution.supersedes:
             if older not in self.superseded and older in self.resolutions:
+                self._in_force = runs.remove(self._in_force, self.resolutions[older].fact)
                 self._count(self.resolutions[older], -1)
                 touched.update(dict.fromkeys(self.resolutions[older].covers))
             self.superseded[older] = None
+        self.last = (self._in_force or self._all)[-1].id
         return list(touched)
 
     def _count(self, resolution: Resolution, step: int) -> None:

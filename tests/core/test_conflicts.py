@@ -243,3 +243,18 @@ def test_a_resolution_may_build_on_one_that_has_no_effect_here() -> None:
     assert ledger.live(ours)
     assert not ledger.live(theirs)
     assert [(each.id, each.status) for each in ConflictBook(ledger).all()] == [(name, "resolved")]
+
+
+def test_what_supersedes_a_resolution_comes_after_it_though_the_others_clock_was_ahead() -> None:
+    first, second = fact(1, "x"), fact(2, "y", source="agent:b", origin=ORIGINS[1])
+    ahead = resolution(3, first, second, at=100_000, origin=ORIGINS[1])
+    third = fact(4, "z", source="agent:c", origin=ORIGINS[1])
+    reopened = conflict_id(first.triple, ahead.id)
+    settled = resolution(5, third, first, resolves=reopened, supersedes=(ahead.id,))
+    fourth = fact(6, "w")
+    arrivals = [first, second, ahead, third, settled, fourth]
+    for order in (arrivals, arrivals[::-1]):
+        assert {(each.id, each.status) for each in ConflictBook(fill(order)).all()} == {
+            (conflict_id(first.triple), "resolved"), (reopened, "resolved"),
+            (conflict_id(first.triple, settled.id), "unresolved"),
+        }  # fmt: skip
