@@ -82,8 +82,8 @@ class Cursors(Checker):
         if after is None or before is None or after == before:
             return None
         self.moves += 1
-        first, second = _NUMBER.search(before), _NUMBER.search(after)
-        near = first is not None and second is not None and abs(int(first[0]) - int(second[0])) < _NEAR
+        first, second = _number(before), _number(after)
+        near = first is not None and second is not None and abs(first - second) < _NEAR
         self._near[pair] = self._near.get(pair, 0) + 1 if near else 0
         if self._near[pair] == _NEAR_MOVES:
             return f"cursors {before} and {after} show how many facts lie between them (L1)"
@@ -91,6 +91,13 @@ class Cursors(Checker):
 
     def settled(self, lab: Lab) -> CheckResult:
         return CheckResult(self.name, True, f"{self.moves} moves of cursors, none of which tells a count")
+
+
+@lru_cache(maxsize=1_024)
+def _number(cursor: str) -> int | None:
+    """The first number in a cursor, if there is one."""
+    found = _NUMBER.search(cursor)
+    return None if found is None else int(found[0])
 
 
 @lru_cache(maxsize=1_024)

@@ -41,6 +41,8 @@ class Measure:
         self._readers = readers
         self._relayed = relayed
         self._known_readers: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._reader_sets: dict[tuple[str, str], frozenset[str]] = {}
+        """The same for the question whether one of them is a reader, which every copy of a fact asks."""
         self.facts: list[FactSeen] = []
         self.visible: dict[str, array[int]] = {name: array("q") for name in nodes}
         self.missing = 0
@@ -66,6 +68,16 @@ class Measure:
             self._known_readers[key] = found
         exempt = self._exempt.get(number)
         return tuple(name for name in found if name not in exempt) if exempt else found
+
+    def _awaited(self, number: int) -> frozenset[str] | tuple[str, ...]:
+        if number in self._exempt:
+            return self.readers(number)
+        fact = self.facts[number]
+        key = (fact.origin, fact.scope)
+        found = self._reader_sets.get(key)
+        if found is None:
+            found = self._reader_sets[key] = frozenset(self.readers(number))
+        return found
 
     def number(self, origin: str, fact_id: str) -> int | None:
         """The number of a fact, or None when no node of ours wrote it."""
@@ -98,7 +110,7 @@ class Measure:
             self._give_up()
         elif node in self._exempt.get(number, ()):
             self._exempt[number].discard(node)
-        elif node in self.readers(number):
+        elif node in self._awaited(number):
             self.missing -= 1
             self._left[number] -= 1
             self.everywhere += self._left[number] == 0
@@ -114,6 +126,7 @@ class Measure:
         """A node is gone for good; the number of facts that were nowhere else."""
         self._gone.add(node)
         self._known_readers.clear()
+        self._reader_sets.clear()
         return self._give_up()
 
     def _give_up(self) -> int:

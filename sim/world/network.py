@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from sim.world.trace import Trace
 from sim.world.world import World
 
@@ -26,7 +28,7 @@ class Parcel(NamedTuple):
     deliver: Callable[[bytes], None]
 
 
-class Verdict(NamedTuple):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What a rule makes of a parcel: `after` more nanoseconds, other bytes, a second copy, or no passage."""
 
     after: int = 0

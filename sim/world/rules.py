@@ -55,7 +55,7 @@ class Delay:
 
     def judge(self, parcel: Parcel, now: int) -> Verdict:
         table = self._links.get((parcel.source, parcel.target), self._default)
-        return Verdict(after=table.draw(self._per.of(parcel.source)))
+        return Verdict(table.draw(self._per.of(parcel.source)))
 
 
 class Loss:

@@ -12,7 +12,7 @@ from stigmem.core.keys import Signer, Suite
 
 __all__ = ["Verified"]
 
-_REMEMBERED_MAX: Final = 8_192
+_REMEMBERED_MAX: Final = 4_096
 
 
 class Verified:
@@ -22,6 +22,7 @@ class Verified:
         self.name = suite.name
         self._suite = suite
         self._answers: dict[tuple[str, bytes, bytes], bool] = {}
+        self._older: dict[tuple[str, bytes, bytes], bool] = {}
 
     def signer(self, seed: bytes) -> Signer:
         """A private key of the scheme."""
@@ -32,7 +33,9 @@ class Verified:
         asked = (public_key, message, signature)
         answer = self._answers.get(asked)
         if answer is None:
+            answer = self._older.get(asked)
+        if answer is None:
             answer = self._answers[asked] = self._suite.verify(public_key, message, signature)
-            if len(self._answers) > _REMEMBERED_MAX:
-                del self._answers[next(iter(self._answers))]
+            if len(self._answers) > _REMEMBERED_MAX:  # all of the older half at once: one by one costs a search each
+                self._answers, self._older = {}, self._answers
         return answer

@@ -23,7 +23,7 @@ from sim.world.actor import Actor, Waiter
 
 __all__ = ["Waiter", "World", "simulate"]
 
-_OBJECTS_PER_COLLECTION: Final = 100_000
+_OBJECTS_PER_COLLECTION: Final = 1_000_000
 _EVENTS_PER_LOOK: Final = 256
 """Events before trio may look at signals (Ctrl-C) and real I/O again."""
 

@@ -7,7 +7,7 @@ removed or reordered; that rows were cut off at its end shows only against a hea
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
@@ -65,10 +65,16 @@ def event_hash(
 
 
 def _detail(members: dict[str, object]) -> str:
-    if all(type(value) is str for value in members.values()):
-        texts = cast("dict[str, str]", members)
-        return "{" + ",".join([f"{quote(name)}:{quote(texts[name])}" for name in sorted(texts)]) + "}"
-    return compact(members).decode()
+    pieces = []
+    for name in sorted(members):
+        value = members[name]
+        if type(value) is str:
+            pieces.append(f"{quote(name)}:{quote(value)}")
+        elif type(value) is int:
+            pieces.append(f"{quote(name)}:{value}")
+        else:
+            return compact(members).decode()
+    return "{" + ",".join(pieces) + "}"
 
 
 def _text(member: str | None) -> str:

@@ -92,8 +92,8 @@ def _signature(entry: Entry, origin: Origin, key: str, suite: Suite) -> bytes:
 
 def check_texts(wire: WireFact) -> None:
     """Lengths, confidence and the absence of a garden; raises Rejection `malformed_fact` or `garden_leak`."""
-    for name in ("entity", "relation", "source"):
-        if not 0 < len(getattr(wire, name)) <= limits.URI_CHARS_MAX:
+    for name, text in (("entity", wire.entity), ("relation", wire.relation), ("source", wire.source)):
+        if not 0 < len(text) <= limits.URI_CHARS_MAX:
             raise Rejection("malformed_fact", f"{name} needs 1 to {limits.URI_CHARS_MAX} characters", field=name)
     if len(str(wire.id)) > limits.FACT_ID_CHARS_MAX:
         raise Rejection("malformed_fact", f"an id has at most {limits.FACT_ID_CHARS_MAX} characters", field="id")

@@ -45,7 +45,7 @@ def origin_bytes(origin: Origin, fact_id: str, cid: str, valid_until: str | None
 
 
 def _listed(names: list[str]) -> str:
-    return ",".join(map(quote, sorted(names)))
+    return quote(names[0]) if len(names) == 1 else ",".join(map(quote, sorted(names)))
 
 
 def envelope_bytes(fact: Fact, cid8: str, entity_uri: str) -> bytes:

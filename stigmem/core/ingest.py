@@ -90,8 +90,10 @@ def _instants(wire: WireFact) -> int:
 
 def _fact(wire: WireFact, value: Value, origin: Origin, signature: bytes | None, sender: str) -> Fact:
     timestamp_us = _instants(wire)
-    instruction = value.interpret_as == "instruction" or any(
-        name.startswith(_INSTRUCTION_PREFIX) for name in (wire.entity, wire.relation)
+    instruction = (
+        value.interpret_as == "instruction"
+        or wire.entity.startswith(_INSTRUCTION_PREFIX)
+        or wire.relation.startswith(_INSTRUCTION_PREFIX)
     )
     fact = Fact(
         _stamp(wire, timestamp_us),
@@ -110,13 +112,17 @@ def _fact(wire: WireFact, value: Value, origin: Origin, signature: bytes | None,
         derivation(wire.derived_from or []),
         signature,
         sys.intern(origin.entity_uri),
-        sys.intern(",".join(sorted(origin.allowed_scopes))),
+        sys.intern(_joined(origin.allowed_scopes)),
         received_from=sys.intern(sender),
         quarantine="instruction_federation_inbound" if instruction else None,
     )
     certified = signature is not None and _plain(origin) and fact.id == fact.certified_id()
     relayable = certified and wire.scope == "public"
     return msgspec.structs.replace(fact, certified=certified, signature=signature if relayable else None)
+
+
+def _joined(scopes: list[str]) -> str:
+    return scopes[0] if len(scopes) == 1 else ",".join(sorted(scopes))
 
 
 def _plain(origin: Origin) -> bool:

@@ -7,6 +7,7 @@ is all that happens here; what a resolution does to a triple is decided in `stig
 from __future__ import annotations
 
 import uuid
+from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
@@ -35,6 +36,7 @@ class Resolution(msgspec.Struct, frozen=True, gc=False):
     note: str
 
 
+@lru_cache(maxsize=4_096)
 def conflict_id(triple: tuple[str, str, str], last_resolution: str = "") -> str:
     """`stigmem:conflict:` and the uuid5 of the triple and the last resolution of it.
 

@@ -21,6 +21,8 @@ __all__ = ["Run", "add", "contains", "descending", "remove", "since"]
 MOVED_MAX: Final = 16_384
 """Facts that a change of a plain list may move (8 bytes each): a few microseconds."""
 
+_RECENT: Final = 32
+
 Run: TypeAlias = "list[Fact] | SortedList"
 
 
@@ -30,13 +32,19 @@ def add(run: Run, fact: Fact) -> Run:
         if not run or run[-1] < fact:
             run.append(fact)
             return run
-        at = bisect_left(run, fact)
+        at = bisect_left(run, fact, _recent(run, fact))
         if len(run) - at <= MOVED_MAX:
             run.insert(at, fact)
             return run
         run = SortedList(run)
     run.add(fact)
     return run
+
+
+def _recent(run: list[Fact], fact: Fact) -> int:
+    """Where to begin a search: facts that are late are mostly late by a few places."""
+    begin = len(run) - _RECENT
+    return begin if begin > 0 and run[begin] < fact else 0
 
 
 def remove(run: Run, fact: Fact) -> Run:

@@ -32,11 +32,14 @@ def crossing(*grants: Iterable[str], allow_team: bool) -> tuple[str, ...]:
 
     `local` never crosses; `team` only when this node's operator allows it *and* every grant lists it.
     """
-    return _crossing(tuple(map(tuple, grants)), allow_team=allow_team)
+    try:
+        return _crossing(grants, allow_team=allow_team)
+    except TypeError:  # a grant that is no tuple
+        return _crossing(tuple(map(tuple, grants)), allow_team=allow_team)
 
 
 @lru_cache(maxsize=256)
-def _crossing(grants: tuple[tuple[str, ...], ...], *, allow_team: bool) -> tuple[str, ...]:
+def _crossing(grants: tuple[Iterable[str], ...], *, allow_team: bool) -> tuple[str, ...]:
     # Asked twice a pull, with the same few grants.
     common = set(SCOPES).intersection(*grants)
     common.discard("local")

@@ -154,6 +154,8 @@ def _nonce(payload: dict[str, Any]) -> str:
 
 def _scopes(payload: dict[str, Any]) -> tuple[str, ...]:
     scopes = payload.get("scopes", [])
+    if type(scopes) is list and all(type(scope) is str for scope in scopes):
+        return tuple(scopes)
     if isinstance(scopes, str):
         return ()
     if not isinstance(scopes, (list, dict)) or any(isinstance(scope, (list, dict)) for scope in scopes):

@@ -81,8 +81,9 @@ def _split(target: str) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 def _unquoted(text: str) -> str:
-    text = text.replace("+", " ")
-    return unquote(text) if "%" in text else text
+    # What peers ask for over and over is a cursor with an escaped colon.
+    plain = text.replace("+", " ").replace("%3A", ":")
+    return unquote(text.replace("+", " ")) if "%" in plain else plain
 
 
 # Peers ask for the same targets over and over.

@@ -37,6 +37,8 @@ _PAGE_CHARS_MAX: Final = 4 * 1_048_576
 """Value text in one page: however it is escaped, the page stays below what a receiver takes (RESPONSE_BYTES_MAX)."""
 _CURSORS_KEPT: Final = 1_024
 _CHECK_BITS: Final = 24
+_LAST: Final = b',"has_more":false}'
+_json: Final = msgspec.json.Encoder().encode
 _NONE: Final[frozenset[str]] = frozenset()
 
 
@@ -75,9 +77,9 @@ class CursorCipher:
         return number
 
     def _keep(self, text: str, seq: int) -> None:
+        if len(self._made) >= _CURSORS_KEPT:  # all at once: one by one costs a search through what was deleted
+            self._made = {}
         self._made[text] = seq
-        if len(self._made) > _CURSORS_KEPT:
-            del self._made[next(iter(self._made))]
 
     def _round(self, number: int, half: int) -> int:
         data = number.to_bytes(1, "big") + half.to_bytes(4, "big")
@@ -198,7 +200,7 @@ class Exchange:
 
 def _page_body(facts: bytes, cursor: str | None, *, more: bool, bare: bool) -> bytes:
     head = b'{"facts":[' if bare else b'{"v":2,"facts":['
-    return b"".join((head, facts, b"],", msgspec.json.encode({"cursor": cursor, "has_more": more})[1:]))
+    return b"".join((head, facts, b'],"cursor":', _json(cursor), b',"has_more":true}' if more else _LAST))
 
 
 def _goes_to(peer: PeerRow, fact: Fact, held: frozenset[str], *, echo: bool = False) -> bool:

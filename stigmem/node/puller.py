@@ -15,14 +15,12 @@ from stigmem.core.entry import Page, decode_page
 from stigmem.core.errors import Rejection
 from stigmem.core.ingest import Link
 from stigmem.core.records import PeerRow
-from stigmem.core.scopes import crossing
-from stigmem.core.token import mint
-from stigmem.core.wire import Request, Response
+from stigmem.node.asking import Asker, granted_scopes
 from stigmem.node.context import Unreachable
 from stigmem.node.inspection import Inspector, Throttled
 from stigmem.node.intake import PageArrived
 from stigmem.node.pace import Pace
-from stigmem.node.question import HOLDING_HEADER, Holding, target
+from stigmem.node.question import Holding, target
 from stigmem.node.rewind import Rewind
 
 if TYPE_CHECKING:
@@ -32,7 +30,6 @@ __all__ = ["Puller"]
 
 _TIMES_HELD_BACK: Final = 2
 """How often a page is read again before what is wrong in it is taken for its sender's fault and not the wire's."""
-_TIME_CODES: Final = ("iat_in_future", "iat_too_old", "nbf_in_future", "token_expired")
 
 
 class _Next(Enum):
@@ -52,13 +49,13 @@ class Puller:
         self._clock = node.context.clock
         self.peer_id = peer_id
         self.pace = Pace(node.settings, node.context.entropy)
-        self._inspector = Inspector(node, self._ask)
+        self._asker = Asker(node, self.pace)
+        self._inspector = Inspector(node, self._asker.ask)
         self._rewind = Rewind(self._clock.monotonic_ns())
         self._holding = Holding(node.state.ledger)
         self._stored_ns = self._clock.monotonic_ns()
         """When the cursor was stored last."""
         self._wake = self._clock.signal()
-        self._clock_offset_ms = 0
         self._refused_for = ""
         self._held_back: tuple[str | None, int] = ("", 0)
         """Where a page began that comes again because of what was refused in it, and how often it did."""
@@ -120,7 +117,7 @@ class Puller:
         # A disk may have been lost: with `echo` what only peers still hold of ours comes back.
         echo = held is not None and not held.drained and row.dialect == CERTIFYING
         asked_ns, asked_seq = self._clock.monotonic_ns(), self._node.state.ledger.last_seq
-        response = await self._ask(row, target(limit, cursor, wait_s, echo=echo), wait_s, self._names(row))
+        response = await self._asker.ask(row, target(limit, cursor, wait_s, echo=echo), wait_s, self._names(row))
         now_ns = self._clock.monotonic_ns()
         waited = wait_s > 0 and now_ns - asked_ns >= int(wait_s * 5e8)
         page = decode_page(response.body, row.dialect, limit)
@@ -174,7 +171,7 @@ class Puller:
         return self._node.settings.pull_wait_s if row.dialect == CERTIFYING else 0.0
 
     def _scopes(self, row: PeerRow) -> tuple[str, ...]:
-        return crossing(row.scopes, self._node.settings.scopes, allow_team=self._node.settings.allow_team)
+        return granted_scopes(self._node, row)
 
     async def _hand_over(
         self, row: PeerRow, link: Link, page: Page, begun: str | None, kept: str | None
@@ -197,58 +194,3 @@ class Puller:
             raise Unreachable("not_stored", message.error.message)
         message.repeated += repeats
         return message
-
-    # --- asking ---
-
-    async def _ask(self, row: PeerRow, target: str, wait_s: float = 0.0, holding: str = "") -> Response:
-        """The 200 answer to a request with a fresh token. Raises Unreachable, Rejection or Throttled."""
-        response = await self._send(row, target, wait_s, holding)
-        # A spent nonce in a new token: the wire doubled our request, and the other answer is lost or still to come.
-        if response.status == 401 and (self._learn_clock(response) or b"nonce_already_seen" in response.body):
-            response = await self._send(row, target, wait_s, holding)
-        if response.status == 200:
-            return response
-        if response.status in (429, 503):
-            raise Throttled(_seconds(response.headers.get("retry-after")))
-        if response.status >= 500:
-            self.pace.shrink()
-        raise Rejection("unexpected_status", f"the peer answered {response.status}", detail={"status": response.status})
-
-    async def _send(self, row: PeerRow, target: str, wait_s: float, holding: str) -> Response:
-        node = self._node
-        token = mint(
-            node.signer,
-            issuer=node.node_id,
-            audience=row.node_id,
-            scopes=self._scopes(row),
-            nonce=node.new_uuid(),
-            now_ms=self._clock.wall_ns() // 1_000_000 + self._clock_offset_ms,
-        )
-        headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
-        if holding:
-            headers[HOLDING_HEADER] = holding
-        request = Request("GET", target, headers)
-        timeout_ns = int((node.settings.pull_timeout_s + wait_s) * 1e9)
-        try:
-            return await node.context.transport.request(row.node_url, request, timeout_ns, limits.RESPONSE_BYTES_MAX)
-        except Unreachable as silence:
-            if silence.code == "timeout":
-                self.pace.shrink()
-            if silence.code == "body_too_large":  # an answer, and not one to ask for again soon, nor as long
-                self.pace.shrink()
-                raise Rejection("page_malformed", silence.message) from silence
-            raise
-
-    def _learn_clock(self, response: Response) -> bool:
-        """Whether the peer refused our token's times and told us its own: then aim the next token at them."""
-        there_ms = response.headers.get("x-stigmem-now", "")
-        if not (there_ms.isascii() and there_ms.isdigit() and len(there_ms) < 17):
-            return False
-        if not any(code.encode() in response.body for code in _TIME_CODES):
-            return False
-        self._clock_offset_ms = int(there_ms) - self._clock.wall_ns() // 1_000_000
-        return True
-
-
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isascii() and text.isdigit() and len(text) < 6 else None

@@ -17,7 +17,7 @@ from stigmem.core.ledger import Ledger
 __all__ = ["HOLDING_HEADER", "Holding", "held_by_asker", "target"]
 
 HOLDING_HEADER: Final = "stigmem-holding"
-_PULLS: Final = 3
+_PULLS: Final = 2
 """How many pulls long a fact is named. A neighbour that may have it from us has it within an interval of its own, and
 is asked for it at most one of ours later."""
 _SCOPES: Final = ("public",)
