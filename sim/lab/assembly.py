@@ -32,7 +32,7 @@ def make_machines(lab: Lab) -> dict[str, Machine]:
     """A machine per node of the plan, switched off."""
     scenario = lab.plan.scenario
     tables = {table.node: table for table in scenario.clock}
-    suite = Verified(STAND_IN if scenario.scenario.signatures == "stand-in" else ED25519)
+    suite: Suite = STAND_IN if scenario.scenario.signatures == "stand-in" else Verified(ED25519)
     machines: dict[str, Machine] = {}
     for name in lab.plan.nodes:
         table = tables.get(name)

@@ -1,7 +1,9 @@
-"""Signatures that one simulation checks once, however many of its nodes receive them.
+"""Signatures that one simulation works out once, however many of its nodes look at them.
 
-Whether a signature is valid is a pure function of key, message and signature, so remembering the answer changes
-nothing but the time a run takes. Bounded; made anew for every laboratory.
+Whether a signature is valid is a pure function of key, message and signature: one that was made here for these very
+bytes is valid, and a check that was made once need not be made again. What was never seen, a forgery or a flipped
+bit, is verified in earnest. So remembering changes nothing but the time a run takes. Bounded; made anew for every
+laboratory.
 """
 
 from __future__ import annotations
@@ -12,7 +14,44 @@ from stigmem.core.keys import Signer, Suite
 
 __all__ = ["Verified"]
 
-_REMEMBERED_MAX: Final = 4_096
+_REMEMBERED_MAX: Final = 8_192
+_Asked = tuple[str, bytes, bytes]
+
+
+class _Memory:
+    """The latest answers, in two halves: the older one is forgotten at once, since one by one costs a search each."""
+
+    __slots__ = ("_older", "_younger")
+
+    def __init__(self) -> None:
+        self._younger: dict[_Asked, bool] = {}
+        self._older: dict[_Asked, bool] = {}
+
+    def get(self, asked: _Asked) -> bool | None:
+        answer = self._younger.get(asked)
+        return self._older.get(asked) if answer is None else answer
+
+    def put(self, asked: _Asked, answer: bool) -> None:  # noqa: FBT001
+        self._younger[asked] = answer
+        if len(self._younger) > _REMEMBERED_MAX // 2:
+            self._younger, self._older = {}, self._younger
+
+
+class _Remembered:
+    """A private key whose signatures are known to be valid."""
+
+    __slots__ = ("_memory", "_signer", "public_key")
+
+    def __init__(self, signer: Signer, memory: _Memory) -> None:
+        self._signer = signer
+        self._memory = memory
+        self.public_key = signer.public_key
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature of a message."""
+        signature = self._signer.sign(message)
+        self._memory.put((self.public_key, message, signature), True)
+        return signature
 
 
 class Verified:
@@ -21,21 +60,17 @@ class Verified:
     def __init__(self, suite: Suite) -> None:
         self.name = suite.name
         self._suite = suite
-        self._answers: dict[tuple[str, bytes, bytes], bool] = {}
-        self._older: dict[tuple[str, bytes, bytes], bool] = {}
+        self._memory = _Memory()
 
     def signer(self, seed: bytes) -> Signer:
         """A private key of the scheme."""
-        return self._suite.signer(seed)
+        return _Remembered(self._suite.signer(seed), self._memory)
 
     def verify(self, public_key: str, message: bytes, signature: bytes) -> bool:
         """Whether the signature is valid."""
         asked = (public_key, message, signature)
-        answer = self._answers.get(asked)
+        answer = self._memory.get(asked)
         if answer is None:
-            answer = self._older.get(asked)
-        if answer is None:
-            answer = self._answers[asked] = self._suite.verify(public_key, message, signature)
-            if len(self._answers) > _REMEMBERED_MAX:  # all of the older half at once: one by one costs a search each
-                self._answers, self._older = {}, self._answers
+            answer = self._suite.verify(public_key, message, signature)
+            self._memory.put(asked, answer)
         return answer
