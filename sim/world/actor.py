@@ -22,11 +22,6 @@ _STOP: Final = object()
 """What a step is given when the actor's scope was cancelled."""
 
 
-@types.coroutine
-def _yield() -> Generator[None, Any, Any]:
-    return (yield)
-
-
 class Actor:
     """A trio task that has handed its coroutine to the world, which steps it without a turn of trio's scheduler.
 
@@ -54,22 +49,27 @@ class Actor:
             self._world.running = None
             await self._attach()
 
-    async def park(self, waiter: Waiter) -> Any:
+    @types.coroutine
+    def park(self, waiter: Waiter) -> Generator[Any, Any, Any]:
         """Wait until the world steps on; raises Cancelled."""
+        # A generator, so that a wait costs one frame: this is the most common await of a run.
         item: Any = _STOP
         if self._stop is None:
             self._waiter = waiter
             if self._task is None:
-                self._task = trio.lowlevel.current_task()
-                self._send = self._task.coro.send
-                self._world.running = None
-                item = await trio.lowlevel.temporarily_detach_coroutine_object(self._abort)
+                item = yield from self._detach()
             else:
-                item = await _yield()
+                item = yield
         if item is _STOP and self._stop is not None:
-            await self._attach()
+            yield from self._attach()
             self._stop()
         return item
+
+    async def _detach(self) -> Any:
+        self._task = trio.lowlevel.current_task()
+        self._send = self._task.coro.send
+        self._world.running = None
+        return await trio.lowlevel.temporarily_detach_coroutine_object(self._abort)
 
     def step(self, value: Any) -> None:
         """Go on with a value until the next wait."""
@@ -102,15 +102,15 @@ class Waiter:
         self.ready = False
         self.value: Any = None
 
-    async def wait(self) -> Any:
-        """Wait for `wake`."""
+    def wait(self) -> Any:
+        """What to await for `wake`, once."""
         self.ready = False
         actor = self.world.running
         if actor is None:
             self.task = trio.lowlevel.current_task()
-            return await trio.lowlevel.wait_task_rescheduled(self._abort)
+            return trio.lowlevel.wait_task_rescheduled(self._abort)  # noqa: ASYNC105 - by whom this is awaited
         self.task = actor
-        return await actor.park(self)
+        return actor.park(self)
 
     def wake(self, value: Any) -> bool:
         """Wake the task with a value; False when nobody waits (any more)."""

@@ -6,9 +6,10 @@ they unwind has no effect. The node above cannot tell this module from `stigmem.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import types
+from collections.abc import Awaitable, Callable, Generator
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.world.world import Waiter
 from stigmem.core.wire import Request, Response
@@ -35,15 +36,16 @@ class SimSignal:
         if not self._machine.wake(self._waiter, value=True):
             self._flag = True
 
-    async def wait(self, timeout_ns: int | None = None) -> bool:
+    @types.coroutine
+    def wait(self, timeout_ns: int | None = None) -> Generator[Any, Any, bool]:
         if self._flag:
             self._flag = False
             return True
         self._generation += 1
         if timeout_ns is not None:
             machine = self._machine
-            machine.world.after(max(0, machine.clock.to_true(timeout_ns)), self._timeout, self._generation)
-        woken: bool = await self._waiter.wait()
+            machine.world.after(machine.clock.to_true(timeout_ns), self._timeout, self._generation)
+        woken: bool = yield from self._waiter.wait()
         self._generation += 1
         return woken
 

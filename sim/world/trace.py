@@ -117,8 +117,12 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield from file
     except FileNotFoundError as error:
         raise TraceUnreadable(f"{path} does not exist; was the run made with --trace full?") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise TraceUnreadable(f"{path} is not a whole trace file: {error}") from error
+    except gzip.BadGzipFile as error:
+        raise TraceUnreadable(f"{path} is not a trace file: traces are compressed with gzip") from error
+    except (EOFError, zlib.error) as error:
+        raise TraceUnreadable(f"{path} is not a whole trace file: it is damaged, or ends before its end") from error
+    except OSError as error:
+        raise TraceUnreadable(f"{path} cannot be read: {error.strerror or 'the disk says no'}") from error
 
 
 def read_trace(path: Path) -> list[list[Any]]:

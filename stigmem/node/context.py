@@ -22,7 +22,7 @@ class Signal(Protocol):
 
     def set(self) -> None: ...
 
-    async def wait(self, timeout_ns: int | None = None) -> bool:
+    def wait(self, timeout_ns: int | None = None) -> Awaitable[bool]:
         """Wait until set and clear it; False when the time ran out first."""
         ...
 
