@@ -55,7 +55,9 @@ class NodeClock:
         """What the node's wall clock shows."""
         if self._frozen:
             return next(iter(self._frozen.values()))
-        wall = self._offset + true_ns + self._own.gained(true_ns)
+        wall = self._offset + true_ns
+        if self._own.ppm:
+            wall += self._own.gained(true_ns)
         if self._steps:
             wall += sum(self._steps.values())
         if self._drifts:
@@ -68,7 +70,9 @@ class NodeClock:
 
     def monotonic(self, true_ns: int) -> int:
         """Nanoseconds of this node's own time since the start of the scenario; never runs back."""
-        shown = true_ns + self._own.gained(true_ns) + self._kept
+        shown = true_ns + self._kept
+        if self._own.ppm:
+            shown += self._own.gained(true_ns)
         for rate in self._drifts.values():
             shown += rate.gained(true_ns)
         return shown
