@@ -42,6 +42,8 @@ class _Stopping:
         self._progress = progress
         self._asked = self._forced = False
         self._before: Any = None
+        self.stop: Callable[[BaseException], None] | None = None
+        """What a first Ctrl-C calls, besides being seen at the next tick: a tick may be minutes away."""
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -61,6 +63,8 @@ class _Stopping:
             self._forced = True
             raise KeyboardInterrupt
         self._asked = True
+        if self.stop is not None:
+            self.stop(Interrupted())
 
     def look(self, now: int, deadline: int) -> None:
         """The laboratory's tick: tell the progress, or raise Interrupted where the run may stop."""
@@ -85,7 +89,10 @@ def run(
     """
     from sim.scenario.fitting import load_plan, make_plan
     from sim.scenario.reading import load_scenario, plain_values, typed
+    from sim.scenario.tables import Scenario
 
+    if not isinstance(what, (str, Path, Scenario)):
+        raise TypeError(f"run takes the path of a scenario file or a Scenario, and was given {_kind(what)}")
     source = Path(what) if isinstance(what, (str, Path)) else None
     if source is not None and not tables:
         return run_plan(load_plan(source, seed), None, out, progress, source=source)
@@ -94,6 +101,10 @@ def run(
         scenario = typed(_changed(plain_values(scenario), tables))
     plan = make_plan(scenario, source.parent if source is not None else Path.cwd(), seed)
     return run_plan(plan, None, out, progress, source=source)
+
+
+def _kind(what: object) -> str:
+    return "a Plan, which is for run_plan" if type(what).__name__ == "Plan" else f"{what!r:.60}"
 
 
 def _changed(scenario: dict[str, Any], tables: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,6 +157,7 @@ def _simulated(plan: Plan, progress: Progress | None, trace_path: Path | None) -
     begun = perf_counter()
     with _Stopping(progress) as stopping:
         lab = Lab(plan, trace_path=trace_path, progress=stopping.look)
+        stopping.stop = lab.interrupt
         try:
             lab.run()
         except* Interrupted:

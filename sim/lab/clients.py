@@ -102,6 +102,8 @@ class Clients:
         return taken
 
     def _submit(self, machine: Machine, request: Request, answered: Callable[[Response], None]) -> None:
+        if self._lab.interrupted():
+            return
         self._lab.writes += 1
         if not self.ask(machine.name, request, answered):
             self._refused(0)

@@ -18,7 +18,6 @@ import trio
 from sim.adversary.peer import ScriptedPeer
 from sim.atlas.latency import standing_rules
 from sim.check import Checker, Violation, standard_checkers
-from sim.fault import Fault
 from sim.lab.assembly import make_machines
 from sim.lab.clients import Clients
 from sim.lab.measure import Measure
@@ -26,10 +25,11 @@ from sim.lab.operator import Operator
 from sim.lab.power import Power
 from sim.lab.rhythm import Rhythm
 from sim.lab.sampling import Sampler
+from sim.lab.troubles import Ribbon, Troubles
 from sim.scenario.plan import Plan
 from sim.world.chance import Streams
 from sim.world.machine import OPERATOR, Machine
-from sim.world.network import Network, Rule
+from sim.world.network import Network
 from sim.world.post import Host
 from sim.world.trace import Trace
 from sim.world.world import World, simulate
@@ -77,8 +77,6 @@ class Lab:
         self.checkers = list(standard_checkers() if checkers is None else checkers)
         self.violation: Violation | None = None
         self.converged_at: int | None = None
-        self.ribbons: list[tuple[str, tuple[str, ...], int, int]] = []
-        """(label, nodes, begin, end) of every fault that happened, for figures."""
         self.refused_writes: dict[int, int] = {}
         self.writes = self.acknowledged = self.requests = 0
         self.rejections: dict[str, int] = {}
@@ -86,9 +84,11 @@ class Lab:
         self.operator = Operator(self)
         self._home: trio.Nursery | None = None
         self._progress = progress
-        self._rules: dict[int, list[Rule]] = {}
-        self._active: dict[int, tuple[Fault, int]] = {}
-        self._fault_numbers = {id(fault): number for number, fault in enumerate(self.scenario.fault)}
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._stop: BaseException | None = None
+        self.troubles = Troubles(self)
+        self.is_active, self.stream_of = self.troubles.is_active, self.troubles.stream_of
+        self.rule_on, self.rules_off = self.troubles.rule_on, self.troubles.rules_off
         self.clients = Clients(self)
         self.write, self.resolve, self.ask = self.clients.write, self.clients.resolve, self.clients.ask
         rhythm = Rhythm(self.world, self.duration)
@@ -115,7 +115,22 @@ class Lab:
         except BaseExceptionGroup as group:
             raise _only(group) from None
 
+    def interrupt(self, error: BaseException) -> None:
+        """End a run that is under way with this error, soon and however slowly its time passes; a signal handler may do
+        it. Nothing happens when none is under way."""
+        self._stop = error
+        if self._token is not None:
+            self._token.run_sync_soon(self.interrupted)
+
+    def interrupted(self) -> bool:
+        """Whether the run was asked to end; then no event after this one happens. One event may take seconds, and trio
+        looks after hundreds: what makes it long asks here in between."""
+        if self._stop is not None:
+            self.world.finish(self._stop)
+        return self._stop is not None
+
     async def _main(self) -> None:
+        self._token = trio.lowlevel.current_trio_token()
         async with trio.open_nursery() as home:
             self._home = home
             for fault in self.scenario.fault:
@@ -125,7 +140,10 @@ class Lab:
                 if not self.power.is_held(name):
                     machine.boot(home)
             self._schedule()
-            await self.world.run()
+            try:
+                await self.world.run()
+            finally:
+                self._token = None
             home.cancel_scope.cancel()
 
     def _schedule(self) -> None:
@@ -133,8 +151,7 @@ class Lab:
         world.at(_HANDSHAKES_BEGIN, lambda _: self.operator.link_everyone())
         for number, workload in enumerate(self.scenario.workload):
             world.at(0, self._start_workload, (number, workload))
-        for fault in self.scenario.fault:
-            world.at(fault.at, self._begin, fault)
+        self.troubles.schedule()
         for peer in self.adversaries.values():
             world.at(max(peer.adversary.at, _HANDSHAKES_BEGIN), methodcaller("begin"), peer)
         world.at(self.duration, lambda _: self._heal())
@@ -145,31 +162,10 @@ class Lab:
         number, workload = what
         workload.run(self, f"workload/{number}")
 
-    def _begin(self, fault: Fault) -> None:
-        self.trace.event("fault begins", fault.label(), list(fault.nodes()))
-        self._active[id(fault)] = (fault, self.world.now)
-        fault.begin(self)
-        span = fault.span()
-        if span is not None:
-            self.world.after(span, self._end, fault)
-        elif fault.momentary:
-            self._close(fault)
-
-    def _end(self, fault: Fault) -> None:
-        if id(fault) in self._active:
-            self.trace.event("fault ends", fault.label(), list(fault.nodes()))
-            fault.end(self)
-            self._close(fault)
-
-    def _close(self, fault: Fault) -> None:
-        _, began = self._active.pop(id(fault))
-        self.ribbons.append((fault.label(), fault.nodes(), began, self.world.now))
-
     def _heal(self) -> None:
         """All faults end, links heal, machines that are off and should not be come back."""
         self.trace.event("faults end")
-        for fault, _ in list(self._active.values()):
-            self._end(fault)
+        self.troubles.end_all()
         for peer in self.adversaries.values():
             peer.stop()
         self.power.release()
@@ -207,29 +203,16 @@ class Lab:
             self.trace.event("violated", violation.checker, violation.sentence)
             self.world.finish()
 
+    @property
+    def ribbons(self) -> list[Ribbon]:
+        """(label, nodes, begin, end) of every fault that happened, for figures."""
+        return self.troubles.ribbons
+
     # --- verbs for faults ---
 
     def random(self, stream: str) -> Random:
         """The random stream of this name."""
         return self.streams.stream(stream)
-
-    def stream_of(self, fault: Fault) -> str:
-        """The name of a fault's own random stream."""
-        return f"fault/{self._fault_numbers[id(fault)]}"
-
-    def is_active(self, fault: Fault) -> bool:
-        """Whether a fault has begun and not ended."""
-        return id(fault) in self._active
-
-    def rule_on(self, fault: Fault, rule: Rule) -> None:
-        """Put a rule in force on behalf of a fault."""
-        self._rules.setdefault(id(fault), []).append(rule)
-        self.network.add(rule)
-
-    def rules_off(self, fault: Fault) -> None:
-        """Lift a fault's rules."""
-        for rule in self._rules.pop(id(fault), []):
-            self.network.lift(rule)
 
     def boot(self, name: str) -> None:
         """Switch a machine on, and see to its links; faults do this through `power`."""

@@ -1,17 +1,22 @@
 """When things happen again and again: a Poisson process, or once a period, until the faults end.
 
-Only instants; what happens then is the caller's. Gaps are whole microseconds, drawn from the caller's stream.
+Only instants; what happens then is the caller's. Gaps are whole microseconds, drawn from the caller's stream, and
+nanoseconds where a microsecond would be too coarse; never nothing, so that time goes on whatever the rate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
+from typing import Final
 
 from sim.scenario.units import Duration
 from sim.world.world import World
 
 __all__ = ["Rhythm"]
+
+_COARSE: Final = 100_000.0
+"""Up to so many times a second a gap is ten microseconds on average, and whole ones will do."""
 
 
 class Rhythm:
@@ -32,7 +37,8 @@ class Rhythm:
         end = self.end_of(stop)
 
         def gap() -> int:
-            return round(chance.expovariate(rate) * 1e6) * 1_000
+            drawn = chance.expovariate(rate)
+            return round(drawn * 1e6) * 1_000 if rate <= _COARSE else max(round(drawn * 1e9), 1)
 
         def step(number: int) -> None:
             if self._world.now < end:
