@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from stigmem.core.conflicts import Conflict, ConflictBook
+from stigmem.core.errors import Rejection
 from stigmem.core.ledger import Ledger
+from stigmem.core.resolution import Resolution, read_resolution
 
 if TYPE_CHECKING:
     from stigmem.node.node import Node
 
-__all__ = ["Key", "conflicts_of", "told_by"]
+__all__ = ["Key", "conflicts_of", "resolutions_of", "told_by"]
 
 Key = tuple[str, str, str]
 
@@ -63,3 +65,17 @@ def _told(conflicts: list[Conflict]) -> dict[Key, object]:
             members = tuple(fact.id for fact in each.members)
             found.setdefault(each.triple, []).append((each.id, each.status, each.fact_a.id, each.fact_b.id, members))
     return {key: tuple(told) for key, told in found.items()}
+
+
+def resolutions_of(ledger: Ledger) -> dict[Key, list[Resolution]]:
+    """The resolutions among the facts of a ledger, by the triple that they settle."""
+    found: dict[Key, list[Resolution]] = {}
+    for fact in ledger.log:
+        if fact.derived_from and fact.quarantine is None:
+            try:
+                resolution = read_resolution(fact)
+            except Rejection:
+                continue  # a client may write anything under the name of a resolution: it settles nothing
+            if resolution is not None:
+                found.setdefault(resolution.triple, []).append(resolution)
+    return found

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sim.check.agreement import Disagreement, compare, running
 from sim.check.base import Checker, CheckResult
-from sim.check.books import Key, conflicts_of, told_by
+from sim.check.books import Key, conflicts_of, resolutions_of
 from sim.world.clocks import EPOCH_NS
 from stigmem.core.conflicts import Conflict
 from stigmem.core.contradiction import Verdict, evaluate
-from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact
 from stigmem.core.ledger import Ledger
-from stigmem.core.resolution import Resolution, read_resolution
 
 if TYPE_CHECKING:
     from sim.lab.lab import Lab
-    from stigmem.node.node import Node
 
-__all__ = ["ConflictAgreement", "disagreements", "open_by_definition", "resolutions_of"]
-
-Named = tuple[str, "Node"]
+__all__ = ["ConflictAgreement", "disagreements", "open_by_definition"]
 
 
 def open_by_definition(ledger: Ledger, now_us: int) -> dict[Key, Verdict]:
@@ -41,28 +37,10 @@ def open_by_definition(ledger: Ledger, now_us: int) -> dict[Key, Verdict]:
     return found
 
 
-def resolutions_of(ledger: Ledger) -> dict[Key, list[Resolution]]:
-    """The resolutions among the facts of a ledger, by the triple that they settle."""
-    found: dict[Key, list[Resolution]] = {}
-    for fact in ledger.log:
-        if fact.derived_from and fact.quarantine is None:
-            try:
-                resolution = read_resolution(fact)
-            except Rejection:
-                continue  # a client may write anything under the name of a resolution: it settles nothing
-            if resolution is not None:
-                found.setdefault(resolution.triple, []).append(resolution)
-    return found
-
-
 def disagreements(lab: Lab) -> list[Key]:
     """Triples of public facts about which nodes that are meant to hold the same do not see the same conflicts, apart
-    from what hostile origins told some of them only."""
-    sets = {frozenset(lab.plan.readers(name, "public")) for name in lab.plan.nodes if name not in lab.gone}
-    if len(sets) > 1:
-        return []
-    nodes = _nodes(lab)
-    return _unexcused(lab, _differing(_told(nodes)), nodes)
+    from what some of them may lack."""
+    return compare(lab).odd
 
 
 class ConflictAgreement(Checker):
@@ -73,40 +51,34 @@ class ConflictAgreement(Checker):
     liveness = True
 
     def __init__(self) -> None:
-        self.open = 0
         self.resolved = 0
-        self.divergent = 0
-        self._wholes: dict[int, bool] = {}
-        """Whether the federation is one, by the number of nodes that left."""
+        """The most that any node told of as settled."""
 
     def agrees(self, lab: Lab) -> bool:
-        nodes = _nodes(lab)
-        # Members differ only while facts are missing, which is counted for honest facts and not for hostile ones.
-        views = _told(nodes) if lab.adversaries else [_open(node.state.ledger) for _, node in nodes]
-        differing = _differing(views)
-        return not differing or not self._whole(lab) or not _unexcused(lab, differing, nodes)
+        return not compare(lab, thorough=bool(lab.adversaries)).odd
 
     def settled(self, lab: Lab) -> CheckResult:
         now_us = (EPOCH_NS + lab.world.now) // 1_000
-        nodes = _nodes(lab)
+        nodes = running(lab)
         for name, node in nodes:
             ledger = node.state.ledger
             ledger.advance(now_us)  # all at one instant: nodes' clocks differ, and expiry with them
             sentence = self._by_definition(ledger, now_us) or _unlisted(ledger, conflicts_of(node))
             if sentence is not None:
-                self.divergent += 1
                 return CheckResult(self.name, False, f"{name}: {sentence}")
-        everything = conflicts_of(nodes[0][1]) if nodes else []
-        self.open = sum(conflict.status == "unresolved" for conflict in everything)
-        self.resolved = len(everything) - self.open
-        if lab.converged_at is not None:
-            odd = disagreements(lab)
-            self.divergent = len(odd)
-            if odd:
-                return CheckResult(
-                    self.name, False, f"the nodes do not see the same conflicts about {' '.join(odd[0])}"
-                )
-        return CheckResult(self.name, True, f"{self.open} open and {self.resolved} resolved, the same everywhere")
+        told = [[each for each in conflicts_of(node) if each.triple[2] == "public"] for _, node in nodes]
+        counts = [sum(conflict.status == "unresolved" for conflict in each) for each in told]
+        settled = [len(each) - count for each, count in zip(told, counts, strict=True)]
+        self.resolved = max(settled, default=0)
+        numbers = f"{_span(counts)} open and {_span(settled)} resolved in scope public"
+        if lab.converged_at is None:
+            why = "on each node what its own facts define; not compared, since the federation did not converge"
+            return CheckResult(self.name, True, f"{numbers}, {why}")
+        found = compare(lab)
+        if found.odd:
+            sentence = f"the nodes do not see the same conflicts about {' '.join(found.odd[0])}"
+            return CheckResult(self.name, False, sentence)
+        return CheckResult(self.name, True, f"{numbers}, {_likeness(lab, found)}")
 
     def _by_definition(self, ledger: Ledger, now_us: int) -> str | None:
         expected = open_by_definition(ledger, now_us)
@@ -119,49 +91,6 @@ class ConflictAgreement(Checker):
                 return f"the ledger's conflict set of {key} is not the defined one"
         return None
 
-    def _whole(self, lab: Lab) -> bool:
-        """Whether all nodes are meant to hold the same public facts."""
-        found = self._wholes.get(len(lab.gone))
-        if found is None:
-            sets = {frozenset(lab.plan.readers(name, "public")) for name in lab.plan.nodes if name not in lab.gone}
-            found = self._wholes[len(lab.gone)] = len(sets) == 1
-        return found
-
-
-def _open(ledger: Ledger) -> dict[Key, object]:
-    return {key: triple.conflict for key, triple in ledger.contested.items() if key[2] == "public"}
-
-
-def _unexcused(lab: Lab, keys: Sequence[Key], nodes: Sequence[Named]) -> list[Key]:
-    """The triples on which nodes differ for another reason than that they hold different facts of hostile origins,
-    and may."""
-    if not keys or not lab.adversaries:
-        return list(keys)
-    ledgers = [node.state.ledger for _, node in nodes]
-    resolutions = [resolutions_of(ledger) for ledger in ledgers]
-
-    def excused(key: Key) -> bool:
-        held = [
-            {(fact.origin, fact.id): fact for fact in [*ledger.facts_of(key), *(r.fact for r in found.get(key, ()))]}
-            for ledger, found in zip(ledgers, resolutions, strict=True)
-        ]
-        everything = {name: fact for facts in held for name, fact in facts.items()}
-        lacking = [fact for facts in held for name, fact in everything.items() if name not in facts]
-        return bool(lacking) and all(_stays_behind(lab, fact) for fact in lacking)
-
-    return [key for key in keys if not excused(key)]
-
-
-def _stays_behind(lab: Lab, fact: Fact) -> bool:
-    """Whether a fact need not be everywhere: a hostile one that cannot or must not be passed on, or that some node
-    refused or holds back (then those behind that node may lack it too)."""
-    if fact.origin in lab.name_of_node:
-        return False
-    nodes = [machine.node for machine in lab.machines.values() if machine.node is not None]
-    refused = any(fact.id in letters for node in nodes for letters in node.state.letters.values())
-    relayed = lab.scenario.federation.relay and fact.certified and fact.signature is not None
-    return refused or not relayed
-
 
 def _unlisted(ledger: Ledger, told: Sequence[Conflict]) -> str | None:
     """An open conflict that the node's own listing does not show."""
@@ -170,19 +99,14 @@ def _unlisted(ledger: Ledger, told: Sequence[Conflict]) -> str | None:
     return None if odd is None else f"the open conflict about {' '.join(odd)} is not listed"
 
 
-def _told(nodes: Sequence[Named]) -> list[dict[Key, object]]:
-    return [told_by(node) for _, node in nodes]
+def _span(counts: Sequence[int]) -> str:
+    least, most = min(counts, default=0), max(counts, default=0)
+    return f"{most}" if least == most else f"{least} to {most}"
 
 
-def _differing(views: Sequence[dict[Key, object]]) -> list[Key]:
-    """Triples on which the views are not all equal."""
-    keys = dict.fromkeys(key for view in views for key in view)
-    return [key for key in keys if any(view.get(key) != views[0].get(key) for view in views[1:])]
-
-
-def _nodes(lab: Lab) -> list[Named]:
-    return [
-        (name, machine.node)
-        for name, machine in lab.machines.items()
-        if machine.node is not None and name not in lab.gone
-    ]
+def _likeness(lab: Lab, found: Disagreement) -> str:
+    """What was compared, in words: no more than was."""
+    if not found.compared:
+        return "on nodes of which no two are meant to hold the same"
+    words = "the same everywhere" if found.whole else "the same on all nodes that are meant to hold the same"
+    return f"{words}, but for {found.excused} triples of which some may lack facts" if found.excused else words

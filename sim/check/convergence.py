@@ -50,7 +50,7 @@ class Convergence(Checker):
         measure = lab.measure
         known: dict[tuple[str, str], tuple[str, ...]] = {}
         for number, fact in enumerate(measure.facts):
-            key = (fact.origin, fact.scope)
+            key = (fact.origin, "local" if fact.stays else fact.scope)
             readers = known.get(key)
             if readers is None:
                 readers = known[key] = lab.plan.readers(*key)

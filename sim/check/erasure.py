@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.check.base import Checker, CheckResult
-from sim.check.books import conflicts_of
-from sim.check.conflicts import resolutions_of
+from sim.check.books import conflicts_of, resolutions_of
 from stigmem.core.contradiction import evaluate
 from stigmem.core.fact import Fact
 from stigmem.core.ledger import Ledger

@@ -24,14 +24,16 @@ class FactSeen(NamedTuple):
     entity: str
     relation: str
     written_ns: int
+    stays: bool = False
+    """Whether it never leaves its node, whatever its scope."""
 
 
 class Measure:
     """Facts by number, and per node the time each became visible (or NEVER).
 
     `readers(origin, scope)` names the nodes that may hold such a fact; each of them must come to hold it, unless
-    it left for good or nobody is left who could serve the fact: with `relayed`, public facts are served by
-    everyone who holds them, all others only by their origin.
+    the fact stays where it was written, the node left for good, or nobody is left who could serve the fact: with
+    `relayed`, public facts are served by everyone who holds them, all others only by their origin.
     """
 
     def __init__(
@@ -60,8 +62,7 @@ class Measure:
 
     def readers(self, number: int) -> tuple[str, ...]:
         """Nodes that should hold a fact."""
-        fact = self.facts[number]
-        key = (fact.origin, fact.scope)
+        key = self._key(number)
         found = self._known_readers.get(key)
         if found is None:
             found = tuple(name for name in self._readers(*key) if name not in self._gone)
@@ -69,11 +70,20 @@ class Measure:
         exempt = self._exempt.get(number)
         return tuple(name for name in found if name not in exempt) if exempt else found
 
+    @property
+    def gave_up(self) -> bool:
+        """Whether there are facts that some node need not come to hold, because nobody can bring them any more."""
+        return bool(self.destroyed or self._exempt)
+
+    def _key(self, number: int) -> tuple[str, str]:
+        """Origin and scope; what stays counts as local."""
+        fact = self.facts[number]
+        return fact.origin, "local" if fact.stays else fact.scope
+
     def _awaited(self, number: int) -> frozenset[str] | tuple[str, ...]:
         if number in self._exempt:
             return self.readers(number)
-        fact = self.facts[number]
-        key = (fact.origin, fact.scope)
+        key = self._key(number)
         found = self._reader_sets.get(key)
         if found is None:
             found = self._reader_sets[key] = frozenset(self.readers(number))
@@ -138,7 +148,9 @@ class Measure:
                 self.destroyed.add(number)
                 continue
             source = alive.get(fact.origin)
-            if (self._relayed and fact.scope == "public") or (source is not None and source[number] != NEVER):
+            if (self._relayed and fact.scope == "public" and not fact.stays) or (
+                source is not None and source[number] != NEVER
+            ):
                 continue
             lacking = [name for name in self.readers(number) if self.visible[name][number] == NEVER]
             self._exempt.setdefault(number, set()).update(lacking)

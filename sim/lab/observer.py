@@ -13,6 +13,7 @@ import msgspec
 
 from sim.check import Checker, Commit
 from sim.lab.measure import FactSeen
+from sim.lab.staying import stays
 from stigmem.core.audit import AuditRow
 from stigmem.core.fact import Fact
 from stigmem.core.nonces import SpentNonce
@@ -108,7 +109,8 @@ class Observer:
         if origin is None or fact.quarantine is not None:
             return
         if fact.received_from is None:
-            lab.measure.written(FactSeen(fact.id, origin, fact.scope, fact.entity, fact.relation, now))
+            home = stays(fact, owned_sources_only=lab.scenario.federation.owned_sources_only)
+            lab.measure.written(FactSeen(fact.id, origin, fact.scope, fact.entity, fact.relation, now, home))
         else:
             lab.measure.saw(name, origin, fact.id, now)
 

@@ -102,3 +102,36 @@ def test_a_node_that_is_off_is_still_known_as_the_author_of_its_facts() -> None:
     lab = run_lab(fault("crash", "20s", node='"north"', for_='"10s"'), before=look, signatures="stand-in")
     assert [lab.name_of_node[node_id] for node_id in seen] == ["north"]
     assert failures(lab) == {}
+
+
+def detail_of(lab: Lab, name: str) -> str:
+    return next(checker for checker in lab.checkers if checker.name == name).settled(lab).detail
+
+
+def test_what_was_not_compared_is_not_called_the_same() -> None:
+    lab = run_lab(fault("clock-step", "1m", node='"north"', by='"2h"'), PEOPLE, signatures="stand-in", settle="20s")
+    assert lab.converged_at is None
+    assert "convergence" in failures(lab)
+    said = detail_of(lab, "conflict-agreement")
+    assert "not compared" in said
+    assert "same everywhere" not in said
+
+
+@pytest.mark.parametrize(
+    ("topology", "words"),
+    [("mesh", "the same everywhere"), ("line", "no two are meant to hold the same"), ("star", "no two are meant")],
+)
+def test_only_nodes_that_hear_the_same_are_compared(topology: str, words: str) -> None:
+    lab = run_lab(topology=topology, federation="relay = false", signatures="stand-in")
+    assert failures(lab) == {}
+    assert words in detail_of(lab, "conflict-agreement")
+
+
+def test_facts_that_nobody_can_bring_back_excuse_what_is_seen_without_them() -> None:
+    """Without relays a wiped node's facts are on its neighbours for good, and not on the node."""
+    wipe = fault("wipe", "60s", node='"north"')
+    lab = run_lab(PEOPLE, wipe, federation="relay = false", signatures="stand-in", rate="1/s")
+    assert failures(lab) == {}
+    assert lab.converged_at is not None
+    assert lab.measure.gave_up
+    assert "triples of which some may lack facts" in detail_of(lab, "conflict-agreement")

@@ -1,0 +1,38 @@
+"""Which facts stay on their node by what they are, whatever the scopes of its links (spec/replication.md, 5).
+
+Reserved, derived and instructing facts are never served; sources that nobody but a node itself may use are refused
+by every receiver. Said here once more and not asked of the node, which might be wrong about it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from stigmem.core.errors import Rejection
+from stigmem.core.fact import Fact
+from stigmem.core.resolution import read_resolution
+from stigmem.core.uris import is_system, reserved_source
+
+__all__ = ["stays"]
+
+_INSTRUCTION: Final = "instruction:"
+
+
+def stays(fact: Fact, *, owned_sources_only: bool) -> bool:
+    """Whether a fact never comes to be on another node. `owned_sources_only`: receivers take only facts whose source
+    is their origin's id or lies below it."""
+    if fact.interpret_as == "instruction" or fact.entity.startswith(_INSTRUCTION):
+        return True
+    if fact.relation.startswith(_INSTRUCTION) or is_system(fact.relation):
+        return True
+    if (is_system(fact.entity) or fact.derived_from) and not _is_resolution(fact):
+        return True
+    owned = fact.source == fact.origin or fact.source.startswith(fact.origin + "/")
+    return reserved_source(fact.source) or (owned_sources_only and not owned)
+
+
+def _is_resolution(fact: Fact) -> bool:
+    try:
+        return read_resolution(fact) is not None
+    except Rejection:
+        return False  # under the name of one, and not well-formed
