@@ -89,6 +89,8 @@ def evaluate(
 def _effective(
     triple: tuple[str, str, str], held: set[str], resolutions: list[Resolution], unheeded: Iterable[Resolution]
 ) -> dict[str, Resolution]:
+    if not resolutions:
+        return {}
     last = (resolution.fact.id for resolution in (*resolutions, *unheeded))
     names = {conflict_id(triple), *(conflict_id(triple, each) for each in last)}
     return {each.fact.id: each for each in resolutions if each.winner in held and each.resolves in names}

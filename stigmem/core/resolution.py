@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import msgspec
 
 from stigmem.core import limits
-from stigmem.core.canonical import compact
+from stigmem.core.canonical import compact, quote
 from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact
 from stigmem.core.uris import RESOLUTION_PREFIX
@@ -36,13 +36,15 @@ class Resolution(msgspec.Struct, frozen=True, gc=False):
     note: str
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=16_384)
 def conflict_id(triple: tuple[str, str, str], last_resolution: str = "") -> str:
     """`stigmem:conflict:` and the uuid5 of the triple and the last resolution of it.
 
     Equal on every node that holds the same facts; a contradiction after a resolution gets the next id.
     """
-    return CONFLICT_PREFIX + str(uuid.uuid5(_NAMESPACE, compact([*triple, last_resolution]).decode()))
+    # As `compact` would write the list, at a fifth of the price: every contradiction has an id.
+    name = f"[{','.join(map(quote, (*triple, last_resolution)))}]"
+    return CONFLICT_PREFIX + str(uuid.uuid5(_NAMESPACE, name))
 
 
 def provenance(
