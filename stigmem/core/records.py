@@ -58,7 +58,8 @@ class OriginRow(msgspec.Struct, frozen=True, array_like=True, tag="origin"):
     """The key of a node whose facts may arrive through others.
 
     `how`: `certified` (the node id is the key's hash), `pinned` (an operator or our own handshake) or
-    `vouched` (on the word of the peer named in `vouched_by`). `manifest` is its JSON text, or empty.
+    `vouched` (on the word of a peer). `vouched_by` is the peer that brought a `vouched` or `certified` one.
+    `manifest` is its JSON text, or empty.
     """
 
     node_id: str
