@@ -15,16 +15,23 @@ from stigmem.core.scopes import crossing
 from stigmem.core.token import mint
 from stigmem.core.wire import Request, Response
 from stigmem.node.context import Unreachable
-from stigmem.node.inspection import Throttled
 from stigmem.node.pace import Pace
 from stigmem.node.question import HOLDING_HEADER
 
 if TYPE_CHECKING:
     from stigmem.node.node import Node
 
-__all__ = ["Asker", "granted_scopes"]
+__all__ = ["Asker", "Throttled", "granted_scopes"]
 
 _TIME_CODES: Final = ("iat_in_future", "iat_too_old", "nbf_in_future", "token_expired")
+
+
+class Throttled(Exception):
+    """A peer told us to come back later; `retry_after_s` is its advice, if it gave one."""
+
+    def __init__(self, retry_after_s: float | None) -> None:
+        super().__init__("throttled")
+        self.retry_after_s = retry_after_s
 
 
 def granted_scopes(node: Node, row: PeerRow) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from stigmem.core.errors import Rejection
 from stigmem.core.ingest import Link, examine, is_repeat
 from stigmem.core.records import PeerRow
 from stigmem.core.wire import Response
+from stigmem.node.asking import Throttled
 from stigmem.node.context import Unreachable
 from stigmem.node.intake import Arrival, Refused
 
@@ -23,20 +24,12 @@ if TYPE_CHECKING:
     from stigmem.core.entry import Entry
     from stigmem.node.node import Node
 
-__all__ = ["Inspector", "Throttled", "inspect_raw"]
+__all__ = ["Inspector", "inspect_raw"]
 
 _ENTRIES_PER_BREATH: Final = 25
 _ORIGINS_PER_DRAIN: Final = 10
 _PATIENCE: Final = 2
 """Pages that are put off because their sender did not answer who an origin is; then the page goes on without it."""
-
-
-class Throttled(Exception):
-    """A peer told us to come back later; `retry_after_s` is its advice, if it gave one."""
-
-    def __init__(self, retry_after_s: float | None) -> None:
-        super().__init__("throttled")
-        self.retry_after_s = retry_after_s
 
 
 def inspect_raw(node: Node, link: Link, raw: bytes) -> Arrival:

@@ -15,9 +15,9 @@ from stigmem.core.entry import Page, decode_page
 from stigmem.core.errors import Rejection
 from stigmem.core.ingest import Link
 from stigmem.core.records import PeerRow
-from stigmem.node.asking import Asker, granted_scopes
+from stigmem.node.asking import Asker, Throttled, granted_scopes
 from stigmem.node.context import Unreachable
-from stigmem.node.inspection import Inspector, Throttled
+from stigmem.node.inspection import Inspector
 from stigmem.node.intake import PageArrived
 from stigmem.node.pace import Pace
 from stigmem.node.question import Holding, target
