@@ -152,6 +152,7 @@ def run_plan(
 def _simulated(plan: Plan, progress: Progress | None, trace_path: Path | None) -> Result:
     from sim.lab.lab import Lab
     from sim.result import conclude
+    from sim.world.world import rare_collections
 
     interrupted = False
     begun = perf_counter()
@@ -164,4 +165,5 @@ def _simulated(plan: Plan, progress: Progress | None, trace_path: Path | None) -
             interrupted = True
         finally:
             lab.trace.close()
-    return conclude(lab, wall_s=perf_counter() - begun, interrupted=interrupted, trace_path=trace_path)
+    with rare_collections():
+        return conclude(lab, wall_s=perf_counter() - begun, interrupted=interrupted, trace_path=trace_path)

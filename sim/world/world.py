@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from heapq import heappop, heappush
 from typing import Any, Final
@@ -21,7 +22,7 @@ import trio
 
 from sim.world.actor import Actor, Waiter
 
-__all__ = ["Waiter", "World", "simulate"]
+__all__ = ["Waiter", "World", "rare_collections", "simulate"]
 
 _OBJECTS_PER_COLLECTION: Final = 1_000_000
 _EVENTS_PER_LOOK: Final = 256
@@ -154,10 +155,17 @@ class World(trio.abc.Clock):
 
 def simulate(world: World, main: Callable[[], Awaitable[None]]) -> None:
     """Run an async function in a world; raises what it raises, and KeyboardInterrupt on Ctrl-C."""
-    # Facts, frames and traces are never garbage while a world runs: looking for cycles among them costs a sixth of it.
+    with rare_collections():
+        trio.run(main, clock=world, strict_exception_groups=True)
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Look for cycles of garbage seldom: facts, frames and traces are none while a world runs and is judged, and
+    looking through them costs a sixth of the time."""
     usual = gc.get_threshold()
     gc.set_threshold(_OBJECTS_PER_COLLECTION, 100, 100)
     try:
-        trio.run(main, clock=world, strict_exception_groups=True)
+        yield
     finally:
         gc.set_threshold(*usual)
