@@ -242,7 +242,11 @@ def test_ctrl_c_while_figures_are_drawn_says_where_the_run_is(
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr("sim.report.figures.draw_figures", impatient)
-    assert main(["run", "good.toml", "strict.toml", "--out", "out"]) == 130
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores SIGINT
+    try:
+        assert main(["run", "good.toml", "strict.toml", "--out", "out"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     told = capsys.readouterr()
     assert told.err == "the run is in out/small-seed3, without all of its figures\nstopped\n"
     assert json.loads((here / "out/small-seed3/run.json").read_text())["verdict"] == "pass"
