@@ -19,6 +19,7 @@ from stigmem.core.hlc import ZERO, stamp, tick
 from stigmem.core.instants import format_us
 from stigmem.core.keys import Signer, encode_base64
 from stigmem.core.manifest import certified_node_id, make_manifest
+from stigmem.core.scopes import Scope
 from stigmem.core.wire import JSON_TYPE, Response
 
 __all__ = ["Author", "Entry", "members", "raw_page"]
@@ -59,6 +60,8 @@ class Author:
         self.dialect = dialect
         self.chance = chance
         self.node_id = certified_node_id(signer.public_key)
+        self.usual_scope: Scope = "public"
+        """Of facts that say nothing else: one that its victims take."""
         self._now_ms = now_ms
         self._stamp = ZERO
 
@@ -79,7 +82,7 @@ class Author:
         stamped = stamp(self.now_ms + ahead_ms, self.chance.randrange(1000)) if ahead_ms else self._stamp
         members: dict[str, Any] = {
             "stamp": stamped,
-            "origin": self.node_id, "id": "", "entity": entity, "relation": relation, "scope": "public",
+            "origin": self.node_id, "id": "", "entity": entity, "relation": relation, "scope": self.usual_scope,
             "source": self.node_id, "kind": "string", "text": text, "interpret_as": "content", "confidence": 1.0,
             "timestamp_us": self.now_ms * 1_000, "valid_until": None,
         }  # fmt: skip

@@ -24,6 +24,7 @@ from stigmem.core.declaration import ACTIVE, PENDING, declare
 from stigmem.core.entry import entry_name
 from stigmem.core.instants import format_us
 from stigmem.core.keys import ED25519, STAND_IN, fingerprint
+from stigmem.core.scopes import SCOPES, crossing
 from stigmem.core.token import mint
 from stigmem.core.wire import JSON_TYPE, Request, Response, decode_request, encode, json_response
 
@@ -53,6 +54,8 @@ class ScriptedPeer(Author):
             lambda: (EPOCH_NS + lab.world.now) // 1_000_000,
         )  # fmt: skip
         self.scopes = tuple(lab.scenario.federation.scopes)
+        granted = crossing(self.scopes, allow_team=lab.scenario.federation.allow_team)
+        self.usual_scope = next((scope for scope in reversed(SCOPES) if scope in granted), "public")
         self.hostile = True
         self.served = 0
         """Answers to pulls so far, over all victims."""

@@ -151,8 +151,9 @@ class RelayForger(Adversary, tag="relay-forger"):
         fact = peer.fact(
             entry["fact"]["entity"], "sim:claims", f"in your name {peer.served}", origin=entry["origin"]["node_id"]
         )
-        peer.owe(victim, fact.id, *_FORGED)
-        return peer.entry(fact)
+        written = peer.entry(fact)
+        self._owe(peer, victim, written, *_FORGED)
+        return written
 
     def _untouched(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
         """A public fact passes; one for the company stays where it was (L3)."""

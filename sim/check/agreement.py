@@ -78,7 +78,7 @@ def _differing(views: Sequence[dict[Key, object]]) -> list[Key]:
 
 def _unexcused(lab: Lab, keys: Sequence[Key], group: Sequence[Named]) -> list[Key]:
     """The triples on which nodes differ for another reason than that some lack facts, and may."""
-    if not lab.adversaries and not lab.measure.gave_up:
+    if not lab.adversaries and not lab.measure.uneven:
         return list(keys)
     ledgers = [node.state.ledger for _, node in group]
     resolutions = [resolutions_of(ledger) for ledger in ledgers]

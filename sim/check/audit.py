@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sim.check.base import Checker, CheckResult, Commit, Violation
+from sim.lab.measure import NEVER
 from stigmem.core import limits
 from stigmem.core.audit import AuditRow, ChainHead, event_hash
 from stigmem.core.fact import Fact
@@ -109,7 +110,7 @@ class Audit(Checker):
         for peer in lab.adversaries.values():
             for victim, fact_id, codes in peer.owed():
                 found = self.reasons(victim, fact_id)
-                if codes and not any(reason in codes for reason in found):
+                if codes and not any(reason in codes for reason in found) and not _unmet(lab, victim, fact_id):
                     return CheckResult(
                         self.name,
                         False,
@@ -117,6 +118,14 @@ class Audit(Checker):
                         f"{', '.join(codes)} and audited {', '.join(found) or 'nothing'}",
                     )
         return CheckResult(self.name, True, f"{self.rows} rows chained, {len(self._ever)} facts refused, once each")
+
+
+def _unmet(lab: Lab, victim: str, fact_id: str) -> bool:
+    """Whether an id that a hostile peer took is that of an honest fact which never came to the victim: then there was
+    nothing for the two to collide over. That it should have come is the convergence checker's to say."""
+    numbers = [lab.measure.number(origin, fact_id) for origin in lab.plan.nodes]
+    owned = [number for number in numbers if number is not None]
+    return bool(owned) and all(lab.measure.visible[victim][number] == NEVER for number in owned)
 
 
 def _unaccounted(facts: Sequence[Fact], rows: Sequence[AuditRow]) -> str | None:

@@ -75,7 +75,7 @@ class Convergence(Checker):
 
     def _why(self, lab: Lab) -> str:
         if not lab.operator.all_linked():
-            return "some nodes never became peers"
+            return _strangers(lab)
         lacking = lab.measure.lacking()
         if lacking:
             fact, node = lacking[0]
@@ -87,3 +87,10 @@ class Convergence(Checker):
         if waiting:
             return f"facts stamped too far ahead still wait on {', '.join(waiting)}"
         return "every fact is everywhere, but the nodes do not agree on what is in conflict"
+
+
+def _strangers(lab: Lab) -> str:
+    pairs = lab.operator.unlinked()
+    newcomer, host = pairs[0]
+    rest = f", and {len(pairs) - 1} more" if len(pairs) > 1 else ""
+    return f"{newcomer} never became a peer of {host}{rest}: no handshake came to its end"

@@ -62,7 +62,7 @@ class Harm(Checker):
     def _is_noisy(self, lab: Lab, since_ns: int) -> bool:
         """Whether anything but malice may explain a gap that began at `since_ns`."""
         network = lab.scenario.network
-        disturbed = network.corrupt or network.duplicate or network.reorder
+        disturbed = network.corrupt or network.duplicate or network.reorder or _is_narrow(lab)
         if disturbed or any(lab.is_active(fault) for fault in lab.scenario.fault):
             self._noise_ns = lab.world.now
         ended = max((end for _, _, _, end in lab.ribbons), default=None)
@@ -83,6 +83,12 @@ class Harm(Checker):
         return CheckResult(
             self.name, True, f"longest wait between two reads of an honest peer: {format_duration(self.longest_ns)}"
         )
+
+
+def _is_narrow(lab: Lab) -> bool:
+    """Whether a parcel may have to wait for others on its link: how long, no table says."""
+    tables = [lab.scenario.network.bandwidth, *(link.bandwidth for link in lab.scenario.link)]
+    return any(speed is not None for speed in tables)
 
 
 def longest_way(lab: Lab) -> int:

@@ -17,6 +17,7 @@ from sim.world.disk import Disk
 from sim.world.machine import Machine
 from sim.world.verified import Verified
 from stigmem.core.keys import ED25519, STAND_IN, Suite
+from stigmem.core.scopes import Scope
 from stigmem.node.settings import NodeSettings
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def node_settings(scenario: Scenario, name: str, seed: int, suite: Suite) -> Nod
         suite=suite,
         auth_required=False,
         federation=True,
-        scopes=tuple(federation.scopes),
+        scopes=_scopes(scenario, name),
         allow_team=federation.allow_team,
         push=federation.push,
         relay=federation.relay,
@@ -76,3 +77,9 @@ def node_settings(scenario: Scenario, name: str, seed: int, suite: Suite) -> Nod
         drag_ms=federation.drag // _MS,
         mailbox_messages_max=federation.mailbox,
     )
+
+
+def _scopes(scenario: Scenario, name: str) -> tuple[Scope, ...]:
+    """What a node shares at all: the usual, and what a link of its own grants beyond that."""
+    links = [table.scopes for table in scenario.link if table.scopes is not None and name in table.between]
+    return tuple(dict.fromkeys([*scenario.federation.scopes, *(scope for scopes in links for scope in scopes)]))

@@ -57,6 +57,7 @@ class Measure:
         self._ids: set[str] = set()
         self._left: array[int] = array("l")
         self._gone: set[str] = set()
+        self._staying = False
         self._exempt: dict[int, set[str]] = {}
         """Fact -> nodes to which nobody can bring it any more."""
 
@@ -71,9 +72,10 @@ class Measure:
         return tuple(name for name in found if name not in exempt) if exempt else found
 
     @property
-    def gave_up(self) -> bool:
-        """Whether there are facts that some node need not come to hold, because nobody can bring them any more."""
-        return bool(self.destroyed or self._exempt)
+    def uneven(self) -> bool:
+        """Whether there are facts that a node may lack which its scope lets it hold: they stay where they were written,
+        or nobody can bring them any more."""
+        return bool(self._staying or self.destroyed or self._exempt)
 
     def _key(self, number: int) -> tuple[str, str]:
         """Origin and scope; what stays counts as local."""
@@ -102,6 +104,7 @@ class Measure:
         number = self._number[seen.origin, seen.id] = len(self.facts)
         self.facts.append(seen)
         self._ids.add(seen.id)
+        self._staying |= seen.stays
         for times in self.visible.values():
             times.append(NEVER)
         expected = len(self.readers(number))

@@ -1,8 +1,7 @@
 """The operators: the people who introduce nodes to each other, over the simulated wire.
 
 For every link each side registers at the other, and the other's operator compares the fingerprint and
-approves; tried again while a side is off or cut off. Keys of origins are pinned here too when ids do not
-certify themselves.
+approves; tried again while a side is off or cut off. Keys of nodes that are no neighbours are `sim.lab.pins`'s.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from sim.lab.pins import Pins
 from stigmem.core.declaration import ACTIVE, PENDING
 from stigmem.core.keys import fingerprint
-from stigmem.core.records import OriginRow
 from stigmem.core.wire import JSON_TYPE, Request, Response
 from stigmem.node.context import Unreachable
 
@@ -34,24 +33,32 @@ class Operator:
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self._busy: dict[tuple[str, str], None] = {}
+        self._pins = Pins(lab)
 
     def link_everyone(self) -> None:
         """Begin every handshake."""
         for number, (first, second) in enumerate(self._lab.plan.links):
             for pair in ((first, second), (second, first)):
                 self._lab.world.after(number * _STAGGER_NS, self._introduce_pair, pair)
+        for name in self._lab.plan.nodes:
+            self._pins.see_to(name)
 
     def link(self, name: str) -> None:
         """See to the links of one node, after it booted."""
         for neighbour in self._lab.plan.graph.neighbors(name):
             self._introduce(name, neighbour)
             self._introduce(neighbour, name)
+        self._pins.see_to(name)
 
     def all_linked(self) -> bool:
         """Whether every link between nodes that stay is a pair of active peers."""
+        return not self.unlinked()
+
+    def unlinked(self) -> list[tuple[str, str]]:
+        """(newcomer, host) of every link between nodes that stay where the one is no active peer at the other."""
         lab = self._lab
         pairs = [(a, b) for link in lab.plan.links for a, b in (link, link[::-1])]
-        return all(self._is_peer(a, b) for a, b in pairs if a not in lab.gone and b not in lab.gone)
+        return [(a, b) for a, b in pairs if a not in lab.gone and b not in lab.gone and not self._is_peer(a, b)]
 
     def _is_peer(self, name: str, at: str) -> bool:
         """Whether `at` holds `name` as an active peer."""
@@ -104,15 +111,6 @@ class Operator:
         body = msgspec.json.encode({"pubkey_fingerprint": fingerprint(node.signer.public_key)})
         request = Request("POST", f"/v1/federation/peers/{row.peer_id}/approve", JSON_TYPE, body)
         self._lab.console(host.name, request, _ignore)
-
-
-def pinned_origins(lab: Lab) -> list[OriginRow]:
-    """Every node's key as its operators would pin it."""
-    return [
-        OriginRow(node.node_id, node.signer.public_key, "pinned")
-        for machine in lab.machines.values()
-        if (node := machine.node) is not None
-    ]
 
 
 def _ignore(_response: Response) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,7 +19,7 @@ from sim.scenario.plan import Plan
 from sim.scenario.reading import BadScenario, parse_scenario
 from tests.sim.small import fault, workload
 
-__all__ = ["draw", "draw_text"]
+__all__ = ["draw", "draw_text", "run_many"]
 
 _SHAPES = ("mesh", "ring", "line", "star", "tree", "small-world", "random-regular")
 _LATENCIES = (
@@ -127,7 +128,7 @@ def _on_links(chance: Random, kind: str, at: int, lasts: int) -> str:
     keys: dict[str, Any] = {"at": f"{at}s", "for_": f"{lasts}s"}
     if kind == "partition":
         keys |= {"shape": "halves", "one_way": chance.random() < 0.3, "hold": chance.random() < 0.3}
-    own = {"loss": {"share": 0.4}, "slow": {"by": "2s"}, "bandwidth": {"to": "4kB/s"}, "corrupt": {"share": 0.1}}
+    own = {"loss": {"share": 0.4}, "slow": {"by": "2s"}, "bandwidth": {"to": "32kbit/s"}, "corrupt": {"share": 0.1}}
     return fault(kind, **keys, **own.get(kind, {}))
 
 
@@ -157,20 +158,20 @@ def _adversary(chance: Random, nodes: list[str], number: int) -> str:
     return table.replace("[[workload]]", "[[adversary]]")
 
 
-def main(first: int, last: int) -> None:
+def run_many(drawing: Callable[[int], Plan], first: int, last: int) -> None:
     """Run the scenarios of a range and print those that do not pass, and how long the range took."""
     begun = time.process_time()
     for number in range(first, last + 1):
         try:
-            result = run_plan(draw(number))
+            result = run_plan(drawing(number))
         except Exception as error:  # a bug of ours: told like a failed run, so that the others still run
             print(number, "bug", repr(error), flush=True)
             continue
-        if result.verdict != "pass":
+        if result.verdict != "pass" and result.run_json["facts"]:
             wrong = [f"{check.name}: {check.detail}" for check in result.checks if check.ok is False]
             print(number, result.verdict, wrong, flush=True)
     print(f"{last - first + 1} scenarios, {time.process_time() - begun:.1f} s of CPU")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    run_many(draw, int(sys.argv[1]), int(sys.argv[2]))

@@ -150,15 +150,16 @@ def offset_s(lab: Lab, name: str) -> float:
 
 def fault(kind: str, **members: object) -> str:
     """A fault table; `for_` is its key `for`."""
-    return _table("fault", kind, members)
+    return table("fault", kind, **members)
 
 
 def workload(kind: str, **members: object) -> str:
     """A workload table."""
-    return _table("workload", kind, members)
+    return table("workload", kind, **members)
 
 
-def _table(name: str, kind: str, members: dict[str, object]) -> str:
+def table(name: str, kind: str, **members: object) -> str:
+    """A table of a scenario."""
     lines = [f"[[{name}]]", f'kind = "{kind}"']
     lines += [f"{key.rstrip('_')} = {_toml(value)}" for key, value in members.items()]
     return "\n".join(lines)

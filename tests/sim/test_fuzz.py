@@ -6,10 +6,15 @@ import pytest
 
 from sim.run import run_plan
 from tests.sim.fuzz import draw
+from tests.sim.wild import draw_wild
 
-NUMBERS = (3, 29, 58, 101, 105, 1108)
+NUMBERS = (3, 29, 58, 101, 105, 1108, 3005, 3119)
 """29: a peer of dialect 0.5 behind a relay; 58: hostile facts where nothing is relayed;
-1108: an id that is refused, taken and refused again; the rest are any."""
+1108: an id that is refused, taken and refused again; 3005: a wipe where nothing is relayed;
+3119: a stolen id whose owner left; the rest are any."""
+WILD = (11, 13, 23, 24, 30, 37, 42, 82)
+"""11: a narrow link; 13: hostile peers where nothing is public; 23: named ids in a line; 24, 30, 42, 82: links that
+grant more than the federation does; 37: sources that must be owned."""
 
 
 @pytest.mark.parametrize("number", NUMBERS)
@@ -20,5 +25,13 @@ def test_a_drawn_scenario_passes(number: int) -> None:
     assert result.run_json["facts"] > 5
 
 
+@pytest.mark.parametrize("number", WILD)
+def test_a_wild_scenario_passes(number: int) -> None:
+    result = run_plan(draw_wild(number))
+    assert [check for check in result.checks if check.ok is not True] == []
+    assert result.verdict == "pass"
+
+
 def test_a_number_draws_the_same_scenario_every_time() -> None:
     assert [draw(number).scenario for number in range(20)] == [draw(number).scenario for number in range(20)]
+    assert draw_wild(7).scenario == draw_wild(7).scenario

@@ -66,6 +66,26 @@ def test_a_hostile_peer_of_another_dialect_harms_only_itself(kind: str, dialect:
     assert lab.rejections
 
 
+@pytest.mark.parametrize("scopes", [("company",), ("public",)], ids="-".join)
+@pytest.mark.parametrize("kind", ["overreach", "hasher", "flipper", "id-thief", "relay-forger", "malformed", "twin"])
+def test_hostile_peers_speak_in_the_scopes_that_their_victims_take(kind: str, scopes: tuple[str, ...]) -> None:
+    rows = '[[workload]]\nkind = "writers"\nrate = "20/m"\nscope = "company"\n'
+    table = adversary(kind, peers=["north", "south"], **COUNT.get(kind, {}))
+    lab = run_lab(table, rows, scopes=scopes, signatures="stand-in")
+    assert failures(lab) == {}
+    assert lab.rejections
+
+
+def test_an_id_whose_owner_left_before_it_came_collides_with_nothing() -> None:
+    """North knows only the thief's fact of that id; there is nothing to refuse it for."""
+    leave = '[[fault]]\nkind = "leave"\nnode = "south"\nat = "40s"\n'
+    cut = '[[fault]]\nkind = "partition"\nat = "20s"\ngroups = [["south"]]\n'
+    nodes = ("north", "south")
+    lab = run_lab(adversary("id-thief", steal=False, dialect="0.5"), cut, leave, nodes=nodes, rate="2/s")
+    assert failures(lab) == {}
+    assert lab.measure.destroyed
+
+
 @pytest.mark.parametrize("way", ["deny", "forge-source"])
 def test_retractions_against_others_are_kept_and_erase_nobody_in_silence(way: str) -> None:
     lab, reader = watched(adversary("retractor", peers=["south"], ways=[way]), signatures="stand-in")
@@ -97,6 +117,13 @@ def test_a_peer_that_stalls_is_asked_less_and_less(way: str) -> None:
     turns = 180 / INTERVAL_S
     assert 2 <= peer.served <= (turns + 2 if way in ("slow", "429-at-once") else turns / 2)
     assert bool(peer.debts.receipts) == (way == "slow")
+
+
+def test_who_waits_for_a_narrow_link_is_nobodys_victim() -> None:
+    link = '[[link]]\nbetween = ["north", "south"]\nbandwidth = "16kbit/s"\n'
+    storm = '[[workload]]\nkind = "storm"\npairs = 60\nevery = "30s"\n'
+    lab = run_lab(adversary("twin", peers=["north", "south"]), link, storm, signatures="stand-in", settle="30m")
+    assert failures(lab) == {}
 
 
 def test_a_staller_in_turns_does_not_find_a_way_around_the_backoff() -> None:
