@@ -77,10 +77,12 @@ def _differing(views: Sequence[dict[Key, object]]) -> list[Key]:
 
 
 def _unexcused(lab: Lab, keys: Sequence[Key], group: Sequence[Named]) -> list[Key]:
-    """The triples on which nodes differ for another reason than that some lack facts, and may."""
-    if not lab.adversaries and not lab.measure.uneven:
-        return list(keys)
+    """The triples on which nodes differ for another reason than that some lack facts, and may, or that their clocks
+    do not show the same instant: then a fact has expired on one and not yet on the other."""
     ledgers = [node.state.ledger for _, node in group]
+    apart = len({ledger.horizon_us for ledger in ledgers}) > 1
+    if not lab.adversaries and not lab.measure.uneven and not apart:
+        return list(keys)
     resolutions = [resolutions_of(ledger) for ledger in ledgers]
 
     def excused(key: Key) -> bool:
@@ -89,7 +91,7 @@ def _unexcused(lab: Lab, keys: Sequence[Key], group: Sequence[Named]) -> list[Ke
             for ledger, found in zip(ledgers, resolutions, strict=True)
         ]
         lacking = list(_lacking(group, held))
-        return bool(lacking) and all(_may_lack(lab, name, fact) for name, fact in lacking)
+        return all(_may_lack(lab, name, fact) for name, fact in lacking) if lacking else apart
 
     return [key for key in keys if not excused(key)]
 
