@@ -10,6 +10,7 @@ from sim.adversary.flipper import Flipper
 from sim.adversary.flooder import Flooder
 from sim.adversary.forger import Forger
 from sim.adversary.hasher import Hasher
+from sim.adversary.holder import Holder
 from sim.adversary.id_thief import IdThief
 from sim.adversary.instruction import Instruction
 from sim.adversary.malformed import Malformed
@@ -25,10 +26,10 @@ from sim.adversary.twin import Twin
 __all__ = ["ADVERSARIES", "Adversary", "AnyAdversary"]
 
 ADVERSARIES: tuple[type[Adversary], ...] = (
-    ClockPusher, Extender, FalseVoucher, Flipper, Flooder, Forger, Hasher, IdThief, Instruction, Malformed, Overreach,
-    PageLiar, Pusher, RelayForger, Replayer, Retractor, Staller, Twin,
+    ClockPusher, Extender, FalseVoucher, Flipper, Flooder, Forger, Hasher, Holder, IdThief, Instruction, Malformed,
+    Overreach, PageLiar, Pusher, RelayForger, Replayer, Retractor, Staller, Twin,
 )  # fmt: skip
 AnyAdversary = (
-    ClockPusher | Extender | FalseVoucher | Flipper | Flooder | Forger | Hasher | IdThief | Instruction | Malformed
-    | Overreach | PageLiar | Pusher | RelayForger | Replayer | Retractor | Staller | Twin
+    ClockPusher | Extender | FalseVoucher | Flipper | Flooder | Forger | Hasher | Holder | IdThief | Instruction
+    | Malformed | Overreach | PageLiar | Pusher | RelayForger | Replayer | Retractor | Staller | Twin
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Cursors and `has_more` tell nothing of what a peer may not see (leaks L1 and L8).
 
-Over several answers to one peer: an empty page does not move the cursor past hidden facts, "more" is followed
-by more, and the numbers in cursors cannot be counted.
+An empty page does not move the cursor past hidden facts, and no page leaves it at one; "more" is followed by more;
+and over several answers to one peer the numbers in cursors cannot be counted.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.check.base import Checker, CheckResult, Violation
 from sim.check.leaks import Page, crosses, node_id_of, page_of
+from sim.lab.staying import never_served
+from stigmem.core.fact import Fact
 from stigmem.core.wire import Request, Response, split_target
 from stigmem.node.question import HOLDING_HEADER, held_by_asker
 
@@ -30,27 +32,22 @@ _NEAR_MOVES: Final = 3
 
 
 class _Question(NamedTuple):
-    """Where a pull begins, and the one scope that it asks for."""
+    """Where a pull begins, the one scope that it asks for, and whether it wants its own facts back."""
 
     cursor: str | None
     scope: str | None
-
-
-class _Told(NamedTuple):
-    """What a peer was told last, and what it had asked."""
-
-    cursor: str | None
-    more: bool
-    question: _Question
+    echo: bool
 
 
 class Cursors(Checker):
-    """What a peer could learn from one answer to the next about facts that are not for it: nothing."""
+    """What a peer could learn from one answer to the next about facts that are not for it: nothing. What it could miss
+    of those that are: nothing, unless it said that it holds them."""
 
     name = "cursors-silent"
 
     def __init__(self) -> None:
-        self._told: dict[tuple[str, str], _Told] = {}
+        self._told: dict[tuple[str, str], str | None] = {}
+        """(server, asker) -> the cursor that it was given last."""
         self._near: dict[tuple[str, str], int] = {}
         """(server, asker) -> close moves in a row."""
         self.moves = 0
@@ -67,15 +64,15 @@ class Cursors(Checker):
         page = page_of(response.body)
         pair = (machine.name, asker)
         before = self._told.get(pair)
-        self._told[pair] = _Told(page.cursor, page.has_more, question)
+        self._told[pair] = page.cursor
+        sentence = self._move(pair, before, page.cursor)
         named = held_by_asker(request.headers.get(HOLDING_HEADER, ""))
-        sentence = None if page.facts else _empty(lab, machine.node, asker, question.cursor, page, named)
-        if sentence is None and before is not None:
-            promised = before.more and before.cursor == question.cursor and before.question.scope == question.scope
-            if promised and not page.facts and page.cursor == question.cursor:
-                sentence = "has_more promised facts that the peer may not see (L8)"
-            else:
-                sentence = self._move(pair, before.cursor, page.cursor)
+        told = _tells(lab, asker, named) if named and asker in lab.machines else None
+        if told is not None:
+            return self.violation(asker, lab.world.now, f"{told} (to {machine.name})")
+        if page.has_more or page.cursor != question.cursor:
+            asking = _Asking(lab, machine.node, machine.name, asker, question, named)
+            sentence = _skips(asking, page) or _passes(asking, page) or _promises(asking, page) or sentence
         return None if sentence is None else self.violation(machine.name, lab.world.now, f"{sentence} (to {asker})")
 
     def _move(self, pair: tuple[str, str], before: str | None, after: str | None) -> str | None:
@@ -107,24 +104,97 @@ def _question(target: str) -> _Question | None:
     if path != "/v1/federation/facts":
         return None
     given = {name: value for name, value in reversed(pairs) if value}
-    return _Question(given.get("cursor"), given.get("scope"))
+    return _Question(given.get("cursor"), given.get("scope"), given.get("echo") == "true")
 
 
-def _empty(lab: Lab, node: Node, asker: str, asked: str | None, page: Page, named: frozenset[str]) -> str | None:
-    if page.has_more:
+class _Asking(NamedTuple):
+    """Who asks whom for what, and what it says to hold already."""
+
+    lab: Lab
+    node: Node
+    server: str
+    asker: str
+    question: _Question
+    named: frozenset[str]
+
+    def crosses(self, fact: Fact) -> bool:
+        return crosses(self.lab, self.server, self.asker, fact.scope)
+
+    @property
+    def bare(self) -> bool:
+        """Whether the peer would take every fact for ours (dialect 0.5): then it gets our own only."""
+        hostile = self.lab.adversaries.get(self.asker)
+        return hostile is not None and hostile.dialect == "0.5"
+
+    def is_known(self, fact: Fact) -> bool:
+        """Whether the peer does not get a public fact that is no secret to it: its own, one that it brought or named,
+        or one that it would misattribute."""
+        theirs = not self.question.echo and node_id_of(self.lab, self.asker) in (fact.origin, fact.received_from)
+        return theirs or fact.id in self.named or (self.bare and fact.received_from is not None)
+
+    def is_shown(self, fact: Fact) -> bool:
+        """Whether the peer has to get a fact, by the rules of spec/replication.md (3 to 5) and not by the node's
+        own bookkeeping."""
+        if not self.crosses(fact) or self.is_known(fact) or fact.quarantine is not None:
+            return False
+        if fact.received_from is None:
+            return not never_served(fact)
+        relayed = self.node.settings.relay and fact.scope == "public" and fact.certified
+        return relayed and not never_served(fact)
+
+
+def _tells(lab: Lab, asker: str, named: frozenset[str]) -> str | None:
+    """What is wrong with the names in an honest node's question, if anything: it names only what everybody may know. A
+    name that it does not hold is no secret of its own: its disk may have been lost since it asked."""
+    node = lab.machines[asker].node
+    if node is None:
+        return None
+    for name in sorted(named):
+        facts = node.state.ledger.find(name)
+        if facts and not any(fact.scope == "public" and not never_served(fact) for fact in facts):
+            return f"a question named fact {name}, which is not for everybody (L1)"
+    return None
+
+
+def _skips(asking: _Asking, page: Page) -> str | None:
+    """What an honest peer misses for good, if anything: a fact for it that lies before the cursor, not in the page."""
+    question = asking.question
+    if asking.asker not in asking.lab.machines or question.scope is not None or page.cursor == question.cursor:
+        return None
+    exchange = asking.node.exchange
+    passed = asking.node.state.ledger.log[exchange.start(question.cursor, ()) : exchange.start(page.cursor, ())]
+    due = [fact.id for fact in passed if asking.is_shown(fact)]
+    if len(due) <= len(page.facts):
+        return None
+    served = [bytes(entry) for entry in page.facts]
+    lost = next((name for name in due if not any(name.encode() in entry for entry in served)), due[-1])
+    return f"a page ends behind fact {lost}, which is for the peer and is not in it"
+
+
+def _passes(asking: _Asking, page: Page) -> str | None:
+    """What is wrong with how far the cursor went, if anything: it may stand at a fact that was shown, or that the peer
+    knows of; anywhere else it tells that something is there which is not for the peer."""
+    asked = asking.question.cursor
+    if not page.facts and page.has_more:
         return "an empty page says that there is more (L8)"
     if page.cursor == asked or page.cursor is None:
         return None
-    # The peer's own facts, those that it brought and those that it named are no secret to it: the cursor may pass
-    # them. Nor are public ones that a peer of dialect 0.5 would take for ours, and therefore does not get.
-    name = lab.name_of_node[node.node_id]
-    begin, end = node.exchange.start(asked, ()), node.exchange.start(page.cursor, ())
-    theirs = node_id_of(lab, asker)
-    bare = asker in lab.adversaries and lab.adversaries[asker].dialect == "0.5"
-    passed = [fact for fact in node.state.ledger.log[begin:end] if crosses(lab, name, asker, fact.scope)]
-    if not any(
-        theirs in (fact.origin, fact.received_from) or fact.id in named or (bare and fact.received_from)
-        for fact in passed
-    ):
+    exchange, log = asking.node.exchange, asking.node.state.ledger.log
+    begin, end = exchange.start(asked, ()), exchange.start(page.cursor, ())
+    last = log[end - 1] if begin < end <= len(log) else None
+    known = last is not None and asking.crosses(last) and asking.is_known(last)
+    if not page.facts and not known:
         return "the cursor moved though nothing for this peer was written (L1)"
+    if page.facts and last is not None and not known and not asking.is_shown(last):
+        return "the cursor stands at a fact that is not for this peer (L1)"
     return None
+
+
+def _promises(asking: _Asking, page: Page) -> str | None:
+    """What is wrong with the promise of more, if anything: nothing that the peer gets lies beyond the cursor."""
+    if not page.has_more:
+        return None
+    log = asking.node.state.ledger.log
+    end = asking.node.exchange.start(page.cursor, ())
+    beyond = (log[seq] for seq in range(end, len(log)))
+    return None if any(map(asking.is_shown, beyond)) else "has_more promised facts that the peer may not see (L8)"

@@ -13,22 +13,26 @@ from stigmem.core.fact import Fact
 from stigmem.core.resolution import read_resolution
 from stigmem.core.uris import is_system, reserved_source
 
-__all__ = ["stays"]
+__all__ = ["never_served", "stays"]
 
 _INSTRUCTION: Final = "instruction:"
 
 
 def stays(fact: Fact, *, owned_sources_only: bool) -> bool:
-    """Whether a fact never comes to be on another node. `owned_sources_only`: receivers take only facts whose source
-    is their origin's id or lies below it."""
+    """Whether a fact never comes to be on another node: nobody is served it, or nobody takes it. `owned_sources_only`:
+    receivers take only facts whose source is their origin's id or lies below it."""
+    owned = fact.source == fact.origin or fact.source.startswith(fact.origin + "/")
+    refused = reserved_source(fact.source) or is_system(fact.relation)  # a resolution's triple may be reserved
+    return never_served(fact) or refused or (owned_sources_only and not owned)
+
+
+def never_served(fact: Fact) -> bool:
+    """Whether a fact is in no page, to whomever."""
     if fact.interpret_as == "instruction" or fact.entity.startswith(_INSTRUCTION):
         return True
-    if fact.relation.startswith(_INSTRUCTION) or is_system(fact.relation):
+    if fact.relation.startswith(_INSTRUCTION):
         return True
-    if (is_system(fact.entity) or fact.derived_from) and not _is_resolution(fact):
-        return True
-    owned = fact.source == fact.origin or fact.source.startswith(fact.origin + "/")
-    return reserved_source(fact.source) or (owned_sources_only and not owned)
+    return (is_system(fact.entity) or is_system(fact.relation) or fact.derived_from != "") and not _is_resolution(fact)
 
 
 def _is_resolution(fact: Fact) -> bool:

@@ -30,7 +30,7 @@ _LATENCIES = (
 )  # fmt: skip
 _SCOPES = (["public"], ["company", "public"], ["team", "company", "public"], ["company"], ["team", "public"])
 _HOSTILE = (
-    "clock-pusher", "extender", "flipper", "flooder", "forger", "hasher", "id-thief", "instruction",
+    "clock-pusher", "extender", "flipper", "flooder", "forger", "hasher", "holder", "id-thief", "instruction",
     "malformed", "overreach", "page-liar", "pusher", "relay-forger", "replayer", "staller", "twin", "retractor",
     "false-voucher",
 )  # fmt: skip
@@ -99,7 +99,7 @@ mailbox = {chance.choice((1, 8, 4096, 4096, 4096))}
 
 def _network(chance: Random) -> str:
     lines = ["[network]", f"latency = {chance.choice(_LATENCIES)}"]
-    for key, most in (("loss", 0.5), ("duplicate", 1.0), ("reorder", 1.0), ("corrupt", 0.1)):
+    for key, most in (("loss", 0.3), ("duplicate", 1.0), ("reorder", 1.0), ("corrupt", 0.1)):
         if chance.random() < 0.25:
             lines.append(f"{key} = {chance.uniform(0.0, most):.3f}")
     if chance.random() < 0.2:
@@ -122,7 +122,7 @@ def _links(chance: Random, nodes: list[str]) -> list[str]:
             lines.append(f"scopes = {chance.choice(_SCOPES)!r}")
         else:
             lines.append(f"one_way = {_yes(chance, 0.5)}")
-            lines.append(chance.choice(('latency = "2s"', "loss = 0.6", 'bandwidth = "64kbit/s"')))
+            lines.append(chance.choice(('latency = "2s"', "loss = 0.3", 'bandwidth = "64kbit/s"')))
         found.append("\n".join(lines))
     return found
 

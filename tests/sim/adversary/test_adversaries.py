@@ -18,6 +18,7 @@ EXPECTED = {
     "flooder": [],
     "forger": ["source_not_owned"],
     "hasher": ["cid_mismatch", "cid_required", "origin_sig_invalid"],
+    "holder": [],
     "id-thief": ["id_collision", "origin_stamp_unproven"],
     "instruction": ["instruction_federation_inbound"],
     "malformed": ["entry_incomplete", "garden_leak", "id_required", "invalid_interpret_as", "malformed_fact"],
@@ -282,3 +283,30 @@ def test_pushing_is_refused_and_never_an_error_of_the_node() -> None:
     statuses = lab.adversaries["mallory"].notes["statuses"]
     assert sum(statuses.values()) > 20
     assert not [status for status in statuses if not 200 <= status < 500]
+
+
+@pytest.mark.parametrize("wait", ["0s", "3s"])
+@pytest.mark.parametrize("relay", ["true", "false"])
+def test_who_names_facts_that_it_does_not_hold_cheats_only_itself(relay: str, wait: str) -> None:
+    company = '[[workload]]\nkind = "writers"\nrate = "20/m"\nscopes = { company = 1.0, public = 1.0, local = 1.0 }\n'
+    keys = f'relay = {relay}\npull_wait = "{wait}"'
+    table = adversary("holder", peers=["north", "south"], period="3s")
+    lab, reader = watched(table, company, federation=keys, duration="2m")
+    assert_unharmed(lab, reader)
+    notes = lab.adversaries["mallory"].notes
+    assert not [key for key in notes["statuses"] if key[1] >= 500]
+    hidden = {fact.id for fact in lab.measure.facts if fact.scope == "local"}
+    for victim in ("north", "south"):
+        named, shown = set(notes[f"named to {victim}"]), set(notes[f"shown by {victim}"])
+        assert len(named & shown) > 20  # what it named comes when it asks without a name
+        assert named & hidden
+        assert not shown & hidden
+    assert relay == "false" or notes["told of"] > 10
+
+
+def test_where_an_empty_page_ended_is_forgotten_by_who_crashes() -> None:
+    crashes = '[[fault]]\nkind = "random-crashes"\nrate = "20/m"\ndown = "1s"\nat = "20s"\n'
+    wipe = '[[fault]]\nkind = "wipe"\nnode = "west"\nat = "50s"\n'
+    lab = run_lab(adversary("holder", peers=["north", "west"]), crashes, wipe, signatures="stand-in", rate="1/s")
+    assert failures(lab) == {}
+    assert lab.converged_at is not None

@@ -16,12 +16,15 @@ from stigmem.core.audit import AuditRow
 from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact, record_of
 from stigmem.core.nonces import NonceTable
+from stigmem.core.records import PeerRow
 from stigmem.core.wire import Request, Response, json_response
+from stigmem.node import exchange as exchange_module
 from stigmem.node import inspection, intake
 from stigmem.node.exchange import CursorCipher, Exchange, Served
 from stigmem.node.intake import PageArrived
 from stigmem.node.node import Node
 from stigmem.node.puller import Puller
+from stigmem.node.question import Holding
 from stigmem.node.state import NodeState
 from stigmem.node.turn import Turn
 from tests.sim.hostile import SECOND, adversary, failures, run_lab
@@ -263,6 +266,68 @@ def test_more_that_counts_hidden_facts_is_caught(monkeypatch: Patch) -> None:
 
     monkeypatch.setattr(Exchange, "page", page)
     caught(LOCAL_WRITES, by="cursors-silent", saying="has_more promised facts that the peer may not see (L8)")
+
+
+def test_a_cursor_behind_a_hidden_fact_is_caught_on_a_page_with_facts_too(monkeypatch: Patch) -> None:
+    honest = Exchange.page
+
+    def page(exchange: Exchange, *args: Any, **keys: Any) -> Served:
+        served = honest(exchange, *args, **keys)
+        body = msgspec.json.decode(served.body)
+        if body["facts"]:
+            body["cursor"] = exchange._cipher.blind(exchange._mark(exchange._ledger.last_seq))
+        return served._replace(body=msgspec.json.encode(body), cursor=body["cursor"])
+
+    monkeypatch.setattr(Exchange, "page", page)
+    caught(LOCAL_WRITES, by="cursors-silent", saying="stands at a fact that is not for this peer (L1)")
+
+
+def test_a_name_is_no_excuse_for_hidden_facts_behind_it(monkeypatch: Patch) -> None:
+    """What a peer says to hold may be passed, and not what comes after that and is not for it."""
+    honest = Exchange.page
+
+    def page(exchange: Exchange, *args: Any, **keys: Any) -> Served:
+        served = honest(exchange, *args, **keys)
+        if served.held or not keys["held"] or served.cursor == args[2]:
+            return served
+        moved = exchange._cipher.blind(exchange._mark(exchange._ledger.last_seq))
+        return served._replace(body=msgspec.json.encode({"v": 2, "facts": [], "cursor": moved, "has_more": False}))
+
+    monkeypatch.setattr(Exchange, "page", page)
+    caught(LOCAL_WRITES, by="cursors-silent", saying="the cursor moved though nothing for this peer", duration="3m")
+
+
+def test_a_puller_that_names_what_is_not_for_everybody_is_caught(monkeypatch: Patch) -> None:
+    monkeypatch.setattr("stigmem.node.question._SCOPES", ("company", "public"))
+    monkeypatch.setattr(Holding, "names", lambda holding, _: ",".join(fact.id for fact in holding._ledger.log[-9:]))
+    caught(LOCAL_WRITES, COMPANY_WRITES, by="cursors-silent", saying="which is not for everybody (L1)")
+
+
+def test_a_server_that_leaves_out_what_was_not_named_is_caught(monkeypatch: Patch) -> None:
+    honest = exchange_module._goes_to
+
+    def goes_to(peer: PeerRow, fact: Fact, held: frozenset[str], *, echo: bool = False) -> bool:
+        return honest(peer, fact, held, echo=echo) and not (held and fact.text.endswith("7"))
+
+    monkeypatch.setattr(exchange_module, "_goes_to", goes_to)
+    caught(by="cursors-silent", saying="which is for the peer and is not in it", duration="3m")
+
+
+def test_a_cursor_in_memory_that_outlives_what_was_taken_is_caught(monkeypatch: Patch) -> None:
+    """A puller that lets every page pass without storing it, and reads on behind it."""
+    monkeypatch.setattr(Puller, "_may_pass", lambda *_: True)
+    honest = Exchange.page
+
+    def page(exchange: Exchange, *args: Any, **keys: Any) -> Served:
+        served = honest(exchange, *args, **keys)
+        if served.held != 1:
+            return served
+        body = msgspec.json.decode(served.body) | {"facts": [], "has_more": False}
+        return served._replace(body=msgspec.json.encode(body), held=0)
+
+    monkeypatch.setattr(Exchange, "page", page)
+    found = failures(run_lab(signatures="stand-in", settle="2m"))
+    assert {"convergence", "cursors-silent"} & set(found)
 
 
 # --- stamps ---
