@@ -45,7 +45,7 @@ class ClockPusher(Adversary, tag="clock-pusher"):
     def _past(self, peer: ScriptedPeer, victim: str, offset_ms: int) -> list[Entry]:
         past_ms = peer.lab.machines[victim].settings.skew_past_ms
         fact = peer.fact(_ENTITY, "sim:claims", f"past {peer.served}", ahead_ms=offset_ms - past_ms - 1_000)
-        if past_ms and peer.debts.receipts.get(victim):  # history is expected of a peer that was never read to its end
+        if past_ms and peer.read_to_the_end(victim):  # until then history is expected
             peer.owe(victim, fact.id, "hlc_skew")
         return [peer.entry(fact)]
 

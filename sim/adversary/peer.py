@@ -90,6 +90,13 @@ class ScriptedPeer(Author):
         node = self.lab.machines[victim].node
         return None if node is None else node.state.ledger
 
+    def read_to_the_end(self, victim: str) -> bool:
+        """Whether a victim has come to the end of what we serve since it knows us."""
+        node = self.lab.machines[victim].node
+        row = None if node is None else node.state.peer_of(self.node_id)
+        held = None if node is None or row is None else node.state.cursors.get(row.peer_id)
+        return held is not None and held.drained
+
     def witness(self, victim: str, sentence: str) -> None:
         """Report that a victim did what no node may do to a hostile peer's request."""
         self.lab.violated(Violation("hostile-requests", victim, self.lab.world.now, f"{sentence} (to {self.name})"))

@@ -103,11 +103,10 @@ def _lacking(group: Sequence[Named], held: Sequence[dict[tuple[str, str], Fact]]
 
 
 def _may_lack(lab: Lab, name: str, fact: Fact) -> bool:
-    origin = lab.name_of_node.get(fact.origin)
-    if origin is None:
+    number = lab.measure.number(lab.name_of_node.get(fact.origin, ""), fact.id)
+    if number is None:  # nobody of ours wrote it: a hostile one, or one in the name of a node whose key was vouched for
         return _stays_behind(lab, fact)
-    number = lab.measure.number(origin, fact.id)
-    return number is not None and name not in lab.measure.readers(number)
+    return name not in lab.measure.readers(number)
 
 
 def _stays_behind(lab: Lab, fact: Fact) -> bool:

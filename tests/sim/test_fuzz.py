@@ -12,9 +12,10 @@ NUMBERS = (3, 29, 58, 101, 105, 1108, 3005, 3119)
 """29: a peer of dialect 0.5 behind a relay; 58: hostile facts where nothing is relayed;
 1108: an id that is refused, taken and refused again; 3005: a wipe where nothing is relayed;
 3119: a stolen id whose owner left; the rest are any."""
-WILD = (11, 13, 23, 24, 30, 37, 42, 82)
-"""11: a narrow link; 13: hostile peers where nothing is public; 23: named ids in a line; 24, 30, 42, 82: links that
-grant more than the federation does; 37: sources that must be owned."""
+WILD = (11, 13, 24, 26, 30, 37, 42, 82)
+"""11: a narrow link, and named ids in a line; 13: hostile peers where nothing is public; 26: facts in the name of a
+node that was not known yet; 24, 30, 42, 82: links that grant more than the federation does; 37: sources that must be
+owned."""
 
 
 @pytest.mark.parametrize("number", NUMBERS)
