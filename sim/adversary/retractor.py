@@ -45,8 +45,9 @@ class Retractor(Adversary, tag="retractor"):
             used[target.id] = None
             ways = self.ways or RETRACTIONS
             found += self._against(peer, ledger, target, ways[(len(used) - 1) % len(ways)])
+        strict = peer.lab.scenario.federation.owned_sources_only
         for fact in found:
-            peer.owe(victim, fact.id)
+            peer.owe(victim, fact.id, *(("source_not_owned",) if strict and fact.source != peer.node_id else ()))
         return [peer.entry(fact) for fact in found]
 
     def _against(self, peer: ScriptedPeer, ledger: Ledger, target: Fact, way: Retraction) -> list[Fact]:

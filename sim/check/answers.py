@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sim.check.base import Checker, CheckResult, Violation
 from stigmem.core.wire import Request, Response
@@ -13,14 +13,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Answers"]
 
+_REMEMBERED: Final = 4_096
+
 
 class Answers(Checker):
-    """501 to 511 other than 503 and 507, and 500 at all, are bugs of the node."""
+    """501 to 511 other than 503 and 507, and 500 at all, are bugs of the node. So is a second answer to what was
+    refused with one of those."""
 
     name = "no-server-errors"
 
     def __init__(self) -> None:
         self.statuses: dict[int, int] = {}
+        self._refused: dict[int, tuple[Request, int]] = {}
+        """The latest requests that were refused so, by identity: an equal one may be another that the wire doubled."""
 
     def served(self, lab: Lab, machine: Machine, asker: str, request: Request, response: Response) -> Violation | None:
         self.statuses[response.status] = self.statuses.get(response.status, 0) + 1
@@ -28,6 +33,16 @@ class Answers(Checker):
             return self.violation(
                 machine.name, lab.world.now, f"answered {response.status} to {request.target} of {asker}"
             )
+        known, status = self._refused.get(id(request), (None, 0))
+        if known is request:
+            sentence = (
+                f"answered one request of {asker} for {request.target} twice: {status}, and {response.status} later"
+            )
+            return self.violation(machine.name, lab.world.now, sentence)
+        if response.status >= 500:
+            self._refused[id(request)] = request, response.status
+            if len(self._refused) > _REMEMBERED:
+                del self._refused[next(iter(self._refused))]
         return None
 
     def settled(self, lab: Lab) -> CheckResult:

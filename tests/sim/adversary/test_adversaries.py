@@ -183,6 +183,14 @@ def test_facts_in_a_registered_users_name_are_refused() -> None:
     assert not sources & {"user:alice", node.node_id, "system:stigmem", "system:operator"}
 
 
+def test_a_federation_of_owned_sources_refuses_retractions_in_others_names() -> None:
+    writes = '[[workload]]\nkind = "writers"\nrate = "20/m"\n'
+    table = adversary("retractor", ways=["forge-source", "deny"])
+    lab = run_lab(table, writes, federation="owned_sources_only = true")
+    assert failures(lab) == {}
+    assert lab.rejections["source_not_owned"] > 3
+
+
 def test_a_federation_of_owned_sources_refuses_strangers() -> None:
     lab = run_lab(adversary("forger", good=0), federation="owned_sources_only = true", settle="10s", rate="1/m")
     origins = {fact.origin for fact in lab.machines["north"].node.state.ledger.log}  # type: ignore[union-attr]

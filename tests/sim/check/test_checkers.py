@@ -90,6 +90,21 @@ def test_a_fact_stored_twice_is_caught(monkeypatch: Patch) -> None:
     caught(by="no-duplicates", saying="stored twice")
 
 
+def test_a_second_answer_to_one_request_is_caught(monkeypatch: Patch) -> None:
+    def twice(lab: Lab) -> None:
+        machine = lab.machines["south"]
+        watch, told = machine._watch, machine._watch.answered
+
+        def answered(machine: Any, asker: str, request: Request, response: Response) -> None:
+            if lab.world.now > 30 * SECOND:
+                told(machine, asker, request, json_response(507, {"detail": "full"}))
+            told(machine, asker, request, response)
+
+        monkeypatch.setattr(watch, "answered", answered)
+
+    caught(by="no-server-errors", saying="twice: 507, and 200 later", before=twice)
+
+
 # --- nothing changes ---
 
 
