@@ -5,6 +5,7 @@ Handlers only. Registration and approval, which people call, are `stigmem.node.p
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -60,12 +61,16 @@ def get_facts(call: Call, turn: Turn) -> Outcome:
     node.refuse_if_stale(turn)
     held = held_by_asker(call.request.headers.get(HOLDING_HEADER, ""))
     waits = given.wait > 0.0 and not node.exchange.has_news(peer.row, scopes, given.cursor, held)
-    if waits and node.waiting.room_for(peer.row.peer_id):
+    if waits and node.waiting.room_for(peer.row.peer_id) and turn.claim("wait", peer.row.peer_id):
         deadline_ns = turn.monotonic_ns + int(given.wait * 1e9)
-        node.waiting.add(WaitingPull(call, peer, scopes, given.cursor, given.limit, held, deadline_ns))
-        node.keeper.nudge()
-        return None
+        # Held once its nonce is stored, and not before: who could not be taken in is answered now, and only now.
+        return partial(_hold, call, WaitingPull(call, peer, scopes, given.cursor, given.limit, held, deadline_ns))
     return answer_pull(call, turn, peer, scopes, given.cursor, given.limit, held)
+
+
+def _hold(call: Call, pull: WaitingPull) -> None:
+    call.node.waiting.add(pull)
+    call.node.keeper.nudge()
 
 
 def answer_pull(

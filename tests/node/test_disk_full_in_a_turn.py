@@ -13,7 +13,7 @@ from stigmem.core.records import Record
 from stigmem.core.wire import Request
 from stigmem.node.context import JournalFull
 from stigmem.node.settings import NodeSettings
-from tests.node.api import NOW_MS, SEED, WRITER, ask, read, saying
+from tests.node.api import NOW_MS, SEED, WRITER, Peer, ask, read, saying
 from tests.node.still import Bench, running
 
 FULL = JournalFull("disk_full", "no space is left")
@@ -55,3 +55,42 @@ async def test_a_write_that_only_repeats_one_of_its_turn_fails_with_it(monkeypat
         assert read(await ask(bench, "GET", "/v1/facts"))["facts"] == []
         assert await in_one_turn(bench, write, write, batch) == [201, 201, 200]
         assert len(node.state.ledger) == 1
+
+
+async def test_a_pull_that_would_wait_is_answered_once_when_its_nonce_cannot_be_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench(NOW_MS)
+    peer = Peer(bench, 7)
+    async with running(bench, NodeSettings(seed=SEED, federation=True)) as node:
+
+        async def refuse(records: Sequence[Record]) -> None:
+            await trio.lowlevel.checkpoint()
+            raise FULL
+
+        answers: list[int] = []
+        pull = Request("GET", "/v1/federation/facts?wait=20", {"authorization": f"Bearer {peer.token()}"})
+        with monkeypatch.context() as patch:
+            patch.setattr(node.context.journal, "commit", refuse)
+            node.offer(pull, lambda response: answers.append(response.status))
+            await trio.testing.wait_all_tasks_blocked()
+        assert answers == [507]
+        assert len(node.waiting) == 0
+        node.offer(pull, lambda response: answers.append(response.status))
+        await trio.testing.wait_all_tasks_blocked()
+        assert (answers, len(node.waiting)) == ([507], 1), "the nonce was not spent, and the same token waits now"
+        assert await in_one_turn(bench, request("POST", "/v1/facts", saying())) == [201]
+        await trio.testing.wait_all_tasks_blocked()
+        assert answers == [507, 200]
+
+
+async def test_two_pulls_of_one_peer_in_one_turn_do_not_both_wait() -> None:
+    bench = Bench(NOW_MS)
+    peer = Peer(bench, 7)
+    async with running(bench, NodeSettings(seed=SEED, federation=True)) as node:
+        answers: list[int] = []
+        for _ in range(2):
+            pull = Request("GET", "/v1/federation/facts?wait=20", {"authorization": f"Bearer {peer.token()}"})
+            node.offer(pull, lambda response: answers.append(response.status))
+        await trio.testing.wait_all_tasks_blocked()
+        assert (answers, len(node.waiting)) == ([200], 1)
