@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
+from sim.fault.clocks import ClockFault
 from sim.scenario.units import Duration, parse_duration
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class ClockPusher(Adversary, tag="clock-pusher"):
             return found
         for ahead_ms in (bound_ms + 1_000, 900_000, 40 * 86_400_000, 4_000_000_000_000):
             fact = peer.fact(_ENTITY, "sim:claims", f"{ahead_ms} ahead {peer.served}", ahead_ms=offset_ms + ahead_ms)
-            if ahead_ms > bound_ms + _MARGIN_MS > _MARGIN_MS:
+            if ahead_ms > bound_ms + _MARGIN_MS > _MARGIN_MS and _is_steady(peer, victim):
                 peer.owe(victim, fact.id, "hlc_skew", "hlc_malformed")
             found.append(peer.entry(fact))
         return [*found, *self._past(peer, victim, offset_ms), *self._malformed(peer, victim)]
@@ -45,7 +46,7 @@ class ClockPusher(Adversary, tag="clock-pusher"):
     def _past(self, peer: ScriptedPeer, victim: str, offset_ms: int) -> list[Entry]:
         past_ms = peer.lab.machines[victim].settings.skew_past_ms
         fact = peer.fact(_ENTITY, "sim:claims", f"past {peer.served}", ahead_ms=offset_ms - past_ms - 1_000)
-        if past_ms and peer.read_to_the_end(victim):  # until then history is expected
+        if past_ms and peer.read_to_the_end(victim) and _is_steady(peer, victim):  # until then history is expected
             peer.owe(victim, fact.id, "hlc_skew")
         return [peer.entry(fact)]
 
@@ -56,6 +57,12 @@ class ClockPusher(Adversary, tag="clock-pusher"):
             peer.owe(victim, fact.id, "hlc_malformed")
             found.append(peer.entry(fact, hlc=text) if peer.dialect == "0.5" else _stamped(peer.entry(fact), text))
         return found
+
+
+def _is_steady(peer: ScriptedPeer, victim: str) -> bool:
+    """Whether a victim's clock is moved by no fault: else it may show another time when the page has come."""
+    faults = peer.lab.scenario.fault
+    return not any(isinstance(fault, ClockFault) and fault.node in (None, victim) for fault in faults)
 
 
 def _stamped(entry: dict[str, object], text: str) -> Entry:

@@ -168,6 +168,14 @@ def test_pushed_clocks_do_not_lose_a_third_nodes_facts() -> None:
     assert len(boasts) > 10
 
 
+def test_nothing_is_owed_for_stamps_by_a_clock_that_jumps_meanwhile() -> None:
+    strobe = '[[fault]]\nkind = "clock-strobe"\nat = "0s"\nby = "200s"\nperiod = "100ms"\nnode = "north"\n'
+    table = adversary("clock-pusher", peers=["north", "south"])
+    lab = run_lab(table, strobe, signatures="stand-in", settle="20m", duration="3m")
+    assert failures(lab) == {}
+    assert lab.rejections["hlc_skew"] > 10
+
+
 def test_facts_in_a_registered_users_name_are_refused() -> None:
     key = KeyRow("k", "user:alice", "v", ("write",), ("public",), "", 0, None)
 
