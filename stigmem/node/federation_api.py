@@ -56,9 +56,9 @@ def get_facts(call: Call, turn: Turn) -> Outcome:
     node.heard_from(peer.row.peer_id)
     expected = node.handed_out.get(peer.row.peer_id)
     if given.cursor is None or given.cursor != expected:
-        # Going on from our last page costs the peer nothing; asking again or from the start does.
+        # Going on from our last page costs the peer nothing and is never refused; asking again or from the start is.
         node.gate.charge_pull(turn, peer)
-    node.refuse_if_stale(turn)
+        node.backlog.refuse_if_stale(turn, peer.row.peer_id)
     held = held_by_asker(call.request.headers.get(HOLDING_HEADER, ""))
     waits = given.wait > 0.0 and not node.exchange.has_news(peer.row, scopes, given.cursor, held)
     if waits and node.waiting.room_for(peer.row.peer_id) and turn.claim("wait", peer.row.peer_id):
@@ -91,7 +91,7 @@ def answer_pull(
         node.handed_out[peer.row.peer_id] = served.cursor
     else:
         node.handed_out.pop(peer.row.peer_id, None)
-    lag_ms = node.backlog_ms(turn.monotonic_ns)
+    lag_ms = node.backlog.worst_ms(turn.monotonic_ns)
     if lag_ms > turn.settings.lag_warning_ms:
         return Response(200, JSON_TYPE | {"x-stigmem-replication-lag": str(lag_ms)}, served.body)
     return Response(200, JSON_TYPE, served.body)
@@ -138,7 +138,7 @@ def get_discovery(call: Call, turn: Turn) -> Outcome:
                 "facts": "/v1/federation/facts",
                 "push": "/v1/federation/facts/push" if settings.push else None,
             },
-            "replication_lag_ms": node.backlog_ms(turn.monotonic_ns),
+            "replication_lag_ms": node.backlog.worst_ms(turn.monotonic_ns),
         }
     return json_response(200, document)
 

@@ -13,13 +13,14 @@ from typing import Any
 import msgspec
 
 from stigmem.core.declaration import ACTIVE
-from stigmem.core.errors import JournalCorrupt, Refusal, Rejection
+from stigmem.core.errors import JournalCorrupt, Rejection
 from stigmem.core.ingest import Policy
 from stigmem.core.instants import format_us
 from stigmem.core.keys import Signer
 from stigmem.core.manifest import certified_node_id, make_manifest
 from stigmem.core.records import PeerRow
 from stigmem.core.wire import Request, Response, json_response
+from stigmem.node.backlog import Backlog
 from stigmem.node.call import Call
 from stigmem.node.context import Context
 from stigmem.node.exchange import Exchange
@@ -71,6 +72,7 @@ class Node:
         self.keeper = Keeper(self)
         self.steward = Steward(self)
         self.pullers: dict[str, Puller] = {}
+        self.backlog = Backlog(self.pullers)
         self.faults: list[Exception] = []
         """Bugs of ours that handlers met; each cost one 500. The host logs them, the simulator fails on them."""
         self.on_fault: Callable[[Exception], None] | None = None
@@ -146,29 +148,6 @@ class Node:
     def refused_page(self, peer_id: str, rejection: Rejection) -> None:
         """A peer's answer was no page."""
         self.mailbox.put(_PageRefused(peer_id, rejection))
-
-    def backlog_ms(self, monotonic_ns: int) -> int:
-        """For how long this node has known of facts at a peer that it has not taken yet; the worst peer."""
-        since = [p.behind_since_ns for p in self.pullers.values() if p.behind_since_ns is not None]
-        return (monotonic_ns - min(since)) // 1_000_000 if since else 0
-
-    def refuse_if_stale(self, turn: Turn) -> None:
-        """Raises Refusal 503 when every peer's backlog is past the hard limit.
-
-        Every one: a single peer that pours out facts without end must not silence this node for the others.
-        """
-        limit_ms = turn.settings.lag_hard_ms
-        lags = [
-            (turn.monotonic_ns - p.behind_since_ns) // 1_000_000 if p.behind_since_ns is not None else 0
-            for p in self.pullers.values()
-        ]
-        if len(lags) > 1 and min(lags) > limit_ms:
-            lag_ms = max(lags)
-            body: dict[str, Any] = {
-                "error": "relay_lag_exceeded", "lag_ms": lag_ms, "retry_after_s": max(1, lag_ms // 1000),
-            }  # fmt: skip
-            header = (("retry-after", str(body["retry_after_s"])),)
-            raise Refusal(503, "relay_lag_exceeded", "this node lags", style="raw", extra=body, headers=header)
 
     def charge(self, turn: Turn, principal: Principal, dimension: str) -> None:
         """Take one from a principal's bucket; raises Refusal 429."""

@@ -76,7 +76,8 @@ class Puller:
         await self._wake.wait(self.pace.first_rest_ns())
         while True:
             row = self._node.state.peers.get(self.peer_id)
-            if row is None or row.status != ACTIVE:
+            # A peer that was revoked and approved again while we waited at it has a new puller.
+            if row is None or row.status != ACTIVE or self._node.pullers.get(self.peer_id) is not self:
                 return
             rest_ns = await self._drain(row)
             await self._wake.wait(rest_ns)
@@ -123,7 +124,8 @@ class Puller:
         page = decode_page(response.body, row.dialect, limit)
         self._refused_for = ""
         self._holding.answered(asked_seq)
-        if not page.entries and held is not None and held.drained and self._may_pass(row, cursor, page, now_ns):
+        drained = held is not None and held.drained
+        if not page.entries and drained and self._may_pass(row, stored, cursor, page, now_ns):
             self.pace.page(0)
             self.behind_since_ns = None
             self._rewind.arrived(stored, page.cursor or cursor, now_ns, drained=True)
@@ -156,11 +158,12 @@ class Puller:
         told = row.dialect == CERTIFYING and "public" in self._scopes(row)
         return self._holding.names(row.node_id) if told else ""
 
-    def _may_pass(self, row: PeerRow, cursor: str | None, page: Page, now_ns: int) -> bool:
-        """Whether an empty page needs no commit: its cursor may wait for the next one that does."""
+    def _may_pass(self, row: PeerRow, stored: str | None, cursor: str | None, page: Page, now_ns: int) -> bool:
+        """Whether an empty page needs no commit: its cursor may wait for the next one that does, if one was stored
+        before (a cursor that is set back to the beginning must be told from that one)."""
         if page.cursor is None or page.cursor == cursor:
             return True
-        lately = now_ns - self._stored_ns < limits.CURSOR_UNSTORED_NS
+        lately = stored is not None and now_ns - self._stored_ns < limits.CURSOR_UNSTORED_NS
         return lately and not page.has_more and row.dialect == CERTIFYING
 
     def _stored(self) -> str | None:
