@@ -76,11 +76,14 @@ class Puller:
         await self._wake.wait(self.pace.first_rest_ns())
         while True:
             row = self._node.state.peers.get(self.peer_id)
-            # A peer that was revoked and approved again while we waited at it has a new puller.
-            if row is None or row.status != ACTIVE or self._node.pullers.get(self.peer_id) is not self:
+            if row is None or row.status != ACTIVE or self._is_replaced():
                 return
             rest_ns = await self._drain(row)
             await self._wake.wait(rest_ns)
+
+    def _is_replaced(self) -> bool:
+        # A peer that was revoked and approved again while we waited at it has a new puller.
+        return self._node.pullers.get(self.peer_id) is not self
 
     async def _drain(self, row: PeerRow) -> int:
         """Read pages until the end or a reason to stop; the rest before the next drain, in ns."""
@@ -89,7 +92,7 @@ class Puller:
             await self._inspector.seek_origins(row)
             self._rewind.begin(self._stored(), self._clock.monotonic_ns())
             left = limits.PULL_PAGES_PER_DRAIN_MAX
-            while left:
+            while left and not self._is_replaced():
                 follows = await self._pull(row)
                 if follows is _Next.REST:
                     break
