@@ -32,6 +32,7 @@ from sim.scenario.units import parse_duration
 from sim.scenario.wording import meant, quoted, suggestion
 from sim.workload import WORKLOADS
 from sim.world.chance import Streams
+from stigmem.core import limits
 
 __all__ = ["load_plan", "make_plan"]
 
@@ -186,9 +187,9 @@ def _place(value: Any, name: str) -> KeyPath:
 
 
 def _settings(scenario: Scenario) -> Iterator[Mistake]:
-    federation = scenario.federation
-    if federation.pull_wait >= federation.pull_timeout:
-        yield Mistake(("federation", "pull_wait"), "a pull that waits as long as pull_timeout always fails; wait less")
+    if scenario.federation.pull_wait > limits.PULL_WAIT_S_MAX * 1_000_000_000:
+        most = f"{limits.PULL_WAIT_S_MAX:g}s"
+        yield Mistake(("federation", "pull_wait"), f"a node holds a pull for at most {most}; wait no longer")
 
 
 def _expectations(scenario: Scenario) -> Iterator[Mistake]:

@@ -244,8 +244,8 @@ TIMES = [
         "9: adversary[0].at: 1h is not before the end of the scenario's duration, 10m",
     ),
     (
-        'pull_wait = "10s"\n',
-        "7: federation.pull_wait: a pull that waits as long as pull_timeout always fails; wait less",
+        'pull_wait = "31s"\n',
+        "7: federation.pull_wait: a node holds a pull for at most 30s; wait no longer",
     ),
 ]
 
