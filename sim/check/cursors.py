@@ -27,6 +27,7 @@ __all__ = ["Cursors"]
 _NUMBER: Final = re.compile(r"[0-9]+")
 _NEAR: Final = 1 << 40
 """Cursors that a count moves lie this close to each other; blinded numbers of 64 bits do so once in 2**23 moves."""
+_NONE: Final[frozenset[str]] = frozenset()
 _NEAR_MOVES: Final = 3
 """So many close moves in a row are no accident."""
 
@@ -50,6 +51,8 @@ class Cursors(Checker):
         """(server, asker) -> the cursor that it was given last."""
         self._near: dict[tuple[str, str], int] = {}
         """(server, asker) -> close moves in a row."""
+        self._harmless: dict[str, frozenset[str]] = {}
+        """Asker -> the names that were found to be for everybody in its latest questions, which repeat them."""
         self.moves = 0
 
     def forget(self, name: str) -> None:
@@ -67,11 +70,13 @@ class Cursors(Checker):
         self._told[pair] = page.cursor
         sentence = self._move(pair, before, page.cursor)
         named = held_by_asker(request.headers.get(HOLDING_HEADER, ""))
-        told = _tells(lab, asker, named) if named and asker in lab.machines else None
-        if told is not None:
-            return self.violation(asker, lab.world.now, f"{told} (to {machine.name})")
+        if named and asker in lab.machines:
+            told = _tells(lab, asker, named - self._harmless.get(asker, _NONE))
+            if told is not None:
+                return self.violation(asker, lab.world.now, f"{told} (to {machine.name})")
+            self._harmless[asker] = named
         if page.has_more or page.cursor != question.cursor:
-            asking = _Asking(lab, machine.node, machine.name, asker, question, named)
+            asking = _asking(lab, machine, asker, question, named, page)
             sentence = _skips(asking, page) or _passes(asking, page) or _promises(asking, page) or sentence
         return None if sentence is None else self.violation(machine.name, lab.world.now, f"{sentence} (to {asker})")
 
@@ -116,31 +121,47 @@ class _Asking(NamedTuple):
     asker: str
     question: _Question
     named: frozenset[str]
+    theirs: str
+    """The asker's node id, unless it wants its own facts back."""
+    bare: bool
+    """Whether the peer would take every fact for ours (dialect 0.5): then it gets our own only."""
+    begin: int
+    end: int
+    """The places in the server's log between which the page lies: after the cursor asked with, up to the one given."""
 
     def crosses(self, fact: Fact) -> bool:
         return crosses(self.lab, self.server, self.asker, fact.scope)
 
-    @property
-    def bare(self) -> bool:
-        """Whether the peer would take every fact for ours (dialect 0.5): then it gets our own only."""
-        hostile = self.lab.adversaries.get(self.asker)
-        return hostile is not None and hostile.dialect == "0.5"
-
     def is_known(self, fact: Fact) -> bool:
         """Whether the peer does not get a public fact that is no secret to it: its own, one that it brought or named,
         or one that it would misattribute."""
-        theirs = not self.question.echo and node_id_of(self.lab, self.asker) in (fact.origin, fact.received_from)
-        return theirs or fact.id in self.named or (self.bare and fact.received_from is not None)
+        if self.theirs in (fact.origin, fact.received_from) or fact.id in self.named:
+            return True
+        return self.bare and fact.received_from is not None
 
     def is_shown(self, fact: Fact) -> bool:
         """Whether the peer has to get a fact, by the rules of spec/replication.md (3 to 5) and not by the node's
         own bookkeeping."""
-        if not self.crosses(fact) or self.is_known(fact) or fact.quarantine is not None:
+        if self.is_known(fact) or fact.quarantine is not None or not self.crosses(fact):
             return False
         if fact.received_from is None:
             return not never_served(fact)
         relayed = self.node.settings.relay and fact.scope == "public" and fact.certified
         return relayed and not never_served(fact)
+
+
+def _asking(lab: Lab, machine: Machine, asker: str, question: _Question, named: frozenset[str], page: Page) -> _Asking:
+    node = machine.node
+    if node is None:
+        raise ValueError("a machine without a node answered")
+    hostile = lab.adversaries.get(asker)
+    return _Asking(
+        lab, node, machine.name, asker, question, named,
+        theirs="" if question.echo else node_id_of(lab, asker),
+        bare=hostile is not None and hostile.dialect == "0.5",
+        begin=node.exchange.start(question.cursor, ()),
+        end=node.exchange.start(page.cursor, ()),
+    )  # fmt: skip
 
 
 def _tells(lab: Lab, asker: str, named: frozenset[str]) -> str | None:
@@ -161,8 +182,7 @@ def _skips(asking: _Asking, page: Page) -> str | None:
     question = asking.question
     if asking.asker not in asking.lab.machines or question.scope is not None or page.cursor == question.cursor:
         return None
-    exchange = asking.node.exchange
-    passed = asking.node.state.ledger.log[exchange.start(question.cursor, ()) : exchange.start(page.cursor, ())]
+    passed = asking.node.state.ledger.log[asking.begin : asking.end]
     due = [fact.id for fact in passed if asking.is_shown(fact)]
     if len(due) <= len(page.facts):
         return None
@@ -179,10 +199,9 @@ def _passes(asking: _Asking, page: Page) -> str | None:
         return "an empty page says that there is more (L8)"
     if page.cursor == asked or page.cursor is None:
         return None
-    exchange, log = asking.node.exchange, asking.node.state.ledger.log
-    begin, end = exchange.start(asked, ()), exchange.start(page.cursor, ())
-    last = log[end - 1] if begin < end <= len(log) else None
-    known = last is not None and asking.crosses(last) and asking.is_known(last)
+    log = asking.node.state.ledger.log
+    last = log[asking.end - 1] if asking.begin < asking.end <= len(log) else None
+    known = last is not None and asking.is_known(last) and asking.crosses(last)
     if not page.facts and not known:
         return "the cursor moved though nothing for this peer was written (L1)"
     if page.facts and last is not None and not known and not asking.is_shown(last):
@@ -195,6 +214,5 @@ def _promises(asking: _Asking, page: Page) -> str | None:
     if not page.has_more:
         return None
     log = asking.node.state.ledger.log
-    end = asking.node.exchange.start(page.cursor, ())
-    beyond = (log[seq] for seq in range(end, len(log)))
+    beyond = (log[seq] for seq in range(asking.end, len(log)))
     return None if any(map(asking.is_shown, beyond)) else "has_more promised facts that the peer may not see (L8)"
