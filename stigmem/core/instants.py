@@ -22,6 +22,7 @@ _LAST_US: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _SHAPE: Final = re.compile(r"[0-9W-]{7,10}(?:[Tt ](?!24)[0-9:.,]{2,18} ?(?:Z|[+-][0-9:.]{2,15})?)?")
 
 
+@lru_cache(maxsize=4_096)  # whether a fact has expired is asked again and again
 def parse_us(text: str) -> int:
     """Microseconds since the epoch of an ISO-8601 instant; a text without a zone counts as UTC.
 

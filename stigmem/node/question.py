@@ -58,6 +58,7 @@ class Holding:
         self._marks.append(asked_seq)
 
 
+@lru_cache(maxsize=64)
 def held_by_asker(header: str) -> frozenset[str]:
     """The ids that a question names; one that names more than a puller of ours would, names none."""
     return frozenset(header.split(",")) if 0 < len(header) <= limits.HOLDING_CHARS_MAX else _NONE
