@@ -71,7 +71,8 @@ class Cursors(Checker):
         sentence = self._move(pair, before, page.cursor)
         named = held_by_asker(request.headers.get(HOLDING_HEADER, ""))
         if named and asker in lab.machines:
-            told = _tells(lab, asker, named - self._harmless.get(asker, _NONE))
+            known = self._harmless.get(asker, _NONE)
+            told = None if named <= known else _tells(lab, asker, named - known)
             if told is not None:
                 return self.violation(asker, lab.world.now, f"{told} (to {machine.name})")
             self._harmless[asker] = named
