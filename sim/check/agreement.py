@@ -1,7 +1,8 @@
 """Which nodes are meant to see the same conflicts, and about which triples they do not.
 
 Nodes are compared with those that may hold the same public facts. A difference is excused when facts explain it that
-one of them lacks and may lack: facts of hostile origins, and honest ones that nobody could bring it any more.
+one of them lacks and may lack (facts of hostile origins, and honest ones that nobody could bring it any more), or
+clocks that show different instants.
 """
 
 from __future__ import annotations

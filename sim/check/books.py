@@ -1,7 +1,7 @@
 """What nodes tell of their conflicts, worked out once for as long as their ledgers stand still.
 
-The judgement, the checkers and the digests all ask for the same listings at the end of a run; a listing of a long
-one takes seconds. Nothing here judges.
+The checkers and the judgement ask for the same listings at the end of a run; a listing of a long one takes seconds.
+Nothing here judges.
 """
 
 from __future__ import annotations

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from sim.lab.digest import state_digest
 from sim.world import verified
 from sim.world.verified import Verified
-from stigmem.core.keys import ED25519, Signer
+from stigmem.core.keys import ED25519, Signer, Suite
+from tests.sim.laboratory import run, workload
 
 SEED = bytes(range(32))
 
@@ -73,3 +75,16 @@ def test_the_memory_is_bounded_and_forgetting_costs_a_verification_only(monkeypa
     assert len(memory._memory._younger) + len(memory._memory._older) <= 12
     assert memory.verify(signer.public_key, b"0", first)
     assert suite.asked == 1
+
+
+def test_a_run_is_the_same_to_the_byte_with_and_without_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def digests() -> tuple[str, str]:
+        lab = run(workload("writers", rate="1/s"), signatures="ed25519", duration="30s")
+        return lab.trace.close(), state_digest(lab)
+
+    def forgetful(suite: Suite) -> Suite:
+        return suite
+
+    remembered = digests()
+    monkeypatch.setattr("sim.lab.assembly.Verified", forgetful)
+    assert digests() == remembered
