@@ -24,9 +24,9 @@ from rich.table import Table
 
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import ZERO, stamp, stamp_wall_ms, tick
-from stigmem.core.instants import format_us
 from stigmem.core.ledger import Ledger
 from stigmem.core.query import FactQuery, run_query
+from stigmem.core.timestamps import format_us
 
 __all__ = ["Row", "main", "measure"]
 
@@ -66,7 +66,7 @@ class Writer:
         self._sources = [sys.intern(f"agent:source-{n}") for n in range(64)]
 
     def draft(self) -> Fact:
-        """A new fact without id: five an entity, a tenth of them on a hundred contested triples, some retractions
+        """A new fact without id: five an entity, a tenth of them on a hundred contested slots, some retractions
         and some that expire."""
         random, number = self._random, len(self.ledger)
         wall = _START_MS + number // 4

@@ -77,16 +77,16 @@ def hundred_nodes(*, minutes: int | None) -> Pace:
 # --- what the time goes on ---
 
 SHARES: Final = {
-    "signatures and hashes": ("nacl", "core/keys.py", "core/content.py", "hashlib", "blake2", "sha256", "crc32"),
-    "JSON and frames": ("msgspec", "json", "core/entry.py", "core/envelope.py", "core/wire.py", "base64", "urllib"),
+    "signatures and hashes": ("nacl", "core/keys.py", "core/content_id.py", "hashlib", "blake2", "sha256", "crc32"),
+    "JSON and frames": ("msgspec", "json", "core/page.py", "core/envelope.py", "core/wire.py", "base64", "urllib"),
     "scheduling and wire": (
         "trio", "outcome", "heapq", "epoll", "world/world.py", "world/actor.py", "world/context.py", "world/network.py",
         "world/rules.py", "world/post.py", "world/machine.py", "world/chance.py", "world/clocks.py", "world/disk.py",
         "coroutine",
     ),
     "ledger and conflicts": (
-        "core/ledger.py", "core/triple.py", "core/runs.py", "core/postings.py", "core/conflicts.py",
-        "core/contradiction.py", "core/sightings.py", "core/exports.py", "core/fact.py", "core/sayings.py",
+        "core/ledger.py", "core/conflict_set.py", "core/sorted_facts.py", "core/fact_index.py", "core/conflicts.py",
+        "core/contradiction.py", "core/conflict_log.py", "core/export_index.py", "core/fact.py", "core/overrides.py",
     ),
     "checkers, trace, measure": ("sim/",),
     "the rest of the node": ("stigmem/",),

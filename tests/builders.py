@@ -12,7 +12,7 @@ from stigmem.core.resolution import conflict_id, provenance
 from stigmem.core.uris import RESOLUTION_PREFIX
 
 T0_MS = 1_795_161_344_436
-TRIPLE = ("stigmem://lab.example/device/pump-7", "maint:status", "public")
+SLOT = ("stigmem://lab.example/device/pump-7", "maint:status", "public")
 
 
 def refused(act: Callable[[], object]) -> str | None:
@@ -32,7 +32,7 @@ def fact(
     origin: str = "stigmem:node:a",
     source: str = "agent:a",
     confidence: float = 1.0,
-    triple: tuple[str, str, str] = TRIPLE,
+    slot: tuple[str, str, str] = SLOT,
     valid_until: str | None = None,
     kind: str = "string",
     derived_from: str = "",
@@ -40,7 +40,7 @@ def fact(
 ) -> Fact:
     """The n-th fact of a test: `n` decides id and, unless `at` (ms after T0) is given, the stamp."""
     wall = T0_MS + (n if at is None else at)
-    entity, relation, scope = triple
+    entity, relation, scope = slot
     return Fact(
         stamp(wall, 0),
         origin,
@@ -73,7 +73,7 @@ def resolution(
     **kwargs: object,
 ) -> Fact:
     """A resolution fact that names `winner` over `covers`."""
-    name = resolves or conflict_id(winner.triple)
-    text = provenance(name, winner.triple, tuple(f.id for f in (winner, *covers)), winner.id, supersedes, "note")
-    triple = (RESOLUTION_PREFIX + name, winner.relation, winner.scope)
-    return fact(n, winner.text, triple=triple, derived_from=text, **kwargs)  # type: ignore[arg-type]
+    name = resolves or conflict_id(winner.slot)
+    text = provenance(name, winner.slot, tuple(f.id for f in (winner, *covers)), winner.id, supersedes, "note")
+    slot = (RESOLUTION_PREFIX + name, winner.relation, winner.scope)
+    return fact(n, winner.text, slot=slot, derived_from=text, **kwargs)  # type: ignore[arg-type]

@@ -16,10 +16,10 @@ from stigmem.core.declaration import EXTENSIONS
 from stigmem.core.envelope import TENANT, Origin, origin_bytes
 from stigmem.core.fact import Fact, record_of
 from stigmem.core.hlc import ZERO, stamp, tick
-from stigmem.core.instants import format_us
 from stigmem.core.keys import Signer, encode_base64
 from stigmem.core.manifest import certified_node_id, make_manifest
 from stigmem.core.scopes import Scope
+from stigmem.core.timestamps import format_us
 from stigmem.core.wire import JSON_TYPE, Response
 
 __all__ = ["Author", "Entry", "members", "raw_page"]

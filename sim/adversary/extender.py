@@ -10,7 +10,7 @@ import msgspec
 from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
 from stigmem.core.fact import Fact
-from stigmem.core.instants import format_us
+from stigmem.core.timestamps import format_us
 
 if TYPE_CHECKING:
     from sim.adversary.peer import ScriptedPeer

@@ -23,7 +23,7 @@ _RESOLUTION_EACH: Final = 50
 
 
 class Flooder(Adversary, tag="flooder"):
-    """One batch of `facts` on a triple that the victim knows; afterwards only good facts."""
+    """One batch of `facts` on a slot that the victim knows; afterwards only good facts."""
 
     facts: Annotated[int, Meta(ge=1, le=100_000)] = 2_000
 
@@ -48,7 +48,7 @@ class Flooder(Adversary, tag="flooder"):
 
     def _resolution(self, peer: ScriptedPeer, entity: str, relation: str, covered: list[Fact]) -> Fact:
         """A resolution of its own contradictions: well-formed, and of no use to anybody."""
-        triple = (entity, relation, "public")
-        name = conflict_id(triple)
-        text = provenance(name, triple, tuple(fact.id for fact in covered), covered[0].id, (), "flood")
+        slot = (entity, relation, "public")
+        name = conflict_id(slot)
+        text = provenance(name, slot, tuple(fact.id for fact in covered), covered[0].id, (), "flood")
         return peer.fact(RESOLUTION_PREFIX + name, relation, covered[0].text, derived_from=text)

@@ -11,7 +11,7 @@ from sim.scenario.units import Duration, parse_duration
 from stigmem.core import limits
 from stigmem.core.fact import Fact
 from stigmem.core.wire import Request, Response
-from stigmem.node.question import HOLDING_HEADER, held_by_asker
+from stigmem.node.replication.pull_request import HOLDING_HEADER, held_by_asker
 
 if TYPE_CHECKING:
     from sim.adversary.peer import ScriptedPeer

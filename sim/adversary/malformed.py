@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
-from stigmem.core.entry import entry_name
+from stigmem.core.page import entry_name
 
 if TYPE_CHECKING:
     from sim.adversary.peer import ScriptedPeer

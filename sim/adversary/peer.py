@@ -21,10 +21,10 @@ from sim.check.base import Violation
 from sim.world.clocks import EPOCH_NS
 from sim.world.post import post
 from stigmem.core.declaration import ACTIVE, PENDING, declare
-from stigmem.core.entry import entry_name
-from stigmem.core.instants import format_us
 from stigmem.core.keys import ED25519, STAND_IN, fingerprint
+from stigmem.core.page import entry_name
 from stigmem.core.scopes import SCOPES, crossing
+from stigmem.core.timestamps import format_us
 from stigmem.core.token import mint
 from stigmem.core.wire import JSON_TYPE, Request, Response, decode_request, encode, json_response
 

@@ -51,7 +51,7 @@ class Retractor(Adversary, tag="retractor"):
         return [peer.entry(fact) for fact in found]
 
     def _against(self, peer: ScriptedPeer, ledger: Ledger, target: Fact, way: Retraction) -> list[Fact]:
-        entity, relation, _ = target.triple
+        entity, relation, _ = target.slot
         match way:
             case "deny":
                 return [peer.fact(entity, relation, target.text, confidence=0.0)]
@@ -59,14 +59,14 @@ class Retractor(Adversary, tag="retractor"):
                 return [peer.fact(entity, relation, target.text, confidence=0.0, source=target.source)]
             case "resolve":
                 own = peer.fact(entity, relation, f"the truth of {peer.name}")
-                return [own, self._resolution(peer, target, own.id, conflict_id(target.triple))]
+                return [own, self._resolution(peer, target, own.id, conflict_id(target.slot))]
             case "ghost":
-                return [self._resolution(peer, target, peer.uuid(), conflict_id(target.triple))]
+                return [self._resolution(peer, target, peer.uuid(), conflict_id(target.slot))]
             case "foreign-name":
                 own = peer.fact(entity, relation, f"the truth of {peer.name}")
-                other = next((key for key in ledger.contested if key != target.triple), (entity, "sim:other", "public"))
+                other = next((key for key in ledger.contested if key != target.slot), (entity, "sim:other", "public"))
                 return [own, self._resolution(peer, target, own.id, conflict_id(other))]
 
     def _resolution(self, peer: ScriptedPeer, target: Fact, winner: str, name: str) -> Fact:
-        text = provenance(name, target.triple, (winner, target.id), winner, (), "settled by force")
+        text = provenance(name, target.slot, (winner, target.id), winner, (), "settled by force")
         return peer.fact(RESOLUTION_PREFIX + name, target.relation, "settled", derived_from=text)

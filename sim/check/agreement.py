@@ -1,4 +1,4 @@
-"""Which nodes are meant to see the same conflicts, and about which triples they do not.
+"""Which nodes are meant to see the same conflicts, and about which slots they do not.
 
 Nodes are compared with those that may hold the same public facts. A difference is excused when facts explain it that
 one of them lacks and may lack (facts of hostile origins, and honest ones that nobody could bring it any more), or
@@ -24,7 +24,7 @@ Named = tuple[str, "Node"]
 
 
 class Disagreement(NamedTuple):
-    """`odd`: triples about which nodes differ that should not; `excused`: how many others they differ about.
+    """`odd`: slots about which nodes differ that should not; `excused`: how many others they differ about.
     `compared`: whether any two nodes were, `whole`: whether all were, with each other."""
 
     odd: list[Key]
@@ -34,7 +34,7 @@ class Disagreement(NamedTuple):
 
 
 def compare(lab: Lab, *, thorough: bool = True) -> Disagreement:
-    """Public triples about which nodes that are meant to hold the same do not see the same conflicts. Without
+    """Public slots about which nodes that are meant to hold the same do not see the same conflicts. Without
     `thorough` only which conflicts are open is looked at: members differ only while facts are missing."""
     odd: dict[Key, None] = {}
     excused: dict[Key, None] = {}
@@ -68,17 +68,17 @@ def _alike(lab: Lab) -> list[list[Named]]:
 
 
 def _open(ledger: Ledger) -> dict[Key, object]:
-    return {key: triple.conflict for key, triple in ledger.contested.items() if key[2] == "public"}
+    return {key: slot.conflict for key, slot in ledger.contested.items() if key[2] == "public"}
 
 
 def _differing(views: Sequence[dict[Key, object]]) -> list[Key]:
-    """Triples on which the views are not all equal."""
+    """Slots on which the views are not all equal."""
     keys = dict.fromkeys(key for view in views for key in view)
     return [key for key in keys if any(view.get(key) != views[0].get(key) for view in views[1:])]
 
 
 def _unexcused(lab: Lab, keys: Sequence[Key], group: Sequence[Named]) -> list[Key]:
-    """The triples on which nodes differ for another reason than that some lack facts, and may, or that their clocks
+    """The slots on which nodes differ for another reason than that some lack facts, and may, or that their clocks
     do not show the same instant: then a fact has expired on one and not yet on the other."""
     ledgers = [node.state.ledger for _, node in group]
     apart = len({ledger.horizon_us for ledger in ledgers}) > 1

@@ -43,7 +43,7 @@ def conflicts_of(node: Node) -> list[Conflict]:
 
 
 def told_by(node: Node) -> dict[Key, object]:
-    """What a node tells of its public conflicts, by triple: ids, status, the two best facts, all members."""
+    """What a node tells of its public conflicts, by slot: ids, status, the two best facts, all members."""
     listing = _listing(node)
     if listing.told is None:
         listing.told = _told(listing.conflicts)
@@ -61,14 +61,14 @@ def _listing(node: Node) -> _Listing:
 def _told(conflicts: list[Conflict]) -> dict[Key, object]:
     found: dict[Key, list[object]] = {}
     for each in sorted(conflicts, key=lambda conflict: conflict.id):
-        if each.triple[2] == "public":
+        if each.slot[2] == "public":
             members = tuple(fact.id for fact in each.members)
-            found.setdefault(each.triple, []).append((each.id, each.status, each.fact_a.id, each.fact_b.id, members))
+            found.setdefault(each.slot, []).append((each.id, each.status, each.fact_a.id, each.fact_b.id, members))
     return {key: tuple(told) for key, told in found.items()}
 
 
 def resolutions_of(ledger: Ledger) -> dict[Key, list[Resolution]]:
-    """The resolutions among the facts of a ledger, by the triple that they settle."""
+    """The resolutions among the facts of a ledger, by the slot that they settle."""
     found: dict[Key, list[Resolution]] = {}
     for fact in ledger.log:
         if fact.derived_from and fact.quarantine is None:
@@ -77,5 +77,5 @@ def resolutions_of(ledger: Ledger) -> dict[Key, list[Resolution]]:
             except Rejection:
                 continue  # a client may write anything under the name of a resolution: it settles nothing
             if resolution is not None:
-                found.setdefault(resolution.triple, []).append(resolution)
+                found.setdefault(resolution.slot, []).append(resolution)
     return found

@@ -10,7 +10,7 @@ from sim.check.base import Checker, CheckResult
 from sim.check.books import Key, conflicts_of, resolutions_of
 from sim.world.clocks import EPOCH_NS
 from stigmem.core.conflicts import Conflict
-from stigmem.core.contradiction import Verdict, evaluate
+from stigmem.core.contradiction import SlotState, evaluate
 from stigmem.core.fact import Fact
 from stigmem.core.ledger import Ledger
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["ConflictAgreement", "disagreements", "open_by_definition"]
 
 
-def open_by_definition(ledger: Ledger, now_us: int) -> dict[Key, Verdict]:
+def open_by_definition(ledger: Ledger, now_us: int) -> dict[Key, SlotState]:
     """The open conflicts among the facts of a ledger, by the plain definition and not by the ledger's own
     bookkeeping."""
     resolutions = resolutions_of(ledger)
-    by_triple: dict[Key, list[Fact]] = {}
+    by_slot: dict[Key, list[Fact]] = {}
     for fact in ledger.log:
         if not fact.is_system and fact.quarantine is None:
-            by_triple.setdefault(fact.triple, []).append(fact)
-    found: dict[Key, Verdict] = {}
-    for key, facts in by_triple.items():
+            by_slot.setdefault(fact.slot, []).append(fact)
+    found: dict[Key, SlotState] = {}
+    for key, facts in by_slot.items():
         if len(facts) > 1:
             verdict = evaluate(key, facts, resolutions.get(key, ()), now_us)
             if verdict.conflict is not None:
@@ -38,7 +38,7 @@ def open_by_definition(ledger: Ledger, now_us: int) -> dict[Key, Verdict]:
 
 
 def disagreements(lab: Lab) -> list[Key]:
-    """Triples of public facts about which nodes that are meant to hold the same do not see the same conflicts, apart
+    """Slots of public facts about which nodes that are meant to hold the same do not see the same conflicts, apart
     from what some of them may lack."""
     return compare(lab).odd
 
@@ -66,7 +66,7 @@ class ConflictAgreement(Checker):
             sentence = self._by_definition(ledger, now_us) or _unlisted(ledger, conflicts_of(node))
             if sentence is not None:
                 return CheckResult(self.name, False, f"{name}: {sentence}")
-        told = [[each for each in conflicts_of(node) if each.triple[2] == "public"] for _, node in nodes]
+        told = [[each for each in conflicts_of(node) if each.slot[2] == "public"] for _, node in nodes]
         counts = [sum(conflict.status == "unresolved" for conflict in each) for each in told]
         settled = [len(each) - count for each, count in zip(told, counts, strict=True)]
         self.resolved = max(settled, default=0)
@@ -86,16 +86,16 @@ class ConflictAgreement(Checker):
             odd = min(expected.keys() ^ ledger.contested.keys())
             return f"the ledger and the definition differ on whether {odd} is contested"
         for key, verdict in expected.items():
-            triple = ledger.contested[key]
-            if triple.conflict != verdict.conflict or tuple(triple.members()) != verdict.members:
+            slot = ledger.contested[key]
+            if slot.conflict != verdict.conflict or tuple(slot.members()) != verdict.members:
                 return f"the ledger's conflict set of {key} is not the defined one"
         return None
 
 
 def _unlisted(ledger: Ledger, told: Sequence[Conflict]) -> str | None:
     """An open conflict that the node's own listing does not show."""
-    shown = {conflict.triple: conflict.id for conflict in told if conflict.status == "unresolved"}
-    odd = next((key for key, triple in ledger.contested.items() if shown.get(key) != triple.conflict), None)
+    shown = {conflict.slot: conflict.id for conflict in told if conflict.status == "unresolved"}
+    odd = next((key for key, slot in ledger.contested.items() if shown.get(key) != slot.conflict), None)
     return None if odd is None else f"the open conflict about {' '.join(odd)} is not listed"
 
 

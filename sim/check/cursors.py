@@ -15,7 +15,7 @@ from sim.check.leaks import Page, crosses, node_id_of, page_of
 from sim.lab.staying import never_served
 from stigmem.core.fact import Fact
 from stigmem.core.wire import Request, Response, split_target
-from stigmem.node.question import HOLDING_HEADER, held_by_asker
+from stigmem.node.replication.pull_request import HOLDING_HEADER, held_by_asker
 
 if TYPE_CHECKING:
     from sim.lab.lab import Lab
@@ -160,8 +160,8 @@ def _asking(lab: Lab, machine: Machine, asker: str, question: _Question, named: 
         lab, node, machine.name, asker, question, named,
         theirs="" if question.echo else node_id_of(lab, asker),
         bare=hostile is not None and hostile.dialect == "0.5",
-        begin=node.exchange.start(question.cursor, ()),
-        end=node.exchange.start(page.cursor, ()),
+        begin=node.page_server.start(question.cursor, ()),
+        end=node.page_server.start(page.cursor, ()),
     )  # fmt: skip
 
 

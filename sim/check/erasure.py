@@ -51,7 +51,7 @@ class Erasure(Checker):
                 continue
             if fact.id in listed:
                 self.disputed += 1
-            elif not ledger.expired(fact) and _stands(lab, ledger, fact, resolutions.get(fact.triple, [])):
+            elif not ledger.expired(fact) and _stands(lab, ledger, fact, resolutions.get(fact.slot, [])):
                 return fact
         return None
 
@@ -60,9 +60,9 @@ def _stands(lab: Lab, ledger: Ledger, fact: Fact, resolutions: list[Resolution])
     """Whether a fact stands among what honest nodes wrote."""
     honest = [
         other
-        for other in ledger.facts_of(fact.triple)
+        for other in ledger.facts_of(fact.slot)
         if other.origin in lab.name_of_node or (other.is_retraction and other.source == fact.source)
     ]
     theirs = [resolution for resolution in resolutions if resolution.fact.origin in lab.name_of_node]
     hostile = [resolution for resolution in resolutions if resolution.fact.origin not in lab.name_of_node]
-    return fact in evaluate(fact.triple, honest, theirs, ledger.horizon_us, unheeded=hostile).live
+    return fact in evaluate(fact.slot, honest, theirs, ledger.horizon_us, unapplied=hostile).live

@@ -44,7 +44,7 @@ class Queues(Checker):
         if (
             len(state.nonces) > limits.NONCES_PER_PEER_MAX
             or longest > node.settings.mailbox_messages_max
-            or len(node.waiting) > limits.WAITING_PULLS_PER_PEER_MAX
+            or len(node.long_polls) > limits.LONG_POLLS_PER_PEER_MAX
             or state.letters
             or state.deferred
             or len(state.origins) > limits.ORIGINS_MAX
@@ -67,7 +67,7 @@ def _beyond(node: Node, peers: int) -> str | None:
         ("spent nonces", len(state.nonces), nonces_max),
         ("dead letters of one peer", letters, limits.DEAD_LETTERS_PER_PEER_MAX),
         ("deferred facts", len(state.deferred), limits.DEFERRED_PER_PEER_MAX * peers),
-        ("held pulls", len(node.waiting), limits.WAITING_PULLS_PER_PEER_MAX * peers),
+        ("held pulls", len(node.long_polls), limits.LONG_POLLS_PER_PEER_MAX * peers),
         ("origins", len(state.origins), limits.ORIGINS_MAX + peers),
         ("peers", len(state.peers), limits.PEERS_MAX),
     ):

@@ -124,11 +124,11 @@ def _resolution(fact: Fact) -> Resolution | None:
 
 
 _Kin = tuple[tuple[str, str, str], str, str]
-"""A triple, and a source or an origin of facts about it: a retraction ends the earlier facts of its kin."""
+"""A slot, and a source or an origin of facts about it: a retraction ends the earlier facts of its kin."""
 
 
 def _kin(fact: Fact) -> tuple[_Kin, _Kin]:
-    return (fact.triple, "source", fact.source), (fact.triple, "origin", fact.origin)
+    return (fact.slot, "source", fact.source), (fact.slot, "origin", fact.origin)
 
 
 def _last_retractions(ledger: Ledger) -> dict[_Kin, Fact]:
@@ -148,7 +148,7 @@ def _fact_line(ledger: Ledger, fact: Fact, heads: dict[tuple[str, str], bytes], 
         resolution = _resolution(fact)
         if resolution is not None:
             return _resolution_line(ledger, resolution)
-        head = heads[name] = _json(("fact", *fact.triple, *_saying(fact)))
+        head = heads[name] = _json(("fact", *fact.slot, *_saying(fact)))
     return head + b" " + _standing(ledger, fact, ends).encode()
 
 
@@ -160,7 +160,7 @@ def _resolution_line(ledger: Ledger, resolution: Resolution) -> bytes:
     """A resolution by what it says of which values: its entity and its provenance are made of ids."""
     held = [fact for fact_id in resolution.covers for fact in ledger.find(fact_id)]
     covered = sorted(([*_saying(fact), fact.id == resolution.winner] for fact in held), key=_json)
-    return _json(("resolution", *resolution.triple, resolution.fact.source, resolution.note, covered))
+    return _json(("resolution", *resolution.slot, resolution.fact.source, resolution.note, covered))
 
 
 def _standing(ledger: Ledger, fact: Fact, ends: Mapping[_Kin, Fact]) -> str:
@@ -176,4 +176,4 @@ def _standing(ledger: Ledger, fact: Fact, ends: Mapping[_Kin, Fact]) -> str:
 
 def _conflict_line(conflict: Conflict) -> bytes:
     members = sorted((list(_saying(fact)) for fact in conflict.members), key=_json)
-    return _json(("conflict", *conflict.triple, conflict.status, members, conflict.note))
+    return _json(("conflict", *conflict.slot, conflict.status, members, conflict.note))

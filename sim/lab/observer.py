@@ -63,7 +63,7 @@ class Observer:
             return
         lab.name_of_node[node.node_id] = machine.name
         lab.trace.event("booted", machine.name, machine.boots, len(node.state.ledger))
-        node.on_fault = lab.world.finish
+        node.on_bug = lab.world.finish
         for fact in node.state.ledger.log:  # a batch may have survived a crash that nobody was told of
             known = lab.measure.number(lab.name_of_node.get(fact.origin, ""), fact.id) is not None
             if not known or fact.received_from is not None:

@@ -15,7 +15,7 @@ from sim.lab.pins import Pins
 from stigmem.core.declaration import ACTIVE, PENDING
 from stigmem.core.keys import fingerprint
 from stigmem.core.wire import JSON_TYPE, Request, Response
-from stigmem.node.context import Unreachable
+from stigmem.node.ports import Unreachable
 
 if TYPE_CHECKING:
     from sim.lab.lab import Lab
@@ -88,7 +88,7 @@ class Operator:
         if node is None:
             return
         try:
-            response = await node.steward.register_at(
+            response = await node.handshakes.register_at(
                 host.url, scopes=self._lab.plan.scopes_on(newcomer.name, host.name)
             )
             done = response.status in (201, 409)

@@ -22,7 +22,7 @@ def stays(fact: Fact, *, owned_sources_only: bool) -> bool:
     """Whether a fact never comes to be on another node: nobody is served it, or nobody takes it. `owned_sources_only`:
     receivers take only facts whose source is their origin's id or lies below it."""
     owned = fact.source == fact.origin or fact.source.startswith(fact.origin + "/")
-    refused = reserved_source(fact.source) or is_system(fact.relation)  # a resolution's triple may be reserved
+    refused = reserved_source(fact.source) or is_system(fact.relation)  # a resolution's slot may be reserved
     return never_served(fact) or refused or (owned_sources_only and not owned)
 
 

@@ -41,7 +41,7 @@ class ExpectationResult(NamedTuple):
 
 
 class ConflictTally(NamedTuple):
-    """Conflict sets of the whole federation. `divergent`: public triples whose conflicts not every node sees alike,
+    """Conflict sets of the whole federation. `divergent`: public slots whose conflicts not every node sees alike,
     although all nodes may hold the same public facts."""
 
     open: int

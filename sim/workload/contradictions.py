@@ -1,4 +1,4 @@
-"""Contradictions: two nodes say different things about the same triple, again and again."""
+"""Contradictions: two nodes say different things about the same slot, again and again."""
 
 from __future__ import annotations
 

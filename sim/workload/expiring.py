@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from sim.scenario.units import Positive, Rate, parse_duration, parse_rate
 from sim.workload.base import Workload
-from stigmem.core.instants import format_us
+from stigmem.core.timestamps import format_us
 
 if TYPE_CHECKING:
     from sim.lab.lab import Lab

@@ -16,8 +16,8 @@ from sim.scenario.units import Rate, parse_rate
 from sim.workload.base import Workload, topic
 from sim.world.chance import zipf_weights
 from sim.world.clocks import EPOCH_NS
-from stigmem.core.instants import format_us
 from stigmem.core.scopes import Scope
+from stigmem.core.timestamps import format_us
 
 if TYPE_CHECKING:
     from sim.lab.lab import Lab

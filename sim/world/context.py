@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.world.world import Waiter
 from stigmem.core.wire import Request, Response
-from stigmem.node.context import Signal, Unreachable
+from stigmem.node.ports import Signal, Unreachable
 
 if TYPE_CHECKING:
     from sim.world.machine import Machine
@@ -72,7 +72,7 @@ class SimClock:
     async def sleep(self, ns: int) -> None:
         await SimSignal(self._machine).wait(ns)
 
-    async def breathe(self) -> None:
+    async def checkpoint(self) -> None:
         """Work takes no simulated time."""
 
     def spawn(self, name: str, body: Callable[[], Awaitable[None]]) -> None:

@@ -19,7 +19,7 @@ from sim.world.world import Waiter, World
 from stigmem.core.audit import AuditRow
 from stigmem.core.errors import JournalCorrupt
 from stigmem.core.records import Record
-from stigmem.node.context import JournalFull
+from stigmem.node.ports import JournalFull
 
 __all__ = ["Disk", "Fate", "SimJournal"]
 

@@ -22,9 +22,9 @@ from sim.world.post import Host, post
 from sim.world.world import Waiter, World
 from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response, decode_request, encode
-from stigmem.node.context import Context
+from stigmem.node.api.api_keys import Principal
 from stigmem.node.node import Node
-from stigmem.node.principals import Principal
+from stigmem.node.ports import Context
 from stigmem.node.settings import NodeSettings
 
 if TYPE_CHECKING:

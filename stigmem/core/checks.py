@@ -10,21 +10,22 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from stigmem.core import limits
-from stigmem.core.content import cid7, cid8
-from stigmem.core.entry import Entry, WireFact
+from stigmem.core.content_id import cid7, cid8
 from stigmem.core.envelope import TENANT, Origin, origin_bytes
 from stigmem.core.errors import Rejection
 from stigmem.core.keys import Suite, decode_base64
+from stigmem.core.page import PageEntry, WireFact
 from stigmem.core.scopes import is_scope
 from stigmem.core.uris import RESOLUTION_PREFIX, is_system, reserved_source
 from stigmem.core.values import Value
 
 __all__ = [
-    "Link", "Policy", "check_cid", "check_envelope", "check_names", "check_scope", "check_source", "check_texts",
+    "IngestPolicy", "PeerLink", "check_cid", "check_envelope", "check_names", "check_scope", "check_source",
+    "check_texts",
 ]  # fmt: skip
 
 
-class Link(NamedTuple):
+class PeerLink(NamedTuple):
     """What the receiver knows of the link a page came over."""
 
     sender: str
@@ -34,7 +35,7 @@ class Link(NamedTuple):
     """Whether history is expected: old stamps are then accepted and remarked on (federation 4)."""
 
 
-class Policy(NamedTuple):
+class IngestPolicy(NamedTuple):
     """This node's own rules for what it takes in."""
 
     node_id: str
@@ -49,7 +50,7 @@ class Policy(NamedTuple):
     skew_past_ms: int = limits.SKEW_PAST_MS
 
 
-def check_envelope(entry: Entry, origin: Origin, link: Link, policy: Policy) -> bytes:
+def check_envelope(entry: PageEntry, origin: Origin, link: PeerLink, policy: IngestPolicy) -> bytes:
     """The origin's signature, once origin, signature, grant and tenant hold.
 
     Raises Rejection `cid_required`, `origin_not_sender`, `origin_unresolvable`, `origin_sig_invalid`,
@@ -76,7 +77,7 @@ def check_envelope(entry: Entry, origin: Origin, link: Link, policy: Policy) -> 
     return signature
 
 
-def _signature(entry: Entry, origin: Origin, key: str, suite: Suite) -> bytes:
+def _signature(entry: PageEntry, origin: Origin, key: str, suite: Suite) -> bytes:
     wire = entry.fact
     try:
         signature = decode_base64(entry.origin_sig or "")
@@ -103,7 +104,7 @@ def check_texts(wire: WireFact) -> None:
         raise Rejection("garden_leak", "a garden's fact must not leave its node", field="garden_id")
 
 
-def check_scope(scope: str, link: Link) -> None:
+def check_scope(scope: str, link: PeerLink) -> None:
     """The link's grant; raises Rejection `malformed_fact` or `scope_violation`."""
     if not is_scope(scope):
         raise Rejection("malformed_fact", "scope must be local, team, company or public", field="scope")
@@ -124,7 +125,7 @@ def check_names(wire: WireFact) -> None:
         raise Rejection("reserved_namespace", "stigmem: names are each node's own", field="entity")
 
 
-def check_source(source: str, origin: str, policy: Policy) -> bool:
+def check_source(source: str, origin: str, policy: IngestPolicy) -> bool:
     """Whether the origin owns the source; raises Rejection `source_not_owned` for one that it cannot own."""
     if origin == policy.node_id:
         return True

@@ -1,7 +1,7 @@
 """Conflict records: the open and settled contradictions of a ledger, as the API lists them.
 
 Records are derived at reading and never stored, so they cannot disagree with the facts. Writing a resolution
-is `stigmem.node.conflicts_api`; what counts as a contradiction is `stigmem.core.contradiction`.
+is `stigmem.node.api.conflicts`; what counts as a contradiction is `stigmem.core.contradiction`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Final, Literal
 
 import msgspec
 
+from stigmem.core.conflict_set import ConflictSet
 from stigmem.core.contradiction import best_two, detected_ms
 from stigmem.core.errors import Refusal
 from stigmem.core.fact import Fact
-from stigmem.core.instants import format_us
 from stigmem.core.keys import decode_base64, encode_base64
 from stigmem.core.ledger import Ledger
 from stigmem.core.resolution import Resolution
-from stigmem.core.triple import Triple
+from stigmem.core.timestamps import format_us
 
 __all__ = ["Conflict", "ConflictBook"]
 
@@ -30,7 +30,7 @@ class Conflict(msgspec.Struct, frozen=True):
     """One conflict set. `fact_a` and `fact_b` are the best fact and the best one that contradicts it."""
 
     id: str
-    triple: tuple[str, str, str]
+    slot: tuple[str, str, str]
     status: Literal["unresolved", "resolved"]
     fact_a: Fact
     fact_b: Fact
@@ -48,12 +48,12 @@ class ConflictBook:
 
     def get(self, conflict_id: str) -> Conflict | None:
         """The conflict with this id, or None when it never was or became moot."""
-        triple = self._ledger.sightings.triple(conflict_id)
-        return None if triple is None else self._record(conflict_id, triple)
+        slot = self._ledger.conflict_log.slot(conflict_id)
+        return None if slot is None else self._record(conflict_id, slot)
 
     def all(self) -> list[Conflict]:
         """Every open or settled conflict."""
-        return [conflict for _, conflict in self._below(len(self._ledger.sightings), None) if conflict is not None]
+        return [conflict for _, conflict in self._below(len(self._ledger.conflict_log), None) if conflict is not None]
 
     def page(
         self, *, status: str | None, scopes: frozenset[str] | None, cursor: str | None, limit: int
@@ -63,7 +63,7 @@ class ConflictBook:
         A conflict keeps its place for as long as the node runs, so a walk to the end shows each that existed at
         its start once. Raises Refusal 400 `invalid_cursor`.
         """
-        below = _read_cursor(cursor) if cursor else len(self._ledger.sightings)
+        below = _read_cursor(cursor) if cursor else len(self._ledger.conflict_log)
         rows: list[Conflict] = []
         place = below
         for scanned, (at, conflict) in enumerate(self._below(below, scopes)):
@@ -77,28 +77,28 @@ class ConflictBook:
 
     def _below(self, below: int, scopes: frozenset[str] | None) -> Iterator[tuple[int, Conflict | None]]:
         """Places from `below` down that are of a scope asked for, and the conflict there unless it is moot."""
-        for place, identity, triple in self._ledger.sightings.newest_first(below):
-            if scopes is None or triple.key[2] in scopes:  # others must show neither in a bound nor in a cursor
-                yield place, self._record(identity, triple)
+        for place, identity, slot in self._ledger.conflict_log.newest_first(below):
+            if scopes is None or slot.key[2] in scopes:  # others must show neither in a bound nor in a cursor
+                yield place, self._record(identity, slot)
 
-    def _record(self, identity: str, triple: Triple) -> Conflict | None:
-        if triple.conflict == identity:
-            return _record(identity, triple, triple.members(), None)
-        settlement = triple.settlement(identity)
+    def _record(self, identity: str, slot: ConflictSet) -> Conflict | None:
+        if slot.conflict == identity:
+            return _record(identity, slot, slot.members(), None)
+        settlement = slot.settlement(identity)
         if settlement is None:
             return None
         find = self._ledger.find
-        members = sorted(f for fact_id in settlement.covers for f in find(fact_id) if f.triple == triple.key)
+        members = sorted(f for fact_id in settlement.covers for f in find(fact_id) if f.slot == slot.key)
         if len(members) < 2:
             return None  # what the winner was preferred to has not reached this node yet
-        return _record(identity, triple, members, settlement.latest)
+        return _record(identity, slot, members, settlement.latest)
 
 
-def _record(identity: str, triple: Triple, members: list[Fact], resolution: Resolution | None) -> Conflict:
+def _record(identity: str, slot: ConflictSet, members: list[Fact], resolution: Resolution | None) -> Conflict:
     first, second = best_two(members)
     return Conflict(
         id=identity,
-        triple=triple.key,
+        slot=slot.key,
         status="unresolved" if resolution is None else "resolved",
         fact_a=first,
         fact_b=second,

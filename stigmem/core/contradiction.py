@@ -1,7 +1,7 @@
-"""What a contradiction is: the definition, as one pure function over the facts of a triple.
+"""What a contradiction is: the definition, as one pure function over the facts of a slot.
 
 This is the executable form of spec/contradiction.md and deliberately slow and plain. The ledger keeps the
-same answer up to date in `stigmem.core.triple`; property tests hold the two equal for any order of arrival.
+same answer up to date in `stigmem.core.conflict_set`; property tests hold the two equal for any order of arrival.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import msgspec
 from stigmem.core.fact import Fact, rank
 from stigmem.core.resolution import Resolution, conflict_id
 
-__all__ = ["Verdict", "best_two", "claim", "detected_ms", "evaluate"]
+__all__ = ["SlotState", "best_two", "claim", "detected_ms", "evaluate"]
 
 
-class Verdict(msgspec.Struct, frozen=True):
-    """The derived state of one triple at one instant.
+class SlotState(msgspec.Struct, frozen=True):
+    """The derived state of one slot at one instant.
 
     `live`: assertions that stand, by origin stamp. `denials`: retractions that deny somebody else's standing
     fact. `conflict`: the id of the open conflict, or None. `last`: id of the latest resolution in force (when they
@@ -36,19 +36,19 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def evaluate(
-    triple: tuple[str, str, str],
+    slot: tuple[str, str, str],
     facts: Iterable[Fact],
     resolutions: Iterable[Resolution],
     now_us: int,
     *,
-    unheeded: Iterable[Resolution] = (),
-) -> Verdict:
-    """The derived state of a triple, whatever the order and however often its facts came.
+    unapplied: Iterable[Resolution] = (),
+) -> SlotState:
+    """The derived state of a slot, whatever the order and however often its facts came.
 
-    `unheeded`: resolutions held that this node's operator gives no effect; they only make conflict ids known.
+    `unapplied`: resolutions held that this node's operator gives no effect; they only make conflict ids known.
 
     1. A retraction ends every earlier assertion with its source or its origin node.
-    2. A resolution is inert until its winner is held and it names a conflict that the triple has or had. One in
+    2. A resolution is inert until its winner is held and it names a conflict that the slot has or had. One in
        force (nobody supersedes it) settles what it names: a covered fact stands only if some resolution in force
        names it winner. Disagreeing resolutions therefore leave both winners standing.
     3. An assertion is live when it is not expired, not ended and not settled against.
@@ -59,7 +59,7 @@ def evaluate(
     unique = {(fact.origin, fact.id): fact for fact in facts}
     assertions = sorted(fact for fact in unique.values() if not fact.is_retraction)
     retractions = sorted(fact for fact in unique.values() if fact.is_retraction)
-    by_id = _effective(triple, {fact.id for fact in unique.values()}, list(resolutions), unheeded)
+    by_id = _effective(slot, {fact.id for fact in unique.values()}, list(resolutions), unapplied)
     superseded = {name for resolution in by_id.values() for name in resolution.supersedes}
     in_force = [resolution for name, resolution in by_id.items() if name not in superseded]
 
@@ -71,7 +71,7 @@ def evaluate(
         return fact.expires_us is not None and fact.expires_us <= now_us
 
     def ended(fact: Fact) -> bool:
-        return any(fact < retraction and _kin(fact, retraction) for retraction in retractions)
+        return any(fact < retraction and _shares_author(fact, retraction) for retraction in retractions)
 
     live = tuple(f for f in assertions if not (expired(f) or ended(f) or settled(f)))
     denials = tuple(
@@ -83,16 +83,16 @@ def evaluate(
     last = max((resolution.fact for resolution in in_force or by_id.values()), default=None)
     last_id = last.id if last is not None else ""
     is_open = len(values) > 1 or bool(denials)
-    return Verdict(live, denials, conflict_id(triple, last_id) if is_open else None, last_id)
+    return SlotState(live, denials, conflict_id(slot, last_id) if is_open else None, last_id)
 
 
 def _effective(
-    triple: tuple[str, str, str], held: set[str], resolutions: list[Resolution], unheeded: Iterable[Resolution]
+    slot: tuple[str, str, str], held: set[str], resolutions: list[Resolution], unapplied: Iterable[Resolution]
 ) -> dict[str, Resolution]:
     if not resolutions:
         return {}
-    last = (resolution.fact.id for resolution in (*resolutions, *unheeded))
-    names = {conflict_id(triple), *(conflict_id(triple, each) for each in last)}
+    last = (resolution.fact.id for resolution in (*resolutions, *unapplied))
+    names = {conflict_id(slot), *(conflict_id(slot, each) for each in last)}
     return {each.fact.id: each for each in resolutions if each.winner in held and each.resolves in names}
 
 
@@ -103,7 +103,7 @@ def _withdraws(retraction: Fact, facts: Iterable[Fact]) -> bool:
     return not (of_source.is_retraction and of_origin.is_retraction)
 
 
-def _kin(fact: Fact, other: Fact) -> bool:
+def _shares_author(fact: Fact, other: Fact) -> bool:
     return fact.source == other.source or fact.origin == other.origin
 
 

@@ -13,9 +13,9 @@ import msgspec
 from stigmem.core import limits
 from stigmem.core.canonical import escaped
 from stigmem.core.errors import Rejection
-from stigmem.core.instants import parse_us
 from stigmem.core.keys import Signer, Suite, decode_base64, encode_base64
 from stigmem.core.scopes import Scope, ordered
+from stigmem.core.timestamps import parse_us
 
 __all__ = [
     "ACTIVE", "CERTIFYING", "EXTENSIONS", "PEER_TRANSITIONS", "PENDING", "REJECTED", "REVOKED", "UNVERIFIED",

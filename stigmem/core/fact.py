@@ -13,10 +13,10 @@ import msgspec
 
 from stigmem.core import limits
 from stigmem.core.canonical import compact
-from stigmem.core.content import cid7, cid8, self_certifying_id
+from stigmem.core.content_id import cid7, cid8, self_certifying_id
 from stigmem.core.errors import Rejection
 from stigmem.core.hlc import Stamp, format_stamp, stamp_wall_ms
-from stigmem.core.instants import format_us, parse_us
+from stigmem.core.timestamps import format_us, parse_us
 from stigmem.core.uris import is_system
 from stigmem.core.values import Value, wire_value
 
@@ -73,7 +73,7 @@ class Fact(msgspec.Struct, frozen=True, order=True, gc=False, array_like=True, t
         return format_us(self.timestamp_us)
 
     @property
-    def triple(self) -> tuple[str, str, str]:
+    def slot(self) -> tuple[str, str, str]:
         """(entity, relation, scope): what a contradiction is about."""
         return (self.entity, self.relation, self.scope)
 

@@ -1,6 +1,6 @@
 """The ingest pipeline: whether a fact that a peer served becomes part of this node (federation 3.5).
 
-Two halves. `examine` needs no ledger and no time and does the expensive checks (hash, signature) away from
+Two halves. `verify` needs no ledger and no time and does the expensive checks (hash, signature) away from
 the writer; `admit` runs in the writer's turn and compares with what is held and with the clock. Every refusal
 is a Rejection with a stable code and concerns one fact only.
 """
@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from stigmem.core.checks import (
-    Link,
-    Policy,
+    IngestPolicy,
+    PeerLink,
     check_cid,
     check_envelope,
     check_names,
@@ -23,23 +23,24 @@ from stigmem.core.checks import (
     check_source,
     check_texts,
 )
-from stigmem.core.entry import Entry, WireFact
 from stigmem.core.envelope import TENANT, Origin
 from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact, derivation
 from stigmem.core.hlc import WALL_MS_MAX, Stamp, check_skew, parse_stamp, stamp
-from stigmem.core.instants import parse_us
 from stigmem.core.ledger import Ledger
+from stigmem.core.page import PageEntry, WireFact
 from stigmem.core.resolution import read_resolution
 from stigmem.core.scopes import is_scope
+from stigmem.core.timestamps import parse_us
 from stigmem.core.values import Value, parse_value
 
 __all__ = [
-    "Candidate", "Link", "Policy", "admit", "check_claim", "check_repeat", "examine", "is_repeat", "same_body",
+    "IngestPolicy", "PeerLink", "VerifiedFact", "admit", "check_claim", "check_repeat", "is_repeat", "same_body",
+    "verify",
 ]  # fmt: skip
 
 
-class Candidate(NamedTuple):
+class VerifiedFact(NamedTuple):
     """A fact that passed every check that needs neither ledger nor clock."""
 
     fact: Fact
@@ -49,7 +50,7 @@ class Candidate(NamedTuple):
 _INSTRUCTION_PREFIX: Final = "instruction:"
 
 
-def examine(entry: Entry, link: Link, policy: Policy) -> Candidate:
+def verify(entry: PageEntry, link: PeerLink, policy: IngestPolicy) -> VerifiedFact:
     """Check one entry; raises Rejection. The order is that of appendix B, then of federation 3.5."""
     wire = entry.fact
     try:
@@ -70,7 +71,7 @@ def examine(entry: Entry, link: Link, policy: Policy) -> Candidate:
     if fact.received_from != fact.origin and not fact.certified:
         raise Rejection("origin_stamp_unproven", "a relayed fact's id must commit to its stamp and time", field="id")
     read_resolution(fact)
-    return Candidate(fact, source_owned)
+    return VerifiedFact(fact, source_owned)
 
 
 def _stamp(wire: WireFact, timestamp_us: int) -> Stamp:
@@ -130,7 +131,7 @@ def _plain(origin: Origin) -> bool:
     return origin.allowed_tenants == [TENANT] and all(map(is_scope, origin.allowed_scopes))
 
 
-def is_repeat(entry: Entry, link: Link, ledger: Ledger) -> bool:
+def is_repeat(entry: PageEntry, link: PeerLink, ledger: Ledger) -> bool:
     """Whether an entry is a plain repetition of a fact held: then nothing of it needs verifying again."""
     wire = entry.fact
     origin = entry.origin.node_id if entry.origin is not None else link.sender
@@ -165,7 +166,7 @@ def same_body(held: Fact, fact: Fact) -> bool:
     )
 
 
-def admit(candidate: Candidate, ledger: Ledger, link: Link, policy: Policy, now_ms: int) -> Fact | None:
+def admit(candidate: VerifiedFact, ledger: Ledger, link: PeerLink, policy: IngestPolicy, now_ms: int) -> Fact | None:
     """The fact to store (without sequence number), or None when it is held already.
 
     Raises Rejection `id_collision`, `valid_until_extension` or `hlc_skew` (with direction and size).

@@ -12,16 +12,16 @@ from typing import Final
 
 from sortedcontainers import SortedList
 
-from stigmem.core import runs
+from stigmem.core import sorted_facts
+from stigmem.core.conflict_log import ConflictLog
+from stigmem.core.conflict_set import ConflictSet
 from stigmem.core.errors import Rejection
-from stigmem.core.exports import Exports, may_leave
+from stigmem.core.export_index import ExportIndex, is_exportable
 from stigmem.core.fact import Fact
+from stigmem.core.fact_index import FactIndex
 from stigmem.core.hlc import Stamp, stamp_wall_ms
-from stigmem.core.postings import Postings
 from stigmem.core.resolution import Resolution, conflict_id, read_resolution
-from stigmem.core.runs import Run
-from stigmem.core.sightings import Sightings
-from stigmem.core.triple import Triple
+from stigmem.core.sorted_facts import SortedFacts
 
 __all__ = ["Ledger"]
 
@@ -43,22 +43,22 @@ class Ledger:
         self._relay = relay
         self._resolvers = resolvers
         self.log: list[Fact] = []
-        self.by_stamp: Run = []
-        self.by_entity: Postings[str] = Postings()
-        self.by_relation: Postings[str] = Postings()
-        self.by_source: Postings[str] = Postings()
-        self.by_scope: Postings[str] = Postings()
+        self.by_stamp: SortedFacts = []
+        self.by_entity: FactIndex[str] = FactIndex()
+        self.by_relation: FactIndex[str] = FactIndex()
+        self.by_source: FactIndex[str] = FactIndex()
+        self.by_scope: FactIndex[str] = FactIndex()
         self.horizon_us = _LONG_AGO
-        self.contested: dict[tuple[str, str, str], Triple] = {}
-        self.sightings = Sightings()
+        self.contested: dict[tuple[str, str, str], ConflictSet] = {}
+        self.conflict_log = ConflictLog()
         self.conflicts_opened = 0
         self.timestamp_lead_us = 0
         """The most by which a fact's write time runs ahead of its stamp's millisecond, in microseconds."""
-        self._by_id: Postings[str] = Postings()
-        self._by_cid: Postings[int] = Postings()
-        self._triples: dict[tuple[str, str, str], Fact | Triple] = {}
+        self._by_id: FactIndex[str] = FactIndex()
+        self._by_cid: FactIndex[int] = FactIndex()
+        self._slots: dict[tuple[str, str, str], Fact | ConflictSet] = {}
         self._expiring: SortedList = SortedList()
-        self._exports = Exports()
+        self._exports = ExportIndex()
 
     def __len__(self) -> int:
         return len(self.log)
@@ -70,7 +70,7 @@ class Ledger:
         """Local sequence number of the newest fact; 0 when empty."""
         return len(self.log)
 
-    def find(self, fact_id: str) -> Run:
+    def find(self, fact_id: str) -> SortedFacts:
         """Facts with this id; more than one only if an origin claimed another's id."""
         return self._by_id.get(fact_id)
 
@@ -90,27 +90,27 @@ class Ledger:
         """Facts with this seven-field content id, oldest first."""
         return [fact for fact in self._by_cid.get(_cid_key(cid)) if fact.cid == cid]
 
-    def triple(self, key: tuple[str, str, str]) -> Triple | None:
-        """The derived state of a triple, or None when it never had two facts, a retraction or a resolution."""
-        held = self._triples.get(key)
-        return held if isinstance(held, Triple) else None
+    def slot(self, key: tuple[str, str, str]) -> ConflictSet | None:
+        """The derived state of a slot, or None when it never had two facts, a retraction or a resolution."""
+        held = self._slots.get(key)
+        return held if isinstance(held, ConflictSet) else None
 
-    def facts_of(self, key: tuple[str, str, str]) -> Run:
-        """Every fact of a triple, by origin stamp."""
-        held = self._triples.get(key)
+    def facts_of(self, key: tuple[str, str, str]) -> SortedFacts:
+        """Every fact of a slot, by origin stamp."""
+        held = self._slots.get(key)
         if held is None:
             return []
-        return held.facts if isinstance(held, Triple) else [held]
+        return held.facts if isinstance(held, ConflictSet) else [held]
 
     def contradicted(self, fact: Fact) -> bool:
         """Whether the fact takes part in an open conflict."""
-        triple = self.contested.get(fact.triple)
-        return triple is not None and triple.contradicted(fact)
+        slot = self.contested.get(fact.slot)
+        return slot is not None and slot.contradicted(fact)
 
     def superseded(self, fact: Fact) -> bool:
         """Whether the fact was ended by a retraction or settled against by a resolution."""
-        held = self._triples.get(fact.triple)
-        return isinstance(held, Triple) and held.superseded(fact)
+        held = self._slots.get(fact.slot)
+        return isinstance(held, ConflictSet) and held.superseded(fact)
 
     def expired(self, fact: Fact) -> bool:
         """Whether the fact's time has passed, as of the horizon."""
@@ -149,7 +149,7 @@ class Ledger:
         self.log.append(fact)
         self._by_id.add(fact.id, fact)
         self._by_cid.add(_cid_key(fact.cid), fact)
-        self.by_stamp = runs.add(self.by_stamp, fact)
+        self.by_stamp = sorted_facts.add(self.by_stamp, fact)
         self.by_entity.add(fact.entity, fact)
         self.by_relation.add(fact.relation, fact)
         self.by_source.add(fact.source, fact)
@@ -159,7 +159,7 @@ class Ledger:
         reserved = fact.is_system
         resolution = _resolution(fact) if fact.derived_from else None
         bookkeeping = resolution is None and (reserved or fact.derived_from != "")
-        if may_leave(fact, relay=self._relay, bookkeeping=bookkeeping):
+        if is_exportable(fact, relay=self._relay, bookkeeping=bookkeeping):
             self._exports.add(fact)
         if fact.quarantine is not None:
             return
@@ -180,37 +180,37 @@ class Ledger:
     # --- keeping ---
 
     def _derive(self, fact: Fact) -> None:
-        key = fact.triple
-        if not fact.is_retraction and self._triples.setdefault(key, fact) is fact:
+        key = fact.slot
+        if not fact.is_retraction and self._slots.setdefault(key, fact) is fact:
             return  # a lone assertion contradicts nobody
-        triple = self._opened(key)
-        triple.add(fact, expired=self.expired(fact))
-        triple.arrived(fact, self._by_id.get, self.expired)
-        self._note(triple)
+        slot = self._opened(key)
+        slot.add(fact, expired=self.expired(fact))
+        slot.arrived(fact, self._by_id.get, self.expired)
+        self._note(slot)
 
     def _settle(self, resolution: Resolution) -> None:
-        triple = self._opened(resolution.triple)
+        slot = self._opened(resolution.slot)
         if self._resolvers(resolution.fact.origin):
-            triple.resolve(resolution, self._by_id.get, self.expired)
+            slot.resolve(resolution, self._by_id.get, self.expired)
         else:  # a proposal: held, queryable, without effect of its own
-            triple.mention(resolution, self._by_id.get, self.expired)
-        for last in ("", resolution.fact.id):  # the only conflicts of a triple that a resolution can have been about
-            self.sightings.add(conflict_id(triple.key, last), triple)
-        self._note(triple)
+            slot.mention(resolution, self._by_id.get, self.expired)
+        for last in ("", resolution.fact.id):  # the only conflicts of a slot that a resolution can have been about
+            self.conflict_log.add(conflict_id(slot.key, last), slot)
+        self._note(slot)
 
-    def _opened(self, key: tuple[str, str, str]) -> Triple:
-        held = self._triples.get(key)
-        if isinstance(held, Triple):
+    def _opened(self, key: tuple[str, str, str]) -> ConflictSet:
+        held = self._slots.get(key)
+        if isinstance(held, ConflictSet):
             return held
-        triple = Triple(key)
+        slot = ConflictSet(key)
         if held is not None:
-            triple.add(held, expired=self.expired(held))
-        self._triples[key] = triple
-        return triple
+            slot.add(held, expired=self.expired(held))
+        self._slots[key] = slot
+        return slot
 
     def _turn(self, fact: Fact, *, expired: bool) -> None:
-        held = self._triples.get(fact.triple)
-        if not isinstance(held, Triple):
+        held = self._slots.get(fact.slot)
+        if not isinstance(held, ConflictSet):
             return  # a lone fact contradicts nobody; whether it is expired is asked of the horizon
         if expired:
             held.expire(fact)
@@ -218,15 +218,15 @@ class Ledger:
             held.revive(fact)
         self._note(held)
 
-    def _note(self, triple: Triple) -> None:
-        was_open = triple.key in self.contested
-        identity = triple.conflict
+    def _note(self, slot: ConflictSet) -> None:
+        was_open = slot.key in self.contested
+        identity = slot.conflict
         if identity is not None:
-            self.contested[triple.key] = triple
+            self.contested[slot.key] = slot
             self.conflicts_opened += not was_open
-            self.sightings.add(identity, triple)
+            self.conflict_log.add(identity, slot)
         elif was_open:
-            del self.contested[triple.key]
+            del self.contested[slot.key]
 
 
 def _cid_key(cid: str) -> int:

@@ -11,10 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from stigmem.core.canonical import compact
-from stigmem.core.content import uuid_from_hash
+from stigmem.core.content_id import uuid_from_hash
 from stigmem.core.errors import Rejection
-from stigmem.core.instants import parse_us
 from stigmem.core.keys import Signer, Suite, decode_base64, encode_base64, key_id
+from stigmem.core.timestamps import parse_us
 
 __all__ = [
     "Manifest", "RotationEvent", "certified_node_id", "make_manifest", "parse_manifest", "speaks_for",

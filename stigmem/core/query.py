@@ -13,14 +13,14 @@ from typing import Final
 
 import msgspec
 
-from stigmem.core import limits, runs
+from stigmem.core import limits, sorted_facts
 from stigmem.core.errors import Refusal, Rejection
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp, format_stamp, parse_stamp
 from stigmem.core.keys import decode_base64, encode_base64
 from stigmem.core.ledger import Ledger
-from stigmem.core.runs import Run
 from stigmem.core.scopes import SCOPES
+from stigmem.core.sorted_facts import SortedFacts
 from stigmem.core.uris import is_system
 
 __all__ = ["FactPage", "FactQuery", "run_query"]
@@ -80,12 +80,12 @@ def _rows(ledger: Ledger, query: FactQuery, below: Fact | None) -> Iterator[Fact
     """Every row that can match, newest first: at most ROWS_SCANNED_MAX hidden ones among them."""
     run = _candidates(ledger, query)
     if query.scopes is None or len(run) <= ROWS_SCANNED_MAX:
-        return runs.descending(run, below)
+        return sorted_facts.descending(run, below)
     readable = (ledger.by_scope.get(scope) for scope in SCOPES if scope in (query.scopes or ()))
-    return merge(*(runs.descending(part, below) for part in readable), reverse=True)
+    return merge(*(sorted_facts.descending(part, below) for part in readable), reverse=True)
 
 
-def _candidates(ledger: Ledger, query: FactQuery) -> Run:
+def _candidates(ledger: Ledger, query: FactQuery) -> SortedFacts:
     """The shortest index run that contains every match."""
     if query.entity is not None and query.relation is not None and query.scope is not None:
         return (

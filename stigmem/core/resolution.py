@@ -1,7 +1,7 @@
 """Resolutions: facts that settle a contradiction by naming what they cover (spec/contradiction.md, 4).
 
 The naming travels in the fact's provenance, which its certified id commits to. Reading and writing that form
-is all that happens here; what a resolution does to a triple is decided in `stigmem.core.triple`.
+is all that happens here; what a resolution does to a slot is decided in `stigmem.core.conflict_set`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "stigmem:conflict")
 
 
 class Resolution(msgspec.Struct, frozen=True, gc=False):
-    """What a resolution fact says: the triple, the facts it covers, which of them stands, and why."""
+    """What a resolution fact says: the slot, the facts it covers, which of them stands, and why."""
 
     fact: Fact
     resolves: str
-    triple: tuple[str, str, str]
+    slot: tuple[str, str, str]
     covers: tuple[str, ...]
     winner: str
     supersedes: tuple[str, ...]
@@ -37,19 +37,19 @@ class Resolution(msgspec.Struct, frozen=True, gc=False):
 
 
 @lru_cache(maxsize=16_384)
-def conflict_id(triple: tuple[str, str, str], last_resolution: str = "") -> str:
-    """`stigmem:conflict:` and the uuid5 of the triple and the last resolution of it.
+def conflict_id(slot: tuple[str, str, str], last_resolution: str = "") -> str:
+    """`stigmem:conflict:` and the uuid5 of the slot and the last resolution of it.
 
     Equal on every node that holds the same facts; a contradiction after a resolution gets the next id.
     """
     # As `compact` would write the list, at a fifth of the price: every contradiction has an id.
-    name = f"[{','.join(map(quote, (*triple, last_resolution)))}]"
+    name = f"[{','.join(map(quote, (*slot, last_resolution)))}]"
     return CONFLICT_PREFIX + str(uuid.uuid5(_NAMESPACE, name))
 
 
 def provenance(
     resolves: str,
-    triple: tuple[str, str, str],
+    slot: tuple[str, str, str],
     covers: tuple[str, ...],
     winner: str,
     supersedes: tuple[str, ...],
@@ -58,7 +58,7 @@ def provenance(
     """The `derived_from` text of a resolution fact."""
     head = {
         "resolves": resolves,
-        "entity": triple[0],
+        "entity": slot[0],
         "winner": winner,
         "supersedes": list(supersedes),
         "note": note,
@@ -84,7 +84,7 @@ def read_resolution(fact: Fact) -> Resolution | None:
     resolution = Resolution(
         fact=fact,
         resolves=head.resolves,
-        triple=(head.entity, fact.relation, fact.scope),
+        slot=(head.entity, fact.relation, fact.scope),
         covers=covers,
         winner=head.winner,
         supersedes=tuple(head.supersedes),

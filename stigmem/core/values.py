@@ -14,7 +14,7 @@ import msgspec
 
 from stigmem.core import limits
 from stigmem.core.errors import Rejection
-from stigmem.core.instants import is_datetime_text
+from stigmem.core.timestamps import is_datetime_text
 
 __all__ = ["INTERPRETATIONS", "KINDS", "Value", "number_text", "parse_value", "wire_value"]
 

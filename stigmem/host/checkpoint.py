@@ -14,14 +14,14 @@ from typing import Final, NamedTuple
 import msgspec
 
 from stigmem.core.errors import StigmemError
-from stigmem.core.instants import format_us
 from stigmem.core.records import CursorRow, PeerRow
+from stigmem.core.timestamps import format_us
 from stigmem.host.context import HostSignal
 from stigmem.host.datadir import database_of, judged, read_only
 from stigmem.host.settings import HostSettings
 from stigmem.host.stopped import stopped_node
 from stigmem.node.state import NodeState
-from stigmem.node.turn import Turn
+from stigmem.node.transaction import Transaction
 
 __all__ = ["Checkpoint", "Entry", "Outcome", "export_cursors", "import_cursors", "read_checkpoint"]
 
@@ -181,7 +181,7 @@ class _CursorsImported:
         self._done = done
         self.error: StigmemError | None = None
 
-    def stage(self, turn: Turn) -> bool:
+    def stage(self, turn: Transaction) -> bool:
         for row in self._plan.rows:
             turn.add(msgspec.structs.replace(row, updated_us=turn.now_us))
             turn.audit("cursor_imported", row.peer_id, cursor=row.cursor, watermark=row.watermark)

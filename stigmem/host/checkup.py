@@ -31,7 +31,7 @@ from stigmem.host.safety import check_settings
 from stigmem.host.settings import HostSettings
 from stigmem.host.sources import BadSettings, Resolved
 from stigmem.host.tls import Certificates, certificate_uris
-from stigmem.node.context import Unreachable
+from stigmem.node.ports import Unreachable
 
 __all__ = [
     "Finding",

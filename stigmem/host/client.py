@@ -18,7 +18,7 @@ import trio
 from stigmem.core.wire import Request, Response
 from stigmem.host.dialing import AddressPolicy, Dialer, Forbidden, WrongPeer
 from stigmem.host.tls import TlsContexts
-from stigmem.node.context import Unreachable
+from stigmem.node.ports import Unreachable
 
 __all__ = ["HttpTransport"]
 

@@ -41,10 +41,10 @@ class Connection:
     """A connection from accept to close. `scope` encloses its task; `deadline` is looked at from outside."""
 
     def __init__(
-        self, app: AppWrapper, config: Config, context: WorkerContext, on_fault: Callable[[Exception], None]
+        self, app: AppWrapper, config: Config, context: WorkerContext, on_bug: Callable[[Exception], None]
     ) -> None:
         self._app = app
-        self._on_fault = on_fault
+        self._on_bug = on_bug
         self._config = config
         self._context = context
         self.scope = trio.CancelScope()
@@ -74,7 +74,7 @@ class Connection:
         self._stream = stream
         self._turn(idle=True)
         try:
-            async with Tasks(self._on_fault) as tasks:
+            async with Tasks(self._on_bug) as tasks:
                 secure = isinstance(stream, trio.SSLStream)
                 self._protocol = ProtocolWrapper(
                     self._app, self._config, self._context, tasks, ConnectionState({}), secure, None, None, self._send

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from stigmem.node.context import Signal
+from stigmem.node.ports import Signal
 
 __all__ = ["HostClock", "HostEntropy", "HostSignal"]
 
@@ -73,7 +73,7 @@ class HostClock:
     async def sleep(self, ns: int) -> None:
         await trio.sleep(ns / 1e9)
 
-    async def breathe(self) -> None:
+    async def checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()
 
     def spawn(self, name: str, body: Callable[[], Awaitable[None]]) -> None:

@@ -15,11 +15,11 @@ from typing import Any, Final
 
 import trio
 
-from stigmem.core.instants import format_us
 from stigmem.core.records import KeyRow
+from stigmem.core.timestamps import format_us
 from stigmem.core.wire import Request, Response, json_response
+from stigmem.node.api.api_keys import PERMISSIONS, Principal, key_name
 from stigmem.node.node import Node
-from stigmem.node.principals import PERMISSIONS, Principal, key_name
 
 __all__ = ["KEYS_PATH", "OPERATOR", "listen_at", "operator_view", "socket_address"]
 

@@ -34,9 +34,9 @@ class StateCollector(Collector):
         opened.add_metric([TENANT], ledger.conflicts_opened)
         yield opened
         yield GaugeMetricFamily("stigmem_mailbox_messages", "Messages waiting for the writer", len(node.mailbox))
-        yield GaugeMetricFamily("stigmem_pulls_held", "Pulls that wait for news here", len(node.waiting))
+        yield GaugeMetricFamily("stigmem_pulls_held", "Pulls that wait for news here", len(node.long_polls))
         yield CounterMetricFamily("stigmem_commits", "Journal commits", node.writer.commits)
-        yield CounterMetricFamily("stigmem_bugs", "Answers lost to a bug", len(node.faults))
+        yield CounterMetricFamily("stigmem_bugs", "Answers lost to a bug", len(node.bugs))
         yield from self._peers()
 
     def _peers(self) -> Iterator[Metric]:

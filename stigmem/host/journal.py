@@ -34,7 +34,7 @@ from stigmem.host.datadir import (
 from stigmem.host.rows import LOADERS, WRITERS, Damaged
 from stigmem.host.schema import migrate
 from stigmem.host.wal import dropped_commits
-from stigmem.node.context import JournalFull
+from stigmem.node.ports import JournalFull
 
 __all__ = ["SqliteJournal"]
 

@@ -23,7 +23,7 @@ from stigmem.core.token import read_token
 from stigmem.core.wire import Request, Response
 from stigmem.host.gauges import TENANT, StateCollector
 from stigmem.host.journal import SqliteJournal
-from stigmem.node.gate import bearer
+from stigmem.node.api.peer_auth import bearer
 from stigmem.node.node import ROUTER, Node
 
 __all__ = ["ObservedJournal", "Observer", "configure_logs"]
@@ -139,7 +139,7 @@ class Observer:
         if path == "/v1/facts" or path.startswith("/v1/facts/"):
             secret = bearer(request)
             now_us = node.context.clock.wall_ns() // 1_000
-            found = node.principals.who(secret, node.state.keys, now_us) if secret else None
+            found = node.api_keys.who(secret, node.state.keys, now_us) if secret else None
             self._reads.labels(found.entity_uri if found else "anon:trusted", TENANT).inc()
         elif path == "/v1/federation/facts":
             self._given(node, request, response)

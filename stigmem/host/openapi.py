@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 import stigmem
-from stigmem.node.operations import Operation
+from stigmem.node.api.routing import Operation
 
 __all__ = ["document"]
 

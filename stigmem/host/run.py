@@ -30,8 +30,8 @@ from stigmem.host.server import Server
 from stigmem.host.settings import HostSettings, node_settings
 from stigmem.host.sources import BadSettings
 from stigmem.host.tls import Certificates
-from stigmem.node.context import Context
 from stigmem.node.node import Node
+from stigmem.node.ports import Context
 
 __all__ = ["Deployed", "deployed"]
 
@@ -58,7 +58,7 @@ class Deployed:
             settings.port,
             tls=lambda: self.certificates.server,
             connections_max=settings.connections_max,
-            on_fault=self.observer.fault,
+            on_bug=self.observer.fault,
         )
         self.node: Node
         self.app: App
@@ -79,7 +79,7 @@ class Deployed:
         chosen = node_settings(self.settings, seed=self.identity.seed, node_id=self.identity.node_id, port=port)
         journal = ObservedJournal(self.journal, self.observer)
         self.node = Node(chosen, Context(HostClock(actors), HostEntropy(), self.transport, journal))
-        self.node.on_fault = self.observer.fault
+        self.node.on_bug = self.observer.fault
         self.app = App(self.node, self.observer)
         self.control = App(self.node, self.observer, operator=True)
         self.certificates.on_change.append(self.transport.renew)
@@ -173,7 +173,7 @@ def _wind_down(found: Deployed) -> None:
     """Accept nothing more, and answer the pulls that are held for news: the rest finishes by itself."""
     found.enter("stopping")
     node = found.node
-    for pull in node.waiting.release(node.context.clock.monotonic_ns() + _HOUR_NS, news=False):
+    for pull in node.long_polls.release(node.context.clock.monotonic_ns() + _HOUR_NS, news=False):
         node.mailbox.put(pull)
     found.server.stop()
 

@@ -52,9 +52,9 @@ class Server:
         *,
         tls: Tls,
         connections_max: int,
-        on_fault: Callable[[Exception], None],
+        on_bug: Callable[[Exception], None],
     ) -> None:
-        """`tls` gives the context of each new connection, so that renewed certificates count at once; `on_fault`
+        """`tls` gives the context of each new connection, so that renewed certificates count at once; `on_bug`
         is told of bugs that cost a connection."""
         config = Config()
         config.h11_max_incomplete_size = _HEAD_BYTES_MAX
@@ -67,7 +67,7 @@ class Server:
         self._port = port
         self._tls = tls
         self._limit = connections_max
-        self._on_fault = on_fault
+        self._on_bug = on_bug
         self._listeners: list[trio.SocketListener] = []
         self._accepting = trio.CancelScope()
         self._open: dict[Connection, None] = {}
@@ -129,7 +129,7 @@ class Server:
             self.turned_away += 1
             await trio.aclose_forcefully(raw)
             return
-        connection = Connection(app, self._config, self._context, self._on_fault)
+        connection = Connection(app, self._config, self._context, self._on_bug)
         self._open[connection] = None
         try:
             with connection.scope:
@@ -137,7 +137,7 @@ class Server:
                 if stream is not None:
                     await connection.run(stream)
         except Exception as fault:  # a bug must cost one connection, not the node
-            self._on_fault(fault)
+            self._on_bug(fault)
         finally:
             del self._open[connection]
             with trio.CancelScope(shield=True):

@@ -17,9 +17,9 @@ from stigmem.host.control import OPERATOR, operator_view
 from stigmem.host.identity import settle_identity
 from stigmem.host.journal import SqliteJournal
 from stigmem.host.settings import HostSettings, node_settings
-from stigmem.node.context import Context, Unreachable
-from stigmem.node.mailbox import Message
+from stigmem.node.mailbox import Command
 from stigmem.node.node import Node
+from stigmem.node.ports import Context, Unreachable
 
 __all__ = ["StoppedNode", "stopped_node"]
 
@@ -45,11 +45,11 @@ class StoppedNode:
         self.node.offer(request, take, OPERATOR)
         if not answers:
             await done.wait()
-        if self.node.faults:
-            raise self.node.faults[0]
+        if self.node.bugs:
+            raise self.node.bugs[0]
         return answers[0]
 
-    async def put(self, message: Message, done: HostSignal) -> None:
+    async def put(self, message: Command, done: HostSignal) -> None:
         """Have the writer take a message that is no request; `done` is set by it."""
         self.node.mailbox.put(message)
         await done.wait()

@@ -61,9 +61,9 @@ class _Inbox:
 class Tasks:
     """A nursery with the two methods that hypercorn's protocols ask for."""
 
-    def __init__(self, on_fault: Callable[[Exception], None]) -> None:
-        """`on_fault` is told of bugs that cost a request its answer."""
-        self._on_fault = on_fault
+    def __init__(self, on_bug: Callable[[Exception], None]) -> None:
+        """`on_bug` is told of bugs that cost a request its answer."""
+        self._on_bug = on_bug
         self._manager = trio.open_nursery()
         self._nursery: trio.Nursery
 
@@ -90,7 +90,7 @@ class Tasks:
         try:
             await app(scope, inbox.receive, send, trio.to_thread.run_sync, trio.from_thread.run)
         except Exception as fault:  # a bug must cost one answer, not the connection's other requests
-            self._on_fault(fault)
+            self._on_bug(fault)
         finally:
             inbox.close()
             await send(None)

@@ -10,13 +10,13 @@ from collections import deque
 from typing import Protocol
 
 from stigmem.core.errors import StigmemError
-from stigmem.node.context import Clock
-from stigmem.node.turn import Turn
+from stigmem.node.ports import Clock
+from stigmem.node.transaction import Transaction
 
-__all__ = ["Mailbox", "Message"]
+__all__ = ["Command", "Mailbox"]
 
 
-class Message(Protocol):
+class Command(Protocol):
     """Something for the writer's turn.
 
     `stage` validates and records against committed state and may add to the turn; after the turn's commit
@@ -24,7 +24,7 @@ class Message(Protocol):
     waits. Returning False from `stage` puts the message back for the next turn.
     """
 
-    def stage(self, turn: Turn) -> bool: ...
+    def stage(self, txn: Transaction) -> bool: ...
 
     def finish(self) -> None: ...
 
@@ -35,7 +35,7 @@ class Mailbox:
     """At most `messages_max` messages, in order of arrival."""
 
     def __init__(self, clock: Clock, messages_max: int) -> None:
-        self._queue: deque[Message] = deque()
+        self._queue: deque[Command] = deque()
         self._signal = clock.signal()
         self._messages_max = messages_max
         self.longest = 0
@@ -44,7 +44,7 @@ class Mailbox:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def offer(self, message: Message) -> bool:
+    def offer(self, message: Command) -> bool:
         """Put a message in; False when the mailbox is full."""
         if len(self._queue) >= self._messages_max:
             return False
@@ -53,18 +53,18 @@ class Mailbox:
         self._signal.set()
         return True
 
-    def put(self, message: Message) -> None:
+    def put(self, message: Command) -> None:
         """Put in a message of the node itself (a pulled page, a verdict): bounded by its sender, never refused."""
         self._queue.append(message)
         self.longest = max(self.longest, len(self._queue))
         self._signal.set()
 
-    def put_back(self, messages: list[Message]) -> None:
+    def put_back(self, messages: list[Command]) -> None:
         """Return messages to the head of the queue, in order."""
         self._queue.extendleft(reversed(messages))
         self._signal.set()
 
-    async def take(self, most: int) -> list[Message]:
+    async def take(self, most: int) -> list[Command]:
         """Wait for messages and take them out."""
         while not self._queue:
             await self._signal.wait()

@@ -14,37 +14,37 @@ import msgspec
 
 from stigmem.core.declaration import ACTIVE
 from stigmem.core.errors import JournalCorrupt, Rejection
-from stigmem.core.ingest import Policy
-from stigmem.core.instants import format_us
+from stigmem.core.ingest import IngestPolicy
 from stigmem.core.keys import Signer
 from stigmem.core.manifest import certified_node_id, make_manifest
 from stigmem.core.records import PeerRow
+from stigmem.core.timestamps import format_us
 from stigmem.core.wire import Request, Response, json_response
-from stigmem.node.backlog import Backlog
-from stigmem.node.call import Call
-from stigmem.node.context import Context
-from stigmem.node.exchange import Exchange
-from stigmem.node.gate import Gate
-from stigmem.node.keeper import Keeper
+from stigmem.node.api.api_keys import ApiKeys, Principal
+from stigmem.node.api.call import Call
+from stigmem.node.api.feedback_guard import FeedbackGuard
+from stigmem.node.api.peer_auth import PeerAuthenticator
+from stigmem.node.api.routes import ROUTER
+from stigmem.node.cursors import CursorCodec
 from stigmem.node.mailbox import Mailbox
-from stigmem.node.principals import Principal, Principals
-from stigmem.node.puller import Puller
-from stigmem.node.rations import Rations
-from stigmem.node.replies import quota_exceeded
-from stigmem.node.routes import ROUTER
-from stigmem.node.session import Sessions
+from stigmem.node.membership.handshake import Handshakes
+from stigmem.node.ports import Context
+from stigmem.node.quotas import Quotas
+from stigmem.node.replication.lag import LagMonitor
+from stigmem.node.replication.long_polls import LongPolls
+from stigmem.node.replication.page_server import PageServer
+from stigmem.node.replication.puller import Puller
+from stigmem.node.responses import quota_exceeded
 from stigmem.node.settings import NodeSettings
 from stigmem.node.state import NodeState
-from stigmem.node.steward import Steward
-from stigmem.node.turn import Turn
-from stigmem.node.veil import Veil
-from stigmem.node.waiting import Waiting
+from stigmem.node.timers import Timers
+from stigmem.node.transaction import Transaction
 from stigmem.node.writer import Writer
 
 __all__ = ["ROUTER", "Node"]
 
 _MANIFEST_LIFE_US = 365 * 86_400_000_000
-_FAULTS_KEPT = 100
+_BUGS_KEPT = 100
 
 
 class Node:
@@ -59,24 +59,24 @@ class Node:
         self.state = NodeState(settings, context.clock)
         self.mailbox = Mailbox(context.clock, settings.mailbox_messages_max)
         self.router = ROUTER
-        self.gate = Gate(self.node_id)
-        self.principals = Principals(settings.seed)
-        self.rations = Rations()
-        self.sessions = Sessions()
-        self.veil = Veil(settings.seed)
-        self.exchange = Exchange(self.state.ledger, self.node_id, self.entity_uri, self.signer, settings.seed)
-        self.waiting = Waiting()
-        self.handed_out: dict[str, str | None] = {}
+        self.peer_auth = PeerAuthenticator(self.node_id)
+        self.api_keys = ApiKeys(settings.seed)
+        self.quotas = Quotas()
+        self.feedback_guard = FeedbackGuard()
+        self.cursor_codec = CursorCodec(settings.seed)
+        self.page_server = PageServer(self.state.ledger, self.node_id, self.entity_uri, self.signer, settings.seed)
+        self.long_polls = LongPolls()
+        self.last_cursor_sent: dict[str, str | None] = {}
         """Peer -> cursor of our last page to it: going on from there is free of charge."""
         self.writer = Writer(self)
-        self.keeper = Keeper(self)
-        self.steward = Steward(self)
+        self.timers = Timers(self)
+        self.handshakes = Handshakes(self)
         self.pullers: dict[str, Puller] = {}
-        self.backlog = Backlog(self.pullers)
-        self.faults: list[Exception] = []
+        self.lag = LagMonitor(self.pullers)
+        self.bugs: list[Exception] = []
         """Bugs of ours that handlers met; each cost one 500. The host logs them, the simulator fails on them."""
-        self.on_fault: Callable[[Exception], None] | None = None
-        self.policy = Policy(
+        self.on_bug: Callable[[Exception], None] | None = None
+        self.policy = IngestPolicy(
             node_id=self.node_id,
             suite=settings.suite,
             key_of=self._key_of,
@@ -110,7 +110,7 @@ class Node:
         """Set the actors going; the state must be loaded."""
         clock = self.context.clock
         clock.spawn("writer", self.writer.run)
-        clock.spawn("keeper", self.keeper.run)
+        clock.spawn("keeper", self.timers.run)
         for row in list(self.state.peers.values()):
             self.peer_changed(row)
 
@@ -134,38 +134,38 @@ class Node:
             if running is None:
                 puller = self.pullers[row.peer_id] = Puller(self, row.peer_id)
                 self.context.clock.spawn("puller", puller.run)
-                self.context.clock.spawn("fetch-manifest", partial(self.steward.bind, row))
+                self.context.clock.spawn("fetch-manifest", partial(self.handshakes.bind, row))
         elif running is not None:
             del self.pullers[row.peer_id]
             running.stop()
 
-    def heard_from(self, peer_id: str) -> None:
+    def peer_seen(self, peer_id: str) -> None:
         """An authenticated request of a peer: it is there, so its puller need not wait any longer."""
         puller = self.pullers.get(peer_id)
         if puller is not None:
-            puller.nudge()
+            puller.wake()
 
-    def refused_page(self, peer_id: str, rejection: Rejection) -> None:
+    def page_refused(self, peer_id: str, rejection: Rejection) -> None:
         """A peer's answer was no page."""
-        self.mailbox.put(_PageRefused(peer_id, rejection))
+        self.mailbox.put(_RecordPageRefused(peer_id, rejection))
 
-    def charge(self, turn: Turn, principal: Principal, dimension: str) -> None:
+    def charge(self, txn: Transaction, principal: Principal, dimension: str) -> None:
         """Take one from a principal's bucket; raises Refusal 429."""
-        per_s = turn.settings.write_per_s if dimension == "fact_write" else turn.settings.read_per_s
+        per_s = txn.settings.write_per_s if dimension == "fact_write" else txn.settings.read_per_s
         if not (per_s and principal.key_id):  # whoever needs no key has no limit either (http-api 4.5)
             return
-        wait_s = self.rations.wait_s(dimension, principal.entity_uri, max(1.0, 60.0 * per_s), per_s, turn.monotonic_ns)
+        wait_s = self.quotas.wait_s(dimension, principal.entity_uri, max(1.0, 60.0 * per_s), per_s, txn.monotonic_ns)
         if wait_s:
-            if self.gate.may_audit(principal.entity_uri, turn.monotonic_ns):
-                turn.audit("quota_breach", principal.entity_uri, dimension=dimension)
+            if self.peer_auth.may_audit(principal.entity_uri, txn.monotonic_ns):
+                txn.audit("quota_breach", principal.entity_uri, dimension=dimension)
             raise quota_exceeded(dimension, principal.entity_uri, wait_s)
 
-    def report_fault(self, fault: Exception) -> Response:
+    def report_bug(self, bug: Exception) -> Response:
         """Remember a bug and answer the request that met it."""
-        self.faults.append(fault)
-        del self.faults[:-_FAULTS_KEPT]
-        if self.on_fault is not None:
-            self.on_fault(fault)
+        self.bugs.append(bug)
+        del self.bugs[:-_BUGS_KEPT]
+        if self.on_bug is not None:
+            self.on_bug(bug)
         detail = {"code": "internal_error", "message": "this node met a bug of its own; it was reported"}
         return json_response(500, {"detail": detail})
 
@@ -202,15 +202,15 @@ class Node:
         return source in self.state.key_holders
 
 
-class _PageRefused:
+class _RecordPageRefused:
     """An answer that was no page, for the audit log; the puller reports it once, until a page is good again."""
 
     def __init__(self, peer_id: str, rejection: Rejection) -> None:
         self._peer_id = peer_id
         self._rejection = rejection
 
-    def stage(self, turn: Turn) -> bool:
-        turn.audit("page_refused", self._peer_id, reason=self._rejection.code, **self._rejection.detail)
+    def stage(self, txn: Transaction) -> bool:
+        txn.audit("page_refused", self._peer_id, reason=self._rejection.code, **self._rejection.detail)
         return True
 
     def finish(self) -> None:

@@ -45,7 +45,7 @@ class NodeSettings:
     push: bool = False
     mtls: bool = False
     """Whether the certificate of a peer's connection must name its registered node id; the carrier says what it names
-    (`stigmem.node.gate.PEER_URI_HEADER`)."""
+    (`stigmem.node.api.peer_auth.PEER_URI_HEADER`)."""
 
     pull_interval_s: float = 30.0
     pull_limit: int = limits.PULL_LIMIT_DEFAULT

@@ -27,7 +27,7 @@ from stigmem.core.records import (
     Receipt,
     Record,
 )
-from stigmem.node.context import Clock
+from stigmem.node.ports import Clock
 from stigmem.node.settings import NodeSettings
 
 __all__ = ["NodeState"]

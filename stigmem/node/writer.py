@@ -13,9 +13,9 @@ from stigmem.core.errors import StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.nonces import SpentNonce
 from stigmem.core.records import DeadLetter, PeerRow, Record
-from stigmem.node.context import JournalFull
-from stigmem.node.mailbox import Message
-from stigmem.node.turn import Turn
+from stigmem.node.mailbox import Command
+from stigmem.node.ports import JournalFull
+from stigmem.node.transaction import Transaction
 
 if TYPE_CHECKING:
     from stigmem.node.node import Node
@@ -37,30 +37,30 @@ class Writer:
         node = self._node
         while True:
             batch = await node.mailbox.take(limits.TURN_MESSAGES_MAX)
-            await self._turn(batch)
+            await self._run_batch(batch)
 
-    async def _turn(self, batch: list[Message]) -> None:
+    async def _run_batch(self, batch: list[Command]) -> None:
         node = self._node
         clock = node.context.clock
         self.turns += 1
         self.largest_batch = max(self.largest_batch, len(batch))
-        turn = Turn(node.state, node.settings, clock.wall_ns(), clock.monotonic_ns())
-        node.state.ledger.advance(turn.now_us)
-        node.state.nonces.forget(turn.monotonic_ns)
-        done: list[Message] = []
-        postponed: list[Message] = []
+        txn = Transaction(node.state, node.settings, clock.wall_ns(), clock.monotonic_ns())
+        node.state.ledger.advance(txn.now_us)
+        node.state.nonces.forget(txn.monotonic_ns)
+        done: list[Command] = []
+        postponed: list[Command] = []
         for message in batch:
-            if len(turn.records) >= limits.TURN_RECORDS_MAX:
+            if len(txn.records) >= limits.TURN_RECORDS_MAX:
                 postponed.append(message)
                 continue
-            mark = turn.mark()
+            savepoint = txn.savepoint()
             try:
-                (done if message.stage(turn) else postponed).append(message)
-            except Exception as fault:  # a bug of ours must cost one message, not the node
-                turn.revert(mark)
-                node.report_fault(fault)
-                message.fail(StigmemError("internal_error", f"this node met a bug of its own: {fault}"))
-        records = turn.seal()
+                (done if message.stage(txn) else postponed).append(message)
+            except Exception as bug:  # a bug of ours must cost one message, not the node
+                txn.rollback(savepoint)
+                node.report_bug(bug)
+                message.fail(StigmemError("internal_error", f"this node met a bug of its own: {bug}"))
+        records = txn.finish()
         if records:
             try:
                 await node.context.journal.commit(records)
@@ -76,7 +76,7 @@ class Writer:
             message.finish()
         if postponed:
             node.mailbox.put_back(postponed)
-        self._after(records, turn.monotonic_ns)
+        self._after(records, txn.monotonic_ns)
 
     def _after(self, records: list[Record], monotonic_ns: int) -> None:
         news = falls_due = False
@@ -91,7 +91,7 @@ class Writer:
             elif isinstance(record, PeerRow):
                 self._node.peer_changed(record)
         if falls_due:
-            self._node.keeper.nudge()
-        if news and self._node.waiting:
-            for pull in self._node.waiting.release(monotonic_ns, news=True):
+            self._node.timers.wake()
+        if news and self._node.long_polls:
+            for pull in self._node.long_polls.release(monotonic_ns, news=True):
                 self._node.mailbox.put(pull)

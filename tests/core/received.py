@@ -12,14 +12,14 @@ from typing import Any
 import msgspec
 
 from stigmem.core.canonical import compact
-from stigmem.core.content import cid7, cid8
-from stigmem.core.entry import decode_entry
+from stigmem.core.content_id import cid7, cid8
 from stigmem.core.envelope import TENANT
 from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact, record_of
-from stigmem.core.ingest import Link, Policy, admit, examine
+from stigmem.core.ingest import IngestPolicy, PeerLink, admit, verify
 from stigmem.core.keys import STAND_IN, encode_base64
 from stigmem.core.ledger import Ledger
+from stigmem.core.page import decode_entry
 from stigmem.core.values import Value, parse_value
 from tests.builders import T0_MS, fact
 
@@ -30,7 +30,7 @@ ORIGIN = "stigmem:node:origin"
 RELAY = "stigmem:node:relay"
 STRANGER = "stigmem:node:stranger"
 SIGNER = STAND_IN.signer(bytes(32))
-LINK = Link(ORIGIN, "2.1+", ("company", "public"))
+LINK = PeerLink(ORIGIN, "2.1+", ("company", "public"))
 
 
 @dataclass
@@ -108,14 +108,14 @@ class Receiver:
         self.ledger = Ledger()
         self.now_ms = T0_MS
         keys = {ORIGIN: SIGNER.public_key, RELAY: SIGNER.public_key, OURS: SIGNER.public_key}
-        self.policy = Policy(OURS, STAND_IN, keys.get, lambda source: source == "agent:admin", **policy)
+        self.policy = IngestPolicy(OURS, STAND_IN, keys.get, lambda source: source == "agent:admin", **policy)
 
-    def judge(self, raw: bytes, link: Link = LINK) -> Fact | None:
+    def judge(self, raw: bytes, link: PeerLink = LINK) -> Fact | None:
         """The fact to store, None for a repetition; raises Rejection."""
-        candidate = examine(decode_entry(raw, link.dialect), link, self.policy)
+        candidate = verify(decode_entry(raw, link.dialect), link, self.policy)
         return admit(candidate, self.ledger, link, self.policy, self.now_ms)
 
-    def take(self, draft: Draft, link: Link = LINK) -> str | None:
+    def take(self, draft: Draft, link: PeerLink = LINK) -> str | None:
         """Judge a draft and store it if it is good: the code of its rejection, `repeated`, or None."""
         try:
             found = self.judge(draft.raw(link.dialect), link)

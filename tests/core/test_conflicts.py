@@ -16,13 +16,13 @@ from stigmem.core.conflicts import Conflict, ConflictBook
 from stigmem.core.contradiction import evaluate
 from stigmem.core.errors import Refusal
 from stigmem.core.fact import Fact, rank
-from stigmem.core.instants import format_us
 from stigmem.core.keys import encode_base64
 from stigmem.core.ledger import Ledger
 from stigmem.core.resolution import conflict_id, read_resolution
+from stigmem.core.timestamps import format_us
 from tests.builders import T0_MS, fact, resolution, retraction
 
-TRIPLES = (("user:a", "memory:role", "team"), ("user:a", "memory:role", "public"), ("user:b", "memory:role", "public"))
+SLOTS = (("user:a", "memory:role", "team"), ("user:a", "memory:role", "public"), ("user:b", "memory:role", "public"))
 ORIGINS = ("stigmem:node:a", "stigmem:node:b")
 
 
@@ -36,28 +36,28 @@ def some_fact(draw: st.DrawFn, number: int) -> Fact:
         origin=draw(st.sampled_from(ORIGINS)),
         source=draw(st.sampled_from(("agent:a", "agent:b"))),
         confidence=draw(st.sampled_from((1.0, 0.5, 0.0))),
-        triple=draw(st.sampled_from(TRIPLES)),
+        slot=draw(st.sampled_from(SLOTS)),
         valid_until=None if expiry is None else format_us((T0_MS + expiry) * 1000),
     )
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Fact]:
-    """Facts of a few triples, and resolutions of the first and second conflicts of some of them."""
+    """Facts of a few slots, and resolutions of the first and second conflicts of some of them."""
     facts = [draw(some_fact(number)) for number in range(draw(st.integers(0, 6) | st.integers(8, 18)))]
     settled: dict[tuple[str, str, str], str] = {}
     arrivals = list(facts)
     for number in range(draw(st.integers(0, 4)) if facts else 0):
         winner = draw(st.sampled_from(facts))
-        others = [each for each in facts if each.triple == winner.triple and each is not winner]
+        others = [each for each in facts if each.slot == winner.slot and each is not winner]
         covered = draw(st.lists(st.sampled_from(others), max_size=3, unique_by=lambda f: f.id)) if others else []
-        # The latest conflict of the triple, or once more the first, as somebody does who knew of no other.
-        last = draw(st.sampled_from((settled.get(winner.triple, ""), "")))
+        # The latest conflict of the slot, or once more the first, as somebody does who knew of no other.
+        last = draw(st.sampled_from((settled.get(winner.slot, ""), "")))
         made = resolution(
-            500 + number, winner, *covered, at=70 + draw(st.integers(0, 9)), resolves=conflict_id(winner.triple, last),
+            500 + number, winner, *covered, at=70 + draw(st.integers(0, 9)), resolves=conflict_id(winner.slot, last),
             supersedes=(last,) if last else (),
         )  # fmt: skip
-        settled[winner.triple] = made.id
+        settled[winner.slot] = made.id
         arrivals.append(made)
     return arrivals
 
@@ -77,7 +77,7 @@ def append(ledger: Ledger, each: Fact) -> None:
 def shown(conflict: Conflict) -> tuple[object, ...]:
     """A conflict without what is local about its facts."""
     return (
-        conflict.id, conflict.triple, conflict.status, conflict.fact_a.id, conflict.fact_b.id,
+        conflict.id, conflict.slot, conflict.status, conflict.fact_a.id, conflict.fact_b.id,
         tuple(member.id for member in conflict.members), conflict.detected_at, conflict.resolved_by, conflict.note,
     )  # fmt: skip
 
@@ -106,12 +106,12 @@ def test_equal_facts_give_equal_conflicts_in_whatever_order_they_came(
 def test_the_open_ones_are_those_of_the_definition_with_their_two_best_facts(arrivals: list[Fact]) -> None:
     ledger = fill(arrivals)
     book = ConflictBook(ledger)
-    opened = {conflict.triple: conflict for conflict in book.all() if conflict.status == "unresolved"}
-    for triple in TRIPLES:
-        facts = [each for each in ledger.log if each.triple == triple]
-        about = [read for read in map(read_resolution, ledger.log) if read is not None and read.triple == triple]
-        verdict = evaluate(triple, facts, about, ledger.horizon_us)
-        conflict = opened.get(triple)
+    opened = {conflict.slot: conflict for conflict in book.all() if conflict.status == "unresolved"}
+    for slot in SLOTS:
+        facts = [each for each in ledger.log if each.slot == slot]
+        about = [read for read in map(read_resolution, ledger.log) if read is not None and read.slot == slot]
+        verdict = evaluate(slot, facts, about, ledger.horizon_us)
+        conflict = opened.get(slot)
         assert (conflict.id if conflict else None) == verdict.conflict
         if conflict is not None:
             assert conflict.members == verdict.members
@@ -129,7 +129,7 @@ def test_pages_are_the_whole_list_in_pieces(
     expected = [
         conflict
         for conflict in book.all()
-        if status in (None, conflict.status) and (scopes is None or conflict.triple[2] in scopes)
+        if status in (None, conflict.status) and (scopes is None or conflict.slot[2] in scopes)
     ]
     assert [conflict for page in pages for conflict in page] == expected
     assert all(len(page) <= limit for page in pages)
@@ -162,12 +162,12 @@ def test_a_bound_on_the_places_looked_at_makes_pages_shorter_and_loses_nothing(a
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conflicts_module, "PLACES_SCANNED_MAX", 1)
         found = [conflict for page in walk(book, None, frozenset({"team"}), 5) for conflict in page]
-    assert found == [conflict for conflict in book.all() if conflict.triple[2] == "team"]
+    assert found == [conflict for conflict in book.all() if conflict.slot[2] == "team"]
 
 
 def test_a_settled_conflict_keeps_its_note_its_place_and_its_resolver() -> None:
     first, second = fact(1, "x"), fact(2, "y", source="agent:b", origin=ORIGINS[1])
-    other = [fact(3, "x", triple=TRIPLES[0]), fact(4, "y", triple=TRIPLES[0], source="agent:b", origin=ORIGINS[1])]
+    other = [fact(3, "x", slot=SLOTS[0]), fact(4, "y", slot=SLOTS[0], source="agent:b", origin=ORIGINS[1])]
     settled = resolution(5, second, first)
     ledger = fill([first, second, *other])
     book = ConflictBook(ledger)
@@ -193,21 +193,21 @@ def test_a_conflict_that_became_moot_is_on_no_page_and_comes_back_with_its_id() 
 
 def test_a_resolution_cannot_pass_for_one_of_another_triple() -> None:
     victim = [fact(1, "x"), fact(2, "y", source="agent:b", origin=ORIGINS[1])]
-    own = [fact(3, "p", triple=TRIPLES[0]), fact(4, "q", triple=TRIPLES[0], source="agent:b", origin=ORIGINS[1])]
-    claimed = conflict_id(victim[0].triple)
+    own = [fact(3, "p", slot=SLOTS[0]), fact(4, "q", slot=SLOTS[0], source="agent:b", origin=ORIGINS[1])]
+    claimed = conflict_id(victim[0].slot)
     book = ConflictBook(fill([*own, resolution(5, *own, resolves=claimed), *victim]))
     conflict = book.get(claimed)
     assert conflict is not None
-    assert (conflict.triple, conflict.status) == (victim[0].triple, "unresolved")
+    assert (conflict.slot, conflict.status) == (victim[0].slot, "unresolved")
     assert {(each.id, each.status) for each in book.all()} == {
-        (claimed, "unresolved"), (conflict_id(TRIPLES[0]), "unresolved"),
+        (claimed, "unresolved"), (conflict_id(SLOTS[0]), "unresolved"),
     }  # fmt: skip
 
 
 def test_what_several_resolutions_of_one_conflict_cover_is_all_listed() -> None:
     said = [fact(n, f"v{n}", source=f"agent:{n}", origin=ORIGINS[n % 2]) for n in range(4)]
     first, second = resolution(11, said[0], said[1]), resolution(12, said[2], said[3])
-    conflict = ConflictBook(fill([*said, second, first])).get(conflict_id(said[0].triple))
+    conflict = ConflictBook(fill([*said, second, first])).get(conflict_id(said[0].slot))
     assert conflict is not None
     assert (len(conflict.members), conflict.resolved_by) == (4, second.id)
 
@@ -236,7 +236,7 @@ def test_a_cursor_of_a_longer_life_starts_at_the_newest() -> None:
 def test_a_resolution_may_build_on_one_that_has_no_effect_here() -> None:
     ours, theirs = fact(1, "x"), fact(2, "y", source="agent:b", origin=ORIGINS[1])
     theirs_alone = resolution(3, theirs, ours, origin=ORIGINS[1])
-    name = conflict_id(ours.triple, theirs_alone.id)
+    name = conflict_id(ours.slot, theirs_alone.id)
     ledger = Ledger(resolvers=lambda origin: origin == ORIGINS[0])
     for each in (ours, theirs, resolution(4, ours, theirs, resolves=name), theirs_alone):
         append(ledger, each)
@@ -249,12 +249,12 @@ def test_what_supersedes_a_resolution_comes_after_it_though_the_others_clock_was
     first, second = fact(1, "x"), fact(2, "y", source="agent:b", origin=ORIGINS[1])
     ahead = resolution(3, first, second, at=100_000, origin=ORIGINS[1])
     third = fact(4, "z", source="agent:c", origin=ORIGINS[1])
-    reopened = conflict_id(first.triple, ahead.id)
+    reopened = conflict_id(first.slot, ahead.id)
     settled = resolution(5, third, first, resolves=reopened, supersedes=(ahead.id,))
     fourth = fact(6, "w")
     arrivals = [first, second, ahead, third, settled, fourth]
     for order in (arrivals, arrivals[::-1]):
         assert {(each.id, each.status) for each in ConflictBook(fill(order)).all()} == {
-            (conflict_id(first.triple), "resolved"), (reopened, "resolved"),
-            (conflict_id(first.triple, settled.id), "unresolved"),
+            (conflict_id(first.slot), "resolved"), (reopened, "resolved"),
+            (conflict_id(first.slot, settled.id), "unresolved"),
         }  # fmt: skip

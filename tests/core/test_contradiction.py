@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from stigmem.core.contradiction import best_two, evaluate
 from stigmem.core.fact import Fact
-from stigmem.core.instants import format_us
 from stigmem.core.ledger import Ledger
 from stigmem.core.resolution import conflict_id, read_resolution
-from tests.builders import T0_MS, TRIPLE, fact, resolution, retraction
+from stigmem.core.timestamps import format_us
+from tests.builders import SLOT, T0_MS, fact, resolution, retraction
 
 SOURCES = ("agent:a", "agent:b", "agent:c")
 ORIGINS = ("stigmem:node:a", "stigmem:node:b", "stigmem:node:c")
@@ -29,17 +29,17 @@ def fill(facts: list[Fact], now_us: int = T0_MS * 1000) -> Ledger:
 
 
 def derived(ledger: Ledger) -> tuple[object, ...]:
-    """What a ledger says of TRIPLE, in terms that do not depend on local order."""
-    triple = ledger.triple(TRIPLE)
-    facts = ledger.facts_of(TRIPLE)
+    """What a ledger says of SLOT, in terms that do not depend on local order."""
+    slot = ledger.slot(SLOT)
+    facts = ledger.facts_of(SLOT)
     live = sorted(f.id for f in facts if ledger.live(f))
     contradicted = sorted(f.id for f in facts if ledger.contradicted(f))
-    return live, contradicted, (triple.conflict if triple else None)
+    return live, contradicted, (slot.conflict if slot else None)
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[Fact], list[Fact]]:
-    """Facts of one triple by several sources and nodes, and resolutions among them."""
+    """Facts of one slot by several sources and nodes, and resolutions among them."""
     count = draw(st.integers(1, 12))
     facts = []
     for n in range(count):
@@ -67,7 +67,7 @@ def histories(draw: st.DrawFn) -> tuple[list[Fact], list[Fact]]:
                 *covered,
                 at=draw(st.integers(0, 20)),
                 supersedes=tuple(dict.fromkeys(f.id for f in older)),
-                resolves=conflict_id(TRIPLE, draw(st.sampled_from(known))),
+                resolves=conflict_id(SLOT, draw(st.sampled_from(known))),
                 origin=draw(st.sampled_from(ORIGINS)),
             )
         )
@@ -90,7 +90,7 @@ def test_the_ledger_equals_the_definition_for_any_order_of_arrival_and_any_walk_
         now_us = (T0_MS + instant) * 1000
         ledger.advance(now_us)
         read = [r for r in map(read_resolution, resolutions) if r is not None]
-        verdict = evaluate(TRIPLE, facts, read, now_us)
+        verdict = evaluate(SLOT, facts, read, now_us)
         live, contradicted, conflict = derived(ledger)
         assert live == sorted(f.id for f in verdict.live)
         assert conflict == verdict.conflict
@@ -116,7 +116,7 @@ def test_a_triple_with_many_facts_stays_equal_to_the_definition() -> None:
     ]
     order.shuffle(facts)
     ledger = fill(facts)
-    verdict = evaluate(TRIPLE, facts, [], T0_MS * 1000)
+    verdict = evaluate(SLOT, facts, [], T0_MS * 1000)
     live, _, conflict = derived(ledger)
     assert (live, conflict) == (sorted(f.id for f in verdict.live), verdict.conflict)
 
@@ -126,10 +126,10 @@ def test_a_triple_with_many_facts_stays_equal_to_the_definition() -> None:
 
 def test_two_distinct_live_values_open_one_conflict_that_lists_all_members() -> None:
     ledger = fill([fact(1, "x"), fact(2, "y", source="agent:b"), fact(3, "y", source="agent:c")])
-    triple = ledger.triple(TRIPLE)
-    assert triple is not None
-    assert triple.conflict == conflict_id(TRIPLE)
-    assert [f.text for f in triple.members()] == ["x", "y", "y"]
+    slot = ledger.slot(SLOT)
+    assert slot is not None
+    assert slot.conflict == conflict_id(SLOT)
+    assert [f.text for f in slot.members()] == ["x", "y", "y"]
 
 
 def test_equal_values_never_open_one() -> None:
@@ -166,7 +166,7 @@ def test_a_retraction_of_another_organisations_fact_ends_nothing_and_opens_a_con
     live, contradicted, conflict = derived(fill([ours, denial]))
     assert live == [ours.id]
     assert contradicted == sorted([ours.id, denial.id])
-    assert conflict == conflict_id(TRIPLE)
+    assert conflict == conflict_id(SLOT)
 
 
 def test_a_retraction_does_not_deny_what_comes_after_it() -> None:
@@ -180,7 +180,7 @@ def test_a_retraction_after_ones_own_is_aimed_at_what_others_said_since() -> Non
     assert derived(fill([said, withdrawn, ours])) == ([ours.id], [], None)
     late = [again, ours, said, withdrawn]  # the first retraction comes last and turns the second into a denial
     for arrivals in (late, late[::-1]):
-        assert derived(fill(arrivals)) == ([ours.id], sorted([ours.id, again.id]), conflict_id(TRIPLE))
+        assert derived(fill(arrivals)) == ([ours.id], sorted([ours.id, again.id]), conflict_id(SLOT))
 
 
 def test_a_resolution_settles_what_it_names_and_a_newer_fact_opens_the_next_conflict() -> None:
@@ -190,7 +190,7 @@ def test_a_resolution_settles_what_it_names_and_a_newer_fact_opens_the_next_conf
     assert derived(ledger) == ([ours.id], [], None)
     again = fact(4, "y", source="agent:b", origin=ORIGINS[1])
     ledger.add(msgspec.structs.replace(again, seq=4))
-    assert derived(ledger)[2] == conflict_id(TRIPLE, settled.id) != conflict_id(TRIPLE)
+    assert derived(ledger)[2] == conflict_id(SLOT, settled.id) != conflict_id(SLOT)
 
 
 def test_resolutions_that_disagree_leave_both_winners_standing_until_one_supersedes_them() -> None:
@@ -198,8 +198,8 @@ def test_resolutions_that_disagree_leave_both_winners_standing_until_one_superse
     mine = resolution(3, ours, theirs)
     yours = resolution(4, theirs, ours, origin=ORIGINS[1])
     ledger = fill([ours, theirs, yours, mine])
-    assert derived(ledger)[2] == conflict_id(TRIPLE, yours.id)
-    last = resolution(5, theirs, ours, supersedes=(mine.id, yours.id), resolves=conflict_id(TRIPLE, yours.id))
+    assert derived(ledger)[2] == conflict_id(SLOT, yours.id)
+    last = resolution(5, theirs, ours, supersedes=(mine.id, yours.id), resolves=conflict_id(SLOT, yours.id))
     ledger.add(msgspec.structs.replace(last, seq=5))
     assert derived(ledger) == ([theirs.id], [], None)
 
@@ -216,9 +216,9 @@ def test_a_resolution_is_inert_until_its_winner_is_held() -> None:
 def test_a_resolution_is_inert_until_the_conflict_it_names_is_one_of_the_triple() -> None:
     ours, theirs = fact(1, "x"), fact(2, "y", origin=ORIGINS[1])
     first = resolution(3, ours, theirs)
-    second = resolution(4, theirs, ours, supersedes=(first.id,), resolves=conflict_id(TRIPLE, first.id))
+    second = resolution(4, theirs, ours, supersedes=(first.id,), resolves=conflict_id(SLOT, first.id))
     ledger = fill([ours, theirs, second])
-    assert derived(ledger)[2] == conflict_id(TRIPLE)
+    assert derived(ledger)[2] == conflict_id(SLOT)
     ledger.add(msgspec.structs.replace(first, seq=4))
     assert derived(ledger) == ([theirs.id], [], None)
 
@@ -232,7 +232,7 @@ def test_of_facts_that_tie_in_everything_else_the_content_decides_which_is_best(
 
 
 def test_ten_thousand_facts_of_a_hostile_writer_stay_cheap_to_keep() -> None:
-    # 10 000 values, retractions and resolutions on one triple: quadratic bookkeeping would take minutes.
+    # 10 000 values, retractions and resolutions on one slot: quadratic bookkeeping would take minutes.
     victim = fact(1, "truth")
     ledger = fill([victim])
     for n in range(2, 10_003):
@@ -243,7 +243,7 @@ def test_ten_thousand_facts_of_a_hostile_writer_stay_cheap_to_keep() -> None:
         elif kind == 1:
             each = retraction(n, **origin)
         else:
-            name = conflict_id(TRIPLE, str(n) if n % 2 else "")
+            name = conflict_id(SLOT, str(n) if n % 2 else "")
             each = resolution(n, fact(n - 4, "no") if n % 5 else fact(n - 2, "no"), resolves=name, **origin)
         ledger.add(msgspec.structs.replace(each, seq=n))
     ledger.add(msgspec.structs.replace(fact(20_000, "last", origin=ORIGINS[1]), seq=len(ledger) + 1))

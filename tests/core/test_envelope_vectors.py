@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from stigmem.core.entry import decode_entry, decode_page
 from stigmem.core.envelope import Origin, origin_bytes
 from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact
-from stigmem.core.ingest import Link, Policy, admit, examine
+from stigmem.core.ingest import IngestPolicy, PeerLink, admit, verify
 from stigmem.core.keys import ED25519, decode_base64
 from stigmem.core.ledger import Ledger
+from stigmem.core.page import decode_entry, decode_page
 from tests.core.vectors import Case, cases, document, expectation
 
 
@@ -28,8 +28,8 @@ class Receiver:
         file = document(where, "envelopes_2_1")
         sender = file["publisher"]["node_id"]
         self.now_ms = file["clock_note"]["now_ms_about"]
-        self.link = Link(sender, "2.1", tuple(file["publisher"]["declared_scopes"]))
-        self.policy = Policy(
+        self.link = PeerLink(sender, "2.1", tuple(file["publisher"]["declared_scopes"]))
+        self.policy = IngestPolicy(
             file["receiver"]["node_id"], ED25519, {sender: publisher_key(where)}.get, lambda source: False,
             accept_relayed=file["receiver"]["relay"],
         )  # fmt: skip
@@ -41,7 +41,7 @@ class Receiver:
         outcomes: list[Fact | str | None] = []
         for raw in decode_page(body, "2.1", 100).entries:
             try:
-                candidate = examine(decode_entry(raw, "2.1"), self.link, self.policy)
+                candidate = verify(decode_entry(raw, "2.1"), self.link, self.policy)
                 fact = admit(candidate, self.ledger, self.link, self.policy, self.now_ms)
             except Rejection as rejection:
                 outcomes.append(rejection.code)

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 from stigmem.core.conflicts import ConflictBook
 from stigmem.core.declaration import Declaration, Discovery, declare, verify_declaration
-from stigmem.core.entry import decode_entry, decode_page, entry_name
 from stigmem.core.envelope import entry_json
 from stigmem.core.errors import Rejection
 from stigmem.core.fact import record_of
-from stigmem.core.ingest import Link, is_repeat
+from stigmem.core.ingest import PeerLink, is_repeat
 from stigmem.core.keys import ED25519, STAND_IN, encode_base64
 from stigmem.core.manifest import make_manifest, parse_manifest, speaks_for, verify_manifest, verify_replacement
+from stigmem.core.page import decode_entry, decode_page, entry_name
 from stigmem.core.query import FactQuery, run_query
 from stigmem.core.records import decode_record, encode_record
 from stigmem.core.resolution import read_resolution
@@ -91,7 +91,7 @@ def only_rejections(act: Callable[[], Any]) -> Any:
 # --- entries ---
 
 
-def keep(receiver: Receiver, raw: bytes, link: Link) -> bool:
+def keep(receiver: Receiver, raw: bytes, link: PeerLink) -> bool:
     """Take an entry in as a node does; if it is good, do everything with it that a node does with facts."""
     entry_name(raw).encode()
     entry = only_rejections(lambda: decode_entry(raw, link.dialect))
@@ -168,7 +168,7 @@ def test_an_entry_that_is_any_json_at_all_is_a_candidate_or_a_rejection(data: st
 
 
 @given(st.binary(max_size=60), st.sampled_from(LINKS))
-def test_bytes_that_are_no_entry_are_rejected(raw: bytes, link: Link) -> None:
+def test_bytes_that_are_no_entry_are_rejected(raw: bytes, link: PeerLink) -> None:
     assert not keep(Receiver(), raw, link)
 
 

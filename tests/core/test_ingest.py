@@ -10,18 +10,18 @@ import msgspec
 import pytest
 
 from stigmem.core import limits
-from stigmem.core.entry import decode_entry
 from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import format_stamp, stamp
-from stigmem.core.ingest import Link, examine
-from stigmem.core.instants import format_us
+from stigmem.core.ingest import PeerLink, verify
+from stigmem.core.page import decode_entry
+from stigmem.core.timestamps import format_us
 from tests.builders import T0_MS, fact, resolution
 from tests.core.received import LINK, ORIGIN, OURS, RELAY, STRANGER, Draft, Receiver
 
-OLD = Link(ORIGIN, "0.5", ("company", "public"))
-FOREIGN = Link(ORIGIN, "2.1", ("company", "public"))
-VIA_RELAY = Link(RELAY, "2.1+", ("company", "public"))
+OLD = PeerLink(ORIGIN, "0.5", ("company", "public"))
+FOREIGN = PeerLink(ORIGIN, "2.1", ("company", "public"))
+VIA_RELAY = PeerLink(RELAY, "2.1+", ("company", "public"))
 
 
 class Fault(NamedTuple):
@@ -173,7 +173,7 @@ def test_a_source_that_belongs_to_somebody_else_stays_out(source: str, owned: bo
 )
 def test_whether_an_origin_owns_its_source_is_said(origin: str, source: str, owned: bool) -> None:
     receiver, draft = Receiver(), Draft.of(origin=origin, source=source)
-    candidate = examine(decode_entry(draft.raw("2.1+"), "2.1+"), VIA_RELAY, receiver.policy)
+    candidate = verify(decode_entry(draft.raw("2.1+"), "2.1+"), VIA_RELAY, receiver.policy)
     assert candidate.source_owned == owned
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from stigmem.core.exports import is_instruction, may_leave
+from stigmem.core.export_index import is_exportable, is_instruction
 from tests.builders import fact
 
 
@@ -16,8 +16,8 @@ from tests.builders import fact
 )
 def test_an_instruction_by_word_or_by_name_never_leaves(changes: dict[str, str]) -> None:
     plain = fact(1)
-    assert may_leave(plain, relay=True, bookkeeping=False)
+    assert is_exportable(plain, relay=True, bookkeeping=False)
     assert not is_instruction(plain)
     found = msgspec.structs.replace(plain, **changes)
     assert is_instruction(found)
-    assert not may_leave(found, relay=True, bookkeeping=False)
+    assert not is_exportable(found, relay=True, bookkeeping=False)

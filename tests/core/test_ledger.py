@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stigmem.core.conflicts import ConflictBook
-from stigmem.core.exports import may_leave
+from stigmem.core.export_index import is_exportable
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import stamp
-from stigmem.core.instants import format_us
 from stigmem.core.ledger import Ledger
 from stigmem.core.query import FactQuery, run_query
 from stigmem.core.resolution import read_resolution
 from stigmem.core.scopes import SCOPES
-from tests.builders import T0_MS, TRIPLE, fact, resolution
+from stigmem.core.timestamps import format_us
+from tests.builders import SLOT, T0_MS, fact, resolution
 from tests.core.test_conflicts import ORIGINS, append, fill, histories, shown
 
 NOW_MS = T0_MS + 30
@@ -156,7 +156,7 @@ def test_exports_hold_what_may_leave_and_nothing_else(*, relay: bool) -> None:
 def test_exports_come_in_local_order_after_a_number(scopes: tuple[str, ...]) -> None:
     ledger = Ledger()
     for number in range(1, 41):
-        append(ledger, fact(number, triple=("user:a", "memory:n", SCOPES[number % 4])))
+        append(ledger, fact(number, slot=("user:a", "memory:n", SCOPES[number % 4])))
     numbers = [f.seq for f in ledger.log if f.scope in scopes]
     for after in range(42):
         assert [f.seq for f in ledger.exported(scopes, after)] == [seq for seq in numbers if seq > after]
@@ -168,7 +168,7 @@ def test_exports_come_in_local_order_after_a_number(scopes: tuple[str, ...]) -> 
 def test_a_cursor_that_is_a_stamp_means_the_first_fact_after_it(rows: list[tuple[int, str]], instant: int) -> None:
     ledger, scopes = Ledger(), ("company", "public")
     for number, (at, scope) in enumerate(rows):
-        append(ledger, fact(number, at=at, triple=("user:a", "memory:n", scope)))
+        append(ledger, fact(number, at=at, slot=("user:a", "memory:n", scope)))
         if number == len(rows) // 2:
             ledger.first_after_stamp(scopes, stamp(T0_MS + instant, 0))  # asked for in between: nothing is stale later
     asked = stamp(T0_MS + instant, 0)
@@ -192,7 +192,7 @@ def test_resolutions_of_others_are_kept_without_effect_when_they_are_not_trusted
     for each in (first, second, settled):
         append(ledger, each)
     assert ledger.get(settled.id) is not None
-    assert TRIPLE in ledger.contested
+    assert SLOT in ledger.contested
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_what_a_caller_writes_under_a_resolutions_name_never_breaks_the_ledger(d
     odd = msgspec.structs.replace(resolution(3, fact(1), fact(2)), derived_from=derived)
     ledger = fill([fact(1, "x"), fact(2, "y"), odd])
     assert ledger.get(odd.id) is not None
-    assert TRIPLE in ledger.contested
+    assert SLOT in ledger.contested
 
 
 def test_a_quarantined_fact_is_held_and_has_no_effect() -> None:
@@ -211,7 +211,7 @@ def test_a_quarantined_fact_is_held_and_has_no_effect() -> None:
     assert ledger.get(held_back.id) is not None
     assert not ledger.live(ledger.log[1])
     assert not ledger.contested
-    assert not may_leave(ledger.log[1], relay=True, bookkeeping=False)
+    assert not is_exportable(ledger.log[1], relay=True, bookkeeping=False)
 
 
 def test_conflicts_are_counted_each_time_one_opens() -> None:

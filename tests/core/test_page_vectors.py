@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from stigmem.core.entry import decode_entry, decode_page
 from stigmem.core.envelope import Origin, origin_bytes
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import ZERO
-from stigmem.core.ingest import Link, Policy, admit, examine
+from stigmem.core.ingest import IngestPolicy, PeerLink, admit, verify
 from stigmem.core.keys import ED25519, decode_base64
 from stigmem.core.ledger import Ledger
+from stigmem.core.page import decode_entry, decode_page
 from stigmem.core.uris import normalise
 from stigmem.core.values import parse_value
 from tests.core.vectors import Case, cases, document, documents
@@ -34,12 +34,12 @@ def body_of(case: Case) -> bytes:
 def take(where: str, dialect: str, case: Case) -> list[Fact]:
     file = document(where, FILES[dialect])
     node = file["node"]
-    link = Link(node["node_id"], dialect, tuple(file["peer"]["allowed_scopes"]))
+    link = PeerLink(node["node_id"], dialect, tuple(file["peer"]["allowed_scopes"]))
     key = file["keys"][node["key"]]["public"]
-    policy = Policy(file["peer"]["node_id"], ED25519, {node["node_id"]: key}.get, lambda source: False)
+    policy = IngestPolicy(file["peer"]["node_id"], ED25519, {node["node_id"]: key}.get, lambda source: False)
     ledger = Ledger()
     for raw in decode_page(body_of(case), dialect, 100).entries:
-        candidate = examine(decode_entry(raw, dialect), link, policy)
+        candidate = verify(decode_entry(raw, dialect), link, policy)
         fact = admit(candidate, ledger, link, policy, candidate.fact.wall_ms)
         assert fact is not None
         ledger.add(msgspec.structs.replace(fact, seq=len(ledger) + 1))

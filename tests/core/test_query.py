@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from stigmem.core import query as query_module
 from stigmem.core.errors import Refusal
 from stigmem.core.fact import Fact
-from stigmem.core.instants import format_us
 from stigmem.core.keys import encode_base64
 from stigmem.core.ledger import Ledger
 from stigmem.core.query import FactQuery, run_query
+from stigmem.core.timestamps import format_us
 from tests.builders import T0_MS, fact, refused, resolution
 
 ENTITIES = ("user:a", "user:b", "stigmem:conflict:x")
@@ -40,7 +40,7 @@ def some_fact(draw: st.DrawFn, number: int) -> Fact:
         origin=draw(st.sampled_from(("stigmem:node:a", "stigmem:node:b"))),
         source=draw(st.sampled_from(SOURCES)),
         confidence=draw(st.sampled_from((1.0, 0.5, 0.0))),
-        triple=(entity, relation, draw(st.sampled_from(SCOPES))),
+        slot=(entity, relation, draw(st.sampled_from(SCOPES))),
         valid_until=None if expiry is None else format_us((T0_MS + expiry) * 1000),
         quarantine=draw(st.sampled_from((*[None] * 9, "why"))),
     )
@@ -143,7 +143,7 @@ def test_every_combination_of_filters_gives_what_a_plain_reading_gives() -> None
             source=SOURCES[number % 3 % 2],
             origin=f"stigmem:node:{number % 4}",
             confidence=(1.0, 0.5, 0.0, 0.9)[number % 4],
-            triple=(ENTITIES[number % 5 % 3], RELATIONS[number % 7 % 3], SCOPES[number % 11 % 3]),
+            slot=(ENTITIES[number % 5 % 3], RELATIONS[number % 7 % 3], SCOPES[number % 11 % 3]),
             valid_until=None if number % 3 else format_us((T0_MS + number % 80) * 1000),
         )
         for number in range(1, 120)

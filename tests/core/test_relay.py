@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from stigmem.core.entry import decode_entry
 from stigmem.core.envelope import entry_json
 from stigmem.core.errors import Rejection
-from stigmem.core.ingest import Link, is_repeat, same_body
+from stigmem.core.ingest import PeerLink, is_repeat, same_body
+from stigmem.core.page import decode_entry
 from tests.builders import fact, refused
 from tests.core.received import LINK, ORIGIN, OURS, RELAY, SIGNER, STRANGER, Draft, Receiver
 
-VIA_RELAY = Link(RELAY, "2.1+", ("company", "public"))
+VIA_RELAY = PeerLink(RELAY, "2.1+", ("company", "public"))
 UNTIL, LATER = "2030-01-01T00:00:00Z", "2031-01-01T00:00:00Z"
 
 
@@ -33,7 +33,7 @@ def test_a_relayed_fact_is_taken_under_its_origins_signature_and_served_on_uncha
         assert again["fact"][member] == first["fact"][member]
     assert (again["origin"], again["origin_sig"]) == (first["origin"], first["origin_sig"])
     third = Receiver()
-    assert third.judge(json.dumps(again).encode(), Link("stigmem:node:far", "2.1+", ("public",))) is not None
+    assert third.judge(json.dumps(again).encode(), PeerLink("stigmem:node:far", "2.1+", ("public",))) is not None
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from stigmem.core.content import cid7, cid8
-from stigmem.core.entry import decode_entry
+from stigmem.core.content_id import cid7, cid8
 from stigmem.core.envelope import Origin, origin_bytes
 from stigmem.core.errors import Refusal, Rejection
-from stigmem.core.ingest import Candidate, Link, Policy, examine
+from stigmem.core.ingest import IngestPolicy, PeerLink, VerifiedFact, verify
 from stigmem.core.keys import ED25519, encode_base64
+from stigmem.core.page import decode_entry
 from stigmem.core.uris import normalise
 from stigmem.core.values import Value, parse_value
 from tests.core.vectors import Case, cases, expectation, unfold
@@ -23,8 +23,8 @@ SENDER = "stigmem://south.example"
 SIGNER = ED25519.signer(bytes(range(32, 64)))
 
 
-def _policy() -> Policy:
-    return Policy(NODE, ED25519, {SENDER: SIGNER.public_key}.get, lambda source: False)
+def _policy() -> IngestPolicy:
+    return IngestPolicy(NODE, ED25519, {SENDER: SIGNER.public_key}.get, lambda source: False)
 
 
 @pytest.mark.parametrize(("where", "case"), cases("uris"))
@@ -88,7 +88,7 @@ def test_a_receiver_of_dialect_2_1_checks_the_content_id(where: str, case: Case)
     _check_receiver(lambda: examine_fact(case["input"], "2.1"), expectation(case))
 
 
-def examine_fact(fact: dict[str, Any], dialect: str) -> Candidate:
+def examine_fact(fact: dict[str, Any], dialect: str) -> VerifiedFact:
     """What the stateless half of ingest says of a fact that its origin serves, signed where the dialect signs."""
     entry = fact
     if dialect == "2.1":
@@ -99,8 +99,8 @@ def examine_fact(fact: dict[str, Any], dialect: str) -> Candidate:
         signed = origin_bytes(origin, fact["id"], fact["cid"] or "", fact.get("valid_until"))
         members = {name: getattr(origin, name) for name in origin.__struct_fields__}
         entry = {"fact": fact, "origin": members, "origin_sig": encode_base64(SIGNER.sign(signed))}
-    link = Link(SENDER, dialect, ("company", "public"))
-    return examine(decode_entry(json.dumps(entry).encode(), dialect), link, _policy())
+    link = PeerLink(SENDER, dialect, ("company", "public"))
+    return verify(decode_entry(json.dumps(entry).encode(), dialect), link, _policy())
 
 
 def _check_receiver(act: Any, expected: dict[str, Any]) -> None:

@@ -20,14 +20,14 @@ from trio.testing import wait_all_tasks_blocked
 
 from stigmem.core.audit import AuditRow
 from stigmem.core.declaration import declare
-from stigmem.core.instants import format_us
 from stigmem.core.keys import ED25519, fingerprint
 from stigmem.core.records import Record, decode_record, encode_record
+from stigmem.core.timestamps import format_us
 from stigmem.core.token import mint
 from stigmem.core.wire import Request, Response
-from stigmem.node.context import Context, JournalFull, Unreachable
+from stigmem.node.api.api_keys import PERMISSIONS, Principal
 from stigmem.node.node import Node
-from stigmem.node.principals import PERMISSIONS, Principal
+from stigmem.node.ports import Context, JournalFull, Unreachable
 from stigmem.node.settings import NodeSettings
 
 __all__ = ["Machine", "Request", "Response", "World", "operator"]
@@ -133,7 +133,7 @@ class _Clock:
     async def sleep(self, ns: int) -> None:
         await _Signal(self._machine.world).wait(ns)
 
-    async def breathe(self) -> None:
+    async def checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()
 
     def spawn(self, name: str, body: Callable[[], Awaitable[None]]) -> None:

@@ -61,7 +61,7 @@ def numbered(count: int, *, start: int = 1) -> list[Fact]:
     """Facts in local order, with ids that commit to their content."""
     found = []
     for n in range(start, start + count):
-        draft = fact(n, f"value {n}", triple=(f"user:person-{n}", "memory:role", "public"), seq=n)
+        draft = fact(n, f"value {n}", slot=(f"user:person-{n}", "memory:role", "public"), seq=n)
         found.append(msgspec.structs.replace(draft, id=draft.certified_id()))
     return found
 

@@ -14,7 +14,7 @@ from stigmem.host import client as client_module
 from stigmem.host.client import HttpTransport
 from stigmem.host.dialing import Forbidden, check_address
 from stigmem.host.tls import TlsContexts
-from stigmem.node.context import Unreachable
+from stigmem.node.ports import Unreachable
 
 SECOND_NS = 1_000_000_000
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nX-Mixed: Case\r\n\r\nok"

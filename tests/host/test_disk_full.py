@@ -12,7 +12,7 @@ import pytest
 from stigmem.host.inspection import read_facts
 from stigmem.host.journal import SqliteJournal
 from stigmem.host.run import Deployed
-from stigmem.node.context import JournalFull
+from stigmem.node.ports import JournalFull
 from tests.host.nodes import assertion, client_of, node_at, numbered, opened
 
 

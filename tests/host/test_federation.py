@@ -77,7 +77,7 @@ async def test_with_waiting_pulls_news_arrives_at_once(tmp_path: Path) -> None:
     async with pair(tmp_path) as (north, south):
         await introduce(north, south)
         await introduce(south, north)
-        await until(lambda: len(north.node.waiting) == 1 and len(south.node.waiting) == 1)
+        await until(lambda: len(north.node.long_polls) == 1 and len(south.node.long_polls) == 1)
         async with client_of(north) as one:
             begin = trio.current_time()
             made = (await one.post("/v1/facts", json=assertion(1))).json()["id"]
@@ -89,7 +89,7 @@ async def test_a_node_that_waits_for_news_elsewhere_stops_without_delay(tmp_path
     async with pair(tmp_path) as (north, south):
         await introduce(north, south)
         await introduce(south, north)
-        await until(lambda: len(north.node.waiting) == 1 and len(south.node.waiting) == 1)
+        await until(lambda: len(north.node.long_polls) == 1 and len(south.node.long_polls) == 1)
         begin = trio.current_time()
     assert trio.current_time() - begin < 3.0
 

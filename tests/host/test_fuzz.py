@@ -27,8 +27,8 @@ from schemathesis.specs.openapi.checks import (
 
 from stigmem.core.wire import JSON_TYPE, Request
 from stigmem.host.openapi import document
+from stigmem.node.api.api_keys import PERMISSIONS
 from stigmem.node.node import ROUTER
-from stigmem.node.principals import PERMISSIONS
 from tests.host.nodes import node_at
 
 EXAMPLES = int(os.environ.get("STIGMEM_TEST_EXAMPLES", "4"))
@@ -67,7 +67,7 @@ class Served:
             self.url = node.url
             self._ready.set()
             await self._stop.wait()
-            self.faults = list(node.node.faults)
+            self.faults = list(node.node.bugs)
 
     def __enter__(self) -> Self:
         self._thread.start()

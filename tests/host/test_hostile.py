@@ -46,7 +46,7 @@ async def test_what_is_no_assertion_is_refused_with_a_sentence(tmp_path: Path) -
             assert answer.json()["detail"], name
         assert (await client.get("/v1/facts")).json()["facts"] == []
         assert (await client.post("/v1/facts", json=assertion())).status_code == 201
-        assert node.node.faults == []
+        assert node.node.bugs == []
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ async def test_no_address_is_a_bug_of_the_node(tmp_path: Path, target: str) -> N
     async with node_at(tmp_path) as node, client_of(node) as client:
         answer = await client.get(target)
         assert answer.status_code in (200, 400, 404, 422), answer.text
-        assert node.node.faults == []
+        assert node.node.bugs == []
 
 
 async def test_a_body_that_is_refused_while_it_pours_in_is_answered_all_the_same(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class Echo:
         self.bodies: list[bytes] = []
         self.gone = 0
         self.size = 2
-        self.gate: trio.Event | None = None
+        self.peer_auth: trio.Event | None = None
         self.running = 0
         self.failure: Exception | None = None
 
@@ -60,8 +60,8 @@ class Echo:
                 break
         if self.failure is not None:
             raise self.failure
-        if self.gate is not None:
-            await self.gate.wait()
+        if self.peer_auth is not None:
+            await self.peer_auth.wait()
         self.bodies.append(body)
         headers = [(b"content-length", str(self.size).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -107,7 +107,7 @@ async def answer(stream: trio.SocketStream, size: int = 2) -> bytes:
 @asynccontextmanager
 async def serving(connections_max: int = 50) -> AsyncIterator[Served]:
     faults: list[Exception] = []
-    server = Server("127.0.0.1", 0, tls=lambda: None, connections_max=connections_max, on_fault=faults.append)
+    server = Server("127.0.0.1", 0, tls=lambda: None, connections_max=connections_max, on_bug=faults.append)
     app = Echo()
     async with trio.open_nursery() as nursery:
         served = Served(server, app, await server.listen(), faults)
@@ -224,7 +224,7 @@ async def test_an_answer_to_a_body_still_coming_is_not_taken_back(autojump_clock
             await send({"type": "http.response.body", "body": b"no"})
 
     faults: list[Exception] = []
-    server = Server("127.0.0.1", 0, tls=lambda: None, connections_max=5, on_fault=faults.append)
+    server = Server("127.0.0.1", 0, tls=lambda: None, connections_max=5, on_bug=faults.append)
     async with trio.open_nursery() as nursery:
         port = await server.listen()
         nursery.start_soon(server.run, Refusing())

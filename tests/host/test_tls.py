@@ -18,7 +18,7 @@ from stigmem.host.client import HttpTransport
 from stigmem.host.settings import HostSettings
 from stigmem.host.sources import BadSettings
 from stigmem.host.tls import Certificates, certificate_uris
-from stigmem.node.context import Unreachable
+from stigmem.node.ports import Unreachable
 from tests.host.authority import Authority
 from tests.host.nodes import node_at
 

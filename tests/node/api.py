@@ -14,7 +14,7 @@ from stigmem.core.records import OriginRow, PeerRow
 from stigmem.core.scopes import SCOPES
 from stigmem.core.token import mint
 from stigmem.core.wire import Request, Response
-from stigmem.node.principals import PERMISSIONS, Principal
+from stigmem.node.api.api_keys import PERMISSIONS, Principal
 from tests.node.still import Bench
 
 NOW_MS = 1_795_161_344_000

@@ -15,9 +15,9 @@ import trio
 from stigmem.core.audit import AuditRow
 from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response
-from stigmem.node.context import Context, Unreachable
+from stigmem.node.api.api_keys import Principal
 from stigmem.node.node import Node
-from stigmem.node.principals import Principal
+from stigmem.node.ports import Context, Unreachable
 from stigmem.node.settings import NodeSettings
 
 __all__ = ["Bench", "running"]
@@ -53,7 +53,7 @@ class _Clock:
     async def sleep(self, ns: int) -> None:
         await trio.sleep_forever()
 
-    async def breathe(self) -> None:
+    async def checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()
 
     def spawn(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
@@ -123,7 +123,7 @@ class Bench:
 
         self.node.offer(request, take, principal)
         await answered.wait()
-        assert not self.node.faults, self.node.faults
+        assert not self.node.bugs, self.node.bugs
         return found[0]
 
 

@@ -97,7 +97,13 @@ async def test_a_cursor_of_somebody_else_is_refused(target: str) -> None:
     bench = Bench(NOW_MS)
     async with running(bench, SETTINGS) as node:
         by = caller("read", "federate")
-        for cursor in ("x", "AAAA", node.veil.close("audit"), node.veil.close("c:1"), node.veil.close("")):
+        for cursor in (
+            "x",
+            "AAAA",
+            node.cursor_codec.close("audit"),
+            node.cursor_codec.close("c:1"),
+            node.cursor_codec.close(""),
+        ):
             answer = read(await ask(bench, "GET", f"{target}?cursor={cursor}", by=by), 400)
             assert answer["detail"]["code"] == "invalid_cursor"
 
@@ -257,6 +263,6 @@ async def test_a_bug_while_reading_the_log_costs_one_answer(monkeypatch: pytest.
             node.offer(Request("GET", "/v1/audit"), answers.append, WRITER)
             await trio.testing.wait_all_tasks_blocked()
         assert [answer.status for answer in answers] == [500]
-        assert [type(fault) for fault in node.faults] == [ZeroDivisionError]
-        node.faults.clear()
+        assert [type(fault) for fault in node.bugs] == [ZeroDivisionError]
+        node.bugs.clear()
         assert read(await ask(bench, "GET", "/v1/audit"))["total"] == 1

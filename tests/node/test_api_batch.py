@@ -13,7 +13,7 @@ from stigmem.core import limits
 from stigmem.core.fact import Fact
 from stigmem.core.records import Receipt
 from stigmem.core.wire import Request, Response
-from stigmem.node.principals import Principal
+from stigmem.node.api.api_keys import Principal
 from stigmem.node.settings import NodeSettings
 from tests.node.api import NOW_MS, SEED, WRITER, ask, caller, read, saying
 from tests.node.still import Bench, running
@@ -39,7 +39,7 @@ async def both(bench: Bench, first: Any, second: Any, by: Principal = WRITER) ->
     for body in (first, second):
         bench.node.offer(Request("POST", BATCH, {}, json.dumps(body).encode()), take, by)
     await done.wait()
-    assert not bench.node.faults
+    assert not bench.node.bugs
     return found
 
 

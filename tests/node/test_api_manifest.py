@@ -9,10 +9,10 @@ import pytest
 import trio.testing
 
 from stigmem.core import limits
-from stigmem.core.instants import format_us
 from stigmem.core.keys import ED25519, Signer, encode_base64, key_id
 from stigmem.core.manifest import Manifest, RotationEvent, certified_node_id, event_bytes, make_manifest, signed_bytes
 from stigmem.core.records import CursorRow, DeadLetter, OriginRow
+from stigmem.core.timestamps import format_us
 from stigmem.core.wire import Request
 from stigmem.node.settings import NodeSettings
 from tests.node.api import ADMIN, NOW_MS, SEED, Peer, ask, caller, read

@@ -220,7 +220,7 @@ async def test_pushing_is_rationed_by_requests_and_by_audit_rows() -> None:
         rows = [row for row in bench.audit_rows if row.event == "rejected_fact"]
         letters = [record for record in bench.records if isinstance(record, DeadLetter)]
         assert len(rows) == len(letters) == limits.STRANGER_AUDIT_ROWS_PER_MINUTE
-        assert node.gate.suppressed == 30
+        assert node.peer_auth.suppressed == 30
         for _ in range(int(SETTINGS.pull_burst) - 1):
             await push(peer, status=202)
         refused = await peer.ask("POST", PUSH, {"facts": []})

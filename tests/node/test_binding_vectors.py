@@ -9,13 +9,13 @@ import trio
 import trio.testing
 
 from stigmem.core.declaration import PENDING
-from stigmem.core.entry import decode_entry, decode_page
 from stigmem.core.errors import Rejection
-from stigmem.core.ingest import Candidate, Link, examine
+from stigmem.core.ingest import PeerLink, VerifiedFact, verify
 from stigmem.core.keys import decode_base64, fingerprint
+from stigmem.core.page import decode_entry, decode_page
 from stigmem.core.records import PeerRow
 from stigmem.core.wire import Request, json_response
-from stigmem.node.principals import Principal
+from stigmem.node.api.api_keys import Principal
 from stigmem.node.settings import NodeSettings
 from tests.core.vectors import Case, cases, document, expectation
 from tests.node.still import Bench, running
@@ -24,7 +24,7 @@ OPERATOR = Principal("agent:operator", frozenset({"admin:federation"}))
 PEER_URL = "http://peer.example"
 
 
-async def _judge(where: str, case: Case) -> Candidate | str:
+async def _judge(where: str, case: Case) -> VerifiedFact | str:
     """What an approving node says of the one fact of a publisher with this manifest."""
     file = document(where, "envelopes_2_1")
     key = file["keys"]["S"]["public"]
@@ -43,7 +43,7 @@ async def _judge(where: str, case: Case) -> Candidate | str:
         assert approved.status == 200, approved
         await trio.testing.wait_all_tasks_blocked()
         try:
-            return examine(entry, Link(case["node_id"], "2.1", ("company", "public")), node.policy)
+            return verify(entry, PeerLink(case["node_id"], "2.1", ("company", "public")), node.policy)
         except Rejection as rejection:
             return rejection.code
 
@@ -52,7 +52,7 @@ async def _judge(where: str, case: Case) -> Candidate | str:
 def test_a_manifest_binds_or_unbinds_the_key_that_the_operator_approved(where: str, case: Case) -> None:
     outcome, expected = trio.run(_judge, where, case), expectation(case)
     if expected["verdict"] == "accepted":
-        assert isinstance(outcome, Candidate), outcome
+        assert isinstance(outcome, VerifiedFact), outcome
         assert outcome.fact.origin == case["node_id"]
     else:
         assert outcome == expected["reason"] == "origin_unresolvable"

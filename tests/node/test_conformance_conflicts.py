@@ -1,4 +1,4 @@
-"""Contradictions as http-api 3.6 and 5 have them, one conflict set per triple as DESIGN.md wants it."""
+"""Contradictions as http-api 3.6 and 5 have them, one conflict set per slot as DESIGN.md wants it."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stigmem.core import limits
-from stigmem.core.content import cid7
+from stigmem.core.content_id import cid7
 from stigmem.core.values import Value
 from tests.node.fresh import fresh, members
 

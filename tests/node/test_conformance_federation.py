@@ -13,9 +13,9 @@ from stigmem.core.declaration import PENDING, REJECTED, UNVERIFIED, Declaration,
 from stigmem.core.keys import ED25519, fingerprint
 from stigmem.core.records import PeerRow
 from stigmem.core.wire import JSON_TYPE, Request, Response
-from stigmem.node.principals import Principal
+from stigmem.node.api.api_keys import Principal
+from stigmem.node.membership.handshake import _RegistrationOutcome
 from stigmem.node.settings import NodeSettings
-from stigmem.node.steward import _Verdict
 from tests.node.api import ADMIN, NOW_MS, SEED, Peer, ask, caller, read, saying
 from tests.node.fresh import fresh
 from tests.node.still import Bench, running
@@ -313,7 +313,9 @@ async def test_an_operator_who_revokes_while_a_declaration_is_checked_is_obeyed(
         node.offer(revoke, lambda response: answers.append(response.status), ADMIN)
         verdict = msgspec.convert(declaration(), Declaration)
         found = Discovery(node_id=OTHER_ID, federation_pubkey=OTHER.public_key)
-        node.mailbox.put(_Verdict(node, row, verdict, found, lambda response: answers.append(response.status)))
+        node.mailbox.put(
+            _RegistrationOutcome(node, row, verdict, found, lambda response: answers.append(response.status))
+        )
         await trio.testing.wait_all_tasks_blocked()
         assert answers == ([200, 409] if action == "revoke" else [405, 201])
         assert node.state.peers["waiting"].status == ("revoked" if action == "revoke" else PENDING)

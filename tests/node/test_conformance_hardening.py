@@ -14,10 +14,10 @@ from stigmem.core.scopes import SCOPES
 from stigmem.core.wire import Request
 from stigmem.host.app import _request
 from stigmem.host.server import PEER_URIS
-from stigmem.node.gate import PEER_URI_HEADER
+from stigmem.node.api.api_keys import PERMISSIONS
+from stigmem.node.api.peer_auth import PEER_URI_HEADER
+from stigmem.node.api.routing import Operation
 from stigmem.node.node import ROUTER
-from stigmem.node.operations import Operation
-from stigmem.node.principals import PERMISSIONS
 from stigmem.node.settings import NodeSettings
 from tests.node.api import ADMIN, NOW_MS, SEED, WRITER, ask, caller, read, saying
 from tests.node.fresh import fresh

@@ -9,7 +9,7 @@ from stigmem.core.fact import Fact
 from stigmem.core.keys import STAND_IN
 from stigmem.core.ledger import Ledger
 from stigmem.core.records import PeerRow
-from stigmem.node.exchange import Exchange
+from stigmem.node.replication.page_server import PageServer
 from tests.builders import T0_MS, fact
 
 SEED = bytes(32)
@@ -29,7 +29,7 @@ def one(number: int) -> Fact:
 
 def served(ledger: Ledger, cursor: str | None) -> tuple[list[str], str | None]:
     """What a node with this history serves after a cursor, and the next cursor."""
-    exchange = Exchange(ledger, "stigmem:node:a", "http://a.sim", STAND_IN.signer(SEED), SEED)
+    exchange = PageServer(ledger, "stigmem:node:a", "http://a.sim", STAND_IN.signer(SEED), SEED)
     page = msgspec.json.decode(exchange.page(PEER, ("public",), cursor, 100, T0_MS).body)
     return [entry["fact"]["value"]["v"] for entry in page["facts"]], page["cursor"]
 

@@ -84,7 +84,7 @@ async def test_an_administrator_may_come_before_the_answer() -> None:
         row = node.state.peers[peer.peer_id]
         read(await ask(bench, "POST", f"/v1/federation/peers/{peer.peer_id}/revoke", by=ADMIN))
         serve(bench, "/.well-known/stigmem", document(peer))
-        await node.steward.ask_dialect(row)
+        await node.handshakes.ask_dialect(row)
         await trio.testing.wait_all_tasks_blocked()
         assert node.state.peers[peer.peer_id].dialect == "0.5"
         assert bench.audit_rows[-1].event == "peer_revoked"

@@ -11,7 +11,7 @@ import trio.testing
 
 from stigmem.core.records import Record
 from stigmem.core.wire import Request
-from stigmem.node.context import JournalFull
+from stigmem.node.ports import JournalFull
 from stigmem.node.settings import NodeSettings
 from tests.node.api import NOW_MS, SEED, WRITER, Peer, ask, read, saying
 from tests.node.still import Bench, running
@@ -75,10 +75,10 @@ async def test_a_pull_that_would_wait_is_answered_once_when_its_nonce_cannot_be_
             node.offer(pull, lambda response: answers.append(response.status))
             await trio.testing.wait_all_tasks_blocked()
         assert answers == [507]
-        assert len(node.waiting) == 0
+        assert len(node.long_polls) == 0
         node.offer(pull, lambda response: answers.append(response.status))
         await trio.testing.wait_all_tasks_blocked()
-        assert (answers, len(node.waiting)) == ([507], 1), "the nonce was not spent, and the same token waits now"
+        assert (answers, len(node.long_polls)) == ([507], 1), "the nonce was not spent, and the same token waits now"
         assert await in_one_turn(bench, request("POST", "/v1/facts", saying())) == [201]
         await trio.testing.wait_all_tasks_blocked()
         assert answers == [507, 200]
@@ -93,4 +93,4 @@ async def test_two_pulls_of_one_peer_in_one_turn_do_not_both_wait() -> None:
             pull = Request("GET", "/v1/federation/facts?wait=20", {"authorization": f"Bearer {peer.token()}"})
             node.offer(pull, lambda response: answers.append(response.status))
         await trio.testing.wait_all_tasks_blocked()
-        assert (answers, len(node.waiting)) == ([200], 1)
+        assert (answers, len(node.long_polls)) == ([200], 1)

@@ -14,8 +14,8 @@ import pytest
 
 from stigmem.core import conflicts, query
 from stigmem.core.wire import Request, Response
+from stigmem.node.api.api_keys import PERMISSIONS, Principal
 from stigmem.node.node import ROUTER
-from stigmem.node.principals import PERMISSIONS, Principal
 from stigmem.node.settings import NodeSettings
 from tests.node.api import NOW_MS, SEED, Peer, ask, caller, read, saying
 from tests.node.still import Bench, running

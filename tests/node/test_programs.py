@@ -1,4 +1,4 @@
-"""Random programs of writes, batches, pushes and resolutions, many of them in one turn: the last word on a triple takes
+"""Random programs of writes, batches, pushes and resolutions, many of them in one turn: the last word on a slot takes
 effect, no stamp is issued twice, and a restart shows the same."""
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Program:
         conflicts = [each for each in self._bench.node.state.conflicts.all() if each.status == "unresolved"]
         if conflicts:
             conflict = self._random.choice(conflicts)
-            self.others[conflict.triple[0]] = None
+            self.others[conflict.slot[0]] = None
             winner = self._random.choice(conflict.members).id
             self._post(f"/v1/conflicts/{conflict.id}/resolve", {"winning_fact_id": winner})
 
@@ -97,7 +97,7 @@ async def together(bench: Bench, requests: list[Request]) -> list[Response]:
         by = None if "authorization" in request.headers else WRITER
         bench.node.offer(request, lambda answer, number=number: take(number, answer), by)  # type: ignore[misc]
     await done.wait()
-    assert bench.node.faults == []
+    assert bench.node.bugs == []
     return [answers[number] for number in range(len(requests))]
 
 
@@ -117,7 +117,7 @@ async def run_some(bench: Bench, node: Node, random: Random, peers: list[Peer], 
             if asserts:
                 assert ledger.live(held)
             else:
-                assert not [f for f in ledger.facts_of(held.triple) if f.origin == node.node_id and ledger.live(f)]
+                assert not [f for f in ledger.facts_of(held.slot) if f.origin == node.node_id and ledger.live(f)]
 
 
 async def shown(bench: Bench) -> list[Any]:

@@ -9,8 +9,8 @@ import trio.testing
 
 from stigmem.core import limits
 from stigmem.core.wire import Request, Response
-from stigmem.node import exchange
-from stigmem.node.context import Unreachable
+from stigmem.node.ports import Unreachable
+from stigmem.node.replication import page_server as exchange
 from stigmem.node.settings import NodeSettings
 from tests.node.api import ADMIN, NOW_MS, SEED, Peer, ask, read, saying
 from tests.node.fresh import Fresh, fresh

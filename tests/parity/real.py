@@ -22,8 +22,8 @@ from stigmem.core.wire import JSON_TYPE, Request, Response
 from stigmem.host.observe import configure_logs
 from stigmem.host.run import Deployed, deployed
 from stigmem.host.settings import HostSettings
-from stigmem.node.context import Transport, Unreachable
-from stigmem.node.principals import Principal
+from stigmem.node.api.api_keys import Principal
+from stigmem.node.ports import Transport, Unreachable
 from tests.interop.processes import free_port
 from tests.parity.simulated import Step
 

@@ -14,7 +14,7 @@ import trio
 
 from stigmem.core.token import mint
 from stigmem.core.wire import Request
-from stigmem.node.context import Unreachable
+from stigmem.node.ports import Unreachable
 from tests.parity.real import Machine, Wire, converged, real_federation, repeat, until
 from tests.parity.simulated import Told, simulate
 

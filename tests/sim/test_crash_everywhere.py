@@ -76,7 +76,7 @@ class _NoTime:
     def monotonic_ns(self) -> int:
         return 0
 
-    signal = sleep = breathe = spawn = None  # type: ignore[assignment]
+    signal = sleep = checkpoint = spawn = None  # type: ignore[assignment]
 
 
 def fingerprint(state: NodeState) -> dict[str, object]:
@@ -85,7 +85,7 @@ def fingerprint(state: NodeState) -> dict[str, object]:
         "facts": state.ledger.log, "stamp": state.stamp, "audit": state.head, "peers": state.peers,
         "cursors": state.cursors, "origins": state.origins, "letters": state.letters, "deferred": state.deferred,
         "nonces": sorted(state.nonces._spent), "keys": state.keys, "receipts": state.receipts,
-        "conflicts": sorted(str(triple.conflict) for triple in state.ledger.contested.values()),
+        "conflicts": sorted(str(slot.conflict) for slot in state.ledger.contested.values()),
     }  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def knowledge(lab: Lab) -> dict[str, Knowledge]:
         ledger = machine.node.state.ledger
         said = [content(fact) for fact in ledger.log]
         assert len(frozenset(said)) == len(said), "something was stored twice"
-        disputed = [tuple(sorted(map(content, triple.members()))) for triple in ledger.contested.values()]
+        disputed = [tuple(sorted(map(content, slot.members()))) for slot in ledger.contested.values()]
         found[name] = (frozenset(said), frozenset(disputed))
     return found
 

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
-from stigmem.core.instants import parse_us
 from stigmem.core.scopes import SCOPES
+from stigmem.core.timestamps import parse_us
 from stigmem.host.cli.speech import Failed, Mistake, examples, say, show_json, show_table, tell
 from stigmem.host.cli.where import Place, Where, answer
-from stigmem.node.principals import PERMISSIONS
+from stigmem.node.api.api_keys import PERMISSIONS
 
 __all__ = ["add_to"]
 

@@ -13,8 +13,8 @@ import httpx
 import msgspec
 
 from stigmem.core.declaration import Discovery, declare
-from stigmem.core.instants import format_us
 from stigmem.core.keys import ED25519
+from stigmem.core.timestamps import format_us
 from stigmem.host.cli.speech import Failed, Mistake
 from stigmem.host.cli.where import Where
 from stigmem.host.identity import Identity, read_identity

@@ -13,7 +13,7 @@ import trio
 from cyclopts import App, Parameter
 
 from stigmem.core.fact import Fact
-from stigmem.core.instants import format_us, parse_us
+from stigmem.core.timestamps import format_us, parse_us
 from stigmem.core.values import wire_value
 from stigmem.host.cli.fact import shown_value
 from stigmem.host.cli.speech import Mistake, examples, tell

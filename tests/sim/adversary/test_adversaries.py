@@ -230,7 +230,7 @@ def test_a_flood_on_one_triple_is_one_conflict_set() -> None:
     entity, relation, scope = lab.adversaries["mallory"].notes["flooded north"]
     for machine in lab.machines.values():
         assert machine.node is not None
-        conflicts = [c for c in machine.node.state.conflicts.all() if c.triple == (entity, relation, scope)]
+        conflicts = [c for c in machine.node.state.conflicts.all() if c.slot == (entity, relation, scope)]
         unresolved = [c for c in conflicts if c.status == "unresolved"]
         assert len(unresolved) == 1
         assert 2_500 < len(unresolved[0].members) <= 4_100

@@ -18,15 +18,16 @@ from stigmem.core.fact import Fact, record_of
 from stigmem.core.nonces import NonceTable
 from stigmem.core.records import PeerRow
 from stigmem.core.wire import Request, Response, json_response
-from stigmem.node import exchange as exchange_module
-from stigmem.node import inspection, intake
-from stigmem.node.exchange import CursorCipher, Exchange, Served
-from stigmem.node.intake import PageArrived
 from stigmem.node.node import Node
-from stigmem.node.puller import Puller
-from stigmem.node.question import Holding
+from stigmem.node.replication import page_ingest as intake
+from stigmem.node.replication import page_server as exchange_module
+from stigmem.node.replication import page_verifier as inspection
+from stigmem.node.replication.page_ingest import IngestPage
+from stigmem.node.replication.page_server import PageCursorCodec, PageServer, ServedPage
+from stigmem.node.replication.pull_request import AlreadyHeldHint
+from stigmem.node.replication.puller import Puller
 from stigmem.node.state import NodeState
-from stigmem.node.turn import Turn
+from stigmem.node.transaction import Transaction
 from tests.sim.hostile import SECOND, adversary, failures, run_lab
 
 LOCAL_WRITES = '[[workload]]\nkind = "contradictions"\nrate = "1/s"\nscope = "local"\n'
@@ -82,10 +83,12 @@ def test_an_acknowledgement_before_the_commit_is_caught() -> None:
 def test_a_fact_stored_twice_is_caught(monkeypatch: Patch) -> None:
     monkeypatch.setattr(inspection, "is_repeat", lambda *_: False)
     monkeypatch.setattr(intake, "admit", lambda candidate, *_: candidate.fact)
-    monkeypatch.setattr(Exchange, "start", lambda *_: 0)
-    store = Turn.store  # facts that are alike in all but the number are the only ones that a ledger can sort
+    monkeypatch.setattr(PageServer, "start", lambda *_: 0)
+    store = Transaction.store  # facts that are alike in all but the number are the only ones that a ledger can sort
     monkeypatch.setattr(
-        Turn, "store", lambda turn, fact, cid=None: store(turn, msgspec.structs.replace(fact, signature=b""), cid)
+        Transaction,
+        "store",
+        lambda turn, fact, cid=None: store(turn, msgspec.structs.replace(fact, signature=b""), cid),
     )
     caught(by="no-duplicates", saying="stored twice")
 
@@ -109,13 +112,13 @@ def test_a_second_answer_to_one_request_is_caught(monkeypatch: Patch) -> None:
 
 
 def test_a_copy_that_was_changed_is_caught(monkeypatch: Patch) -> None:
-    honest = Turn.store
+    honest = Transaction.store
 
-    def store(turn: Turn, fact: Fact, cid: str | None = None) -> Fact:
+    def store(turn: Transaction, fact: Fact, cid: str | None = None) -> Fact:
         changed = fact.received_from is not None and fact.text.endswith("7")
         return honest(turn, msgspec.structs.replace(fact, text="something else") if changed else fact, cid)
 
-    monkeypatch.setattr(Turn, "store", store)
+    monkeypatch.setattr(Transaction, "store", store)
     caught(by="no-mutation", saying="is not what")
 
 
@@ -140,9 +143,9 @@ def showing(pick: Callable[[Lab, Node], Fact | None], **changes: Any) -> Callabl
     def prepare(lab: Lab) -> None:
         def patch() -> None:
             node = node_of(lab, "north")
-            honest = node.exchange.page
+            honest = node.page_server.page
 
-            def page(*args: Any, **keys: Any) -> Served:
+            def page(*args: Any, **keys: Any) -> ServedPage:
                 served = honest(*args, **keys)
                 fact = pick(lab, node)
                 if fact is None:
@@ -158,7 +161,7 @@ def showing(pick: Callable[[Lab, Node], Fact | None], **changes: Any) -> Callabl
                 body["facts"].append({"fact": record, "origin": origin, "origin_sig": "AAAA"})
                 return served._replace(body=msgspec.json.encode(body))
 
-            node.exchange.page = page  # type: ignore[method-assign]
+            node.page_server.page = page  # type: ignore[method-assign]
 
         later(lab, 30, patch)
 
@@ -247,21 +250,21 @@ def test_a_fact_taken_in_from_outside_the_grant_is_caught(monkeypatch: Patch) ->
 
 
 def test_a_cursor_that_counts_is_caught(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(CursorCipher, "_blind", lambda _, mark: f"s:{mark}")
-    monkeypatch.setattr(CursorCipher, "_seq", lambda _, text: int(text.removeprefix("s:")))
+    monkeypatch.setattr(PageCursorCodec, "_blind", lambda _, mark: f"s:{mark}")
+    monkeypatch.setattr(PageCursorCodec, "_seq", lambda _, text: int(text.removeprefix("s:")))
     caught(by="cursors-silent", saying="show how many facts lie between them (L1)")
 
 
 def test_a_cursor_that_moves_for_hidden_facts_is_caught(monkeypatch: Patch) -> None:
-    honest = Exchange.page
+    honest = PageServer.page
 
-    def page(exchange: Exchange, *args: Any, **keys: Any) -> Served:
+    def page(exchange: PageServer, *args: Any, **keys: Any) -> ServedPage:
         served = honest(exchange, *args, **keys)
         moved = exchange._cipher.blind(exchange._mark(exchange._ledger.last_seq))
         body = msgspec.json.decode(served.body) | {"cursor": moved}
         return served._replace(body=msgspec.json.encode(body), cursor=moved)
 
-    monkeypatch.setattr(Exchange, "page", page)
+    monkeypatch.setattr(PageServer, "page", page)
     caught(
         LOCAL_WRITES,
         by="cursors-silent",
@@ -271,50 +274,52 @@ def test_a_cursor_that_moves_for_hidden_facts_is_caught(monkeypatch: Patch) -> N
 
 
 def test_more_that_counts_hidden_facts_is_caught(monkeypatch: Patch) -> None:
-    honest = Exchange.page
+    honest = PageServer.page
 
-    def page(exchange: Exchange, *args: Any, **keys: Any) -> Served:
+    def page(exchange: PageServer, *args: Any, **keys: Any) -> ServedPage:
         served = honest(exchange, *args, **keys)
         body = msgspec.json.decode(served.body)
         body["has_more"] = bool(body["facts"]) and exchange.start(served.cursor, ()) < exchange._ledger.last_seq
         return served._replace(body=msgspec.json.encode(body))
 
-    monkeypatch.setattr(Exchange, "page", page)
+    monkeypatch.setattr(PageServer, "page", page)
     caught(LOCAL_WRITES, by="cursors-silent", saying="has_more promised facts that the peer may not see (L8)")
 
 
 def test_a_cursor_behind_a_hidden_fact_is_caught_on_a_page_with_facts_too(monkeypatch: Patch) -> None:
-    honest = Exchange.page
+    honest = PageServer.page
 
-    def page(exchange: Exchange, *args: Any, **keys: Any) -> Served:
+    def page(exchange: PageServer, *args: Any, **keys: Any) -> ServedPage:
         served = honest(exchange, *args, **keys)
         body = msgspec.json.decode(served.body)
         if body["facts"]:
             body["cursor"] = exchange._cipher.blind(exchange._mark(exchange._ledger.last_seq))
         return served._replace(body=msgspec.json.encode(body), cursor=body["cursor"])
 
-    monkeypatch.setattr(Exchange, "page", page)
+    monkeypatch.setattr(PageServer, "page", page)
     caught(LOCAL_WRITES, by="cursors-silent", saying="stands at a fact that is not for this peer (L1)")
 
 
 def test_a_name_is_no_excuse_for_hidden_facts_behind_it(monkeypatch: Patch) -> None:
     """What a peer says to hold may be passed, and not what comes after that and is not for it."""
-    honest = Exchange.page
+    honest = PageServer.page
 
-    def page(exchange: Exchange, *args: Any, **keys: Any) -> Served:
+    def page(exchange: PageServer, *args: Any, **keys: Any) -> ServedPage:
         served = honest(exchange, *args, **keys)
         if served.held or not keys["held"] or served.cursor == args[2]:
             return served
         moved = exchange._cipher.blind(exchange._mark(exchange._ledger.last_seq))
         return served._replace(body=msgspec.json.encode({"v": 2, "facts": [], "cursor": moved, "has_more": False}))
 
-    monkeypatch.setattr(Exchange, "page", page)
+    monkeypatch.setattr(PageServer, "page", page)
     caught(LOCAL_WRITES, by="cursors-silent", saying="the cursor moved though nothing for this peer", duration="3m")
 
 
 def test_a_puller_that_names_what_is_not_for_everybody_is_caught(monkeypatch: Patch) -> None:
-    monkeypatch.setattr("stigmem.node.question._SCOPES", ("company", "public"))
-    monkeypatch.setattr(Holding, "names", lambda holding, _: ",".join(fact.id for fact in holding._ledger.log[-9:]))
+    monkeypatch.setattr("stigmem.node.replication.pull_request._SCOPES", ("company", "public"))
+    monkeypatch.setattr(
+        AlreadyHeldHint, "names", lambda holding, _: ",".join(fact.id for fact in holding._ledger.log[-9:])
+    )
     caught(LOCAL_WRITES, COMPANY_WRITES, by="cursors-silent", saying="which is not for everybody (L1)")
 
 
@@ -331,16 +336,16 @@ def test_a_server_that_leaves_out_what_was_not_named_is_caught(monkeypatch: Patc
 def test_a_cursor_in_memory_that_outlives_what_was_taken_is_caught(monkeypatch: Patch) -> None:
     """A puller that lets every page pass without storing it, and reads on behind it."""
     monkeypatch.setattr(Puller, "_may_pass", lambda *_: True)
-    honest = Exchange.page
+    honest = PageServer.page
 
-    def page(exchange: Exchange, *args: Any, **keys: Any) -> Served:
+    def page(exchange: PageServer, *args: Any, **keys: Any) -> ServedPage:
         served = honest(exchange, *args, **keys)
         if served.held != 1:
             return served
         body = msgspec.json.decode(served.body) | {"facts": [], "has_more": False}
         return served._replace(body=msgspec.json.encode(body), held=0)
 
-    monkeypatch.setattr(Exchange, "page", page)
+    monkeypatch.setattr(PageServer, "page", page)
     found = failures(run_lab(signatures="stand-in", settle="2m"))
     assert {"convergence", "cursors-silent"} & set(found)
 
@@ -349,16 +354,16 @@ def test_a_cursor_in_memory_that_outlives_what_was_taken_is_caught(monkeypatch: 
 
 
 def test_a_stamp_issued_again_is_caught(monkeypatch: Patch) -> None:
-    def tick(turn: Turn) -> Any:
+    def tick(turn: Transaction) -> Any:
         turn.stamp = hlc.stamp(max(turn.now_ms // 1_000 * 1_000, turn.stamp >> 20), 0)
         return turn.stamp
 
-    monkeypatch.setattr(Turn, "tick", tick)
+    monkeypatch.setattr(Transaction, "tick", tick)
     caught(by="causality", saying="was issued at or below an earlier one")
 
 
 def test_a_clock_that_ignores_what_it_saw_is_caught(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(Turn, "observe", lambda *_: None)
+    monkeypatch.setattr(Transaction, "observe", lambda *_: None)
     slow = '[[clock]]\nnode = "north"\noffset = "-4s"\n'
     caught(
         slow,
@@ -370,10 +375,10 @@ def test_a_clock_that_ignores_what_it_saw_is_caught(monkeypatch: Patch) -> None:
 
 
 def test_a_clock_that_follows_a_boast_is_caught(monkeypatch: Patch) -> None:
-    def observe(turn: Turn, remote: Any) -> None:
+    def observe(turn: Transaction, remote: Any) -> None:
         turn.stamp = hlc.receive(turn.stamp, remote, turn.now_ms, 10**9)
 
-    monkeypatch.setattr(Turn, "observe", observe)
+    monkeypatch.setattr(Transaction, "observe", observe)
     caught(adversary("clock-pusher", beyond=False), by="drag-bound", saying="the drag bound is 5000 ms")
 
 
@@ -392,9 +397,9 @@ def test_a_stamp_taken_in_beyond_the_skew_bound_is_caught() -> None:
 
 
 def without(event: str) -> Callable[..., AuditRow | None]:
-    honest = Turn.audit
+    honest = Transaction.audit
 
-    def audit(turn: Turn, name: str, *args: Any, **keys: Any) -> AuditRow | None:
+    def audit(turn: Transaction, name: str, *args: Any, **keys: Any) -> AuditRow | None:
         return None if name == event else honest(turn, name, *args, **keys)
 
     return audit
@@ -410,7 +415,7 @@ def without(event: str) -> Callable[..., AuditRow | None]:
     ],
 )
 def test_a_missing_audit_row_is_caught(kind: str, event: str, saying: str, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(Turn, "audit", without(event))
+    monkeypatch.setattr(Transaction, "audit", without(event))
     caught(adversary(kind), by="audit", saying=saying)
 
 
@@ -420,32 +425,32 @@ def test_a_rejection_audited_each_time_is_caught(monkeypatch: Patch) -> None:
 
 
 def test_a_bad_fact_dropped_in_silence_is_caught(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(PageArrived, "_reject", lambda *_: None)
+    monkeypatch.setattr(IngestPage, "_reject", lambda *_: None)
     caught(adversary("overreach"), by="audit", saying="and audited nothing")
 
 
 def test_a_rewritten_audit_row_is_caught(monkeypatch: Patch) -> None:
-    honest = Turn.audit
+    honest = Transaction.audit
 
-    def audit(turn: Turn, *args: Any, **keys: Any) -> AuditRow:
+    def audit(turn: Transaction, *args: Any, **keys: Any) -> AuditRow:
         row = honest(turn, *args, **keys)
         turn.records[-1] = msgspec.structs.replace(row, subject="nobody")
         return row
 
-    monkeypatch.setattr(Turn, "audit", audit)
+    monkeypatch.setattr(Transaction, "audit", audit)
     caught(by="audit", saying="does not have the hash of its content")
 
 
 def test_an_audit_row_out_of_the_chain_is_caught(monkeypatch: Patch) -> None:
-    honest = Turn.audit
+    honest = Transaction.audit
 
-    def audit(turn: Turn, *args: Any, **keys: Any) -> AuditRow:
+    def audit(turn: Transaction, *args: Any, **keys: Any) -> AuditRow:
         row = honest(turn, *args, **keys)
         if row.seq == 20:
             turn.records.pop()
         return row
 
-    monkeypatch.setattr(Turn, "audit", audit)
+    monkeypatch.setattr(Transaction, "audit", audit)
     found = failures(run_lab(signatures="stand-in"))
     assert list(found) == ["audit"]
 
@@ -510,7 +515,7 @@ def test_a_replay_seen_by_the_replayer_alone_is_caught(monkeypatch: Patch) -> No
         ),
         (lambda node: node.state.deferred.update({("x", str(n)): None for n in range(9_000)}), "deferred facts"),
         (lambda node: setattr(node.mailbox, "longest", 100_000), "messages in the mailbox"),
-        (lambda node: node.waiting._held.extend([None] * 99), "held pulls"),
+        (lambda node: node.long_polls._held.extend([None] * 99), "held pulls"),
         (lambda node: node.state.origins.update({str(n): None for n in range(limits.ORIGINS_MAX + 9)}), "origins"),
         (
             lambda node: node.state.nonces._spent.update({bytes(str(n), "ascii"): "" for n in range(999_999)}),
@@ -565,16 +570,16 @@ def test_a_node_that_lets_one_peer_hold_up_another_is_caught(monkeypatch: Patch)
 
 
 def test_a_page_dropped_for_one_bad_fact_is_caught(monkeypatch: Patch) -> None:
-    honest = PageArrived._take
+    honest = IngestPage._take
 
-    def take(page: PageArrived, turn: Turn, arrival: Any) -> Fact | None:
+    def take(page: IngestPage, turn: Transaction, arrival: Any) -> Fact | None:
         if any(isinstance(each.outcome, intake.Refused) for each in page._arrivals) and not isinstance(
             arrival.outcome, intake.Refused
         ):
             return None
         return honest(page, turn, arrival)
 
-    monkeypatch.setattr(PageArrived, "_take", take)
+    monkeypatch.setattr(IngestPage, "_take", take)
     caught(adversary("hasher"), by="bad-facts-alone", saying="lost a good fact among the bad")
 
 

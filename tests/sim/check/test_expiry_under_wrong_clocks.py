@@ -44,6 +44,6 @@ def test_a_node_that_lost_a_conflict_is_odd_whatever_the_clocks_show() -> None:
     assert compare(lab, thorough=False).odd == []
     key = next(key for key in node.state.ledger.contested if key[2] == "public")
     lost = node.state.ledger.facts_of(key)[0]
-    node.state.ledger._triples[key].facts.remove(lost)
+    node.state.ledger._slots[key].facts.remove(lost)
     del node.state.ledger.contested[key]
     assert compare(lab, thorough=False).odd == [key]

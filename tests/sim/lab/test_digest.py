@@ -52,7 +52,7 @@ def test_knowledge_depends_on_every_part_of_what_is_said() -> None:
     plain = fact(1, "ok")
     others = [
         fact(1, "not ok"), fact(1, "ok", kind="text"), fact(1, "ok", source="agent:b"), fact(1, "ok", confidence=0.5),
-        fact(1, "ok", valid_until="2040-01-01T00:00:00Z"), fact(1, "ok", triple=("e", "r", "company")),
+        fact(1, "ok", valid_until="2040-01-01T00:00:00Z"), fact(1, "ok", slot=("e", "r", "company")),
     ]  # fmt: skip
     found = [digest(each) for each in (plain, *others)]
     assert len(set(found)) == len(found)

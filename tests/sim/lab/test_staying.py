@@ -16,12 +16,12 @@ PLAIN = Fact(
     stamp(1_700_000_000_000, 0), NODE, "f", "stigmem://x.example/y", "sim:claims", "public", "agent:a", "string", "v",
     "", 1.0, 1_700_000_000_000_000, None,
 )  # fmt: skip
-TRIPLE = ("stigmem://x.example/y", "sim:claims", "public")
-CONFLICT = conflict_id(TRIPLE)
+SLOT = ("stigmem://x.example/y", "sim:claims", "public")
+CONFLICT = conflict_id(SLOT)
 RESOLUTION = msgspec.structs.replace(
     PLAIN,
     entity="stigmem:resolution:" + CONFLICT,
-    derived_from=provenance(CONFLICT, TRIPLE, ("f", "g"), "f", ("g",), ""),
+    derived_from=provenance(CONFLICT, SLOT, ("f", "g"), "f", ("g",), ""),
 )
 
 

@@ -18,7 +18,7 @@ from sim.scenario.reading import BadScenario, parse_scenario
 from sim.workload import WORKLOADS
 from sim.workload.trace import nodes_by_org
 from stigmem.core.fact import Fact
-from stigmem.core.instants import parse_us
+from stigmem.core.timestamps import parse_us
 from tests.sim.laboratory import S, approve, fault, make_lab, run, scenario_text, workload
 
 

@@ -12,7 +12,7 @@ from sim.world.world import World, simulate
 from stigmem.core.errors import JournalCorrupt
 from stigmem.core.hlc import Stamp
 from stigmem.core.records import ClockMark, Record
-from stigmem.node.context import JournalFull
+from stigmem.node.ports import JournalFull
 
 MS = 1_000_000
 

@@ -1,0 +1,59 @@
+"""Inverted index from a key to its facts in stamp order, without a container for keys that have one fact.
+
+Holds references only. Iteration is newest first and may start below a fact, which is what keyset pagination
+needs (spec/queries.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Generic, TypeVar
+
+from stigmem.core import sorted_facts
+from stigmem.core.fact import Fact
+from stigmem.core.sorted_facts import SortedFacts
+
+__all__ = ["FactIndex"]
+
+K = TypeVar("K", bound=Hashable)
+
+
+class FactIndex(Generic[K]):
+    """Facts by key; a lone fact is stored bare, which halves the memory of a ledger with many entities."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries: dict[K, Fact | SortedFacts] = {}
+
+    def add(self, key: K, fact: Fact) -> None:
+        """File a fact under a key."""
+        held = self._entries.get(key)
+        if held is None:
+            self._entries[key] = fact
+        elif type(held) is list and held[-1] < fact:
+            held.append(fact)  # as runs.add would: facts come nearly in order, and this is the hottest line of a write
+        elif isinstance(held, Fact):
+            self._entries[key] = [held, fact] if held < fact else [fact, held]
+        else:
+            self._entries[key] = sorted_facts.add(held, fact)
+
+    def get(self, key: K) -> SortedFacts:
+        """The facts under a key, oldest first; empty when there are none."""
+        held = self._entries.get(key)
+        if held is None:
+            return []
+        return [held] if isinstance(held, Fact) else held
+
+    def count(self, key: K) -> int:
+        """How many facts the key has."""
+        held = self._entries.get(key)
+        if held is None:
+            return 0
+        return 1 if isinstance(held, Fact) else len(held)
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)

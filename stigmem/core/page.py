@@ -1,0 +1,143 @@
+"""Pulled pages and their entries as received: shapes, decoded one entry at a time.
+
+Bytes in, loosely typed structs out, and a Rejection per entry that cannot be read, so that one bad entry never
+costs its neighbours. Whether a well-formed entry is acceptable is `stigmem.core.ingest`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from stigmem.core import limits
+from stigmem.core.envelope import Origin
+from stigmem.core.errors import Rejection
+
+__all__ = ["Page", "PageEntry", "WireFact", "decode_entry", "decode_page", "entry_name"]
+
+
+class WireValue(msgspec.Struct):
+    """The `value` member as received; checked by `stigmem.core.values`."""
+
+    type: str
+    v: Any = None
+    interpret_as: str | None = None
+
+
+class WireFact(msgspec.Struct, kw_only=True):
+    """The members of a FactRecord that a receiver uses; the others are never authoritative."""
+
+    id: str | UnsetType = UNSET
+    entity: str
+    relation: str
+    value: WireValue
+    source: str
+    timestamp: str
+    hlc: str | None = None
+    valid_until: str | None = None
+    confidence: float
+    scope: str
+    cid: str | None = None
+    derived_from: list[dict[str, Any]] | None = None
+    garden_id: Any = None
+
+
+class PageEntry(msgspec.Struct, kw_only=True):
+    """One fact as it came: with its origin and signature in dialect 2.1, bare in dialect 0.5."""
+
+    fact: WireFact
+    origin: Origin | None = None
+    origin_sig: str | None = None
+
+
+class Page(msgspec.Struct):
+    """A page taken apart: raw entries (at most the limit asked for), where to go on, whether there is more."""
+
+    entries: list[bytes]
+    cursor: str | None
+    has_more: bool
+
+
+class _RawPage(msgspec.Struct):
+    facts: list[msgspec.Raw]
+    v: Any = None
+    cursor: str | None = None
+    has_more: bool = False
+
+
+_pages: Final = msgspec.json.Decoder(_RawPage)
+_entries: Final = msgspec.json.Decoder(PageEntry)
+_facts: Final = msgspec.json.Decoder(WireFact)
+_anything: Final = msgspec.json.Decoder()
+_KNOWN_BYTES_MAX: Final = 4_096
+"""The longest entry that is remembered as read."""
+_UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+def decode_page(body: bytes, dialect: str, limit: int) -> Page:
+    """Take a page apart; raises Rejection `page_version`, `page_malformed` or `cursor_malformed`."""
+    try:
+        raw = _pages.decode(body)
+    except _UNREADABLE as error:
+        raise Rejection("page_malformed", f"the page is not of the agreed shape: {error}") from error
+    if dialect != "0.5" and raw.v != 2:
+        raise Rejection("page_version", "a page of dialect 2.1 says v: 2")
+    if dialect == "0.5" and raw.v == 2:
+        raise Rejection("page_version", "a page of dialect 0.5 has no v: this peer was registered as what it is not")
+    if raw.cursor is not None and len(raw.cursor) > limits.CURSOR_CHARS_MAX:
+        raise Rejection("cursor_malformed", f"a cursor has at most {limits.CURSOR_CHARS_MAX} characters")
+    return Page([bytes(entry) for entry in raw.facts[:limit]], raw.cursor, raw.has_more)
+
+
+def decode_entry(raw: bytes, dialect: str) -> PageEntry:
+    """Read one entry; raises Rejection `malformed_fact`, `entry_incomplete` or `id_required`."""
+    if len(raw) > limits.FACT_BYTES_MAX:
+        raise Rejection("malformed_fact", f"a fact has at most {limits.FACT_BYTES_MAX} bytes as JSON")
+    return _read_known(raw, dialect) if len(raw) <= _KNOWN_BYTES_MAX else _read(raw, dialect)
+
+
+def _read(raw: bytes, dialect: str) -> PageEntry:
+    try:
+        entry = PageEntry(fact=_facts.decode(raw)) if dialect == "0.5" else _entries.decode(raw)
+    except _UNREADABLE as error:
+        if dialect != "0.5":
+            _check_complete(raw)
+        raise Rejection("malformed_fact", f"the fact is not of the agreed shape: {error}") from error
+    if dialect != "0.5" and (entry.origin is None or not entry.origin_sig):
+        raise Rejection("entry_incomplete", "an entry needs fact, origin and origin_sig")
+    if entry.fact.id is UNSET or not entry.fact.id:
+        raise Rejection("id_required", "a fact needs an id", field="id")
+    return entry
+
+
+# Every neighbour brings the same entry, byte for byte; nobody changes what was read.
+_read_known = lru_cache(maxsize=1_024)(_read)
+
+
+def _check_complete(raw: bytes) -> None:
+    found = _lenient(raw)
+    if not isinstance(found, dict) or not all(found.get(name) for name in ("fact", "origin", "origin_sig")):
+        raise Rejection("entry_incomplete", "an entry needs fact, origin and origin_sig")
+    if isinstance(found["fact"], dict) and not found["fact"].get("id"):
+        raise Rejection("id_required", "a fact needs an id", field="id")
+
+
+def entry_name(raw: bytes) -> str:
+    """A name for an entry in dead letters and audit rows: its fact id if it has one, else a hash of its bytes."""
+    found = _lenient(raw)
+    if isinstance(found, dict):
+        fact = found.get("fact", found)
+        if isinstance(fact, dict) and isinstance(fact.get("id"), str):
+            return str(fact["id"])[: limits.FACT_ID_CHARS_MAX]
+    return "sha256:" + hashlib.sha256(raw).hexdigest()
+
+
+def _lenient(raw: bytes) -> Any:
+    try:
+        return _anything.decode(raw)
+    except _UNREADABLE:
+        return None

@@ -1,0 +1,205 @@
+"""Local assertions: from a request's members to a staged fact (http-api 1.1, 3.3).
+
+Validation, normalisation and de-duplication of one write; single, batched and simulated writes all come
+through `draft_fact`, which changes nothing, and `write_fact`. The response is made after the commit by the caller.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import msgspec
+
+from stigmem.core import hlc, limits
+from stigmem.core.canonical import quote
+from stigmem.core.errors import Refusal, Rejection, invalid
+from stigmem.core.fact import Fact, derivation
+from stigmem.core.scopes import is_scope
+from stigmem.core.timestamps import parse_us
+from stigmem.core.uris import RESOLUTION_PREFIX, normalise
+from stigmem.core.values import Value, parse_value
+from stigmem.node.api.api_keys import Principal
+from stigmem.node.responses import refusal_of_value
+from stigmem.node.transaction import Transaction
+
+__all__ = [
+    "AssertRequest", "ValueBody", "Written", "draft_fact", "owner_warnings", "read_value", "stage_fact", "write_fact",
+]  # fmt: skip
+
+
+class ValueBody(msgspec.Struct, kw_only=True, gc=False):
+    """A typed value as a caller sends it."""
+
+    type: str
+    v: Any = None
+    interpret_as: str | None = None
+
+
+class AssertRequest(msgspec.Struct, kw_only=True, gc=False):
+    """Body of `POST /v1/facts`; unknown members are ignored."""
+
+    entity: Annotated[str, msgspec.Meta(min_length=1, max_length=limits.URI_CHARS_MAX)]
+    relation: Annotated[str, msgspec.Meta(min_length=1, max_length=limits.URI_CHARS_MAX)]
+    value: ValueBody
+    source: Annotated[str, msgspec.Meta(min_length=1, max_length=limits.URI_CHARS_MAX)]
+    confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 1.0
+    scope: str = "local"
+    valid_until: str | None = None
+    attestation: dict[str, Any] | None = None
+    garden_id: str | None = None
+    write_mode: str = "assert"
+    derived_from: Annotated[list[dict[str, Any]], msgspec.Meta(max_length=limits.DERIVED_FROM_MAX)] = []
+
+
+class Written(msgspec.Struct, gc=False):
+    """The fact that answers a write, and whether this write made it."""
+
+    fact: Fact
+    fresh: bool
+
+
+def draft_fact(txn: Transaction, principal: Principal, request: AssertRequest, node_id: str) -> Fact:
+    """The fact that a request asks for, still without stamp and id. Raises Refusal; stages nothing."""
+    _check(request)
+    principal.need_scope(request.scope)
+    entity, source = normalise(request.entity), _normalised_source(request.source)
+    owner_warnings(txn, principal, source)
+    try:
+        value = read_value(request.value)
+        derived_from = _provenance(request)
+    except Rejection as rejection:
+        raise refusal_of_value(rejection) from rejection
+    if value.interpret_as == "instruction" and "instruction:write" not in principal.permissions:
+        raise Refusal(403, "instruction_write_required", "asserting an instruction needs instruction:write")
+    return Fact(
+        txn.stamp,
+        node_id,
+        "",
+        sys.intern(entity),
+        sys.intern(request.relation),
+        sys.intern(request.scope),
+        sys.intern(source),
+        sys.intern(value.kind),
+        value.text,
+        sys.intern(value.interpret_as),
+        request.confidence + 0.0,
+        txn.now_us,
+        request.valid_until,
+        derived_from,
+    )
+
+
+def write_fact(txn: Transaction, principal: Principal, draft: Fact) -> Written:
+    """Stage a draft, or find the live fact that already says it."""
+    cid = draft.cid
+    held = _already_says(txn, draft, cid)
+    if held is not None:
+        return Written(held, fresh=False)
+    fact = stage_fact(txn, draft, cid)
+    txn.audit("fact_write", principal.entity_uri, fact_id=fact.id, cid=cid, scope=fact.scope)
+    return Written(fact, fresh=True)
+
+
+def stage_fact(txn: Transaction, draft: Fact, cid: str) -> Fact:
+    """Give a complete draft its stamp and the id that commits to it, and stage it. `cid`: its content id."""
+    stamped = msgspec.structs.replace(draft, stamp=txn.tick())
+    return txn.store(msgspec.structs.replace(stamped, id=stamped.certified_id()), cid)
+
+
+def read_value(body: ValueBody) -> Value:
+    """The value that a caller sends; raises Rejection, also for one whose escapes would not fit into a page."""
+    value = parse_value(body.type, body.v, body.interpret_as)
+    if len(value.text) * 6 > limits.VALUE_JSON_BYTES_MAX and len(quote(value.text)) - 2 > limits.VALUE_JSON_BYTES_MAX:
+        message = f"a value has at most {limits.VALUE_JSON_BYTES_MAX} characters as JSON; leave out control characters"
+        raise Rejection("value_too_large", message, field="value.v")
+    return value
+
+
+def _provenance(request: AssertRequest) -> str:
+    """The text of a request's provenance; raises Rejection for more of it than a fact may hold."""
+    text = derivation(request.derived_from)
+    if len(text) * 4 > limits.STRING_BYTES_MAX and len(text.encode()) > limits.STRING_BYTES_MAX:
+        message = f"provenance holds at most {limits.STRING_BYTES_MAX} bytes"
+        raise Rejection("value_too_large", message, field="derived_from")
+    return text
+
+
+def _check(request: AssertRequest) -> None:
+    if not is_scope(request.scope):
+        raise invalid("scope", "scope must be one of local, team, company, public", given=request.scope)
+    if request.write_mode not in ("assert", "summarize_with_provenance"):
+        raise invalid("write_mode", "write_mode must be assert or summarize_with_provenance", given=request.write_mode)
+    if request.garden_id is not None:
+        raise Refusal(404, "garden_not_found", "this node has no gardens", style="text")
+    if request.attestation is not None:
+        raise Refusal(501, "attestation_not_implemented", "this node does not verify agent attestations yet")
+    if request.valid_until is not None:
+        try:
+            parse_us(request.valid_until)
+        except ValueError as error:
+            message = "valid_until must be an ISO-8601 instant"
+            raise invalid("valid_until", message, given=request.valid_until) from error
+    try:
+        f"{request.entity}{request.relation}{request.source}".encode()
+    except UnicodeEncodeError as error:
+        raise invalid("entity", "text must be valid Unicode") from error
+
+
+def owner_warnings(txn: Transaction, principal: Principal, source: str) -> list[str]:
+    """A remark on a write in somebody else's name, where the operator cares (http-api 4.3).
+
+    Raises Refusal 422 where the operator cares more. Whoever came without a key has no name to compare with.
+    """
+    mode = txn.settings.source_attestation
+    if mode == "off" or not principal.key_id or source == normalise(principal.entity_uri):
+        return []
+    message = f"the source is not {principal.entity_uri}, whose key this is"
+    if mode == "warn":
+        return [message]
+    raise Refusal(422, "source_attestation_failed", f"source_attestation_failed: {message}", style="text")
+
+
+def _normalised_source(source: str) -> str:
+    try:
+        return normalise(source)
+    except Refusal as refusal:
+        refusal.field = "source"
+        for item in refusal.extra.get("items", ()):
+            item["loc"] = ["body", "source"]
+        raise
+
+
+def _already_says(txn: Transaction, draft: Fact, cid: str) -> Fact | None:
+    """A fact of this node with the same content that still stands; a dead one does not answer a new write
+    (http-api 1.8). Nor does one of another node: it may be hostile, and what is said here is ours to stand by."""
+    ledger = txn.state.ledger
+    for fact in (*reversed(txn.staged_content(cid)), *reversed(ledger.with_cid(cid))):
+        if fact.origin != draft.origin or fact.interpret_as != draft.interpret_as or fact.quarantine is not None:
+            continue
+        stands = fact.seq > ledger.last_seq or (_still_denies(txn, fact) if fact.is_retraction else ledger.live(fact))
+        if stands and not _overtaken(txn, fact):
+            return fact
+    return None
+
+
+def _still_denies(txn: Transaction, retraction: Fact) -> bool:
+    """Whether saying a retraction once more would add nothing: it is in force, and no assertion has come after it."""
+    ledger = txn.state.ledger
+    if ledger.expired(retraction) or ledger.superseded(retraction):
+        return False
+    slot = ledger.slot(retraction.slot)
+    later = None if slot is None else slot.stands_since(retraction)
+    return later is None or later.stamp >= hlc.tick(txn.stamp, txn.now_ms)
+
+
+def _overtaken(txn: Transaction, held: Fact) -> bool:
+    """Whether something staged in this very turn, which the ledger does not show yet, may have ended a fact or made
+    its repetition worth saying: a word too many costs little, one that is lost costs the caller's trust."""
+    return any(isinstance(record, Fact) and _overtakes(record, held) for record in txn.records)
+
+
+def _overtakes(staged: Fact, held: Fact) -> bool:
+    if staged.entity.startswith(RESOLUTION_PREFIX):
+        return held.id in staged.derived_from
+    return staged.slot == held.slot and held < staged and staged.is_retraction != held.is_retraction

@@ -1,0 +1,184 @@
+"""How rows of the audit log look to those who ask, and which of them they may see (http-api 3.16, federation 8.2).
+
+A row is about facts of some scopes; a key that may not read one of them does not learn that there is a row. No
+reading of the log and no deciding about rates: that is `stigmem.node.api.audit`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import Any, Final
+
+import msgspec
+
+from stigmem.core.audit import AuditRow
+from stigmem.core.content_id import uuid_from_hash
+from stigmem.core.fact import Fact
+from stigmem.core.ledger import Ledger
+from stigmem.core.scopes import SCOPES, is_scope
+from stigmem.core.timestamps import format_us
+from stigmem.node.api.api_keys import Principal
+
+__all__ = [
+    "AdminEntry", "AuditEntry", "PeerEntry", "admin_entry", "audit_entry", "csv_text", "may_see", "peer_entry",
+    "reads_everything",
+]  # fmt: skip
+
+_ABOUT_ANY_FACTS: Final = (
+    "page_accepted",
+    "team_egress",
+    "peer_hlc_anomaly",
+    "cursor_imported",
+    "strangers_suppressed",
+)
+"""Rows that count facts or requests of whatever scope."""
+_FORMULA: Final = re.compile(r"[=+\-@\t\r]")
+
+
+class AuditEntry(msgspec.Struct, kw_only=True):
+    """A row as `GET /v1/audit` shows it; members about a fact are null on other events."""
+
+    id: str
+    fact_id: str | None
+    event_type: str
+    entity_uri: str
+    oidc_sub: str | None = None
+    source: str | None = None
+    attested_key_id: str | None = None
+    ts: str
+    attested_key_entity_uri: str | None = None
+    attested_key_description: str | None = None
+    fact_entity: str | None = None
+    fact_relation: str | None = None
+    fact_value_type: str | None = None
+    fact_value_v: str | None = None
+    fact_scope: str | None = None
+
+
+class PeerEntry(msgspec.Struct):
+    """A row as `GET /v1/federation/audit` shows it."""
+
+    id: str
+    peer_id: str
+    event_type: str
+    detail: dict[str, Any]
+    ts: str
+
+
+class AdminEntry(msgspec.Struct, kw_only=True):
+    """A row as `GET /v1/admin/audit` shows it, with what is needed to check the chain. `detail` is JSON text."""
+
+    seq: int
+    id: str
+    event_type: str
+    entity_uri: str
+    oidc_sub: str | None = None
+    fact_id: str | None
+    source: str | None
+    attested_key_id: str | None = None
+    ts: str
+    tenant_id: str = "default"
+    detail: str
+    ts_us: int
+    previous_hash: str | None
+    hash: str
+
+
+def reads_everything(principal: Principal) -> bool:
+    """Whether no scope is closed to a caller."""
+    return len(principal.scopes) == len(SCOPES)
+
+
+def may_see(row: AuditRow, principal: Principal, ledger: Ledger) -> bool:
+    """Whether a caller may know of a row: it may read every scope that the row is about."""
+    if reads_everything(principal):
+        return True
+    if row.fact_id is None:
+        return row.event not in _ABOUT_ANY_FACTS
+    scopes = [fact.scope for fact in ledger.find(row.fact_id)]
+    named = msgspec.json.decode(row.detail).get("scope")
+    if is_scope(named):
+        scopes.append(named)
+    return bool(scopes) and all(scope in principal.scopes for scope in scopes)
+
+
+def _entry_id(row: AuditRow) -> str:
+    # Not the sequence number: its gaps would count what a caller may not see.
+    return uuid_from_hash(b"stigmem audit row\n" + row.hash.encode())
+
+
+def _fact(row: AuditRow, ledger: Ledger) -> Fact | None:
+    """The fact that a row is about, unless it is held back."""
+    fact = None if row.fact_id is None else ledger.get(row.fact_id)
+    return None if fact is None or fact.quarantine is not None else fact
+
+
+def audit_entry(row: AuditRow, ledger: Ledger) -> AuditEntry:
+    """A row with what is known of its fact."""
+    entry = AuditEntry(
+        id=_entry_id(row),
+        fact_id=row.fact_id,
+        event_type=row.event,
+        entity_uri=row.subject,
+        ts=format_us(row.ts_us),
+    )
+    fact = _fact(row, ledger)
+    if fact is not None:
+        entry.source = fact.source
+        entry.fact_entity, entry.fact_relation, entry.fact_scope = fact.slot
+        entry.fact_value_type, entry.fact_value_v = fact.kind, fact.text
+    return entry
+
+
+def peer_entry(row: AuditRow) -> PeerEntry:
+    """A row about a peer or an origin; the id of its fact joins the detail."""
+    detail = msgspec.json.decode(row.detail)
+    if row.fact_id is not None:
+        detail["fact_id"] = row.fact_id
+    return PeerEntry(_entry_id(row), row.subject, row.event, detail, format_us(row.ts_us))
+
+
+def admin_entry(row: AuditRow, ledger: Ledger) -> AdminEntry:
+    """A whole row."""
+    fact = _fact(row, ledger)
+    return AdminEntry(
+        seq=row.seq,
+        id=_entry_id(row),
+        event_type=row.event,
+        entity_uri=row.subject,
+        fact_id=row.fact_id,
+        source=None if fact is None else fact.source,
+        ts=format_us(row.ts_us),
+        detail=row.detail,
+        ts_us=row.ts_us,
+        previous_hash=row.previous,
+        hash=row.hash,
+    )
+
+
+_COLUMNS: Final = {
+    "id": "id", "fact_id": "fact_id", "event_type": "event_type", "principal_entity_uri": "entity_uri",
+    "principal_oidc_sub": "oidc_sub", "source": "source", "attested_key_id": "attested_key_id",
+    "attested_key_entity_uri": "attested_key_entity_uri", "attested_key_description": "attested_key_description",
+    "fact_entity": "fact_entity", "fact_relation": "fact_relation", "fact_value_type": "fact_value_type",
+    "fact_value_v": "fact_value_v", "fact_scope": "fact_scope", "ts": "ts",
+}  # fmt: skip
+
+
+def csv_text(entries: list[AuditEntry]) -> str:
+    """Entries as CSV. Text that a spreadsheet would take for a formula gets an apostrophe before it: peers and agents
+    choose these texts, and auditors open them."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows([_cell(getattr(entry, member), entry) for member in _COLUMNS.values()] for entry in entries)
+    return text.getvalue()
+
+
+def _cell(value: str | None, entry: AuditEntry) -> str:
+    if value is None:
+        return ""
+    is_number = entry.fact_value_type == "number" and value == entry.fact_value_v
+    return "'" + value if _FORMULA.match(value) and not is_number else value

@@ -1,0 +1,142 @@
+"""Many assertions in one request: one answer per fact, all or nothing if the caller asks for it (http-api 3.3).
+
+Every fact goes the way of a single one (`stigmem.node.api.assertion`). With an idempotency key the answer is kept in
+the journal beside the facts, so that a caller who does not know whether the first request arrived can send it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Annotated, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from stigmem.core import limits
+from stigmem.core.errors import Refusal
+from stigmem.core.fact import Fact
+from stigmem.core.records import Receipt
+from stigmem.core.wire import JSON_TYPE, Response
+from stigmem.node.api.assertion import AssertRequest, draft_fact, write_fact
+from stigmem.node.api.call import RetryNextBatch
+from stigmem.node.api.feedback_guard import session_of
+from stigmem.node.api.routing import Operation, Outcome
+from stigmem.node.api.validation_errors import decode_error
+from stigmem.node.transaction import Transaction
+
+if TYPE_CHECKING:
+    from stigmem.node.api.call import Call
+
+__all__ = ["OPERATIONS"]
+
+_requests: Final = msgspec.json.Decoder(AssertRequest)
+_ABORTED: Final = "this fact is well, but the batch was to be stored as a whole and another one is not"
+
+
+class BatchRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/facts/batch`; each of `facts` is read by itself, so that a bad one costs only itself."""
+
+    facts: Annotated[list[msgspec.Raw], msgspec.Meta(max_length=limits.BATCH_FACTS_MAX)]
+    atomic: bool = False
+    idempotency_key: Annotated[str, msgspec.Meta(min_length=1, max_length=limits.IDEMPOTENCY_KEY_CHARS_MAX)] | None = (
+        None
+    )
+
+
+class BatchError(msgspec.Struct, omit_defaults=True):
+    """Why a fact was not taken."""
+
+    code: str
+    message: str
+    field: str | None = None
+
+
+class BatchResult(msgspec.Struct, omit_defaults=True, gc=False):
+    """What became of the fact at one place of the request; `status` is `accepted` or `rejected`."""
+
+    index: int
+    status: str
+    fact_id: str | UnsetType = UNSET
+    error: BatchError | UnsetType = UNSET
+
+
+class BatchAnswer(msgspec.Struct):
+    """Counts, and one result per fact in the order of the request."""
+
+    accepted: int
+    rejected: int
+    results: list[BatchResult]
+
+
+def post_batch(call: Call, txn: Transaction) -> Outcome:
+    request: BatchRequest = call.body
+    name = _receipt_name(call, request)
+    if name and not txn.reserve("receipt", name):
+        raise RetryNextBatch
+    call.node.charge(txn, call.principal, "fact_write")
+    session = session_of(call.request)
+    receipt = _receipt(call, txn, name) if name else None
+    if receipt is not None and receipt.response:
+        return Response(200, JSON_TYPE, receipt.response)
+    drafts = [_draft(call, txn, raw, session) for raw in request.facts]
+    if request.atomic and any(isinstance(draft, BatchError) for draft in drafts):
+        drafts = [draft if isinstance(draft, BatchError) else BatchError("batch_aborted", _ABORTED) for draft in drafts]
+    results = [_result(call, txn, index, draft) for index, draft in enumerate(drafts)]
+    accepted = sum(result.status == "accepted" for result in results)
+    body = msgspec.json.encode(BatchAnswer(accepted, len(results) - accepted, results))
+    if receipt is not None:
+        txn.add(msgspec.structs.replace(receipt, response=body))
+    return Response(200, JSON_TYPE, body)
+
+
+def _draft(call: Call, txn: Transaction, raw: msgspec.Raw, session: str) -> Fact | BatchError:
+    """One fact of the request, checked; nothing is staged before all of them are."""
+    try:
+        request = _requests.decode(raw)
+        draft = draft_fact(txn, call.principal, request, call.node.node_id)
+        call.node.feedback_guard.check(session, call.principal, request, txn)
+    except msgspec.ValidationError as error:
+        message, names = decode_error(error)
+        return BatchError("validation_failed", message, ".".join(names) or None)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        return BatchError("json_invalid", f"this is no valid JSON: {error}")
+    except Refusal as refusal:
+        return BatchError(refusal.code, refusal.message, refusal.field)
+    return draft
+
+
+def _result(call: Call, txn: Transaction, index: int, draft: Fact | BatchError) -> BatchResult:
+    if isinstance(draft, BatchError):
+        return BatchResult(index, "rejected", error=draft)
+    return BatchResult(index, "accepted", write_fact(txn, call.principal, draft).fact.id)
+
+
+def _receipt_name(call: Call, request: BatchRequest) -> str:
+    """The name of the request's idempotency key among those of all callers; empty when it has none."""
+    if request.idempotency_key is None:
+        return ""
+    caller = call.principal
+    # Another key of the same entity may do less: it must not be answered what it could not have written.
+    rights = ",".join((*sorted(caller.permissions), *sorted(caller.scopes)))
+    text = f"{caller.entity_uri}\n{rights}\n{request.idempotency_key}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _receipt(call: Call, txn: Transaction, name: str) -> Receipt:
+    """What a key was answered before, or a receipt still without an answer. Raises Refusal 409."""
+    body_hash = hashlib.sha256(call.request.body).hexdigest()
+    held = txn.state.receipts.get(name)
+    if held is None or txn.now_us - held.at_us > limits.RECEIPT_LIFE_S * 1_000_000:
+        return Receipt(name, body_hash, b"", txn.now_us)
+    if held.body_hash != body_hash:
+        message = "this idempotency key was used for another request; use a new one for each batch"
+        raise Refusal(409, "idempotency_key_reused", message, field="idempotency_key")
+    return held
+
+
+OPERATIONS = (
+    Operation(
+        "assert_facts", "POST", "/v1/facts/batch", "write", post_batch, "Assert up to 500 facts, each or all of them",
+        body=BatchRequest, answer=BatchAnswer, refusals=(400, 401, 403, 409, 413, 422, 429, 503, 507), tags=("facts",),
+    ),
+)  # fmt: skip

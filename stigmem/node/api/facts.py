@@ -1,0 +1,231 @@
+"""Operations on facts: assert, query, single fact, provenance, content id check (http-api 3.3-3.5).
+
+Handlers only: reading parameters, asking the ledger, shaping answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from stigmem.core import limits
+from stigmem.core.content_id import is_cid
+from stigmem.core.errors import Refusal
+from stigmem.core.fact import Fact, FactRecord
+from stigmem.core.query import FactQuery, run_query
+from stigmem.core.scopes import SCOPES, is_scope
+from stigmem.core.timestamps import parse_us
+from stigmem.core.uris import normalise_filter, relation_warnings
+from stigmem.core.wire import Response, json_response
+from stigmem.node.api.assertion import AssertRequest, draft_fact, owner_warnings, write_fact
+from stigmem.node.api.feedback_guard import session_of
+from stigmem.node.api.routing import Operation, Outcome
+from stigmem.node.api.validation_errors import invalid_parameter
+from stigmem.node.api.views import fact_record, shown_cid
+from stigmem.node.transaction import Transaction
+
+if TYPE_CHECKING:
+    from stigmem.node.api.call import Call
+
+__all__ = ["OPERATIONS"]
+
+
+class QueryParameters(msgspec.Struct, kw_only=True):
+    """Parameters of `GET /v1/facts`."""
+
+    entity: str | None = None
+    relation: str | None = None
+    source: str | None = None
+    scope: str | None = None
+    min_confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
+    include_contradicted: bool = False
+    include_expired: bool = False
+    include_low_trust: bool = False
+    attested: bool | None = None
+    after: str | None = None
+    as_of: str | None = None
+    garden_id: str | None = None
+    cursor: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=limits.PAGE_LIMIT_MAX)] = limits.PAGE_LIMIT_DEFAULT
+
+
+class FactsAnswer(msgspec.Struct):
+    """A page of facts; `total` counts this page."""
+
+    facts: list[FactRecord]
+    total: int
+    cursor: str | None
+    tombstone_notices: list[Any] = []
+
+
+class CidAnswer(msgspec.Struct):
+    """Outcome of a content id check."""
+
+    cid_valid: bool
+    computed_cid: str
+    stored_cid: str | None
+    mismatch_reason: str | None
+
+
+class ProvenanceItem(msgspec.Struct):
+    """One reference; what cannot be shown looks like what does not exist."""
+
+    hash: str
+    fact_id: str | None
+    entity: str | None
+    exists: bool
+
+
+class ProvenanceAnswer(msgspec.Struct):
+    """What a fact was derived from, one level deep."""
+
+    fact_id: str
+    cid: str | None
+    derived_from: list[ProvenanceItem]
+
+
+def post_fact(call: Call, txn: Transaction) -> Outcome:
+    node = call.node
+    node.charge(txn, call.principal, "fact_write")
+    draft = draft_fact(txn, call.principal, call.body, node.node_id)
+    node.feedback_guard.check(session_of(call.request), call.principal, call.body, txn)
+    written = write_fact(txn, call.principal, draft)
+    warnings: list[str] = []
+    if written.fresh:
+        warnings = [*relation_warnings(draft.relation), *owner_warnings(txn, call.principal, draft.source)]
+
+    def answer() -> Response:
+        record = fact_record(written.fact, txn.state.ledger, warnings=warnings)
+        return json_response(201, record)
+
+    return answer
+
+
+def get_facts(call: Call, txn: Transaction) -> Outcome:
+    call.node.charge(txn, call.principal, "fact_read")
+    given: QueryParameters = call.query
+    if given.as_of is not None:
+        raise Refusal(501, "time_travel_plugin_not_loaded", "as_of needs the time travel add-on, which this node lacks")
+    if given.garden_id is not None:
+        raise Refusal(404, "garden_not_found", "this node has no gardens", style="text")
+    if given.scope is not None:
+        if not is_scope(given.scope):
+            raise Refusal(400, "unknown_scope", f"unknown scope '{given.scope}'", style="text")
+        call.principal.need_scope(given.scope)
+    query = FactQuery(
+        entity=None if given.entity is None else normalise_filter(given.entity),
+        relation=given.relation,
+        source=None if given.source is None else normalise_filter(given.source),
+        scope=given.scope,
+        min_confidence=given.min_confidence,
+        include_contradicted=given.include_contradicted,
+        include_expired=given.include_expired,
+        after_us=None if given.after is None else _after_us(given.after),
+        cursor=None if given.cursor is None else call.node.cursor_codec.open(given.cursor),
+        limit=given.limit,
+        scopes=None if len(call.principal.scopes) == len(SCOPES) else call.principal.scopes,
+    )
+    ledger = txn.state.ledger
+    session = session_of(call.request)
+    if given.attested is not None:
+        return _facts_answer([], None)  # nothing is attested here, neither well nor badly, so nothing matches
+    page = run_query(ledger, query)
+    call.node.feedback_guard.note(session, call.principal, (fact.scope for fact in page.facts))
+    cursor = None if page.cursor is None else call.node.cursor_codec.close(page.cursor)
+    return _facts_answer([fact_record(fact, ledger) for fact in page.facts], cursor)
+
+
+def _facts_answer(records: list[FactRecord], cursor: str | None) -> Response:
+    answer = FactsAnswer(records, len(records), cursor)
+    return json_response(200, answer, {"x-total-count": str(len(records))})
+
+
+def _after_us(text: str) -> int:
+    try:
+        return parse_us(text.replace(" ", "+"))  # an unescaped + in a query string reads as a space
+    except ValueError as error:
+        raise invalid_parameter("after", "after must be an ISO-8601 instant", text) from error
+
+
+def _visible(call: Call, txn: Transaction, name: str) -> Fact:
+    """The fact with this id or content id, if the caller may read it. Raises Refusal 400 or 404.
+
+    404 also for facts of a scope that is closed to the caller: a content id can be made of a guess, and whoever sends
+    it must not learn whether the guess was right.
+    """
+    ledger = txn.state.ledger
+    by_content = name.startswith("sha256:")
+    if by_content and not is_cid(name):
+        raise Refusal(400, "cid_malformed", "a content id is sha256: and 64 lower-case hex digits")
+    # What is hidden must not hide what is not: several facts can have one id or content id.
+    found = [
+        fact
+        for fact in (ledger.with_cid(name) if by_content else ledger.find(name))
+        if fact.quarantine is None and fact.scope in call.principal.scopes
+    ]
+    if not found:
+        raise Refusal(404, "fact_not_found", "fact not found", style="text")
+    if by_content:
+        return next(filter(ledger.live, found), found[-1])
+    return min(found, key=lambda fact: (not fact.certified, fact))  # the same one on every node that holds them
+
+
+def get_fact(call: Call, txn: Transaction) -> Outcome:
+    call.node.charge(txn, call.principal, "fact_read")
+    session = session_of(call.request)
+    fact = _visible(call, txn, call.params["fact"])
+    call.node.feedback_guard.note(session, call.principal, (fact.scope,))
+    return json_response(200, fact_record(fact, txn.state.ledger))
+
+
+def get_provenance(call: Call, txn: Transaction) -> Outcome:
+    call.node.charge(txn, call.principal, "fact_read")
+    fact = _visible(call, txn, call.params["fact"])
+    entries: list[dict[str, Any]] = msgspec.json.decode(fact.derived_from) if fact.derived_from else []
+    items = [_reference(call, txn, entry) for entry in entries if "fact_id" in entry or "hash" in entry]
+    return json_response(200, ProvenanceAnswer(fact.id, shown_cid(fact), items))
+
+
+def _reference(call: Call, txn: Transaction, entry: dict[str, Any]) -> ProvenanceItem:
+    texts = (entry.get("hash"), entry.get("fact_id"))
+    digest, name = (text if isinstance(text, str) else "" for text in texts)
+    for each in filter(None, (name, digest)):
+        try:
+            fact = _visible(call, txn, each)
+        except Refusal:
+            continue
+        return ProvenanceItem(digest, fact.id, fact.entity, exists=True)
+    return ProvenanceItem(digest, None, None, exists=False)
+
+
+def post_verify_cid(call: Call, txn: Transaction) -> Outcome:
+    call.node.charge(txn, call.principal, "fact_read")
+    fact = _visible(call, txn, call.params["fact"])
+    return json_response(200, CidAnswer(True, fact.cid, shown_cid(fact), None))
+
+
+OPERATIONS = (
+    Operation(
+        "assert_fact", "POST", "/v1/facts", "write", post_fact, "Assert a fact, or find the live one that says it",
+        body=AssertRequest, answer=FactRecord, status=201, refusals=(400, 401, 403, 404, 413, 422, 429, 501, 503, 507),
+        tags=("facts",),
+    ),
+    Operation(
+        "query_facts", "GET", "/v1/facts", "read", get_facts, "Facts by entity, relation, source, scope; newest first",
+        query=QueryParameters, answer=FactsAnswer, refusals=(400, 401, 403, 404, 422, 429, 501, 503), tags=("facts",),
+    ),
+    Operation(
+        "get_provenance", "GET", "/v1/facts/{fact}/provenance", "read", get_provenance,
+        "What a fact was derived from", answer=ProvenanceAnswer, refusals=(400, 401, 403, 404, 429, 503),
+        tags=("facts",),
+    ),
+    Operation(
+        "verify_cid", "POST", "/v1/facts/{fact}/verify-cid", "read", post_verify_cid,
+        "Recompute a fact's content id", answer=CidAnswer, refusals=(400, 401, 403, 404, 429, 503), tags=("facts",),
+    ),
+    Operation(
+        "get_fact", "GET", "/v1/facts/{fact}", "read", get_fact, "One fact by id or content id",
+        answer=FactRecord, refusals=(400, 401, 403, 404, 429, 503), tags=("facts",),
+    ),
+)  # fmt: skip

@@ -1,0 +1,69 @@
+"""Routes of the contract that this node does not serve yet: each answers 501 and says so, to callers it knows.
+
+A route leaves this list when it gets a handler of its own. Routes that the contract calls absent by default are not
+here; they are simply not found.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from stigmem.core.errors import Refusal
+from stigmem.node.api.routing import Operation, Outcome
+from stigmem.node.transaction import Transaction
+
+if TYPE_CHECKING:
+    from stigmem.node.api.call import Call
+
+__all__ = ["OPERATIONS"]
+
+_ROUTES: Final = (
+    ("recall", "POST", "/v1/recall"),
+    ("card", "GET", "/v1/cards/{entity}"),
+    ("lint", "POST", "/v1/lint"),
+    ("lint_job", "GET", "/v1/lint/jobs/{job}"),
+    ("decay_sweep", "POST", "/v1/decay/sweep"),
+    ("decay_job", "GET", "/v1/decay/jobs/{job}"),
+    ("synthesize_scope", "GET", "/v1/scopes/{scope}/synthesize"),
+    ("synthesis", "POST", "/v1/synthesis"),
+    ("graph_neighbors", "GET", "/v1/graph/neighbors"),
+    ("create_garden", "POST", "/v1/gardens"),
+    ("list_gardens", "GET", "/v1/gardens"),
+    ("read_garden", "GET", "/v1/gardens/{path}"),
+    ("change_garden", "POST", "/v1/gardens/{path}"),
+    ("change_garden_member", "PATCH", "/v1/gardens/{path}"),
+    ("delete_from_garden", "DELETE", "/v1/gardens/{path}"),
+    ("list_quarantine", "GET", "/v1/quarantine"),
+    ("judge_quarantined", "POST", "/v1/quarantine/{path}"),
+    ("create_alias", "POST", "/v1/aliases"),
+    ("list_aliases", "GET", "/v1/aliases"),
+    ("delete_alias", "DELETE", "/v1/aliases/{uri}"),
+    ("resolve_entity", "GET", "/v1/entities/resolve"),
+    ("create_subscription", "POST", "/v1/subscriptions"),
+    ("list_subscriptions", "GET", "/v1/subscriptions"),
+    ("read_subscription", "GET", "/v1/subscriptions/{path}"),
+    ("delete_subscription", "DELETE", "/v1/subscriptions/{path}"),
+    ("create_intent", "POST", "/v1/intents"),
+    ("get_intent", "GET", "/v1/intents/{intent}"),
+    ("create_agent_key", "POST", "/v1/auth/agent-keys"),
+    ("list_agent_keys", "GET", "/v1/auth/agent-keys"),
+    ("delete_agent_key", "DELETE", "/v1/auth/agent-keys/{key}"),
+    ("exchange_oidc_token", "POST", "/v1/auth/oidc/exchange"),
+    ("create_capability_token", "POST", "/v1/federation/capability-tokens"),
+    ("use_capability_token", "POST", "/v1/federation/capability-tokens/{path}"),
+    ("create_tombstone", "POST", "/v1/tombstones"),
+    ("get_tombstones", "GET", "/v1/tombstones/{uri}"),
+    ("revoke_tombstone", "POST", "/v1/tombstones/{path}"),
+    ("cid_backfill_status", "GET", "/v1/admin/cid-backfill/status"),
+)
+
+
+def not_yet(call: Call, txn: Transaction) -> Outcome:
+    path = call.request.target.partition("?")[0][:256]
+    raise Refusal(501, "not_implemented", f"this node does not offer {call.request.method} {path} yet")
+
+
+OPERATIONS = tuple(
+    Operation(name, method, path, "any", not_yet, "Not offered yet", status=501, refusals=(401, 503), tags=("later",))
+    for name, method, path in _ROUTES
+)

@@ -1,0 +1,220 @@
+"""Operations on peers that people call: register, approve, list, get, revoke, delete (federation 2.2).
+
+A peer's life is the transition table of `stigmem.core.declaration`; the address it declares is checked by the
+steward, and a person compares the key's fingerprint before anything flows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from stigmem.core.declaration import ACTIVE, PENDING, REJECTED, REVOKED, UNVERIFIED, Declaration, step
+from stigmem.core.errors import Refusal, invalid
+from stigmem.core.keys import fingerprint
+from stigmem.core.records import CursorRow, OriginRow, PeerRow
+from stigmem.core.scopes import crossing, ordered
+from stigmem.core.timestamps import format_us
+from stigmem.core.wire import Response, json_response
+from stigmem.node.api.admission import charge_registration, is_address, make_room
+from stigmem.node.api.call import RetryNextBatch
+from stigmem.node.api.routing import Operation, Outcome
+from stigmem.node.resync import read_again_for_key, read_again_for_origin, reserve_cursors
+from stigmem.node.transaction import Transaction
+
+if TYPE_CHECKING:
+    from stigmem.node.api.call import Call
+
+__all__ = ["OPERATIONS"]
+
+
+class PeerRecord(msgspec.Struct):
+    """A peer as the client library reads it: one of four states."""
+
+    peer_id: str
+    node_id: str
+    node_url: str
+    status: str
+    allowed_scopes: list[str]
+    established_at: str | None
+    state: str = ""
+    """The exact state: the four literals of `status` fold two waiting states into one."""
+    pubkey_fingerprint: str = ""
+    dialect: str = ""
+
+
+class PeersAnswer(msgspec.Struct):
+    """Every peer row."""
+
+    peers: list[PeerRecord]
+
+
+class RegisterAnswer(msgspec.Struct):
+    """Verdict on a declaration."""
+
+    peer_id: str
+    status: str
+    verified_at: str | None = None
+
+
+class ApproveRequest(msgspec.Struct):
+    """The fingerprint that a person compared."""
+
+    pubkey_fingerprint: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+
+
+class ApproveAnswer(msgspec.Struct):
+    """An approved peer."""
+
+    peer_id: str
+    node_id: str
+    status: str
+    approved_at: str
+
+
+def peer_record(row: PeerRow) -> PeerRecord:
+    """A peer row as responses carry it."""
+    return PeerRecord(
+        peer_id=row.peer_id,
+        node_id=row.node_id,
+        node_url=row.node_url,
+        status=row.status if row.status in (ACTIVE, REJECTED, REVOKED) else UNVERIFIED,
+        allowed_scopes=sorted(row.scopes),
+        established_at=None if row.established_us is None else format_us(row.established_us),
+        state=row.status,
+        pubkey_fingerprint=fingerprint(row.public_key),
+        dialect=row.dialect,
+    )
+
+
+def post_peer(call: Call, txn: Transaction) -> Outcome:
+    declaration: Declaration = call.body
+    node = call.node
+    if declaration.node_id == node.node_id:
+        raise Refusal(409, "own_node_id", "this is the node's own id", style="text")
+    if not is_address(declaration.node_url):
+        message = "node_url must be an http or https address, without user, query or fragment"
+        raise invalid("node_url", message, given=declaration.node_url)
+    if not txn.reserve("peer", declaration.node_id) or not txn.reserve("registration", ""):
+        raise RetryNextBatch
+    held = txn.state.peer_of(declaration.node_id)
+    if step(held.status if held else "", "register") is None:
+        status = held.status if held else ""
+        raise Refusal(409, "peer_already_registered", f"peer already registered (status={status})", style="text")
+    charge_registration(call, txn)
+    make_room(call, txn, held)
+    row = PeerRow(
+        peer_id=held.peer_id if held else node.new_uuid(),
+        node_id=declaration.node_id,
+        node_url=declaration.node_url.rstrip("/"),
+        public_key=declaration.federation_pubkey,
+        scopes=ordered(declaration.allowed_scopes),
+        status=UNVERIFIED,
+        dialect="0.5",
+    )
+    txn.add(row)
+
+    def verify() -> Response | None:
+        node.handshakes.check_registration(row, declaration, call.answer)
+        return None
+
+    return verify
+
+
+def _row(call: Call, txn: Transaction) -> PeerRow:
+    row = txn.state.peers.get(call.params["peer"])
+    if row is None:
+        raise Refusal(404, "peer_not_found", "peer not found", style="text")
+    if not txn.reserve("peer", row.node_id):
+        raise RetryNextBatch
+    return row
+
+
+def post_approve(call: Call, txn: Transaction) -> Outcome:
+    row = _row(call, txn)
+    if row.status != PENDING:
+        raise Refusal(409, "peer_not_pending", f"peer is not pending approval (status={row.status})", style="text")
+    for scope in crossing(row.scopes, allow_team=txn.settings.allow_team):
+        call.principal.need_scope(scope)  # whoever lets a peer read a scope must be able to read it
+    request: ApproveRequest = call.body
+    if not reserve_cursors(txn):
+        raise RetryNextBatch
+    if request.pubkey_fingerprint != fingerprint(row.public_key):
+        txn.audit("peer_approval_failed", row.peer_id, given=request.pubkey_fingerprint)
+        return _refused_fingerprint
+    approved = msgspec.structs.replace(row, status=ACTIVE, established_us=txn.now_us)
+    txn.add(approved)
+    known = txn.state.key_of_origin(row.node_id)
+    txn.add(OriginRow(row.node_id, row.public_key, "pinned"))
+    read_again_for_origin(txn, row.node_id)
+    if known not in (None, "", row.public_key):
+        read_again_for_key(txn)  # somebody had vouched for another key
+    txn.add(CursorRow(row.peer_id, None, txn.state.ledger.last_seq, False, 0, txn.now_us))
+    txn.audit("peer_approved", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri)
+    answer = ApproveAnswer(row.peer_id, row.node_id, ACTIVE, format_us(txn.now_us))
+    return lambda: json_response(200, answer)
+
+
+def _refused_fingerprint() -> Response:
+    # The audit row must be kept, so this is a response after the commit and not a Refusal before it.
+    return json_response(400, {"detail": "fingerprint mismatch"})
+
+
+def post_revoke(call: Call, txn: Transaction) -> Outcome:
+    row = _row(call, txn)
+    if step(row.status, "revoke") is None:
+        raise Refusal(409, "peer_not_revocable", f"peer cannot be revoked (status={row.status})", style="text")
+    txn.add(msgspec.structs.replace(row, status=REVOKED))
+    txn.audit("peer_revoked", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri)
+    return lambda: json_response(200, peer_record(txn.state.peers[row.peer_id]))
+
+
+def delete_peer(call: Call, txn: Transaction) -> Outcome:
+    row = _row(call, txn)
+    if step(row.status, "delete") is None:
+        raise Refusal(409, "peer_not_deletable", f"revoke the peer first (status={row.status})", style="text")
+    txn.add(msgspec.structs.replace(row, status=""))
+    txn.audit("peer_deleted", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri)
+    return lambda: Response(204)
+
+
+def get_peers(call: Call, txn: Transaction) -> Outcome:
+    return json_response(200, PeersAnswer([peer_record(row) for row in txn.state.peers.values()]))
+
+
+def get_peer(call: Call, txn: Transaction) -> Outcome:
+    row = txn.state.peers.get(call.params["peer"])
+    if row is None:
+        raise Refusal(404, "peer_not_found", "peer not found", style="text")
+    return json_response(200, peer_record(row))
+
+
+OPERATIONS = (
+    Operation(
+        "register_peer", "POST", "/v1/federation/peers", "federate", post_peer, "Declare yourself to this node",
+        body=Declaration, answer=RegisterAnswer, status=201,
+        refusals=(401, 403, 404, 409, 413, 422, 429, 503, 507), tags=("federation",),
+    ),
+    Operation(
+        "list_peers", "GET", "/v1/federation/peers", "federate", get_peers, "Every peer", answer=PeersAnswer,
+        refusals=(401, 403, 404, 503), tags=("federation",),
+    ),
+    Operation(
+        "approve_peer", "POST", "/v1/federation/peers/{peer}/approve", "admin:federation", post_approve,
+        "Approve a pending peer by its key's fingerprint", body=ApproveRequest, answer=ApproveAnswer,
+        refusals=(400, 401, 403, 404, 409, 413, 422, 503, 507), tags=("federation",),
+    ),
+    Operation(
+        "revoke_peer", "POST", "/v1/federation/peers/{peer}/revoke", "admin:federation", post_revoke,
+        "Stop exchanging with a peer", answer=PeerRecord, refusals=(401, 403, 404, 409, 503, 507), tags=("federation",),
+    ),
+    Operation(
+        "get_peer", "GET", "/v1/federation/peers/{peer}", "federate", get_peer, "One peer", answer=PeerRecord,
+        refusals=(401, 403, 404, 503), tags=("federation",),
+    ),
+    Operation(
+        "delete_peer", "DELETE", "/v1/federation/peers/{peer}", "admin:federation", delete_peer,
+        "Forget a rejected or revoked peer", status=204, refusals=(401, 403, 404, 409, 503, 507), tags=("federation",),
+    ),
+)  # fmt: skip

@@ -1,0 +1,186 @@
+"""Facts that a peer brings instead of waiting to be asked: `POST /v1/federation/facts/push` (federation 3.9).
+
+Off by default. Each fact is judged by itself, by the rules of a pulled one and two more: a peer may bring only what it
+wrote itself and in its own name. Checking is done away from the writer; storing is a message to it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from stigmem.core import limits
+from stigmem.core.checks import check_scope
+from stigmem.core.errors import Refusal, Rejection
+from stigmem.core.fact import Fact
+from stigmem.core.ingest import PeerLink
+from stigmem.core.page import decode_entry, entry_name
+from stigmem.core.wire import Response, json_response
+from stigmem.node.api.background import ConcurrencyLimit, answer_in_background
+from stigmem.node.api.peer_auth import PeerCaller, bearer, slow_down
+from stigmem.node.api.routing import Operation, Outcome
+from stigmem.node.ports import Signal
+from stigmem.node.replication.page_ingest import Arrival, IngestPage, Refused
+from stigmem.node.replication.page_verifier import verify_raw
+from stigmem.node.responses import quota_exceeded
+from stigmem.node.transaction import Transaction
+
+if TYPE_CHECKING:
+    from stigmem.node.api.call import Call
+    from stigmem.node.node import Node
+
+__all__ = ["OPERATIONS"]
+
+_FACTS_PER_CHECKPOINT: Final = 25
+_ERRORS: Final = {
+    "scope_violation": "scope_not_permitted",
+    "source_not_owned": "source_not_owned",
+    "cid_mismatch": "cid_mismatch",
+    "hlc_skew": "hlc_skew",
+}
+"""What the contract calls the refusals that it names; every other one is an `ingest_error`."""
+
+
+class PushRequest(msgspec.Struct):
+    """Body of a push: bare records of dialect 0.5, or entries with origin and signature."""
+
+    facts: Annotated[list[msgspec.Raw], msgspec.Meta(max_length=limits.PUSH_FACTS_MAX)]
+
+
+class PushError(msgspec.Struct):
+    """Why a fact was not taken; `reason` is the exact code, `fact_id` null when it has none."""
+
+    fact_id: str | None
+    error: str
+    reason: str
+    index: int
+
+
+class PushAnswer(msgspec.Struct):
+    """What became of a push; facts that are held already count as accepted."""
+
+    accepted: int
+    rejected: int
+    errors: list[PushError]
+
+
+class _Shape(msgspec.Struct):
+    fact: msgspec.Raw | UnsetType = UNSET
+
+
+class IngestPush(IngestPage):
+    """Pushed facts for the writer: no cursor moves, nothing is kept for later, and each fact has its own answer."""
+
+    def __init__(self, node: Node, peer: PeerCaller, link: PeerLink, arrivals: list[Arrival], done: Signal) -> None:
+        super().__init__(peer.row.peer_id, link, node.policy, arrivals, done, retry=True)
+        self._gate = node.peer_auth
+        self._code = ""
+        self._index = 0
+        self.errors: list[PushError] = []
+
+    def _take(self, txn: Transaction, arrival: Arrival) -> Fact | None:
+        repeated, self._code = self.repeated, "origin_unresolvable"
+        fact = super()._take(txn, arrival)
+        if fact is None and self.repeated == repeated:
+            name = entry_name(arrival.raw)
+            error = _ERRORS.get(self._code, "ingest_error")
+            self.errors.append(PushError(None if name.startswith("sha256:") else name, error, self._code, self._index))
+        self._index += 1
+        return fact
+
+    def _reject(self, txn: Transaction, refused: Refused, raw: bytes) -> None:
+        self._code = refused.rejection.code
+        known = txn.state.letters.get(self._peer_id, {}).get(refused.name, ())
+        # A pulled page costs us a request; pushed ones come as fast as their sender likes.
+        if self._code not in known and self._gate.may_audit(self._peer_id, txn.monotonic_ns):
+            super()._reject(txn, refused, raw)
+
+    def _due_ms(self, rejection: Rejection) -> int | None:
+        return None  # its sender was told, and can bring it again when it is due
+
+
+def check_offered(call: Call, txn: Transaction) -> None:
+    """What is refused whoever asks. Raises Refusal 405 when push is off, 401 for capability tokens."""
+    if not txn.settings.push:
+        raise Refusal(405, "push_disabled", "push replication not enabled on this node", style="text")
+    if bearer(call.request) is None and "x-stigmem-capability" in call.request.headers:
+        message = "this node trusts no capability token, whatever its signature: present a peer token"
+        raise Refusal(401, "capability_not_supported", message, style="text")
+
+
+def post_push(call: Call, txn: Transaction) -> Outcome:
+    peer, node = call.peer, call.node
+    if peer is None:
+        raise ValueError("a push reached its handler without a peer")
+    node.peer_seen(peer.row.peer_id)
+    settings, status = txn.settings, slow_down(peer.row)
+    wait_s = node.quotas.wait_s(
+        "federation_push", peer.row.peer_id, settings.pull_burst, settings.pull_rate_per_s, txn.monotonic_ns
+    )
+    if wait_s:
+        raise quota_exceeded("federation_push", peer.row.node_id, wait_s, status=status)
+    facts = [bytes(raw) for raw in call.body.facts]
+
+    async def answer() -> Response:
+        return await _take_in(node, peer, facts)
+
+    full = quota_exceeded("federation_push", peer.row.node_id, 1.0, status=status)
+    return answer_in_background(
+        call, ConcurrencyLimit("push", peer.row.peer_id, limits.PUSHES_PER_PEER_MAX, full), answer
+    )
+
+
+async def _take_in(node: Node, peer: PeerCaller, facts: list[bytes]) -> Response:
+    """Check facts, have the writer take them, and say what became of each. Raises Refusal."""
+    clock = node.context.clock
+    arrivals: list[Arrival] = []
+    for number, raw in enumerate(facts, 1):
+        arrivals.append(_checked(node, PeerLink(peer.row.node_id, _dialect(peer, raw), peer.scopes), raw))
+        if number % _FACTS_PER_CHECKPOINT == 0:
+            await clock.checkpoint()
+    done = clock.signal()
+    message = IngestPush(node, peer, PeerLink(peer.row.node_id, peer.row.dialect, peer.scopes), arrivals, done)
+    node.mailbox.put(message)
+    await done.wait()
+    if message.error is not None and message.error.code == "peer_not_active":
+        raise Refusal(401, "peer_not_approved", "peer_not_approved", style="text")
+    if message.error is not None:
+        headers = (("retry-after", "5"),)
+        raise Refusal(507, message.error.code, message.error.message, headers=headers) from message.error
+    rejected = len(message.errors)
+    return json_response(202, PushAnswer(len(facts) - rejected, rejected, message.errors))
+
+
+def _checked(node: Node, link: PeerLink, raw: bytes) -> Arrival:
+    """The stateless checks of one fact: those of push, then those of every fact."""
+    try:
+        entry = decode_entry(raw, link.dialect)
+        check_scope(entry.fact.scope, link)
+        if entry.origin is not None and entry.origin.node_id != link.sender:
+            raise Rejection("origin_not_sender", "a peer pushes only what it wrote itself")
+        if entry.fact.source != link.sender:
+            raise Rejection("source_not_owned", "the source of a pushed fact is its sender", field="source")
+    except Rejection as rejection:
+        return Arrival(raw, Refused(entry_name(raw), rejection, link.sender))
+    return verify_raw(node, link, raw)
+
+
+def _dialect(peer: PeerCaller, raw: bytes) -> str:
+    """How to read one fact: as its sender's dialect has it, and entries also from those who need not sign."""
+    if peer.row.dialect != "0.5":
+        return peer.row.dialect
+    try:
+        return "0.5" if msgspec.json.decode(raw, type=_Shape).fact is UNSET else "2.1"
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return "0.5"
+
+
+OPERATIONS = (
+    Operation(
+        "push_facts", "POST", "/v1/federation/facts/push", "peer", post_push, "Facts that a peer brings",
+        body=PushRequest, answer=PushAnswer, status=202, refusals=(401, 403, 405, 413, 422, 429, 503, 507),
+        tags=("federation",), before=check_offered,
+    ),
+)  # fmt: skip

@@ -1,0 +1,166 @@
+"""The table of operations: every route once, with what it needs, takes and answers.
+
+The dispatcher, the OpenAPI document and the HTTP binding all read this table; there is no second list of
+routes. Handlers live in the `*_api` modules, one per subject, and are plain functions of a turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import unquote
+
+import msgspec
+
+from stigmem.core import limits
+from stigmem.core.errors import Refusal
+from stigmem.core.wire import Response
+from stigmem.node.api.validation_errors import invalid_parameter, unreadable
+
+if TYPE_CHECKING:
+    from stigmem.node.api.call import Call
+    from stigmem.node.transaction import Transaction
+
+__all__ = ["Handler", "Operation", "Outcome", "Router", "read_body", "read_query"]
+
+Outcome = Response | Callable[[], Response | None] | None
+"""What a handler returns: an answer, a function that makes it once the turn is committed, or None (from
+either) when the answer comes later from somebody else."""
+Handler = Callable[["Call", "Transaction"], Outcome]
+
+_BOOLEANS: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One route. `permission` is a permission of http-api 4.2, `any` key, `open` to all, or `peer` token.
+
+    `path` may hold one `{name}`, which takes whatever stands there with its slashes, since names are often URIs.
+    `query` and `body` are the msgspec types that parameters are read into. `before` refuses what is refused whoever
+    asks, before anybody is asked who it is.
+    """
+
+    name: str
+    method: str
+    path: str
+    permission: str
+    handler: Handler
+    summary: str
+    query: type[msgspec.Struct] | None = None
+    body: type[msgspec.Struct] | None = None
+    answer: Any = None
+    status: int = 200
+    refusals: tuple[int, ...] = ()
+    tags: tuple[str, ...] = field(default=())
+    before: Callable[[Call, Transaction], None] | None = None
+
+
+class Router:
+    """Finds the operation of a method and path."""
+
+    def __init__(self, operations: tuple[Operation, ...]) -> None:
+        self.operations = operations
+        self._exact: dict[str, dict[str, Operation]] = {}
+        self._patterns: list[tuple[_Pattern, Operation]] = []
+        for operation in operations:
+            if "{" in operation.path:
+                self._patterns.append((_Pattern.of(operation.path), operation))
+            else:
+                self._exact.setdefault(operation.path, {})[operation.method] = operation
+        # Longer patterns first: /v1/facts/{id}/provenance before /v1/facts/{id}.
+        self._patterns.sort(key=lambda entry: -entry[1].path.count("/"))
+
+    def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
+        """The operation and its decoded path parameters; raises Refusal 404 or 405.
+
+        `path` is as it was sent: an escaped slash is part of a name and never divides it from the route, so that a
+        proxy before us sees the same route as we do.
+        """
+        methods = self._exact.get(path)
+        if methods is not None:
+            if method in methods:
+                return methods[method], {}
+            raise _wrong_method(sorted(methods))
+        allowed: list[str] = []
+        for pattern, operation in self._patterns:
+            if pattern.fits(path):
+                if operation.method == method:
+                    return operation, pattern.parameters(path)
+                allowed.append(operation.method)
+        if allowed:
+            raise _wrong_method(sorted(set(allowed)))
+        raise Refusal(404, "not_found", "Not Found", style="text")
+
+
+def _wrong_method(allowed: list[str]) -> Refusal:
+    return Refusal(
+        405, "method_not_allowed", "Method Not Allowed", style="text", headers=(("allow", ", ".join(allowed)),)
+    )
+
+
+class _Pattern(NamedTuple):
+    """A path with one parameter, which may contain slashes (raw URIs): what is fixed is matched from both ends."""
+
+    head: str
+    name: str
+    tail: str
+
+    @classmethod
+    def of(cls, path: str) -> _Pattern:
+        head, _, rest = path.partition("{")
+        name, _, tail = rest.partition("}")
+        return cls(head, name, tail)
+
+    def fits(self, path: str) -> bool:
+        return path.startswith(self.head) and path.endswith(self.tail) and len(path) > len(self.head) + len(self.tail)
+
+    def parameters(self, path: str) -> dict[str, str]:
+        return {self.name: unquote(path[len(self.head) : len(path) - len(self.tail)])}
+
+
+def read_query(operation: Operation, pairs: list[tuple[str, str]]) -> Any:
+    """The query parameters as the operation's type; empty texts count as absent. Raises Refusal 422, also for a
+    parameter that is given twice: whoever looked at the request before us may have seen the other one."""
+    if operation.query is None:
+        return None
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if value and name in given and name in operation.query.__struct_encode_fields__:
+            raise invalid_parameter(name, f"{name} is given twice; give it once", value)
+        if value:
+            given[name] = value
+    for name in _booleans_of(operation.query):
+        if name in given:
+            given[name] = _BOOLEANS.get(given[name].lower(), given[name])
+    try:
+        return msgspec.convert(given, operation.query, strict=False)
+    except msgspec.ValidationError as error:
+        raise unreadable("query", error, given) from error
+
+
+@lru_cache
+def _booleans_of(query: type[msgspec.Struct]) -> tuple[str, ...]:
+    return tuple(f.encode_name for f in msgspec.structs.fields(query) if f.type in (bool, bool | None))
+
+
+def read_body(operation: Operation, body: bytes) -> Any:
+    """The JSON body as the operation's type; raises Refusal 422."""
+    if operation.body is None:
+        return None
+    try:
+        return msgspec.json.decode(body, type=operation.body)
+    except msgspec.ValidationError as error:
+        raise unreadable("body", error, _lenient(body)) from error
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        item = {"type": "json_invalid", "loc": ["body"], "msg": f"the body is no valid JSON: {error}", "input": None}
+        raise Refusal(422, "json_invalid", item["msg"], style="list", extra={"items": [item]}) from error  # type: ignore[arg-type]
+
+
+def _lenient(body: bytes) -> Any:
+    """A body of ordinary size as plain data, to show what was wrong in it; None when it is more or worse than that."""
+    try:
+        return msgspec.json.decode(body) if len(body) <= limits.STRING_BYTES_MAX else None
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None

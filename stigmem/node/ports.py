@@ -1,0 +1,94 @@
+"""The four seams through which a node touches the world: clock, entropy, transport, journal.
+
+Protocols only. `stigmem.host.context` fills them with the machine, `sim.world.context` with a simulated one; both
+are tested with the same bodies (`tests/parity`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from stigmem.core.audit import AuditRow
+from stigmem.core.errors import StigmemError
+from stigmem.core.records import Record
+from stigmem.core.wire import Request, Response
+
+__all__ = ["Clock", "Context", "Entropy", "Journal", "JournalFull", "Signal", "Transport", "Unreachable"]
+
+
+class Signal(Protocol):
+    """A wake-up for exactly one waiter; setting it before the wait is not lost."""
+
+    def set(self) -> None: ...
+
+    def wait(self, timeout_ns: int | None = None) -> Awaitable[bool]:
+        """Wait until set and clear it; False when the time ran out first."""
+        ...
+
+
+class Clock(Protocol):
+    """Time and waiting. `wall_ns` may be wrong, jump and stand still; `monotonic_ns` never runs back."""
+
+    def wall_ns(self) -> int: ...
+
+    def monotonic_ns(self) -> int: ...
+
+    def signal(self) -> Signal: ...
+
+    async def sleep(self, ns: int) -> None: ...
+
+    async def checkpoint(self) -> None:
+        """Let other tasks run in the middle of long work."""
+        ...
+
+    def spawn(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
+        """Run a task of this node until it ends or the node stops."""
+        ...
+
+
+class Entropy(Protocol):
+    """Unpredictable bytes."""
+
+    def token(self, size: int) -> bytes: ...
+
+
+class Unreachable(StigmemError):
+    """A peer could not be reached or did not answer in time; `code` says how."""
+
+
+class Transport(Protocol):
+    """Requests to other nodes."""
+
+    async def request(self, url: str, request: Request, timeout_ns: int, body_max: int) -> Response:
+        """The peer's answer, whatever its status; raises Unreachable."""
+        ...
+
+
+class JournalFull(StigmemError):
+    """The journal could not take the batch; nothing of it was kept, and a later batch may succeed."""
+
+
+class Journal(Protocol):
+    """The durable past of a node."""
+
+    async def commit(self, records: Sequence[Record]) -> None:
+        """Make a batch durable as a whole; raises JournalFull."""
+        ...
+
+    def load(self) -> AsyncIterator[Sequence[Record]]:
+        """Every record ever committed, in order, in batches; raises JournalCorrupt."""
+        ...
+
+    async def audit(self, after: int, limit: int, *, newest_first: bool = False) -> list[AuditRow]:
+        """Audit rows with a sequence number greater than `after` (or less, newest first)."""
+        ...
+
+
+class Context(NamedTuple):
+    """Everything a node has of the outside."""
+
+    clock: Clock
+    entropy: Entropy
+    transport: Transport
+    journal: Journal

@@ -1,0 +1,218 @@
+"""What this node serves to a peer: pages of facts in the peer's dialect, and how old they may be.
+
+Building pages from committed state. Cursors are blinded local sequence numbers: opaque, total, and silent
+about how many facts the peer may not see (leak L1). Who is asking was decided by the gate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from array import array
+from functools import lru_cache, partial
+from typing import Final, NamedTuple
+
+import msgspec
+
+from stigmem.core import hlc
+from stigmem.core.declaration import CERTIFYING
+from stigmem.core.envelope import entry_json
+from stigmem.core.fact import Fact, record_of
+from stigmem.core.keys import Signer
+from stigmem.core.ledger import Ledger
+from stigmem.core.records import PeerRow
+from stigmem.core.scopes import SCOPES
+
+__all__ = ["PageCursorCodec", "PageServer", "ServedPage"]
+
+_OURS: Final = re.compile(r"s:([0-9]{1,20})")
+_STAMPED: Final = re.compile(r"[0-9]{1,16}(\.[0-9]{1,9})?")
+_DAY_MS: Final = 86_400_000
+_OLDEST_SERVED_MS: Final = 29 * _DAY_MS
+_FUTURE_SERVED_MS: Final = 60_000
+_CACHED_BYTES_MAX: Final = 8 * 1_048_576
+"""Encoded entries kept for the next peer that asks; a bound on their number alone would let long values fill memory."""
+_PAGE_CHARS_MAX: Final = 4 * 1_048_576
+"""Value text in one page: however it is escaped, the page stays below what a receiver takes (RESPONSE_BYTES_MAX)."""
+_CURSORS_KEPT: Final = 1_024
+_CHECK_BITS: Final = 24
+_LAST: Final = b',"has_more":false}'
+_json: Final = msgspec.json.Encoder().encode
+_NONE: Final[frozenset[str]] = frozenset()
+
+
+class ServedPage(NamedTuple):
+    """A page: its body, how many facts it holds, the cursor that continues it and how many facts are of scope team."""
+
+    body: bytes
+    held: int
+    cursor: str | None
+    team: int
+
+
+class PageCursorCodec:
+    """A keyed permutation of 64-bit numbers (four Feistel rounds), so that cursors show no counts."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._key = hashlib.blake2b(seed, digest_size=32, person=b"cursor blinding").digest()
+        self._made: dict[str, int] = {}
+        """The latest cursors and their numbers: peers poll with the same one over and over."""
+        self._known = lru_cache(maxsize=_CURSORS_KEPT)(self._blind)
+
+    def blind(self, seq: int) -> str:
+        """The cursor text of a local sequence number."""
+        text = self._known(seq)
+        if text not in self._made:
+            self._keep(text, seq)
+        return text
+
+    def seq(self, text: str) -> int | None:
+        """The local sequence number of a cursor, or None when this node did not make it."""
+        number = self._made.get(text)
+        if number is None:
+            number = self._seq(text)
+            if number is not None:
+                self._keep(text, number)
+        return number
+
+    def _keep(self, text: str, seq: int) -> None:
+        if len(self._made) >= _CURSORS_KEPT:  # all at once: one by one costs a search through what was deleted
+            self._made = {}
+        self._made[text] = seq
+
+    def _round(self, number: int, half: int) -> int:
+        data = number.to_bytes(1, "big") + half.to_bytes(4, "big")
+        return int.from_bytes(hashlib.blake2b(data, digest_size=4, key=self._key).digest(), "big")
+
+    def _blind(self, seq: int) -> str:
+        left, right = seq >> 32, seq & 0xFFFFFFFF
+        for number in range(4):
+            left, right = right, left ^ self._round(number, right)
+        return f"s:{(left << 32) | right}"
+
+    def _seq(self, text: str) -> int | None:
+        match = _OURS.fullmatch(text)
+        if match is None or int(match[1]) >= 1 << 64:
+            return None
+        left, right = int(match[1]) >> 32, int(match[1]) & 0xFFFFFFFF
+        for number in reversed(range(4)):
+            left, right = right ^ self._round(number, left), left
+        return (left << 32) | right
+
+
+class PageServer:
+    """Serves pages; keeps a bounded cache of encoded entries, since peers ask for the same recent facts."""
+
+    def __init__(self, ledger: Ledger, node_id: str, entity_uri: str, signer: Signer, seed: bytes) -> None:
+        self._ledger = ledger
+        self._node_id = node_id
+        self._entity_uri = entity_uri
+        self._signer = signer
+        self._cipher = PageCursorCodec(seed)
+        self._sums = array("I", [0])
+        """Sequence number -> checksum of the ids up to it."""
+        self._cache: dict[int, bytes] = {}
+        self._cached_bytes = 0
+
+    def start(self, cursor: str | None, scopes: tuple[str, ...]) -> int:
+        """The sequence number after which a page begins. What cannot be read starts from the beginning:
+        facts read again cost little, facts skipped are lost."""
+        if not cursor:
+            return 0
+        mark = self._cipher.seq(cursor)
+        if mark is not None:
+            seq = mark >> _CHECK_BITS
+            return seq if 0 < seq <= self._ledger.last_seq and mark == self._mark(seq) else 0
+        if _STAMPED.fullmatch(cursor):
+            return self._ledger.first_after_stamp(scopes, hlc.parse_stamp(cursor))
+        return 0
+
+    def _mark(self, seq: int) -> int:
+        # Everything up to it is part of a cursor: after a lost disk or an old backup the same number stands for
+        # another past, and whoever reads on from there would miss what is new in it.
+        log, sums = self._ledger.log, self._sums
+        while len(sums) <= seq:
+            sums.append(zlib.crc32(log[len(sums) - 1].id.encode("utf-8", "surrogatepass"), sums[-1]))
+        return seq << _CHECK_BITS | sums[seq] >> 32 - _CHECK_BITS
+
+    def has_news(
+        self, peer: PeerRow, scopes: tuple[str, ...], cursor: str | None, held: frozenset[str] = _NONE
+    ) -> bool:
+        """Whether a page now would hold a fact."""
+        after = self.start(cursor, scopes)
+        if self._ledger.last_exported(scopes) <= after:
+            return False
+        return any(_goes_to(peer, fact, held) for fact in self._ledger.exported(scopes, after))
+
+    def page(
+        self,
+        peer: PeerRow,
+        scopes: tuple[str, ...],
+        cursor: str | None,
+        limit: int,
+        now_ms: int,
+        *,
+        echo: bool = False,
+        held: frozenset[str] = _NONE,
+    ) -> ServedPage:
+        """One page after a cursor, in the peer's dialect; with `echo` also what came from the peer itself. `held`: ids
+        of what it need not be sent."""
+        after = last = self.start(cursor, scopes)
+        bare = peer.dialect == "0.5"
+        if self._ledger.last_exported(scopes) <= after:
+            return ServedPage(_page_body(b"", cursor, more=False, bare=bare), 0, cursor, 0)
+        chosen: list[Fact] = []
+        more, size = False, 0
+        for fact in self._ledger.exported(scopes, after):
+            if _goes_to(peer, fact, held, echo=echo):
+                if len(chosen) == limit or size > _PAGE_CHARS_MAX:
+                    more = True
+                    break
+                chosen.append(fact)
+                size += len(fact.text)
+            last = fact.seq
+        following = self._cipher.blind(self._mark(last)) if last > after else cursor
+        render = self._entry if peer.dialect == CERTIFYING else partial(self._clamped, bare=bare, now_ms=now_ms)
+        body = _page_body(b",".join(map(render, chosen)), following, more=more, bare=bare)
+        return ServedPage(body, len(chosen), following, sum(fact.scope == "team" for fact in chosen))
+
+    def _entry(self, fact: Fact) -> bytes:
+        entry = self._cache.get(fact.seq)
+        if entry is None:
+            entry = self._cache[fact.seq] = entry_json(fact, self._signer, self._entity_uri)
+            self._cached_bytes += len(entry)
+            while self._cached_bytes > _CACHED_BYTES_MAX:
+                self._cached_bytes -= len(self._cache.pop(next(iter(self._cache))))
+        return entry
+
+    def _clamped(self, fact: Fact, *, bare: bool, now_ms: int) -> bytes:
+        # A reference subscriber stalls for good on a stamp outside its bounds (federation 3.6).
+        wall = min(max(fact.wall_ms, now_ms - _OLDEST_SERVED_MS), now_ms + _FUTURE_SERVED_MS)
+        if wall != fact.wall_ms:
+            fact = msgspec.structs.replace(fact, stamp=hlc.stamp(wall, 0))
+        elif not bare:
+            return self._entry(fact)
+        if bare:
+            return msgspec.json.encode(record_of(fact, fact.cid))
+        return entry_json(fact, self._signer, self._entity_uri)
+
+
+def _page_body(facts: bytes, cursor: str | None, *, more: bool, bare: bool) -> bytes:
+    head = b'{"facts":[' if bare else b'{"v":2,"facts":['
+    return b"".join((head, facts, b'],"cursor":', _json(cursor), b',"has_more":true}' if more else _LAST))
+
+
+def _goes_to(peer: PeerRow, fact: Fact, held: frozenset[str], *, echo: bool = False) -> bool:
+    """Whether a fact that may leave goes to this peer: no echo unless asked, nothing that it holds already (an id that
+    commits to nothing may stand for another fact there), and nothing that it would misattribute."""
+    if not echo and peer.node_id in (fact.origin, fact.received_from):
+        return False
+    if fact.id in held and fact.certified:
+        return False
+    return peer.dialect != "0.5" or fact.received_from is None
+
+
+def narrow(scopes: tuple[str, ...], wanted: str | None) -> tuple[str, ...]:
+    """The scopes of a request that asks for one of them, or for all."""
+    return scopes if wanted is None else tuple(scope for scope in SCOPES if scope == wanted and scope in scopes)

@@ -1,0 +1,102 @@
+"""Asking one peer: a signed request, and what its refusals mean.
+
+One token a request, aimed at the peer's clock once it told us that; a refusal slows the asker's pace. What is asked,
+and what becomes of the answer, is the puller's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from stigmem.core import limits
+from stigmem.core.errors import Rejection
+from stigmem.core.records import PeerRow
+from stigmem.core.scopes import crossing
+from stigmem.core.token import mint
+from stigmem.core.wire import Request, Response
+from stigmem.node.ports import Unreachable
+from stigmem.node.replication.backoff import PullBackoff
+from stigmem.node.replication.pull_request import HOLDING_HEADER
+
+if TYPE_CHECKING:
+    from stigmem.node.node import Node
+
+__all__ = ["PeerClient", "Throttled", "granted_scopes"]
+
+_TIME_CODES: Final = ("iat_in_future", "iat_too_old", "nbf_in_future", "token_expired")
+
+
+class Throttled(Exception):
+    """A peer told us to come back later; `retry_after_s` is its advice, if it gave one."""
+
+    def __init__(self, retry_after_s: float | None) -> None:
+        super().__init__("throttled")
+        self.retry_after_s = retry_after_s
+
+
+def granted_scopes(node: Node, row: PeerRow) -> tuple[str, ...]:
+    """Scopes that this node offers to a peer and takes from it."""
+    return crossing(row.scopes, node.settings.scopes, allow_team=node.settings.allow_team)
+
+
+class PeerClient:
+    """Sends requests to one peer on behalf of its puller."""
+
+    def __init__(self, node: Node, backoff: PullBackoff) -> None:
+        self._node = node
+        self._clock = node.context.clock
+        self._backoff = backoff
+        self._clock_offset_ms = 0
+
+    async def ask(self, row: PeerRow, target: str, wait_s: float = 0.0, holding: str = "") -> Response:
+        """The 200 answer to a request with a fresh token. Raises Unreachable, Rejection or Throttled."""
+        response = await self._send(row, target, wait_s, holding)
+        # A spent nonce in a new token: the wire doubled our request, and the other answer is lost or still to come.
+        if response.status == 401 and (self._learn_clock(response) or b"nonce_already_seen" in response.body):
+            response = await self._send(row, target, wait_s, holding)
+        if response.status == 200:
+            return response
+        if response.status in (429, 503):
+            raise Throttled(_seconds(response.headers.get("retry-after")))
+        if response.status >= 500:
+            self._backoff.shrink()
+        raise Rejection("unexpected_status", f"the peer answered {response.status}", detail={"status": response.status})
+
+    async def _send(self, row: PeerRow, target: str, wait_s: float, holding: str) -> Response:
+        node = self._node
+        token = mint(
+            node.signer,
+            issuer=node.node_id,
+            audience=row.node_id,
+            scopes=granted_scopes(node, row),
+            nonce=node.new_uuid(),
+            now_ms=self._clock.wall_ns() // 1_000_000 + self._clock_offset_ms,
+        )
+        headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
+        if holding:
+            headers[HOLDING_HEADER] = holding
+        request = Request("GET", target, headers)
+        timeout_ns = int((node.settings.pull_timeout_s + wait_s) * 1e9)
+        try:
+            return await node.context.transport.request(row.node_url, request, timeout_ns, limits.RESPONSE_BYTES_MAX)
+        except Unreachable as silence:
+            if silence.code == "timeout":
+                self._backoff.shrink()
+            if silence.code == "body_too_large":  # an answer, and not one to ask for again soon, nor as long
+                self._backoff.shrink()
+                raise Rejection("page_malformed", silence.message) from silence
+            raise
+
+    def _learn_clock(self, response: Response) -> bool:
+        """Whether the peer refused our token's times and told us its own: then aim the next token at them."""
+        there_ms = response.headers.get("x-stigmem-now", "")
+        if not (there_ms.isascii() and there_ms.isdigit() and len(there_ms) < 17):
+            return False
+        if not any(code.encode() in response.body for code in _TIME_CODES):
+            return False
+        self._clock_offset_ms = int(there_ms) - self._clock.wall_ns() // 1_000_000
+        return True
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text and text.isascii() and text.isdigit() and len(text) < 6 else None

@@ -1,0 +1,44 @@
+"""Reading a peer again from its beginning, once a reason why its facts were refused is gone.
+
+Repetitions cost little and rejections that stay are not audited again, so this is how a key that becomes known
+late still brings every fact it belongs to. Only resets cursors; the puller does the reading.
+"""
+
+from __future__ import annotations
+
+from stigmem.core.declaration import ACTIVE
+from stigmem.core.records import CursorRow
+from stigmem.node.transaction import Transaction
+
+__all__ = ["read_again", "read_again_for_key", "read_again_for_origin", "reserve_cursors"]
+
+
+def reserve_cursors(txn: Transaction) -> bool:
+    """Reserve every peer's cursor for this turn; False when a page has one: then wait for the next turn.
+
+    What such a page refuses is not known before its turn is over, and its cursor would go on from there.
+    """
+    return all(txn.reserve("cursor", peer_id) for peer_id in txn.state.peers)
+
+
+def read_again_for_origin(txn: Transaction, origin: str) -> None:
+    """The key of this origin becomes known: every peer that served facts of it in vain is read again."""
+    for peer_id, origins in txn.state.awaiting.items():
+        if origin in origins:
+            read_again(txn, peer_id)
+
+
+def read_again_for_key(txn: Transaction) -> None:
+    """An origin gets another key than the one it was known by: signatures that did not fit may fit now."""
+    for peer_id, letters in txn.state.letters.items():
+        if any("origin_sig_invalid" in codes for codes in letters.values()):
+            read_again(txn, peer_id)
+
+
+def read_again(txn: Transaction, peer_id: str) -> None:
+    """Set the cursor of an active peer back to its beginning."""
+    row, held = txn.state.peers.get(peer_id), txn.state.cursors.get(peer_id)
+    if row is None or row.status != ACTIVE:
+        return
+    taken = held.taken if held is not None else 0
+    txn.add(CursorRow(peer_id, None, txn.state.ledger.last_seq, False, taken, txn.now_us))
