@@ -7,9 +7,10 @@ state. No secret, token or fact value goes into either.
 from __future__ import annotations
 
 import logging
-import sys
+import traceback
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final, Literal
+from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -23,34 +24,19 @@ from stigmem.core.token import read_token
 from stigmem.core.wire import Request, Response
 from stigmem.host.gauges import TENANT, StateCollector
 from stigmem.host.journal import SqliteJournal
+from stigmem.host.log_limiter import LogLimiter
 from stigmem.node.api.peer_auth import bearer
 from stigmem.node.node import ROUTER, Node
 
-__all__ = ["ObservedJournal", "Observer", "configure_logs"]
+__all__ = ["ObservedJournal", "Observer"]
 
 _METRICS_TYPE: Final = {"content-type": "text/plain; version=0.0.4; charset=utf-8"}
-_EVENT_MEMBERS: Final = ("event", "level", "subject", "fact_id", "timestamp")
-
-
-def configure_logs(style: Literal["console", "json"], level: str) -> None:
-    """Send log lines to standard error, as JSON or for eyes."""
-    numeric = logging.getLevelNamesMapping()[level.upper()]
-    renderer: Any = structlog.processors.JSONRenderer(serializer=lambda event, **_: msgspec.json.encode(event).decode())
-    if style == "console":
-        plain = structlog.dev.plain_traceback
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([structlog.processors.format_exc_info] if style == "json" else []),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(numeric),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
+_EVENT_MEMBERS: Final = ("event", "key", "level", "bug", "subject", "fact_id", "timestamp")
+_OPERATORS: Final = frozenset(("peer_approved", "peer_deleted", "peer_revoked", "cursor_imported"))
+"""Events that only somebody with a right of the operator's can cause: each is told. All others are told once a minute
+and kind; the audit log has every one."""
+_QUIET: Final = frozenset(("page_accepted",))
+"""Events of the ordinary course, which are counted and not told."""
 
 
 class _Page(msgspec.Struct):
@@ -62,6 +48,8 @@ class Observer:
 
     def __init__(self) -> None:
         self.log = structlog.get_logger()
+        self.limiter = LogLimiter(self.log)
+        """For whatever a stranger or a peer can bring about."""
         registry = self._registry = CollectorRegistry()
         self._latency = Histogram(
             "stigmem_request_latency_seconds", "Time from request to answer", ["route", "method", "status_code"],
@@ -108,11 +96,19 @@ class Observer:
             self._anomalies.labels(row.subject, detail.get("direction", "")).inc()
         if row.fact_id is not None and "reason" in detail:
             self._ingress.labels(row.subject, detail["reason"]).inc()
-        if row.event != "page_accepted":
-            told = {("what_" + key if key in _EVENT_MEMBERS else key): value for key, value in detail.items()}
-            if row.fact_id is not None:
-                told["fact_id"] = row.fact_id
-            self.log.info(row.event, subject=row.subject, **told)
+        if row.event not in _QUIET:
+            self._tell(row, detail)
+
+    def _tell(self, row: AuditRow, detail: dict[str, Any]) -> None:
+        told = {(f"what_{name}" if name in _EVENT_MEMBERS else name): value for name, value in detail.items()}
+        told["subject"] = row.subject
+        if row.fact_id is not None:
+            told["fact_id"] = row.fact_id
+        if row.event in _OPERATORS:
+            self.log.info(row.event, **told)
+            return
+        reason = detail.get("reason")
+        self.limiter.tell(row.event, key=reason if isinstance(reason, str) else "", **told)
 
     def request(self, method: str, path: str, status: int, seconds: float) -> None:
         """A request was answered."""
@@ -127,7 +123,10 @@ class Observer:
             series = self._series[route, method, status] = self._latency.labels(route, method, str(status))
         series.observe(seconds)
         if status >= 500 and status != 503:
-            self.log.warning("answered with a server error", method=method, route=route, status=status)
+            self.limiter.tell(
+                "answered with a server error", key=f"{method} {route} {status}", level="warning", method=method,
+                route=route, status=status,
+            )  # fmt: skip
         elif self._debug:
             self.log.debug("request", method=method, route=route, status=status, ms=round(seconds * 1000, 3))
 
@@ -155,7 +154,13 @@ class Observer:
 
     def fault(self, fault: Exception) -> None:
         """A bug of ours was met and cost one answer or connection."""
-        self.log.error("a bug cost one answer", exc_info=fault)
+        frames = traceback.extract_tb(fault.__traceback__)
+        where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "nowhere"
+        name = type(fault).__name__
+        self.limiter.tell(
+            "a bug cost one answer", key=f"{name} {where}", level="error", bug=fault, error=f"{name}: {fault}"[:500],
+            where=where,
+        )  # fmt: skip
 
     # --- what is ---
 
@@ -177,7 +182,10 @@ class ObservedJournal:
     async def commit(self, records: Sequence[Record]) -> None:
         """Make a batch durable as a whole; raises JournalFull."""
         await self._journal.commit(records)
-        self._observer.committed(records)
+        try:
+            self._observer.committed(records)
+        except Exception as fault:  # counting and telling must not undo what is durable
+            self._observer.fault(fault)
 
     def load(self) -> AsyncIterator[Sequence[Record]]:
         """Every record, in the order in which a state is rebuilt; raises JournalCorrupt."""

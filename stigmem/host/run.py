@@ -22,8 +22,10 @@ from stigmem.host.app import App, Stage
 from stigmem.host.client import HttpTransport
 from stigmem.host.context import HostClock, HostEntropy
 from stigmem.host.control import listen_at
-from stigmem.host.identity import Identity, settle_identity
+from stigmem.host.datadir import database_of
+from stigmem.host.identity import Identity, read_identity, settle_identity
 from stigmem.host.journal import SqliteJournal
+from stigmem.host.logs import library_logs
 from stigmem.host.observe import ObservedJournal, Observer
 from stigmem.host.safety import check_settings
 from stigmem.host.server import Server
@@ -43,11 +45,11 @@ _FILES_BESIDES: Final = 100
 class Deployed:
     """A node with everything around it."""
 
-    def __init__(self, settings: HostSettings, journal: SqliteJournal, identity: Identity) -> None:
-        """Raises BadSettings when the TLS files cannot be used."""
+    def __init__(self, settings: HostSettings) -> None:
+        """Nothing is made or opened yet. Raises BadSettings when the TLS files cannot be used."""
         self.settings = settings
-        self.journal = journal
-        self.identity = identity
+        self.journal: SqliteJournal
+        self.identity: Identity
         self.observer = Observer()
         self.certificates = Certificates(settings)
         self.transport = HttpTransport(
@@ -72,6 +74,25 @@ class Deployed:
     def url(self) -> str:
         """The address under which others reach it."""
         return self.node.settings.node_url
+
+    def remarks(self) -> list[str]:
+        """What the operator should know about the data that was opened."""
+        if not self.journal.torn:
+            return []
+        return ["the last write was torn by a crash and is gone; nobody had been told that it was stored"]
+
+    def open_data(self) -> None:
+        """Open or make the data directory and settle who the node is. Raises DataDirectoryBusy,
+        DataDirectoryUnusable, JournalCorrupt or BadSettings."""
+        read_identity(self.settings)  # a key that cannot be used is told before anything is made
+        self.journal = SqliteJournal(self.settings.data_dir, integrity=False)
+        self.identity = settle_identity(self.settings, self.journal)
+
+    def close_data(self) -> None:
+        """Let others have the data directory."""
+        if hasattr(self, "journal"):
+            (self.settings.data_dir / "control.sock").unlink(missing_ok=True)
+            self.journal.close()
 
     def assemble(self, actors: trio.Nursery, port: int) -> None:
         """Build the node on this machine, behind the port that was bound."""
@@ -125,31 +146,36 @@ async def deployed(
     facts in all. Raises BadSettings, DataDirectoryBusy, DataDirectoryUnusable, JournalCorrupt or CannotListen.
     """
     check_settings(settings)
-    journal = SqliteJournal(settings.data_dir, integrity=False)
+    found = Deployed(settings)
+    _allow_files(settings.connections_max)
     try:
-        found = Deployed(settings, journal, settle_identity(settings, journal))
-        _allow_files(settings.connections_max)
-        async with trio.open_nursery() as actors:
-            found.assemble(actors, await found.server.listen())
-            listening(found)
-            async with trio.open_nursery() as serving:
-                serving.start_soon(found.server.run, found.app, (await listen_at(settings.data_dir), found.control))
-                await _load(found, progress)
-                found.node.start()
-                if settings.tls:
-                    actors.start_soon(found.certificates.watch, found.certificates_seen)
-                found.enter("ready")
-                try:
-                    yield found
-                finally:
-                    _wind_down(found)
-            actors.cancel_scope.cancel()
-        await found.transport.aclose()
+        with library_logs(found.observer.limiter):
+            port = None
+            if not database_of(settings.data_dir).exists():
+                # A first start that is refused must leave nothing behind, least of all a key: so the port comes first.
+                port = await found.server.listen()
+            found.open_data()
+            async with trio.open_nursery() as actors:
+                found.assemble(actors, port or await found.server.listen())
+                actors.start_soon(found.observer.limiter.run)
+                listening(found)
+                async with trio.open_nursery() as serving:
+                    serving.start_soon(found.server.run, found.app, (await listen_at(settings.data_dir), found.control))
+                    await _load(found, progress)
+                    found.node.start()
+                    if settings.tls:
+                        actors.start_soon(found.certificates.watch, found.certificates_seen)
+                    found.enter("ready")
+                    try:
+                        yield found
+                    finally:
+                        _wind_down(found)
+                actors.cancel_scope.cancel()
+            await found.transport.aclose()
     except BaseExceptionGroup as group:
         raise _sole_mistake(group) or group from None
     finally:
-        (settings.data_dir / "control.sock").unlink(missing_ok=True)
-        journal.close()
+        found.close_data()
 
 
 async def _load(found: Deployed, progress: Callable[[int, int], None] | None) -> None:

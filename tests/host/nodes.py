@@ -15,7 +15,7 @@ from stigmem.core.audit import AuditRow, ChainHead, append
 from stigmem.core.fact import Fact
 from stigmem.core.records import Record
 from stigmem.host.journal import SqliteJournal
-from stigmem.host.observe import configure_logs
+from stigmem.host.logs import configure_logs
 from stigmem.host.run import Deployed, deployed
 from stigmem.host.settings import HostSettings
 from tests.builders import fact

@@ -17,7 +17,8 @@ from stigmem.core import limits
 from stigmem.core.wire import Request, Response
 from stigmem.host import app as app_module
 from stigmem.host.app import App
-from stigmem.host.observe import Observer, configure_logs
+from stigmem.host.logs import configure_logs
+from stigmem.host.observe import Observer
 from stigmem.host.openapi import document
 from stigmem.host.server import PEER_URIS
 from stigmem.node.node import ROUTER, Node

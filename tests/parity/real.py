@@ -19,7 +19,7 @@ from stigmem.core.declaration import ACTIVE, PENDING
 from stigmem.core.keys import fingerprint
 from stigmem.core.ledger import Ledger
 from stigmem.core.wire import JSON_TYPE, Request, Response
-from stigmem.host.observe import configure_logs
+from stigmem.host.logs import configure_logs
 from stigmem.host.run import Deployed, deployed
 from stigmem.host.settings import HostSettings
 from stigmem.node.api.api_keys import Principal

@@ -6,28 +6,19 @@ Exit status: 0 done, 1 it did not work, 2 bad input, 3 a cursor checkpoint that 
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Final
 
 from cyclopts import App, CycloptsError, UnknownCommandError
 
 import stigmem
-from stigmem.core.errors import StigmemError
 from stigmem.host.cli import audit, auth, config, conflicts, doctor, fact, federation, serve, tail, transfer
-from stigmem.host.cli.speech import Failed, Mistake, examples, say
-from stigmem.host.sources import BadSettings
+from stigmem.host.cli.exits import BAD_INPUT, BUG, FAILED, explained, innermost, let_go_of_closed_streams
+from stigmem.host.cli.speech import examples, say
 
 __all__ = ["BAD_INPUT", "FAILED", "app", "main"]
-
-FAILED: Final = 1
-BAD_INPUT: Final = 2
-_BUG: Final = 70
-_STOPPED: Final = 130
-_PIPE_CLOSED: Final = 141
 
 app = App(
     name="stigmem",
@@ -59,31 +50,22 @@ def main(tokens: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except BaseException as error:
-        return _status(_innermost(error))
+        return _status(innermost(error))
+    finally:
+        let_go_of_closed_streams()
 
 
 def _status(cause: BaseException) -> int:
     """Say what went wrong, in a sentence or, of a bug, as a traceback; the exit status."""
-    if isinstance(cause, KeyboardInterrupt):
-        return _STOPPED
-    if isinstance(cause, BrokenPipeError):
-        # The reader has gone; what is still buffered must not raise again when Python closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _PIPE_CLOSED
     if isinstance(cause, CycloptsError):
         say(f"{_misread(cause)}; `stigmem --help` shows what there is")
         return BAD_INPUT
-    if isinstance(cause, (Mistake, BadSettings)):
-        say(str(cause))
-        return BAD_INPUT
-    if isinstance(cause, OSError):
-        say(f"{cause.filename}: {cause.strerror}" if cause.filename and cause.strerror else str(cause))
-        return FAILED
-    if isinstance(cause, (Failed, StigmemError)):
-        say(str(cause))
-        return cause.status if isinstance(cause, Failed) else FAILED
-    traceback.print_exception(cause)
-    return _BUG
+    status, sentence = explained(cause)
+    if status == BUG:
+        say("".join(traceback.format_exception(cause)).rstrip())
+    elif sentence:
+        say(sentence)
+    return status
 
 
 def _misread(error: CycloptsError) -> str:
@@ -98,10 +80,3 @@ def _misread(error: CycloptsError) -> str:
         instead = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
         return f"`{' '.join(('stigmem', *chain))}` has no command {word!r}: {instead}"
     return " ".join(str(error).split()).rstrip(".")
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """What an exception group is really about when it holds one thing only."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 from cyclopts import App
 
-import stigmem
+from stigmem.host.cli.exits import BUG, explained, innermost
 from stigmem.host.cli.flags import Config, Flags, resolved
-from stigmem.host.cli.speech import examples, say, tell
-from stigmem.host.settings import HostSettings
+from stigmem.host.cli.speech import examples
+from stigmem.host.settings import SETTINGS, HostSettings
 
 if TYPE_CHECKING:
+    from stigmem.host.cli.voice import Voice
+    from stigmem.host.logs import LogStyle
     from stigmem.host.run import Deployed
 
 __all__ = ["add_to"]
@@ -45,30 +48,50 @@ async def serve(*, config: Config = None, flags: Flags | None = None) -> int:
     SIGINT and SIGTERM stop it when what is under way is finished, a second one
     at once; SIGHUP reads the TLS files again.
     """
+    from stigmem.host.cli.voice import voice_of
+    from stigmem.host.log_queue import unblocked_streams
+    from stigmem.host.logs import configure_logs, dropped_line
+
+    style = _style(flags)
+    with unblocked_streams(dropped_line(style)):
+        try:
+            found = resolved(flags, config)
+            settings = found.settings
+            configure_logs(settings.log_style, settings.log_level)
+            voice = voice_of(settings.log_style)
+            for remark in found.remarks:
+                voice.note(remark)
+            return await _run(settings, voice)
+        except Exception as error:
+            status, sentence = explained(innermost(error))
+            if style == "console" or status == BUG:
+                raise
+            voice_of(style).refused(sentence, status)
+            return status
+
+
+def _style(flags: Any) -> LogStyle:
+    """The form of the log, before it is known whether the settings can be read at all."""
+    named = getattr(flags, "log_style", None) or os.environ.get(SETTINGS["log_style"].variable)
+    return "json" if named == "json" else "console"
+
+
+async def _run(settings: HostSettings, voice: Voice) -> int:
     from stigmem.host.cli.progress import loading
-    from stigmem.host.observe import configure_logs
     from stigmem.host.run import deployed
 
-    found = resolved(flags, config)
-    settings = found.settings
-    configure_logs(settings.log_style, settings.log_level)
-    for remark in found.remarks:
-        say(f"note: {remark}")
     stop, ready, at_once = trio.Event(), trio.Event(), trio.Event()
     async with trio.open_nursery() as nursery:
         with loading() as progress, trio.CancelScope() as everything:
             await nursery.start(_signals, stop, ready, at_once, everything)
-            async with deployed(settings, listening=_tell_place, progress=progress) as node:
+            async with deployed(settings, listening=voice.listening, progress=progress) as node:
                 ready.set()
-                _tell_ready(node)
+                voice.ready(node)
                 nursery.start_soon(_hang_up, node)
                 await stop.wait()
-                say("stopping: requests under way are finished; a second signal stops at once")
+                voice.stopping()
         nursery.cancel_scope.cancel()
-    if at_once.is_set():
-        say("stopped at once")
-    elif not ready.is_set():
-        say("stopped while the journal was read; nothing was under way")
+    voice.stopped(at_once=at_once.is_set(), was_ready=ready.is_set())
     return _AT_ONCE if at_once.is_set() else 0
 
 
@@ -94,29 +117,3 @@ async def _hang_up(node: Deployed) -> None:
     with trio.open_signal_receiver(signal.SIGHUP) as received:
         async for _ in received:
             node.reload_certificates()
-
-
-def _tell_place(node: Deployed) -> None:
-    settings = node.settings
-    tell(f"stigmem {stigmem.__version__}, node {node.identity.node_id}")
-    tell(f"listening on {_address(settings, node.port)}, reached as {node.url}, documented at {node.url}/docs")
-    if node.journal.torn:
-        say("note: the last write was torn by a crash and is gone; nobody had been told that it was stored")
-
-
-def _tell_ready(node: Deployed) -> None:
-    settings = node.settings
-    many = f"{node.facts} fact{'' if node.facts == 1 else 's'}"
-    tell(f"data in {settings.data_dir.resolve()}: {many} loaded in {node.load_s:.2f} s")
-    if settings.federation_enabled:
-        tell(f"federation key {node.identity.fingerprint}")
-    if settings.auth_required and not node.node.state.keys:
-        tell("there is no API key yet; make the first one on this machine with:")
-        tell(f"  stigmem auth create-key --entity user:you --permissions read,write --data-dir {settings.data_dir}")
-    elif not settings.auth_required:
-        tell("authentication is off: every program on this machine may read and write")
-
-
-def _address(settings: HostSettings, port: int) -> str:
-    host = settings.host or "every address"
-    return f"{f'[{host}]' if ':' in host else host}:{port}{' (TLS)' if settings.tls else ''}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -42,9 +43,10 @@ def tell(text: str) -> None:
 
 
 def say(sentence: str) -> None:
-    """Tell what is wrong, or doubtful, on stderr."""
-    sys.stderr.write(sentence + "\n")
-    sys.stderr.flush()
+    """Tell what is wrong, or doubtful, on stderr. That nobody can read it there changes nothing."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(sentence + "\n")
+        sys.stderr.flush()
 
 
 def interactive() -> bool:
