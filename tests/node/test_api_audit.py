@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import trio
-import trio.testing
 
 from stigmem.core import limits
 from stigmem.core.audit import AuditRow, event_hash
@@ -240,11 +239,11 @@ async def test_only_so_many_look_through_the_log_at_one_time(monkeypatch: pytest
         monkeypatch.setattr(node.context.journal, "audit", slow)
         for _ in range(limits.AUDIT_SCANS_MAX + 2):
             node.offer(Request("GET", "/v1/audit"), answers.append, WRITER)
-        await trio.testing.wait_all_tasks_blocked()
+        await bench.settle()
         assert [(answer.status, answer.headers["retry-after"]) for answer in answers] == [(503, "1")] * 2
         read(await ask(bench, "GET", "/healthz"))
         gate.set()
-        await trio.testing.wait_all_tasks_blocked()
+        await bench.settle()
         assert [answer.status for answer in answers[2:]] == [200] * limits.AUDIT_SCANS_MAX
         read(await ask(bench, "GET", "/v1/audit"))
 
@@ -261,7 +260,7 @@ async def test_a_bug_while_reading_the_log_costs_one_answer(monkeypatch: pytest.
         with monkeypatch.context() as patch:
             patch.setattr(node.context.journal, "audit", broken)
             node.offer(Request("GET", "/v1/audit"), answers.append, WRITER)
-            await trio.testing.wait_all_tasks_blocked()
+            await bench.settle()
         assert [answer.status for answer in answers] == [500]
         assert [type(fault) for fault in node.bugs] == [ZeroDivisionError]
         node.bugs.clear()

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import trio.testing
 
 from stigmem.core import limits
 from stigmem.core.keys import ED25519, Signer, encode_base64, key_id
@@ -128,7 +127,7 @@ async def test_two_at_the_same_time_are_judged_one_after_the_other() -> None:
         for signer in (FIRST, SECOND):
             body = msgspec.json.encode(manifest(signer))
             node.offer(Request("PUT", PUT, {}, body), lambda response: answers.append(response.status), ADMIN)
-        await trio.testing.wait_all_tasks_blocked()
+        await bench.settle()
         assert answers == [200, 409]
         assert node.policy.key_of(NAME) == FIRST.public_key
 

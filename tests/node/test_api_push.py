@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import trio.testing
 
 from stigmem.core import limits
 from stigmem.core.audit import verify
@@ -238,7 +237,7 @@ async def test_a_peer_revoked_while_its_facts_were_checked_brings_nothing() -> N
         body = json.dumps({"facts": [entry(peer, fact(peer, 1))]}).encode()
         node.offer(Request("POST", PUSH, {"authorization": f"Bearer {peer.token()}"}, body), answers.append)
         node.offer(Request("POST", f"/v1/federation/peers/{peer.peer_id}/revoke"), answers.append, ADMIN)
-        await trio.testing.wait_all_tasks_blocked()
+        await bench.settle()
         assert sorted(answer.status for answer in answers) == [200, 401]
         assert len(node.state.ledger) == 0
 

@@ -6,7 +6,6 @@ import json
 
 import pytest
 import trio
-import trio.testing
 
 from stigmem.core.declaration import PENDING
 from stigmem.core.errors import Rejection
@@ -41,7 +40,7 @@ async def _judge(where: str, case: Case) -> VerifiedFact | str:
         body = json.dumps({"pubkey_fingerprint": fingerprint(key)}).encode()
         approved = await bench.ask(Request("POST", "/v1/federation/peers/peer/approve", {}, body), OPERATOR)
         assert approved.status == 200, approved
-        await trio.testing.wait_all_tasks_blocked()
+        await bench.settle()
         try:
             return verify(entry, PeerLink(case["node_id"], "2.1", ("company", "public")), node.policy)
         except Rejection as rejection:

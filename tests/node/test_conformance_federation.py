@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import trio.testing
 
 from stigmem.core import limits
 from stigmem.core.declaration import PENDING, REJECTED, UNVERIFIED, Declaration, Discovery, declare
@@ -316,7 +315,7 @@ async def test_an_operator_who_revokes_while_a_declaration_is_checked_is_obeyed(
         node.mailbox.put(
             _RegistrationOutcome(node, row, verdict, found, lambda response: answers.append(response.status))
         )
-        await trio.testing.wait_all_tasks_blocked()
+        await bench.settle()
         assert answers == ([200, 409] if action == "revoke" else [405, 201])
         assert node.state.peers["waiting"].status == ("revoked" if action == "revoke" else PENDING)
 

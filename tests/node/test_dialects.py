@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import trio.testing
 
 from stigmem.core.declaration import CERTIFYING
 from stigmem.core.records import CursorRow
@@ -35,7 +34,7 @@ async def drained(bench: Bench, peer: Peer) -> None:
     """Have the node read the peer once."""
     puller = bench.node.pullers[peer.peer_id]
     puller._wake.set()
-    await trio.testing.wait_all_tasks_blocked()
+    await bench.settle()
 
 
 async def test_pages_of_a_richer_dialect_have_the_discovery_document_read_again() -> None:
@@ -85,6 +84,6 @@ async def test_an_administrator_may_come_before_the_answer() -> None:
         read(await ask(bench, "POST", f"/v1/federation/peers/{peer.peer_id}/revoke", by=ADMIN))
         serve(bench, "/.well-known/stigmem", document(peer))
         await node.handshakes.ask_dialect(row)
-        await trio.testing.wait_all_tasks_blocked()
+        await bench.settle()
         assert node.state.peers[peer.peer_id].dialect == "0.5"
         assert bench.audit_rows[-1].event == "peer_revoked"

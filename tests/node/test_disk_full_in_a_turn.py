@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-import trio.testing
+import trio
 
 from stigmem.core.records import Record
 from stigmem.core.wire import Request
@@ -32,7 +32,7 @@ async def in_one_turn(bench: Bench, *requests: Request) -> list[int]:
 
     for place, each in enumerate(requests):
         bench.node.offer(each, lambda response, place=place: note(place, response.status), WRITER)  # type: ignore[misc]
-    await trio.testing.wait_all_tasks_blocked()
+    await bench.settle()
     return found
 
 
@@ -73,14 +73,14 @@ async def test_a_pull_that_would_wait_is_answered_once_when_its_nonce_cannot_be_
         with monkeypatch.context() as patch:
             patch.setattr(node.context.journal, "commit", refuse)
             node.offer(pull, lambda response: answers.append(response.status))
-            await trio.testing.wait_all_tasks_blocked()
+            await bench.settle()
         assert answers == [507]
         assert len(node.long_polls) == 0
         node.offer(pull, lambda response: answers.append(response.status))
-        await trio.testing.wait_all_tasks_blocked()
+        await bench.settle()
         assert (answers, len(node.long_polls)) == ([507], 1), "the nonce was not spent, and the same token waits now"
         assert await in_one_turn(bench, request("POST", "/v1/facts", saying())) == [201]
-        await trio.testing.wait_all_tasks_blocked()
+        await bench.settle()
         assert answers == [507, 200]
 
 
@@ -92,5 +92,5 @@ async def test_two_pulls_of_one_peer_in_one_turn_do_not_both_wait() -> None:
         for _ in range(2):
             pull = Request("GET", "/v1/federation/facts?wait=20", {"authorization": f"Bearer {peer.token()}"})
             node.offer(pull, lambda response: answers.append(response.status))
-        await trio.testing.wait_all_tasks_blocked()
+        await bench.settle()
         assert (answers, len(node.long_polls)) == ([200], 1)

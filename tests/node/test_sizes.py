@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import trio.testing
+import trio
 
 from stigmem.core import limits
 from stigmem.core.wire import Request, Response
@@ -80,7 +80,7 @@ async def test_after_an_answer_that_is_too_long_fewer_facts_are_asked_for(monkey
         puller = node.pullers[peer.peer_id]
         for _ in range(2):
             puller._wake.set()
-            await trio.testing.wait_all_tasks_blocked()
+            await bench.settle()
         pulls = [target for target in asked if "facts?" in target]
         assert [target.partition("&")[0] for target in pulls] == [
             "/v1/federation/facts?limit=100", "/v1/federation/facts?limit=50",

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import msgspec
-import trio.testing
 
 from stigmem.core.wire import JSON_TYPE, Response
 from stigmem.node.settings import NodeSettings
@@ -25,7 +24,7 @@ def serve(bench: Bench, *entries: Any) -> None:
 
 async def pulled(bench: Bench, peer: Peer) -> None:
     bench.node.pullers[peer.peer_id]._wake.set()
-    await trio.testing.wait_all_tasks_blocked()
+    await bench.settle()
 
 
 async def test_a_page_tells_how_many_of_its_sources_are_not_its_origins() -> None:
