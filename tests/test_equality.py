@@ -32,6 +32,11 @@ def test_a_scenario_gives_the_digests_that_were_recorded(name: str) -> None:
     assert "state_digest" in first_difference(name, seed, wanted, found | {"state_digest": "other"})
 
 
+def test_every_shipped_scenario_is_recorded() -> None:
+    known = {(name, int(seed)) for name, seeds in recorded()["scenarios"].items() for seed in seeds}
+    assert known == set(runs_wanted(short=False))
+
+
 def test_the_script_does_not_depend_on_the_order_of_sets() -> None:
     code = "from tests.equality.node_script import run_script; print([step.digests() for step in run_script()])"
     texts = []

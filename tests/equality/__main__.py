@@ -19,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tests.equality.node_script import run_script
 from tests.equality.scenarios import ROOT, absent, run_one, runs_wanted, summary
 from tests.equality.transcript import PARTS, Step
@@ -59,13 +61,21 @@ def compare_steps(steps: Sequence[Step], wanted: dict[str, dict[str, str]]) -> s
     return ""
 
 
+def clear(part: str, line: bytes) -> str:
+    """A line of a step as one can read it: rows are MessagePack, the others text."""
+    machine, kind, row = line.split(b" ", 2)
+    if part == "rows" and kind != b"line":
+        return f"{machine.decode()} {kind.decode()} {msgspec.msgpack.decode(bytes.fromhex(row.decode()))[1:]}"
+    return line.decode("utf-8", "backslashreplace")
+
+
 def _show(number: int) -> int:
     step = run_script()[number - 1]
     print(step.name)
     for part in PARTS:
         print(f"\n[{part}]")
         for line in step.lines(part):
-            print(line.decode("utf-8", "backslashreplace"))
+            print(clear(part, line))
     return 0
 
 
