@@ -60,7 +60,10 @@ from stigmem.node.node import Node
 from stigmem.node.ports import Context, JournalFull, Unreachable
 from stigmem.node.settings import NodeSettings
 
-__all__ = ["OPERATOR", "ManualClock", "MemoryJournal", "Pending", "RunningNode", "ScriptedTransport", "running_node"]
+__all__ = [
+    "OPERATOR", "ManualClock", "MemoryJournal", "Pending", "RunningNode", "ScriptedTransport", "WakeUps",
+    "running_node",
+]  # fmt: skip
 
 START_MS: Final = 1_795_161_344_000
 """2026-11-20T07:55:44Z, where clocks stand unless told otherwise."""

@@ -45,7 +45,7 @@ BANNED_CALLS = {
 
 FILE_LINES_MAX = 250
 FUNCTION_LINES_MAX = 50
-LONG_FILES: dict[str, int] = {}
+LONG_FILES: dict[str, int] = {"stigmem/testing.py": 401}
 """Files that one idea makes longer than FILE_LINES_MAX, with their size. Entries may only shrink."""
 LONG_FUNCTIONS: dict[str, int] = {}
 """As LONG_FILES, for `file:function`."""
