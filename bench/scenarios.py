@@ -86,7 +86,7 @@ SHARES: Final = {
     ),
     "ledger and conflicts": (
         "core/ledger.py", "core/conflict_set.py", "core/sorted_facts.py", "core/fact_index.py", "core/conflicts.py",
-        "core/contradiction.py", "core/conflict_log.py", "core/export_index.py", "core/fact.py", "core/overrides.py",
+        "core/contradiction.py", "core/export_index.py", "core/fact.py",
     ),
     "checkers, trace, measure": ("sim/",),
     "the rest of the node": ("stigmem/",),

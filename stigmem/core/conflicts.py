@@ -48,8 +48,8 @@ class ConflictBook:
 
     def get(self, conflict_id: str) -> Conflict | None:
         """The conflict with this id, or None when it never was or became moot."""
-        slot = self._ledger.conflict_log.slot(conflict_id)
-        return None if slot is None else self._record(conflict_id, slot)
+        conflict_set = self._ledger.conflict_log.set_of(conflict_id)
+        return None if conflict_set is None else self._record(conflict_id, conflict_set)
 
     def all(self) -> list[Conflict]:
         """Every open or settled conflict."""
@@ -77,28 +77,28 @@ class ConflictBook:
 
     def _below(self, below: int, scopes: frozenset[str] | None) -> Iterator[tuple[int, Conflict | None]]:
         """Places from `below` down that are of a scope asked for, and the conflict there unless it is moot."""
-        for place, identity, slot in self._ledger.conflict_log.newest_first(below):
-            if scopes is None or slot.key[2] in scopes:  # others must show neither in a bound nor in a cursor
-                yield place, self._record(identity, slot)
+        for place, name, conflict_set in self._ledger.conflict_log.newest_first(below):
+            if scopes is None or conflict_set.key[2] in scopes:  # others must show neither in a bound nor in a cursor
+                yield place, self._record(name, conflict_set)
 
-    def _record(self, identity: str, slot: ConflictSet) -> Conflict | None:
-        if slot.conflict == identity:
-            return _record(identity, slot, slot.members(), None)
-        settlement = slot.settlement(identity)
+    def _record(self, name: str, conflict_set: ConflictSet) -> Conflict | None:
+        if conflict_set.conflict == name:
+            return _record(name, conflict_set.key, conflict_set.members(), None)
+        settlement = conflict_set.settlement(name)
         if settlement is None:
             return None
-        find = self._ledger.find
-        members = sorted(f for fact_id in settlement.covers for f in find(fact_id) if f.slot == slot.key)
+        found = (fact for fact_id in settlement.covers for fact in self._ledger.find(fact_id))
+        members = sorted(fact for fact in found if fact.slot == conflict_set.key)
         if len(members) < 2:
             return None  # what the winner was preferred to has not reached this node yet
-        return _record(identity, slot, members, settlement.latest)
+        return _record(name, conflict_set.key, members, settlement.latest)
 
 
-def _record(identity: str, slot: ConflictSet, members: list[Fact], resolution: Resolution | None) -> Conflict:
+def _record(name: str, slot: tuple[str, str, str], members: list[Fact], resolution: Resolution | None) -> Conflict:
     first, second = best_two(members)
     return Conflict(
-        id=identity,
-        slot=slot.key,
+        id=name,
+        slot=slot,
         status="unresolved" if resolution is None else "resolved",
         fact_a=first,
         fact_b=second,

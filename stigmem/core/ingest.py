@@ -1,70 +1,150 @@
-"""The ingest pipeline: whether a fact that a peer served becomes part of this node (federation 3.5).
+"""The ingest pipeline: whether a fact that a peer served becomes part of this node (federation 3.5, appendix B).
 
-Two halves. `verify` needs no ledger and no time and does the expensive checks (hash, signature) away from
-the writer; `admit` runs in the writer's turn and compares with what is held and with the clock. Every refusal
-is a Rejection with a stable code and concerns one fact only.
+Two halves. `verify` needs no ledger and no time and does the expensive checks (hashes, a signature) away from the
+writer; `admit` runs in the writer's batch and compares with what is held and with the clock. Reading a page into
+entries is `stigmem.core.page`; cursors, audit rows and what becomes of a refused fact are
+`stigmem.node.replication.page_ingest`.
+
+How it works
+------------
+Every refusal is a Rejection with a stable code and concerns one fact only: its neighbours on the page are judged by
+themselves, and a page is never refused for what one of its facts says. A refused fact is told once in the audit log
+and remembered by name, so that reading it again costs nothing.
+
+The order of the checks is part of the contract, since a fact that is wrong in two ways is refused with the code of
+the first:
+
+ 1. envelope (dialect 2.1): a content id is there, the origin is the sender or may be relayed, its key is known, its
+    signature holds, and the scope and tenant lie within what the origin grants
+ 2. texts: lengths, the range of the confidence, no garden
+ 3. scope: one of the four, and granted on this link
+ 4. names: nothing reserved but resolutions
+ 5. source: not one that belongs to this node
+ 6. value: one of the seven types, read without coercion
+ 7. content id: the hash of what was read
+ 8. instants and provenance, and for a relayed fact that its id commits to them; a resolution is well-formed
+
+    ... from here on in the writer's batch, against ledger and clock:
+
+ 9. held already: then the same body, and no later expiry; the fact is not stored again
+10. the id is not that of another origin's certified fact
+11. the stamp lies within the skew bounds (old ones pass while a peer's history is read, and from relays)
+
+Example: node B pulls from A a fact of origin C, scope public, in dialect 2.1. The envelope says C and carries C's
+signature over content id, fact id, scopes, tenants and expiry: check 1 verifies it with C's key, which B learned from
+C's manifest. The content id is recomputed from the members (7), so that entity, relation, value, source and
+confidence are what C signed. Stamp, time and provenance are in nobody's signature. The fact's id is their hash (8), and
+C signed the id: what A could have changed on the way, it has not.
+
+Invariants
+----------
+1. `verify` depends on the entry, the link and the policy alone: the same bytes over the same link give the same result
+   or the same code, whatever is held and whatever the time is.
+2. What `verify` returns can be stored: every text has its bound, every number is finite, every instant can be read.
+3. A fact is `certified` only if its signature was verified and its id recomputed; only such facts are ever relayed.
+4. `admit` changes nothing: it returns the fact to store, None for one that is held, or raises.
+5. A value is stored as its canonical text. No check here alters what a fact says.
+
+Known warts
+-----------
+* Other implementations hash a whole number as it was written and serve it as a double (federation 3.4). Such a fact is
+  accepted (check 7) but its signature covers a text that we do not keep, so it goes no further than this node.
+* Facts of dialect 0.5 carry no signature. They are as true as the link they came over, and are never relayed.
+* A stamp that is only too early is a Rejection like any other here. That it is tried again when it is due is decided
+  by the caller, from the size of the skew in the rejection's detail.
+
+Sources: the contract's federation document, section 3.5 and appendix B (which also numbers the attacks, as S-29);
+spec/replication.md; for the split into a pure and a stateful half, h11 and etcd's raft, which check messages without
+I/O as well.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 import msgspec
 
-from stigmem.core.checks import (
-    IngestPolicy,
-    PeerLink,
-    check_cid,
-    check_envelope,
-    check_names,
-    check_scope,
-    check_source,
-    check_texts,
-)
-from stigmem.core.envelope import TENANT, Origin
+from stigmem.core import limits
+from stigmem.core.content_id import cid7, cid8
+from stigmem.core.envelope import TENANT, Origin, origin_bytes
 from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact, derivation
 from stigmem.core.hlc import WALL_MS_MAX, Stamp, check_skew, parse_stamp, stamp
+from stigmem.core.keys import Suite, decode_base64
 from stigmem.core.ledger import Ledger
 from stigmem.core.page import PageEntry, WireFact
 from stigmem.core.resolution import read_resolution
 from stigmem.core.scopes import is_scope
 from stigmem.core.timestamps import parse_us
+from stigmem.core.uris import RESOLUTION_PREFIX, is_system, reserved_source
 from stigmem.core.values import Value, parse_value
 
 __all__ = [
-    "IngestPolicy", "PeerLink", "VerifiedFact", "admit", "check_claim", "check_repeat", "is_repeat", "same_body",
-    "verify",
+    "IngestPolicy", "PeerLink", "VerifiedFact", "admit", "check_claim", "check_repeat", "check_scope", "is_repeat",
+    "same_body", "verify",
 ]  # fmt: skip
-
-
-class VerifiedFact(NamedTuple):
-    """A fact that passed every check that needs neither ledger nor clock."""
-
-    fact: Fact
-    source_owned: bool
-
 
 _INSTRUCTION_PREFIX: Final = "instruction:"
 
 
+class PeerLink(NamedTuple):
+    """What the receiver knows of the link a page came over."""
+
+    sender: str
+    """Node id of the peer."""
+    dialect: str
+    """`0.5`, `2.1` or `2.1+` (ids that commit to their facts)."""
+    scopes: tuple[str, ...]
+    """What this node may take over the link, narrowest first."""
+    catching_up: bool = False
+    """Whether history is expected: old stamps are then accepted and remarked on (federation 4)."""
+
+
+class IngestPolicy(NamedTuple):
+    """This node's own rules for what it takes in."""
+
+    node_id: str
+    """Our own."""
+    suite: Suite
+    key_of: Callable[[str], str | None]
+    """Public key of an origin, or None when it is not known."""
+    local_sources: Callable[[str], bool]
+    """Whether a source belongs to a principal of this node."""
+    accept_relayed: bool = True
+    """Whether a peer may bring public facts of others."""
+    owned_sources_only: bool = False
+    """Whether a source must be its origin's node id or lie below it."""
+    skew_future_ms: int = limits.SKEW_FUTURE_MS
+    skew_past_ms: int = limits.SKEW_PAST_MS
+    """How far a stamp may lie ahead of our clock and behind it; 0 switches a bound off."""
+
+
+class VerifiedFact(NamedTuple):
+    """A fact that passed every check that needs neither ledger nor clock. It has no local sequence number yet."""
+
+    fact: Fact
+    source_owned: bool
+    """Whether the source is the origin's node id or lies below it; what is not is counted in the audit log."""
+
+
 def verify(entry: PageEntry, link: PeerLink, policy: IngestPolicy) -> VerifiedFact:
-    """Check one entry; raises Rejection. The order is that of appendix B, then of federation 3.5."""
+    """The fact of one entry that came over a link, after checks 1 to 8. Raises Rejection with the code of the first
+    that fails; nothing is changed. Called away from the writer, for entries that `is_repeat` does not know."""
     wire = entry.fact
     try:
         if link.dialect == "0.5":
             origin, signature = Origin(node_id=link.sender), None
         else:
             origin = entry.origin or Origin()
-            signature = check_envelope(entry, origin, link, policy)
-        check_texts(wire)
+            signature = _check_envelope(entry, origin, link, policy)
+        _check_texts(wire)
         check_scope(wire.scope, link)
-        check_names(wire)
-        source_owned = check_source(wire.source, origin.node_id, policy)
+        _check_names(wire)
+        source_owned = _check_source(wire.source, origin.node_id, policy)
         value = parse_value(wire.value.type, wire.value.v, wire.value.interpret_as)
-        exact = check_cid(wire, value, link.dialect)
+        exact = _check_cid(wire, value, link.dialect)
         fact = _fact(wire, value, origin, signature if exact else None, link.sender)
     except UnicodeEncodeError as error:
         raise Rejection("malformed_fact", "a fact's texts are valid Unicode") from error
@@ -97,23 +177,23 @@ def _fact(wire: WireFact, value: Value, origin: Origin, signature: bytes | None,
         or wire.relation.startswith(_INSTRUCTION_PREFIX)
     )
     fact = Fact(
-        _stamp(wire, timestamp_us),
-        sys.intern(origin.node_id),
-        str(wire.id),
-        sys.intern(wire.entity),
-        sys.intern(wire.relation),
-        sys.intern(wire.scope),
-        sys.intern(wire.source),
-        sys.intern(value.kind),
-        value.text,
-        sys.intern(value.interpret_as),
-        wire.confidence + 0.0,
-        timestamp_us,
-        wire.valid_until,
-        derivation(wire.derived_from or []),
-        signature,
-        sys.intern(origin.entity_uri),
-        sys.intern(_joined(origin.allowed_scopes)),
+        stamp=_stamp(wire, timestamp_us),
+        origin=sys.intern(origin.node_id),
+        id=str(wire.id),
+        entity=sys.intern(wire.entity),
+        relation=sys.intern(wire.relation),
+        scope=sys.intern(wire.scope),
+        source=sys.intern(wire.source),
+        kind=sys.intern(value.kind),
+        text=value.text,
+        interpret_as=sys.intern(value.interpret_as),
+        confidence=wire.confidence + 0.0,
+        timestamp_us=timestamp_us,
+        valid_until=wire.valid_until,
+        derived_from=derivation(wire.derived_from or []),
+        signature=signature,
+        entity_uri=sys.intern(origin.entity_uri),
+        grant=sys.intern(_joined(origin.allowed_scopes)),
         received_from=sys.intern(sender),
         quarantine="instruction_federation_inbound" if instruction else None,
     )
@@ -129,6 +209,122 @@ def _joined(scopes: list[str]) -> str:
 def _plain(origin: Origin) -> bool:
     """Whether the envelope can be rebuilt from what a Fact keeps of it, so that its signature holds further on."""
     return origin.allowed_tenants == [TENANT] and all(map(is_scope, origin.allowed_scopes))
+
+
+# --- the single checks, without ledger and without time ---
+
+
+def _check_envelope(entry: PageEntry, origin: Origin, link: PeerLink, policy: IngestPolicy) -> bytes:
+    """The origin's signature, once origin, signature, grant and tenant hold.
+
+    Raises Rejection `cid_required`, `origin_not_sender`, `origin_unresolvable`, `origin_sig_invalid`,
+    `scope_not_in_origin_grant`, `invalid_scope`, `tenant_not_in_origin_grant` or `tenant_policy_unsafe`.
+    """
+    wire = entry.fact
+    if not wire.cid:
+        raise Rejection("cid_required", "a fact of dialect 2.1 carries its content id", field="cid")
+    relayed = origin.node_id != link.sender
+    if relayed and not (policy.accept_relayed and origin.node_id and wire.scope == "public"):
+        raise Rejection("origin_not_sender", "this fact's origin is not the node that serves it")
+    key = policy.key_of(origin.node_id)
+    if key is None:
+        raise Rejection("origin_unresolvable", "the key of this fact's origin is not known here")
+    signature = _signature(entry, origin, key, policy.suite)
+    if wire.scope not in origin.allowed_scopes:
+        raise Rejection("scope_not_in_origin_grant", "the origin does not allow this scope", field="scope")
+    if not is_scope(wire.scope):
+        raise Rejection("invalid_scope", "scope must be local, team, company or public", field="scope")
+    if origin.tenant not in origin.allowed_tenants:
+        raise Rejection("tenant_not_in_origin_grant", "the origin does not allow its own tenant")
+    if origin.tenant != TENANT:
+        raise Rejection("tenant_policy_unsafe", f"this node has no tenant but {TENANT}")
+    return signature
+
+
+def _signature(entry: PageEntry, origin: Origin, key: str, suite: Suite) -> bytes:
+    wire = entry.fact
+    try:
+        signature = decode_base64(entry.origin_sig or "")
+        message = origin_bytes(origin, str(wire.id), wire.cid or "", wire.valid_until)
+        # Without an entity URI nobody is named as the signer's organisation, whatever the signature says.
+        valid = bool(origin.entity_uri) and suite.verify(key, message, signature)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise Rejection("origin_sig_invalid", "the origin did not sign this", field="origin_sig")
+    return signature
+
+
+def _check_texts(wire: WireFact) -> None:
+    """Lengths, confidence and the absence of a garden; raises Rejection `malformed_fact` or `garden_leak`."""
+    for name, text in (("entity", wire.entity), ("relation", wire.relation), ("source", wire.source)):
+        if not 0 < len(text) <= limits.URI_CHARS_MAX:
+            raise Rejection("malformed_fact", f"{name} needs 1 to {limits.URI_CHARS_MAX} characters", field=name)
+    if len(str(wire.id)) > limits.FACT_ID_CHARS_MAX:
+        raise Rejection("malformed_fact", f"an id has at most {limits.FACT_ID_CHARS_MAX} characters", field="id")
+    if not 0.0 <= wire.confidence <= 1.0:
+        raise Rejection("malformed_fact", "confidence lies between 0 and 1", field="confidence")
+    if wire.garden_id is not None:
+        raise Rejection("garden_leak", "a garden's fact must not leave its node", field="garden_id")
+
+
+def check_scope(scope: str, link: PeerLink) -> None:
+    """The link's grant; raises Rejection `malformed_fact` or `scope_violation`."""
+    if not is_scope(scope):
+        raise Rejection("malformed_fact", "scope must be local, team, company or public", field="scope")
+    if scope not in link.scopes:
+        raise Rejection(
+            "scope_violation",
+            f"scope {scope} is not granted on this link",
+            field="scope",
+            detail={"scope": scope, "permitted": list(link.scopes)},
+        )
+
+
+def _check_names(wire: WireFact) -> None:
+    """Reserved names, of which only resolutions travel; raises Rejection `reserved_namespace`."""
+    if wire.entity.startswith(RESOLUTION_PREFIX) and not is_system(wire.relation):
+        return
+    if is_system(wire.entity) or is_system(wire.relation):
+        raise Rejection("reserved_namespace", "stigmem: names are each node's own", field="entity")
+
+
+def _check_source(source: str, origin: str, policy: IngestPolicy) -> bool:
+    """Whether the origin owns the source; raises Rejection `source_not_owned` for one that it cannot own."""
+    if origin == policy.node_id:
+        return True
+    foreign = source == policy.node_id or reserved_source(source) or policy.local_sources(source)
+    owned = source == origin or source.startswith(origin + "/")
+    if foreign or (policy.owned_sources_only and not owned):
+        message = "this source does not belong to the fact's origin"
+        raise Rejection(
+            "source_not_owned", message, field="source", detail={"source": source, "source_owned": owned, "by": origin}
+        )
+    return owned
+
+
+def _check_cid(wire: WireFact, value: Value, dialect: str) -> bool:
+    """Check the content id, if there is one; whether it is the hash of our own spelling of the value.
+
+    Raises Rejection `cid_mismatch`.
+    """
+    if not wire.cid:
+        return False  # legacy and resolution facts of dialect 0.5 travel without one
+    hash_of = cid8 if dialect != "0.5" else cid7
+
+    def matches(spelling: Value) -> bool:
+        return wire.cid == hash_of(wire.entity, wire.relation, wire.scope, wire.source, spelling, wire.confidence)
+
+    if matches(value):
+        return True
+    whole = value.kind == "number" and float(value.text).is_integer()
+    # The reference hashes an integer as it was written and serves it as a float (federation 3.4).
+    if whole and matches(Value("number", str(int(float(value.text))), value.interpret_as)):
+        return False
+    raise Rejection("cid_mismatch", "the content id is not that of this content", field="cid")
+
+
+# --- against the ledger and the clock ---
 
 
 def is_repeat(entry: PageEntry, link: PeerLink, ledger: Ledger) -> bool:

@@ -13,8 +13,7 @@ from typing import Final
 from sortedcontainers import SortedList
 
 from stigmem.core import sorted_facts
-from stigmem.core.conflict_log import ConflictLog
-from stigmem.core.conflict_set import ConflictSet
+from stigmem.core.conflict_set import ConflictLog, ConflictSet
 from stigmem.core.errors import Rejection
 from stigmem.core.export_index import ExportIndex, is_exportable
 from stigmem.core.fact import Fact
@@ -104,8 +103,8 @@ class Ledger:
 
     def contradicted(self, fact: Fact) -> bool:
         """Whether the fact takes part in an open conflict."""
-        slot = self.contested.get(fact.slot)
-        return slot is not None and slot.contradicted(fact)
+        conflict_set = self.contested.get(fact.slot)
+        return conflict_set is not None and conflict_set.contradicted(fact)
 
     def superseded(self, fact: Fact) -> bool:
         """Whether the fact was ended by a retraction or settled against by a resolution."""
@@ -175,7 +174,7 @@ class Ledger:
             return
         for _, fact in list(self._expiring.irange((min(old, now_us) + 1,), (max(old, now_us) + 1,), (True, False))):
             if fact.quarantine is None and not fact.is_system:
-                self._turn(fact, expired=now_us > old)
+                self._apply_expiry(fact, expired=now_us > old)
 
     # --- keeping ---
 
@@ -183,32 +182,31 @@ class Ledger:
         key = fact.slot
         if not fact.is_retraction and self._slots.setdefault(key, fact) is fact:
             return  # a lone assertion contradicts nobody
-        slot = self._opened(key)
-        slot.add(fact, expired=self.expired(fact))
-        slot.arrived(fact, self._by_id.get, self.expired)
-        self._note(slot)
+        conflict_set = self._opened(key)
+        conflict_set.add(fact, horizon_us=self.horizon_us)
+        self._note(conflict_set)
 
     def _settle(self, resolution: Resolution) -> None:
-        slot = self._opened(resolution.slot)
+        conflict_set = self._opened(resolution.slot)
         if self._resolvers(resolution.fact.origin):
-            slot.resolve(resolution, self._by_id.get, self.expired)
+            conflict_set.resolve(resolution, horizon_us=self.horizon_us)
         else:  # a proposal: held, queryable, without effect of its own
-            slot.mention(resolution, self._by_id.get, self.expired)
+            conflict_set.mention(resolution, horizon_us=self.horizon_us)
         for last in ("", resolution.fact.id):  # the only conflicts of a slot that a resolution can have been about
-            self.conflict_log.add(conflict_id(slot.key, last), slot)
-        self._note(slot)
+            self.conflict_log.add(conflict_id(conflict_set.key, last), conflict_set)
+        self._note(conflict_set)
 
     def _opened(self, key: tuple[str, str, str]) -> ConflictSet:
         held = self._slots.get(key)
         if isinstance(held, ConflictSet):
             return held
-        slot = ConflictSet(key)
+        conflict_set = ConflictSet(key)
         if held is not None:
-            slot.add(held, expired=self.expired(held))
-        self._slots[key] = slot
-        return slot
+            conflict_set.add(held, horizon_us=self.horizon_us)
+        self._slots[key] = conflict_set
+        return conflict_set
 
-    def _turn(self, fact: Fact, *, expired: bool) -> None:
+    def _apply_expiry(self, fact: Fact, *, expired: bool) -> None:
         held = self._slots.get(fact.slot)
         if not isinstance(held, ConflictSet):
             return  # a lone fact contradicts nobody; whether it is expired is asked of the horizon
@@ -218,15 +216,16 @@ class Ledger:
             held.revive(fact)
         self._note(held)
 
-    def _note(self, slot: ConflictSet) -> None:
-        was_open = slot.key in self.contested
-        identity = slot.conflict
-        if identity is not None:
-            self.contested[slot.key] = slot
+    def _note(self, conflict_set: ConflictSet) -> None:
+        """Keep the tables of open conflicts right after a set may have changed."""
+        was_open = conflict_set.key in self.contested
+        conflict = conflict_set.conflict
+        if conflict is not None:
+            self.contested[conflict_set.key] = conflict_set
             self.conflicts_opened += not was_open
-            self.conflict_log.add(identity, slot)
+            self.conflict_log.add(conflict, conflict_set)
         elif was_open:
-            del self.contested[slot.key]
+            del self.contested[conflict_set.key]
 
 
 def _cid_key(cid: str) -> int:

@@ -44,6 +44,7 @@ RESPONSE_BYTES_MAX: Final = 32 * 1_048_576
 DISCOVERY_BYTES_MAX: Final = 65_536
 """A discovery document or manifest fetched from an address somebody else chose (S-18)."""
 SESSION_CHARS_MAX: Final = 128
+"""A `Stigmem-Session` header: three UUIDs and room for a prefix. Each is a key of a table in memory."""
 DERIVED_FROM_MAX: Final = 64
 """Provenance entries of an ordinary fact."""
 DERIVED_FROM_DEPTH_MAX: Final = 16
@@ -56,13 +57,21 @@ FACT_ID_CHARS_MAX: Final = 128
 
 # --- pages ---
 PAGE_LIMIT_MAX: Final = 500
+"""Facts, conflicts or rows in one page, the bound of the contract (http-api 3.4, federation 3.1)."""
 PAGE_LIMIT_DEFAULT: Final = 50
+"""Rows of a page whose caller names no limit (http-api 3.4)."""
 PULL_LIMIT_DEFAULT: Final = 100
+"""Facts of a pulled page when the request names no limit, and what our pullers ask for first (federation 3.1)."""
 PULL_LIMIT_MIN: Final = 10
+"""Pages that time out are asked for in halves, but never below this many facts (federation 3.10): below it the
+request costs more than what it brings."""
 PULL_PAGES_PER_DRAIN_MAX: Final = 400
 """Pages one puller takes before it lets its timer run again, so that a liar cannot keep it busy (S-35)."""
 CLEAN_PAGES_TO_DOUBLE: Final = 5
+"""Pages without a failure after which a halved limit doubles again (federation 3.10)."""
 CURSOR_CHARS_MAX: Final = 256
+"""A peer's cursor, in characters. Ours have about 60; the longest that are known of others stay below 200. It is stored
+with each page."""
 HOLDING_NAMED_MAX: Final = 128
 """Facts that a pull names as held already: a header that every server takes."""
 HOLDING_CHARS_MAX: Final = 8_192
@@ -74,22 +83,30 @@ CURSOR_UNSTORED_NS: Final = 300_000_000_000
 
 # --- clocks (federation 4) ---
 SKEW_FUTURE_MS: Final = 300_000
+"""How far ahead of our clock a stamp may be: the contract's 300 s (federation 4), as Kerberos allows (RFC 4120)."""
 SKEW_PAST_MS: Final = 2_592_000_000
+"""How old a stamp may be outside of a first read: the contract's 30 days (federation 4)."""
 DRAG_MS: Final = 5_000
 """A remote stamp moves our clock only when it is at most this far ahead of our physical clock (S-37)."""
 DEFERRED_AHEAD_MS_MAX: Final = 86_400_000
 """A stamp above the skew bound but within a day is tried again when it is due; beyond that, never."""
 DEFERRED_PER_PEER_MAX: Final = 1_000
+"""Facts of one peer that wait until they are due. Each is kept as its bytes: at most 256 MiB a peer, about 1 MiB in
+practice."""
 
 # --- tokens and nonces (federation 2.6, 2.7) ---
 TOKEN_LIFE_MS: Final = 3_600_000
+"""A peer token lives at most one hour (federation 2.6): for that long its nonce must be remembered."""
 TOKEN_LEEWAY_MS: Final = 30_000
+"""By how much the times of a token may be off: the contract's 30 s (federation 2.6)."""
 TOKEN_REACH_MS: Final = 330_000
 """Our tokens begin this long before the moment they are made and end this long after: skew plus leeway."""
 TOKEN_IAT_AGE_MS_MAX: Final = 86_400_000
+"""How far back `iat` may lie: the contract's 24 hours (federation 2.6), which also unmasks times in seconds."""
 TOKEN_CHARS_MAX: Final = 32_768
 """Room for a nonce of ten thousand characters, which the contract has us accept; we keep its hash."""
 NONCE_WINDOW_MS: Final = 300_000
+"""A nonce is remembered at least this long, whatever its token says: the contract's 300 s (federation 2.7)."""
 NONCES_PER_PEER_MAX: Final = 100_000
 """A hundred pulls a second for as long as a token lives; a peer above it is told to slow down."""
 DECLARATION_AGE_MS_MAX: Final = 600_000
@@ -104,66 +121,97 @@ TURN_RECORDS_MAX: Final = 4_000
 """Records after which the messages left wait for the next turn: a message may bring hundreds, and a read that came
 behind it should not wait for all of them."""
 LONG_POLLS_PER_PEER_MAX: Final = 4
+"""Requests of one peer that wait for news. A node needs one; the others are those whose connection broke unnoticed."""
 PULL_WAIT_S_MAX: Final = 30.0
+"""Longest wait of a pull for news, in seconds: proxies close connections that are silent for 60 s (nginx
+`proxy_read_timeout`), so half of that."""
 DEAD_LETTERS_PER_PEER_MAX: Final = 10_000
+"""Names of rejected facts remembered for one peer, oldest forgotten first: about 2 MiB. What was forgotten is audited
+anew when it comes again."""
 STRANGER_AUDIT_ROWS_PER_MINUTE: Final = 30
 """Audit rows caused by unauthenticated input (S-19); what exceeds it is counted, not stored."""
 PEERS_MAX: Final = 1_000
+"""Rows of peers. Each approved one has a task that pulls: a thousand of them every 5 s leave one process no time."""
 PENDING_PEERS_MAX: Final = 100
+"""Registrations that wait for a check or an approval: as many as an operator can look through, since strangers can fill
+the list."""
 REGISTRATIONS_PER_S: Final = 1.0
 """Declarations of one principal, after a first burst of PENDING_PEERS_MAX."""
 ORIGINS_MAX: Final = 10_000
+"""Origins whose key is known. Each keeps a manifest of at most 64 KiB, usually 1 KiB: about 10 MiB."""
 
 # --- rates ---
 PULL_BUCKET_BURST: Final = 30.0
+"""Pulls of one peer at once: the contract's bucket `federation_pull` holds 30 (federation 3.10)."""
 PULL_BUCKET_PER_S: Final = 0.5
+"""Pulls of one peer in the long run, per second: the contract's 0.5 (federation 3.10)."""
 BACKOFF_S_MIN: Final = 1.0
+"""First wait after a failure, in seconds: a restart of a node takes about that long."""
 BACKOFF_S_MAX: Final = 300.0
+"""Longest wait after failures, in seconds: the contract's 300 (federation 3.10)."""
 UNREACHABLE_S_MAX: Final = 60.0
 """Longest wait before an unreachable peer is tried again: short, so that a healed cut is noticed."""
 PULL_TIMEOUT_S: Final = 10.0
+"""A pull that has not answered by then has failed, in seconds: a page of 32 MiB at 30 Mbit/s takes nine."""
 DISCOVERY_TIMEOUT_S: Final = 5.0
+"""As PULL_TIMEOUT_S for documents of at most 64 KiB at addresses that somebody else chose: half is plenty."""
 BACKOFF_JITTER: Final = 0.2
+"""A wait is up to this share shorter or longer, so that peers that failed together do not come back together."""
 
 # --- lag (federation 3.10) ---
 LAG_WARNING_MS: Final = 60_000
+"""Lag above which the header `X-Stigmem-Replication-Lag` is sent: the contract's 60 s (federation 3.10)."""
 LAG_HARD_MS: Final = 300_000
+"""Lag above which a node turns peers away with 503: the contract's 300 s (federation 3.10)."""
 
 # --- contradictions ---
 RESOLUTION_COVERS_MAX: Final = 1_000
 """Facts one resolution can name: keeps it far below FACT_BYTES_MAX."""
 RESOLUTION_NOTE_CHARS_MAX: Final = 2_048
+"""A resolver's note, in characters: some paragraphs. It travels in the provenance of the resolution."""
 
 # --- origins ---
 UNKNOWN_ORIGINS_MAX: Final = 1_000
+"""Origins without a known key that are remembered, over all peers: a peer can invent as many as it likes."""
 UNKNOWN_ORIGIN_REST_NS: Final = 60_000_000_000
 """How long an origin whose key could not be learned is not asked for again."""
 
 # --- batches and their receipts (http-api 3.3) ---
 BATCH_FACTS_MAX: Final = 500
+"""Facts in one batch: as many as in the largest page, so that a batch fits into one turn (http-api 3.3)."""
 IDEMPOTENCY_KEY_CHARS_MAX: Final = 256
+"""An idempotency key, in characters: any UUID or hash fits; Stripe's API has 255 for the same purpose."""
 RECEIPT_LIFE_S: Final = 86_400
 """How long an idempotency key is remembered: longer than any client goes on repeating itself."""
 RECEIPTS_MAX: Final = 10_000
+"""Batches whose answer is remembered, oldest forgotten first: seven a minute over a day."""
 RECEIPTS_BYTES_MAX: Final = 64 * 1_048_576
 """Answers kept in memory, over all keys; the oldest go first. A batch that is repeated after that finds its facts by
 their content."""
 
 # --- API keys (http-api 4) ---
 KEYS_MAX: Final = 10_000
+"""API keys of a node: about 10 MiB with what is remembered of their checks."""
 KEY_SECRET_CHARS_MIN: Final = 32
+"""A secret that a caller chooses, in characters: 32 hex digits hold 128 bits."""
 KEY_SECRET_CHARS_MAX: Final = 512
+"""As KEY_SECRET_CHARS_MIN at the other end: hashing is slow on purpose, and its cost grows with the text."""
 KEY_DESCRIPTION_CHARS_MAX: Final = 512
+"""A key's description, in characters: a line or two for the operator."""
 KEY_OVERLAP_S: Final = 86_400
 """How long a rotated key goes on working unless the caller says otherwise: a day to bring the new one everywhere."""
 KEY_OVERLAP_S_MAX: Final = 30 * 86_400
+"""The longest overlap of a rotated key, in seconds: a month, after which a rotation has not happened."""
 KEYS_MINTED_BURST: Final = 60.0
+"""Keys that one principal may make at once: one for each agent of a team, for about a second of the writer's time."""
 KEYS_MINTED_PER_S: Final = 1.0
 """Each new key costs the writer's turn some twenty milliseconds of Argon2id."""
 
 # --- reading the audit log ---
 AUDIT_PAGE_LIMIT_MAX: Final = 1_000
+"""Rows in one page of the audit log: the contract's 1,000 (federation 8.2)."""
 AUDIT_EXPORT_ROWS_MAX: Final = 50_000
+"""Rows of one export: about 15 MB of JSON, which a node makes in memory."""
 AUDIT_SEQ_MAX: Final = 2**53 - 1
 """The largest sequence number that every JSON reader reads exactly; no log comes near it."""
 AUDIT_ROWS_SCANNED_MAX: Final = 100_000
@@ -173,13 +221,18 @@ AUDIT_SCANS_MAX: Final = 4
 
 # --- push (federation 3.9) ---
 PUSH_FACTS_MAX: Final = 500
+"""Facts in one push: as many as in the largest page."""
 PUSHES_PER_PEER_MAX: Final = 4
 """Pushes of one peer that are being checked at one time."""
 
 # --- manifests that operators store (federation 1.5) ---
 MANIFEST_PUTS_PER_HOUR: Final = 10
+"""Manifests that one entity may store in an hour: the contract's 10 (federation 1.5)."""
 MANIFEST_NAMES_MAX: Final = 100
+"""Entities that a manifest may name: an organisation has a few nodes, and learning keys looks at each name."""
 
 # --- what is kept about callers, in memory ---
 SESSIONS_MAX: Final = 10_000
+"""Sessions whose reads are remembered, oldest forgotten first: about 5 MiB."""
 QUOTA_NAMES_MAX: Final = 10_000
+"""Principals and peers with a bucket, oldest forgotten first: about 3 MiB. Who was forgotten starts with a full one."""

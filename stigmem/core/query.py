@@ -140,5 +140,19 @@ def _read_cursor(text: str) -> Fact:
 
 
 def _place(stamp: Stamp, origin: str, fact_id: str) -> Fact:
-    """A fact that only has a place in the order: stamp, origin, id come first in it."""
-    return Fact(stamp, origin, fact_id, "", "", "", "", "", "", "", 0.0, 0, None)
+    """A fact that only has a place in the order, which stamp, origin and id decide."""
+    return Fact(
+        stamp=stamp,
+        origin=origin,
+        id=fact_id,
+        entity="",
+        relation="",
+        scope="",
+        source="",
+        kind="",
+        text="",
+        interpret_as="",
+        confidence=0.0,
+        timestamp_us=0,
+        valid_until=None,
+    )

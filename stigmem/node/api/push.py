@@ -12,10 +12,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from stigmem.core import limits
-from stigmem.core.checks import check_scope
 from stigmem.core.errors import Refusal, Rejection
 from stigmem.core.fact import Fact
-from stigmem.core.ingest import PeerLink
+from stigmem.core.ingest import PeerLink, check_scope
 from stigmem.core.page import decode_entry, entry_name
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.background import ConcurrencyLimit, answer_in_background
