@@ -43,9 +43,11 @@ BANNED_CALLS = {
     ("nacl", "random"): "ctx.entropy.token",
 }
 
-FILE_LINES_MAX = 250
-FUNCTION_LINES_MAX = 50
-LONG_FILES: dict[str, int] = {"stigmem/testing.py": 401}
+FILE_LINES_MAX = 600
+"""An idea with its theory fits; above 400 lines look twice whether it is one."""
+FUNCTION_LINES_MAX = 70
+"""What a screen shows; 50 is the aim."""
+LONG_FILES: dict[str, int] = {}
 """Files that one idea makes longer than FILE_LINES_MAX, with their size. Entries may only shrink."""
 LONG_FUNCTIONS: dict[str, int] = {}
 """As LONG_FILES, for `file:function`."""
