@@ -14,8 +14,8 @@ from pathlib import Path
 from time import process_time
 from typing import Any, Final, NamedTuple
 
-from sim.run import run_plan
-from sim.scenario.fitting import make_plan
+from sim.runner import run_plan
+from sim.scenario.planning import make_plan
 from sim.scenario.reading import load_scenario, plain_values, typed
 
 __all__ = ["SHARES", "Pace", "hundred_nodes", "shares", "soak"]

@@ -17,7 +17,7 @@ from typing import Annotated, Final, Literal
 from cyclopts import App, CycloptsError, Parameter, Token
 
 import stigmem
-from sim.report.speech import console_for, examples, say, tell
+from sim.report.console import console_for, examples, say, tell
 from sim.report.trace_commands import trace
 
 __all__ = ["BAD_INPUT", "BUG", "app", "main"]
@@ -146,7 +146,7 @@ def run(
     trace
         Whether the trace is written.
     """
-    from sim.report.session import Session
+    from sim.cli_session import Session
 
     session = Session(
         console_for(),
@@ -171,7 +171,7 @@ def replay(folder: Path, /) -> int:
     folder
         Folder of a run.
     """
-    from sim.report.session import replay_folder
+    from sim.cli_session import replay_folder
 
     return replay_folder(folder, console_for(), console_for(stderr=True))
 

@@ -15,12 +15,12 @@ from msgspec import Meta
 
 from sim.adversary.author import Entry
 from sim.fault.base import Misfit
-from sim.scenario.units import Duration
+from sim.units import Duration
 from stigmem.core import limits
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
-    from sim.adversary.peer import ScriptedPeer
+    from sim.adversary.script import ScriptedPeer
     from sim.scenario.plan import Plan
 
 __all__ = ["HONEST_ENTITY", "Adversary", "limit_of"]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
 from sim.fault.clocks import ClockFault
-from sim.scenario.units import Duration, parse_duration
+from sim.units import Duration, parse_duration
 
 if TYPE_CHECKING:
-    from sim.adversary.peer import ScriptedPeer
+    from sim.adversary.script import ScriptedPeer
 
 __all__ = ["ClockPusher"]
 

@@ -13,7 +13,7 @@ from stigmem.core.fact import Fact
 from stigmem.core.timestamps import format_us
 
 if TYPE_CHECKING:
-    from sim.adversary.peer import ScriptedPeer
+    from sim.adversary.script import ScriptedPeer
 
 __all__ = ["Extender"]
 

@@ -9,7 +9,7 @@ from sim.adversary.base import Adversary
 from stigmem.core.keys import encode_base64
 
 if TYPE_CHECKING:
-    from sim.adversary.peer import ScriptedPeer
+    from sim.adversary.script import ScriptedPeer
 
 __all__ = ["Hasher"]
 

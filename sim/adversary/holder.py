@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from sim.adversary.base import Adversary
-from sim.scenario.units import Duration, parse_duration
+from sim.units import Duration, parse_duration
 from stigmem.core import limits
 from stigmem.core.fact import Fact
 from stigmem.core.wire import Request, Response
 from stigmem.node.replication.pull_request import HOLDING_HEADER, held_by_asker
 
 if TYPE_CHECKING:
-    from sim.adversary.peer import ScriptedPeer
+    from sim.adversary.script import ScriptedPeer
 
 __all__ = ["Holder"]
 

@@ -14,7 +14,7 @@ from sim.adversary.base import Adversary
 from stigmem.core.page import entry_name
 
 if TYPE_CHECKING:
-    from sim.adversary.peer import ScriptedPeer
+    from sim.adversary.script import ScriptedPeer
 
 __all__ = ["Malformed", "fuzzed"]
 

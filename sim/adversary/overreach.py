@@ -8,7 +8,7 @@ from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
 
 if TYPE_CHECKING:
-    from sim.adversary.peer import ScriptedPeer
+    from sim.adversary.script import ScriptedPeer
 
 __all__ = ["Overreach"]
 

@@ -12,7 +12,7 @@ from sim.adversary.base import Adversary, limit_of
 from stigmem.core.wire import JSON_TYPE, Request, Response
 
 if TYPE_CHECKING:
-    from sim.adversary.peer import ScriptedPeer
+    from sim.adversary.script import ScriptedPeer
 
 __all__ = ["LIES", "Lie", "PageLiar"]
 

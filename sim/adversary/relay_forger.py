@@ -8,7 +8,7 @@ import msgspec
 
 from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
-from sim.scenario.units import Duration, parse_duration
+from sim.units import Duration, parse_duration
 from stigmem.core.envelope import Origin, origin_bytes
 from stigmem.core.errors import Rejection
 from stigmem.core.keys import encode_base64
@@ -16,7 +16,7 @@ from stigmem.core.page import decode_entry
 from stigmem.core.wire import Response
 
 if TYPE_CHECKING:
-    from sim.adversary.peer import ScriptedPeer
+    from sim.adversary.script import ScriptedPeer
 
 __all__ = ["RelayForger"]
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sim.adversary.base import Adversary
-from sim.scenario.units import Duration, parse_duration
+from sim.units import Duration, parse_duration
 from stigmem.core.wire import Response
 
 if TYPE_CHECKING:
-    from sim.adversary.peer import ScriptedPeer
+    from sim.adversary.script import ScriptedPeer
 
 __all__ = ["Replayer"]
 

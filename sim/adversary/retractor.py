@@ -11,7 +11,7 @@ from stigmem.core.resolution import conflict_id, provenance
 from stigmem.core.uris import RESOLUTION_PREFIX
 
 if TYPE_CHECKING:
-    from sim.adversary.peer import ScriptedPeer
+    from sim.adversary.script import ScriptedPeer
     from stigmem.core.ledger import Ledger
 
 __all__ = ["RETRACTIONS", "Retraction", "Retractor"]

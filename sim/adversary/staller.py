@@ -8,7 +8,7 @@ from sim.adversary.base import Adversary
 from stigmem.core.wire import JSON_TYPE, Request, Response
 
 if TYPE_CHECKING:
-    from sim.adversary.peer import ScriptedPeer
+    from sim.adversary.script import ScriptedPeer
 
 __all__ = ["WAYS", "Staller", "Way"]
 

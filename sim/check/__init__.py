@@ -16,8 +16,8 @@ from sim.check.cursors import Cursors
 from sim.check.duplicates import Duplicates
 from sim.check.durability import Durability
 from sim.check.erasure import Erasure
-from sim.check.harm import Harm
-from sim.check.isolation import Isolation
+from sim.check.peer_isolation import Harm
+from sim.check.fact_isolation import Isolation
 from sim.check.leaks import Leaks
 from sim.check.mutation import Mutation
 from sim.check.queues import Queues

@@ -8,7 +8,7 @@ from sim.check.base import Checker, CheckResult, Violation
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.world.machine import Machine
 
 __all__ = ["Answers"]

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sim.check.base import Checker, CheckResult, Commit, Violation
-from sim.lab.measure import NEVER
+from sim.observation.visibility import NEVER
 from stigmem.core import limits
 from stigmem.core.audit import AuditRow, ChainHead, event_hash
 from stigmem.core.fact import Fact
 from stigmem.core.records import DeadLetter, Record
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.world.machine import Machine
 
 __all__ = ["Audit"]

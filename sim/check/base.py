@@ -16,7 +16,7 @@ from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.world.machine import Machine
 
 __all__ = ["CheckResult", "Checker", "Commit", "Violation"]

@@ -8,7 +8,7 @@ from sim.check.base import Checker, CheckResult, Commit, Violation
 from stigmem.core.hlc import format_stamp
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
 
 __all__ = ["Causality", "Drag", "Skew"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sim.check.agreement import Disagreement, compare, running
+from sim.check.conflict_diff import Disagreement, compare, running
 from sim.check.base import Checker, CheckResult
-from sim.check.books import Key, conflicts_of, resolutions_of
+from sim.check.conflict_views import Key, conflicts_of, resolutions_of
 from sim.world.clocks import EPOCH_NS
 from stigmem.core.conflicts import Conflict
 from stigmem.core.contradiction import SlotState, evaluate
@@ -15,7 +15,7 @@ from stigmem.core.fact import Fact
 from stigmem.core.ledger import Ledger
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
 
 __all__ = ["ConflictAgreement", "disagreements", "open_by_definition"]
 

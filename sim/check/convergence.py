@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.check.base import Checker, CheckResult
-from sim.lab.measure import NEVER
-from sim.scenario.units import format_duration
+from sim.observation.visibility import NEVER
+from sim.units import format_duration
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.world.machine import Machine
 
 __all__ = ["Convergence"]

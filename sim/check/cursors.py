@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.check.base import Checker, CheckResult, Violation
 from sim.check.leaks import Page, crosses, node_id_of, page_of
-from sim.lab.staying import never_served
+from sim.observation.expected import never_served
 from stigmem.core.fact import Fact
 from stigmem.core.wire import Request, Response, split_target
 from stigmem.node.replication.pull_request import HOLDING_HEADER, held_by_asker
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.world.machine import Machine
     from stigmem.node.node import Node
 

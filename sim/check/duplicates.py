@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sim.check.base import Checker, CheckResult, Commit, Violation
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.world.machine import Machine
 
 __all__ = ["Duplicates"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.check.base import Checker, CheckResult
-from sim.check.books import conflicts_of, resolutions_of
+from sim.check.conflict_views import conflicts_of, resolutions_of
 from stigmem.core.contradiction import evaluate
 from stigmem.core.fact import Fact
 from stigmem.core.ledger import Ledger
 from stigmem.core.resolution import Resolution
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from stigmem.node.node import Node
 
 __all__ = ["Erasure"]

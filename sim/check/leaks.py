@@ -19,7 +19,7 @@ from stigmem.core.uris import RESOLUTION_PREFIX, is_system
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.world.machine import Machine
     from stigmem.node.node import Node
 

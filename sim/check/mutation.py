@@ -8,7 +8,7 @@ from sim.check.base import Checker, CheckResult, Commit, Violation
 from stigmem.core.fact import Fact
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.world.machine import Machine
 
 __all__ = ["Mutation"]

@@ -8,7 +8,7 @@ from sim.check.base import Checker, CheckResult, Commit, Violation
 from stigmem.core import limits
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from stigmem.node.node import Node
 
 __all__ = ["Queues"]

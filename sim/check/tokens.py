@@ -12,7 +12,7 @@ from stigmem.core.keys import decode_base64
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.world.machine import Machine
 
 __all__ = ["Tokens"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.fault.links import LinkFault
-from sim.scenario.units import Speed
+from sim.units import Speed
 from sim.world.network import Rule
 from sim.world.rules import Bandwidth as BandwidthRule
 from sim.world.rules import Per
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
 
 __all__ = ["Bandwidth"]
 

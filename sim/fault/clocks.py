@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from sim.fault.base import Misfit, NodeFault
-from sim.scenario.units import Duration, Positive, format_duration, parse_duration
+from sim.units import Duration, Positive, format_duration, parse_duration
 from sim.world.clocks import NodeClock
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
 
 __all__ = ["ClockDrift", "ClockFault", "ClockFreeze", "ClockSlew", "ClockStep", "ClockStrobe", "Ppm"]

@@ -10,7 +10,7 @@ from sim.world.rules import Clog as ClogRule
 from sim.world.rules import Per
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
 
 __all__ = ["Clog"]
 

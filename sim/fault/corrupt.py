@@ -10,7 +10,7 @@ from sim.world.network import Rule
 from sim.world.rules import Corruption, Per
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
 
 __all__ = ["Corrupt"]
 

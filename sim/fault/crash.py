@@ -8,7 +8,7 @@ from sim.fault.base import NodeFault
 from sim.world.disk import Fate
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
 
 __all__ = ["Crash"]
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta
 
 from sim.fault.base import Fault
-from sim.scenario.units import NonNegative, parse_duration
+from sim.units import NonNegative, parse_duration
 from sim.world.disk import Fate
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.world.machine import CommitHook
 
 __all__ = ["CrashAtCommit"]

@@ -9,7 +9,7 @@ from msgspec import Meta
 from sim.fault.base import NodeFault
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
 
 __all__ = ["DiskFull", "DiskSlow"]
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from sim.fault.base import Share
 from sim.fault.links import LinkFault
-from sim.scenario.units import NonNegative, parse_duration
+from sim.units import NonNegative, parse_duration
 from sim.world.network import Rule
 from sim.world.rules import Duplication, Per
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
 
 __all__ = ["Duplicate"]
 

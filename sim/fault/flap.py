@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.fault.links import LinkFault
-from sim.scenario.units import Positive, parse_duration
+from sim.units import Positive, parse_duration
 from sim.world.network import Rule
 from sim.world.rules import Flapping, Per
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
 
 __all__ = ["Flap"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sim.fault.base import Fault, Misfit
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
 
 __all__ = ["Join"]

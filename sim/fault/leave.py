@@ -9,7 +9,7 @@ import networkx as nx
 from sim.fault.base import Fault, Misfit
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
 
 __all__ = ["Leave"]

@@ -15,7 +15,7 @@ from sim.world.network import PASS, Parcel, Rule, Verdict
 from sim.world.rules import Per
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
 
 __all__ = ["LinkFault", "Only", "Pair"]

@@ -11,7 +11,7 @@ from sim.world.rules import Loss as LossRule
 from sim.world.rules import Per
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
 
 __all__ = ["Loss"]
 

@@ -8,7 +8,7 @@ from sim.fault.base import Fault, Misfit
 from sim.world.rules import Cut
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
 
 __all__ = ["Partition"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sim.fault.base import NodeFault
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
 
 __all__ = ["Pause"]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from sim.fault.base import Fault
-from sim.scenario.units import NonNegative, Rate, parse_duration, parse_rate
+from sim.units import NonNegative, Rate, parse_duration, parse_rate
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
 
 __all__ = ["RandomCrashes"]
 

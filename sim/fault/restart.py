@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.fault.base import Misfit, NodeFault
-from sim.scenario.units import NonNegative, parse_duration
+from sim.units import NonNegative, parse_duration
 from sim.world.disk import Fate
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
 
 __all__ = ["Restart"]

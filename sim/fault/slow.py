@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from sim.fault.base import Misfit
 from sim.fault.links import LinkFault
-from sim.scenario.units import Positive, format_duration
-from sim.world.chance import Table, lognormal_table
+from sim.units import Positive, format_duration
+from sim.world.random_streams import Table, lognormal_table
 from sim.world.network import Rule
 from sim.world.rules import Per
 from sim.world.rules import Slow as SlowRule
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
 
 __all__ = ["Slow"]

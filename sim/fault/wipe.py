@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.fault.base import Fault, Misfit
-from sim.scenario.units import NonNegative, parse_duration
+from sim.units import NonNegative, parse_duration
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
 
 __all__ = ["Wipe"]

@@ -18,7 +18,7 @@ from typing import IO, Any, Final
 
 import msgspec
 
-from sim.scenario.wording import alike, nearest_first, quoted
+from sim.diagnostics.suggestions import alike, nearest_first, quoted
 from stigmem.core import limits
 from stigmem.core.errors import Refusal, Rejection
 from stigmem.core.uris import is_system, normalise, reserved_source

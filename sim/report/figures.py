@@ -14,7 +14,7 @@ from sim.report.style import save, styled
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from sim.result import Result
+    from sim.analysis.result import Result
 
 __all__ = ["FIGURES", "draw_figures"]
 

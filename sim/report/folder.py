@@ -16,7 +16,7 @@ from sim.report.scenario_text import toml_text
 from sim.scenario.reading import plain_values
 
 if TYPE_CHECKING:
-    from sim.result import Result
+    from sim.analysis.result import Result
     from sim.scenario.plan import Plan
 
 __all__ = [
@@ -75,7 +75,7 @@ def opening_comments(source: Path) -> str:
 
 def write_folder(result: Result, folder: Path, *, figures: bool, heading: str = "") -> Path:
     """Write everything of a run but its trace, which is copied when it was written elsewhere."""
-    from sim.result import encode_run
+    from sim.analysis.result import encode_run
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RUN).write_bytes(encode_run(result, indent=2) + b"\n")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sim.report.style import TimeUnit
-    from sim.result import Result
+    from sim.analysis.result import Result
 
 __all__ = ["FEW_NODES", "Lags", "distribution_figure", "lag_figure", "lags_of", "worst_nodes"]
 

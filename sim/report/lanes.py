@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from sim.report.frames import Ribbon
+    from sim.analysis.frames import Ribbon
     from sim.report.style import TimeUnit
-    from sim.result import Result
+    from sim.analysis.result import Result
 
 __all__ = ["shade", "with_lanes"]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sim.report.lag_figures import Lags
     from sim.report.projection import Projection
-    from sim.result import Result
+    from sim.analysis.result import Result
 
 __all__ = ["cut_links", "map_figure"]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from sim.result import Result
+    from sim.analysis.result import Result
 
 __all__ = ["fit", "layout", "places", "set_apart"]
 

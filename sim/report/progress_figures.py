@@ -10,7 +10,7 @@ from sim.report.style import COLOURS, INK, lag_text, legend, say_nothing_there, 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from sim.result import Result
+    from sim.analysis.result import Result
 
 __all__ = ["conflicts_figure", "convergence_figure"]
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from sim.scenario.reading import plain_values
 from sim.scenario.tables import Scenario
-from sim.scenario.units import Duration, Rate, Speed, parse_rate
+from sim.units import Duration, Rate, Speed, parse_rate
 
 __all__ = ["scenario_text", "toml_text"]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from sim.result import Result
+    from sim.analysis.result import Result
 
 __all__ = [
     "COLOURS", "FAULTS_END", "GREY", "INK", "MARKERS", "TimeUnit", "canvas", "fit_name", "lag_axis", "lag_text",

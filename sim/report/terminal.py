@@ -11,17 +11,17 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.report.judgement import BOUNDS
-from sim.report.lags import slowest
+from sim.analysis.verdict import BOUNDS
+from sim.analysis.lag import slowest
 from sim.scenario.metrics import TIMED
-from sim.scenario.units import format_duration
+from sim.units import format_duration
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from sim.report.judgement import ExpectationResult
-    from sim.result import Result
+    from sim.analysis.verdict import ExpectationResult
+    from sim.analysis.result import Result
 
 __all__ = ["event_line", "progress_bar", "show_failure", "show_result", "speed"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from sim.report.speech import examples, say, tell
+from sim.report.console import examples, say, tell
 
 __all__ = ["trace"]
 

@@ -1,6 +1,6 @@
 """Hints: what somebody who wrote a wrong key or value in a scenario file probably meant.
 
-Guesses in words, for the ends of sentences; what is wrong is found by `sim.scenario.mistakes`.
+Guesses in words, for the ends of sentences; what is wrong is found by `sim.scenario.schema_errors`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import inspect
 
-from sim.scenario.wording import alike, meant, shown
+from sim.diagnostics.suggestions import alike, meant, shown
 
 __all__ = ["as_it_should_stand", "key_of_file", "near_key", "stands_for", "toml_value", "wrong_length"]
 

@@ -1,6 +1,6 @@
 """The metrics that a scenario may expect something of, by name.
 
-Names and units only: a run's values are `sim.result`'s to tell. Every code that a node may give for what it
+Names and units only: a run's values are `sim.analysis.result`'s to tell. Every code that a node may give for what it
 turned away is listed, so that an expectation on a misspelt code is refused instead of being met by nothing.
 """
 

@@ -1,6 +1,6 @@
 """The plan: a scenario worked out against its files: which nodes, which links, where they are, what they share.
 
-Made once before a run by `sim.scenario.fitting.make_plan`, which refuses what does not fit; read by everything after.
+Made once before a run by `sim.scenario.planning.make_plan`, which refuses what does not fit; read by everything after.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reading scenario files: TOML into typed values, and what is wrong with file, line and key.
 
 Everything a person can get wrong in a file ends here as one BadScenario; nothing else is raised. Whether the
-parts fit together is `sim.scenario.fitting`, which raises the same.
+parts fit together is `sim.scenario.planning`, which raises the same.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from sim.scenario.lines import Lines, key_text
-from sim.scenario.mistakes import Mistake, find_mistakes
+from sim.diagnostics.toml_lines import Lines, key_text
+from sim.scenario.schema_errors import Mistake, find_mistakes
 from sim.scenario.scalars import PARSERS
 from sim.scenario.schema import scenario_schema
 from sim.scenario.tables import Scenario
-from sim.scenario.wording import meant, quoted
+from sim.diagnostics.suggestions import meant, quoted
 
 __all__ = [
     "BadScenario", "Source", "load_scenario", "parse_scenario", "plain_values", "read_source", "scenario_schema",

@@ -1,6 +1,6 @@
 """Single values of a scenario file against their types: numbers, texts, choices, values with units.
 
-Values that are neither tables nor lists; those are walked by `sim.scenario.mistakes`. Sentences only, no paths.
+Values that are neither tables nor lists; those are walked by `sim.scenario.schema_errors`. Sentences only, no paths.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from msgspec import inspect
 
-from sim.scenario.units import Duration, Rate, Speed, parse_duration, parse_rate, parse_speed
-from sim.scenario.wording import EXAMPLES, expected, listed, meant, nearest_first, quoted, shown
+from sim.units import Duration, Rate, Speed, parse_duration, parse_rate, parse_speed
+from sim.diagnostics.suggestions import EXAMPLES, expected, listed, meant, nearest_first, quoted, shown
 
 __all__ = ["PARSERS", "scalar_mistake", "suits"]
 

@@ -1,6 +1,6 @@
 """The JSON Schema of scenario files, for editors that complete and check while one types.
 
-Made from the same types that `sim.scenario.mistakes` walks, so that the two cannot differ; what needs more than one key
+Made from the same types that `sim.scenario.schema_errors` walks, so that the two cannot differ; what needs more than one key
 to judge is not in it. `spec/scenario.schema.json` holds the result.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, Final
 from msgspec import NODEFAULT, inspect
 
 from sim.scenario.tables import Scenario
-from sim.scenario.units import Duration, Rate, Speed
+from sim.units import Duration, Rate, Speed
 
 __all__ = ["scenario_schema"]
 

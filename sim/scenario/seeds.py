@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sim.scenario.wording import shown
+from sim.diagnostics.suggestions import shown
 
 __all__ = ["checked_seed", "parse_seed"]
 

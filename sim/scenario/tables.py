@@ -1,7 +1,7 @@
 """The scenario: what is simulated, as typed values.
 
 Structs only, one per table of a scenario file, with the defaults a person would expect. Reading files and
-telling what is wrong in them is `sim.scenario.reading`; whether the parts fit together is `sim.scenario.fitting`.
+telling what is wrong in them is `sim.scenario.reading`; whether the parts fit together is `sim.scenario.planning`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from sim.adversary import AnyAdversary
 from sim.fault import AnyFault
-from sim.scenario.units import Duration, NonNegative, Positive, Speed, parse_duration
+from sim.units import Duration, NonNegative, Positive, Speed, parse_duration
 from sim.workload import AnyWorkload
 from stigmem.core.scopes import Scope
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from sim.fault.base import Misfit, Share
-from sim.scenario.units import Duration, NonNegative, Positive, format_duration
+from sim.units import Duration, NonNegative, Positive, format_duration
 from stigmem.core.scopes import Scope
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
 
 __all__ = ["Share", "Workload", "agent", "topic"]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from sim.fault.base import Misfit
-from sim.scenario.units import NonNegative, Positive, parse_duration
+from sim.units import NonNegative, Positive, parse_duration
 from sim.workload.base import Workload
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
 
 __all__ = ["Burst"]

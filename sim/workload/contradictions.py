@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from sim.scenario.units import NonNegative, Rate, parse_duration, parse_rate
+from sim.units import NonNegative, Rate, parse_duration, parse_rate
 from sim.workload.base import Workload, topic
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
 
 __all__ = ["Contradictions"]
 

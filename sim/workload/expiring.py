@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from sim.scenario.units import Positive, Rate, parse_duration, parse_rate
+from sim.units import Positive, Rate, parse_duration, parse_rate
 from sim.workload.base import Workload
 from stigmem.core.timestamps import format_us
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
 
 __all__ = ["Expiring"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.scenario.units import Positive, parse_duration
+from sim.units import Positive, parse_duration
 from sim.workload.base import Workload
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
 
 __all__ = ["Probe"]
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sim.scenario.units import Rate, parse_rate
+from sim.units import Rate, parse_rate
 from sim.workload.base import Share, Workload
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
 
 __all__ = ["Resolver"]
 

@@ -11,12 +11,12 @@ import msgspec
 from msgspec import Meta
 
 from sim.fault.base import Misfit
-from sim.scenario.units import Positive, Rate, parse_duration, parse_rate
+from sim.units import Positive, Rate, parse_duration, parse_rate
 from sim.workload.base import Workload, agent, topic
 from stigmem.core.wire import Response
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
 
 __all__ = ["Retractions", "Retractors"]

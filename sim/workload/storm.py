@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from sim.scenario.units import Positive, parse_duration
+from sim.units import Positive, parse_duration
 from sim.workload.base import Workload, topic
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
 
 __all__ = ["Storm"]
 

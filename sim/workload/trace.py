@@ -10,11 +10,11 @@ from msgspec import Meta
 
 from sim.fault.base import Misfit
 from sim.history.tracefile import BadTrace, TraceRow, read_rows
-from sim.scenario.units import NonNegative, Positive, format_duration, parse_duration
+from sim.units import NonNegative, Positive, format_duration, parse_duration
 from sim.workload.base import Workload
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
 
 __all__ = ["Trace", "nodes_by_org"]

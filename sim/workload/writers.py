@@ -12,15 +12,15 @@ import msgspec
 from msgspec import Meta
 
 from sim.fault.base import Misfit
-from sim.scenario.units import Rate, parse_rate
+from sim.units import Rate, parse_rate
 from sim.workload.base import Workload, topic
-from sim.world.chance import zipf_weights
+from sim.world.random_streams import zipf_weights
 from sim.world.clocks import EPOCH_NS
 from stigmem.core.scopes import Scope
 from stigmem.core.timestamps import format_us
 
 if TYPE_CHECKING:
-    from sim.lab.lab import Lab
+    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
 
 __all__ = ["Writers"]

@@ -1,7 +1,7 @@
 """A machine: one simulated computer with a clock, a disk, a network address and a node that boots on it.
 
 Crash, restart, pause, resume and wipe happen here. A machine is off before its first boot and after a crash;
-what reaches it then is refused. Who does this to whom and when is decided by faults, through `sim.lab.power`.
+what reaches it then is refused. Who does this to whom and when is decided by faults, through `sim.simulation.power`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import trio
 
 from sim.world.clocks import NodeClock
-from sim.world.context import SimClock, SimEntropy, SimTransport
+from sim.world.ports import SimClock, SimEntropy, SimTransport
 from sim.world.disk import Disk, Fate, SimJournal
-from sim.world.post import Host, post
+from sim.world.rpc import Host, post
 from sim.world.world import Waiter, World
 from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response, decode_request, encode

@@ -1,6 +1,6 @@
 """The four seams through which a node touches the world: clock, entropy, transport, journal.
 
-Protocols only. `stigmem.host.context` fills them with the machine, `sim.world.context` with a simulated one; both
+Protocols only. `stigmem.host.context` fills them with the machine, `sim.world.ports` with a simulated one; both
 are tested with the same bodies (`tests/parity`).
 """
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import httpx
 import trio
 
-from sim.lab.digest import knowledge_digest
+from sim.simulation.digest import knowledge_digest
 from stigmem.core.declaration import ACTIVE, PENDING
 from stigmem.core.keys import fingerprint
 from stigmem.core.ledger import Ledger

@@ -12,9 +12,9 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from sim.lab.digest import knowledge_of
-from sim.lab.lab import Lab
-from sim.scenario.fitting import make_plan
+from sim.simulation.digest import knowledge_of
+from sim.simulation.simulation import Lab
+from sim.scenario.planning import make_plan
 from sim.scenario.reading import load_scenario, plain_values, typed
 from stigmem.core.fact import Fact, record_of
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from sim.lab.lab import Lab
+from sim.simulation.simulation import Lab
 from sim.world.disk import Disk
 from sim.world.machine import OPERATOR, Machine
 from sim.world.world import Waiter
@@ -21,7 +21,7 @@ from stigmem.core.wire import JSON_TYPE, Request, Response
 from stigmem.node.node import Node
 from tests.host.ordeal import ordeal
 from tests.host.promises import Held, Promises, held
-from tests.sim.laboratory import S, make_lab
+from tests.sim.small_runs import S, make_lab
 
 KILLS = 50
 LINKED_NS = 2 * S

@@ -13,8 +13,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from sim.run import run_plan
-from sim.scenario.fitting import make_plan
+from sim.runner import run_plan
+from sim.scenario.planning import make_plan
 from sim.scenario.plan import Plan
 from sim.scenario.reading import BadScenario, parse_scenario
 from tests.sim.small import fault, workload

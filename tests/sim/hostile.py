@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from sim.check import CheckResult
-from sim.lab.lab import Lab
-from sim.lab.measure import NEVER
-from sim.scenario.fitting import make_plan
+from sim.simulation.simulation import Lab
+from sim.observation.visibility import NEVER
+from sim.scenario.planning import make_plan
 from sim.scenario.reading import parse_scenario
 from stigmem.core.wire import Request, Response
 

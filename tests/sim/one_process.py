@@ -11,10 +11,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from sim.lab.digest import knowledge_of, state_digest
-from sim.lab.lab import Lab
-from sim.scenario.absence import DataAbsent
-from sim.scenario.fitting import load_plan
+from sim.simulation.digest import knowledge_of, state_digest
+from sim.simulation.simulation import Lab
+from sim.scenario.required_data import DataAbsent
+from sim.scenario.planning import load_plan
 
 __all__ = ["EVENTS_MAX", "run_cut"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sim.lab.lab import Lab
-from sim.scenario.fitting import make_plan
+from sim.simulation.simulation import Lab
+from sim.scenario.planning import make_plan
 from sim.scenario.reading import parse_scenario
 
 __all__ = ["fault", "make_lab", "small_text", "workload"]

@@ -18,8 +18,8 @@ from rich.console import Console
 
 from sim.check import Checker, Commit, Violation, standard_checkers
 from sim.cli import BUG, main
-from sim.lab.lab import Lab
-from sim.report.session import worst
+from sim.simulation.simulation import Lab
+from sim.cli_session import worst
 from sim.report.terminal import event_line, progress_bar
 from tests.sim.small import small_text, workload
 
@@ -172,7 +172,7 @@ class Tripwire(Checker):
 def test_a_violated_property_is_told_with_the_events_before_it(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sim.lab.lab.standard_checkers", lambda: [*standard_checkers(), Tripwire()])
+    monkeypatch.setattr("sim.simulation.simulation.standard_checkers", lambda: [*standard_checkers(), Tripwire()])
     assert main(["run", "good.toml"]) == 1
     told = capsys.readouterr()
     assert "tripwire was violated on " in told.err
@@ -188,7 +188,7 @@ def test_a_bug_in_a_run_is_one_sentence_a_traceback_file_and_status_70(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("sim.lab.lab.standard_checkers", lambda: [*standard_checkers(), Tripwire(bug=True)])
+        patched.setattr("sim.simulation.simulation.standard_checkers", lambda: [*standard_checkers(), Tripwire(bug=True)])
         assert main(["run", "good.toml", *flags]) == BUG
         told = capsys.readouterr()
         assert main(["replay", "runs/small-seed3"]) == BUG
@@ -203,7 +203,7 @@ def test_ctrl_c_exits_3_with_a_partial_result_and_stops_the_other_files(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("sim.report.session.progress_bar", pressing_ctrl_c)
+        patch.setattr("sim.cli_session.progress_bar", pressing_ctrl_c)
         assert main(["run", "good.toml", "strict.toml", "--json", "--out", "out", "--no-figures"]) == 3
     told = capsys.readouterr()
     assert json.loads(told.out)["verdict"] == "inconclusive"
@@ -231,7 +231,7 @@ def test_ctrl_c_twice_exits_130(here: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def impatient(console: Console, name: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda now, deadline: [signal.raise_signal(signal.SIGINT) for _ in range(2)] and None
 
-    monkeypatch.setattr("sim.report.session.progress_bar", impatient)
+    monkeypatch.setattr("sim.cli_session.progress_bar", impatient)
     assert main(["run", "good.toml", *FAST]) == 130
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from sim.check import Checker, Commit, Violation, standard_checkers
-from sim.lab.lab import Lab
+from sim.simulation.simulation import Lab
 from sim.world.disk import Fate
 from sim.world.machine import Machine
 from stigmem.core.fact import Fact
 from stigmem.node.state import NodeState
-from tests.sim.laboratory import S, approve, events, fault, make_lab
+from tests.sim.small_runs import S, approve, events, fault, make_lab
 
 NODES = ("a", "b", "c")
 AGAIN_NS = S // 2

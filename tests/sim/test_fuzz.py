@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.run import run_plan
+from sim.runner import run_plan
 from tests.sim.fuzz import draw
 from tests.sim.wild import draw_wild
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.check.leaks import Leaks
-from tests.sim.laboratory import run
+from tests.sim.small_runs import run
 
 WRITERS = """
 [[workload]]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sim.lab.lab import Lab
-from sim.scenario.fitting import make_plan
+from sim.simulation.simulation import Lab
+from sim.scenario.planning import make_plan
 from sim.scenario.reading import parse_scenario
 from sim.world.network import Parcel
 from stigmem.core.wire import Request
-from tests.sim.laboratory import S, approve, make_lab, scenario_text, workload
+from tests.sim.small_runs import S, approve, make_lab, scenario_text, workload
 
 
 def pulls(lab: Lab, source: str, target: str, since_s: int) -> int:

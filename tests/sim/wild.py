@@ -11,11 +11,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from sim.scenario.fitting import make_plan
+from sim.scenario.planning import make_plan
 from sim.scenario.plan import Plan
 from sim.scenario.reading import BadScenario, parse_scenario
 from tests.sim.fuzz import run_many
-from tests.sim.laboratory import fault, table, workload
+from tests.sim.small_runs import fault, table, workload
 
 __all__ = ["draw_wild"]
 

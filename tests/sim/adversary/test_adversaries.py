@@ -7,7 +7,7 @@ import pytest
 from sim.adversary import ADVERSARIES
 from sim.adversary.page_liar import LIES
 from sim.adversary.staller import WAYS
-from sim.lab.lab import Lab
+from sim.simulation.simulation import Lab
 from stigmem.core.records import KeyRow
 from tests.sim.hostile import INTERVAL_S, SECOND, Reader, adversary, ask, assert_unharmed, failures, run_lab
 

@@ -10,7 +10,7 @@ import pytest
 
 import stigmem.core.ingest
 from sim.check import CHECKERS
-from sim.lab.lab import Lab
+from sim.simulation.simulation import Lab
 from stigmem.core import hlc, limits
 from stigmem.core.audit import AuditRow
 from stigmem.core.errors import Rejection

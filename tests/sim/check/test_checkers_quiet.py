@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.check.leaks import node_id_of
-from sim.lab.lab import Lab
+from sim.simulation.simulation import Lab
 from tests.sim.hostile import SECOND, adversary, failures, run_lab
 
 WIRE = "loss = 0.08\nduplicate = 0.1\nreorder = 0.2\ncorrupt = 0.02"

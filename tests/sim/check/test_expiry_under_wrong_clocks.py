@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sim.check.agreement import compare
-from tests.sim.laboratory import make_lab, run
+from sim.check.conflict_diff import compare
+from tests.sim.small_runs import make_lab, run
 
 CLOCKS = """
 [[clock]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sim.laboratory import PROBES, WRITES, S, approve, at, fault, make_lab, offset_s, run, workload
+from tests.sim.small_runs import PROBES, WRITES, S, approve, at, fault, make_lab, offset_s, run, workload
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import pytest
 
 from sim.fault import FAULTS, Fault, Misfit
 from sim.fault.partition import Partition
-from sim.lab.lab import Lab
-from sim.scenario.fitting import make_plan
+from sim.simulation.simulation import Lab
+from sim.scenario.planning import make_plan
 from sim.scenario.reading import parse_scenario
-from sim.scenario.units import Duration
-from tests.sim.laboratory import (
+from sim.units import Duration
+from tests.sim.small_runs import (
     PROBES,
     WRITES,
     S,

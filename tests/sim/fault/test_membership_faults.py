@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sim.laboratory import WRITES, approve, at, events, fault, is_up, make_lab, run, workload
+from tests.sim.small_runs import WRITES, approve, at, events, fault, is_up, make_lab, run, workload
 
 
 def test_a_wiped_node_comes_back_with_its_public_past_and_is_introduced_again() -> None:

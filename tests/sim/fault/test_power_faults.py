@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.sim.laboratory import (
+from tests.sim.small_runs import (
     PROBES,
     WRITES,
     S,

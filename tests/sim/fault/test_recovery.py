@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sim.lab.lab import Lab
+from sim.simulation.simulation import Lab
 from sim.world.network import DROP, PASS, Parcel, Verdict
-from tests.sim.laboratory import PROBES, WRITES, S, approve, fault, make_lab, parcels, run
+from tests.sim.small_runs import PROBES, WRITES, S, approve, fault, make_lab, parcels, run
 
 
 class Damage:

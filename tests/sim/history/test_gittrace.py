@@ -16,7 +16,7 @@ import pytest
 from sim.history.gittrace import BadRepository, make_trace
 from sim.history.tracefile import MEMBERS, read_rows
 from stigmem.core.uris import normalise
-from tests.sim.laboratory import run, workload
+from tests.sim.small_runs import run, workload
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 

@@ -31,10 +31,10 @@ from sim.report.projection import Projection, graticule
 from sim.report.scenario_text import scenario_text as written
 from sim.report.scenario_text import toml_text
 from sim.report.style import lag_text, styled, time_unit
-from sim.run import run_plan
-from sim.scenario.fitting import load_plan, make_plan
+from sim.runner import run_plan
+from sim.scenario.planning import load_plan, make_plan
 from sim.scenario.reading import parse_scenario, plain_values
-from sim.scenario.units import Duration, Rate, Speed, parse_duration, parse_rate, parse_speed
+from sim.units import Duration, Rate, Speed, parse_duration, parse_rate, parse_speed
 from sim.world.trace import read_trace
 from tests.sim.small import fault, small_text, workload
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from sim.adversary import ADVERSARIES
 from sim.fault import FAULTS
-from sim.scenario.lines import Lines, key_text, parse_key
-from sim.scenario.mistakes import find_mistakes
+from sim.diagnostics.toml_lines import Lines, key_text, parse_key
+from sim.scenario.schema_errors import find_mistakes
 from sim.scenario.reading import (
     BadScenario,
     load_scenario,
@@ -28,8 +28,8 @@ from sim.scenario.reading import (
     typed,
 )
 from sim.scenario.tables import Latency, Scenario, Topology
-from sim.scenario.units import parse_duration
-from sim.scenario.wording import meant
+from sim.units import parse_duration
+from sim.diagnostics.suggestions import meant
 from sim.workload import WORKLOADS
 
 ROOT = Path(__file__).parents[3]

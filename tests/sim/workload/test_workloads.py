@@ -12,14 +12,14 @@ import msgspec
 import pytest
 
 from sim.fault import Misfit
-from sim.lab.lab import Lab
-from sim.scenario.fitting import make_plan
+from sim.simulation.simulation import Lab
+from sim.scenario.planning import make_plan
 from sim.scenario.reading import BadScenario, parse_scenario
 from sim.workload import WORKLOADS
 from sim.workload.trace import nodes_by_org
 from stigmem.core.fact import Fact
 from stigmem.core.timestamps import parse_us
-from tests.sim.laboratory import S, approve, fault, make_lab, run, scenario_text, workload
+from tests.sim.small_runs import S, approve, fault, make_lab, run, scenario_text, workload
 
 
 def held(lab: Lab, name: str = "a") -> list[Fact]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sim.lab.lab import Lab
+from sim.simulation.simulation import Lab
 from sim.world.disk import Fate
 from stigmem.core.wire import Request, Response
-from tests.sim.laboratory import PROBES, S, approve, at, events, fault, make_lab, run
+from tests.sim.small_runs import PROBES, S, approve, at, events, fault, make_lab, run
 
 
 def boots(lab: Lab, name: str) -> list[int]:

@@ -1,0 +1,214 @@
+"""The result of a run: verdict, numbers, digests and frames, apart from the laboratory that made them.
+
+A Result holds no node and no ledger, so a notebook can keep hundreds. It is made once, by `conclude`, from a
+laboratory whose run is over; telling it to people is `sim.report`'s.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+import stigmem
+from sim.check.base import CheckResult
+from sim.simulation.digest import knowledge_of, state_digest
+from sim.analysis.frames import Ribbon, facts_frame, faults_frame, samples_frame
+from sim.analysis.verdict import (
+    ExpectationResult,
+    Verdict,
+    check_everything,
+    judge,
+    metric_values,
+    seconds,
+    tally_conflicts,
+    weigh,
+)
+from sim.analysis.lag import Copies, copies_of, summarise
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from sim.check.base import Violation
+    from sim.simulation.simulation import Lab
+    from sim.observation.visibility import Measure
+    from sim.observation.sampler import Sample
+    from sim.scenario.plan import Plan
+    from sim.scenario.tables import Scenario
+    from sim.world.trace import Stop
+
+__all__ = ["EXIT_STATUS", "Result", "conclude", "encode_run"]
+
+EXIT_STATUS: Final = {"pass": 0, "fail": 1, "inconclusive": 3}
+_TAIL: Final = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What became of one run of one plan."""
+
+    plan: Plan
+    seed: int
+    run_json: dict[str, Any]
+    """The content of run.json: the same on every run of the plan and seed, except for `wall_s`."""
+    checks: tuple[CheckResult, ...]
+    expectations: tuple[ExpectationResult, ...]
+    violation: Violation | None
+    interrupted: bool
+    measure: Measure
+    copies: Copies
+    """Every copy that should be, with its times in nanoseconds."""
+    sampled: tuple[Sample, ...]
+    ribbons: tuple[Ribbon, ...]
+    stops: dict[Stop, int]
+    """How many parcels each rule stopped on each link."""
+    tail: tuple[list[Any], ...]
+    """The last events of the trace."""
+    converged_ns: int | None
+    ended_ns: int
+    trace_path: Path | None = None
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario that ran."""
+        return self.plan.scenario
+
+    @property
+    def verdict(self) -> Verdict:
+        """`pass`, `fail` or `inconclusive`."""
+        found: Verdict = self.run_json["verdict"]
+        return found
+
+    @property
+    def exit_status(self) -> int:
+        """What a command that ran this exits with: 0, 1 or 3."""
+        return EXIT_STATUS[self.verdict]
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes' names."""
+        return self.plan.nodes
+
+    @property
+    def links(self) -> tuple[tuple[str, str], ...]:
+        """Undirected links."""
+        return self.plan.links
+
+    @property
+    def positions(self) -> dict[str, tuple[float, float]]:
+        """Latitude and longitude in degrees of the nodes that have them."""
+        return self.plan.positions
+
+    @cached_property
+    def _facts(self) -> pl.DataFrame:
+        return facts_frame(self.measure, self.copies)
+
+    def facts(self) -> pl.DataFrame:
+        """A row per fact and node that should hold it (`sim.analysis.frames.facts_frame`)."""
+        return self._facts
+
+    def samples(self) -> pl.DataFrame:
+        """A row per sampling instant (`sim.analysis.frames.samples_frame`)."""
+        return samples_frame(self.sampled)
+
+    def faults(self) -> pl.DataFrame:
+        """A row per fault that happened (`sim.analysis.frames.faults_frame`)."""
+        return faults_frame(self.ribbons)
+
+    def save(self, out: str | Path, *, figures: bool = True, heading: str = "") -> Path:
+        """Write the run folder; the trace is in it when the run was made with `out`."""
+        from sim.report.folder import write_folder
+
+        return write_folder(self, Path(out), figures=figures, heading=heading)
+
+
+def conclude(lab: Lab, *, wall_s: float, interrupted: bool = False, trace_path: Path | None = None) -> Result:
+    """Judge a laboratory whose run is over, and take from it what outlives it."""
+    lab.sampler.take()
+    tail = tuple(lab.trace.tail(_TAIL))
+    trace_digest = lab.trace.close()
+    checks = tuple(check_everything(lab, interrupted=interrupted))
+    digests = {
+        "trace_digest": trace_digest,
+        "state_digest": state_digest(lab),
+        "knowledge_digest": knowledge_of(lab),
+    }
+    copies = copies_of(lab.measure)
+    whole = not interrupted and lab.violation is None
+    numbers, expectations = _numbers(lab, copies, whole=whole)
+    verdict = judge(checks, expectations, facts=len(lab.measure.facts), interrupted=interrupted)
+    head = {"scenario": lab.scenario.name, "seed": lab.seed, "verdict": verdict, **digests}
+    time = {"simulated_s": seconds(lab.world.now), "wall_s": round(wall_s, 3)}
+    return Result(
+        plan=lab.plan,
+        seed=lab.seed,
+        run_json={**head, **time, **numbers, **_words(checks, expectations), **_made_with()},
+        checks=checks,
+        expectations=expectations,
+        violation=lab.violation,
+        interrupted=interrupted,
+        measure=lab.measure,
+        copies=copies,
+        sampled=tuple(lab.sampler.samples),
+        ribbons=(*lab.ribbons, *_unfinished(lab)),
+        stops=lab.trace.stops,
+        tail=tail,
+        converged_ns=lab.converged_at,
+        ended_ns=lab.world.now,
+        trace_path=trace_path,
+    )
+
+
+def _unfinished(lab: Lab) -> list[Ribbon]:
+    """Faults in force when a run was cut short."""
+    now = lab.world.now
+    return [(fault.label(), fault.nodes(), int(fault.at), now) for fault in lab.scenario.fault if lab.is_active(fault)]
+
+
+def _numbers(lab: Lab, copies: Copies, *, whole: bool) -> tuple[dict[str, Any], tuple[ExpectationResult, ...]]:
+    lag = summarise(copies)
+    tally = tally_conflicts(lab)
+    refused = {str(status) if status else "node_off": count for status, count in sorted(lab.refused_writes.items())}
+    values = metric_values(lab, lag, tally, refused)
+    expectations = tuple(weigh(lab.scenario.expect, values, whole=whole))
+    numbers = {
+        "events": lab.world.events,
+        "requests": lab.requests,
+        "bytes": lab.network.bytes,
+        "facts": len(lab.measure.facts),
+        "nodes": len(lab.plan.nodes),
+        "lag": {
+            "p50_s": values["lag.p50"],
+            "p90_s": values["lag.p90"],
+            "p99_s": values["lag.p99"],
+            "max_s": values["lag.max"],
+        },
+        "missing": lag.missing,
+        "convergence_s": values["convergence"],
+        "conflicts": {"open": tally.open, "resolved": tally.resolved, "divergent": tally.divergent},
+        "rejections": dict(sorted(lab.rejections.items())),
+        "refused_writes": refused,
+        "destroyed": len(lab.measure.destroyed),
+    }
+    return numbers, expectations
+
+
+def _words(checks: tuple[CheckResult, ...], expectations: tuple[ExpectationResult, ...]) -> dict[str, Any]:
+    return {
+        "checks": [check._asdict() for check in checks],
+        "expectations": [expectation._asdict() for expectation in expectations],
+    }
+
+
+def _made_with() -> dict[str, str]:
+    return {"python": platform.python_version(), "version": stigmem.__version__}
+
+
+def encode_run(result: Result, *, indent: int = 0) -> bytes:
+    """run.json: on one line, or indented."""
+    raw = msgspec.json.encode(result.run_json)
+    return msgspec.json.format(raw, indent=indent) if indent else raw

@@ -1,0 +1,167 @@
+"""The judgement of a run: what its checkers say, what was expected of it, and the verdict that follows.
+
+Pass, fail or inconclusive, never silence: what was cut short is not judged, and a run in which nobody wrote
+anything has shown nothing. Numbers come from `metric_values`; their names and units are `sim.scenario.metrics`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from sim.check.base import CheckResult
+from sim.check.conflict_views import conflicts_of
+from sim.check.conflicts import disagreements
+from sim.scenario.metrics import REJECTIONS, TIMED
+from sim.scenario.tables import Expectation
+from sim.units import format_duration, parse_duration
+
+if TYPE_CHECKING:
+    from sim.simulation.simulation import Lab
+    from sim.analysis.lag import LagSummary
+
+__all__ = [
+    "BOUNDS", "ConflictTally", "ExpectationResult", "Verdict", "check_everything", "judge", "metric_values",
+    "seconds", "tally_conflicts", "weigh",
+]  # fmt: skip
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+BOUNDS: Final = {"at_most": "at most", "at_least": "at least", "equals": "equal to"}
+_NS: Final = 1_000_000_000
+
+
+class ExpectationResult(NamedTuple):
+    """One bound of one expectation; `ok` is None when the run was cut short. Seconds for timed metrics."""
+
+    name: str
+    ok: bool | None
+    value: float | None
+    limit: float
+    bound: str
+
+
+class ConflictTally(NamedTuple):
+    """Conflict sets of the whole federation. `divergent`: public slots whose conflicts not every node sees alike,
+    although all nodes may hold the same public facts."""
+
+    open: int
+    resolved: int
+    divergent: int
+
+
+def seconds(ns: int | None) -> float | None:
+    """Nanoseconds as seconds."""
+    return None if ns is None else ns / _NS
+
+
+# --- checkers ---
+
+
+def check_everything(lab: Lab, *, interrupted: bool) -> list[CheckResult]:
+    """Every checker's last word; in a run that was cut short only the broken property is judged."""
+    violation = lab.violation
+    if violation is None and not interrupted:
+        return [checker.settled(lab) for checker in lab.checkers]
+    when = format_duration(lab.world.now)
+    results = []
+    for checker in lab.checkers:
+        if violation is not None and violation.checker == checker.name:
+            where = f"{violation.node} at {format_duration(violation.at_ns)}"
+            results.append(CheckResult(checker.name, False, f"{where}: {violation.sentence}"))
+        else:
+            results.append(CheckResult(checker.name, None, f"not judged: the run ended early, at {when}"))
+    return results
+
+
+# --- conflicts ---
+
+
+def tally_conflicts(lab: Lab) -> ConflictTally:
+    """Counts over all nodes that run, each conflict once. Ledgers must stand at one instant."""
+    books = [conflicts_of(machine.node) for machine in lab.machines.values() if machine.node is not None]
+    status: dict[str, str] = {}
+    for book in books:
+        for conflict in book:
+            if conflict.status == "unresolved" or conflict.id not in status:
+                status[conflict.id] = conflict.status
+    unresolved = sum(each == "unresolved" for each in status.values())
+    return ConflictTally(unresolved, len(status) - unresolved, len(disagreements(lab)))
+
+
+# --- expectations ---
+
+
+def metric_values(
+    lab: Lab, lag: LagSummary, tally: ConflictTally, refused: Mapping[str, int]
+) -> dict[str, float | None]:
+    """Every metric of `sim.scenario.metrics`, timed ones in seconds; None where nothing was measured."""
+    convergence = None if lab.converged_at is None else lab.converged_at - lab.duration
+    values: dict[str, float | None] = {
+        "lag.p50": seconds(lag.p50),
+        "lag.p90": seconds(lag.p90),
+        "lag.p99": seconds(lag.p99),
+        "lag.max": seconds(lag.most),
+        "convergence": seconds(convergence),
+        "conflicts.open": tally.open,
+        "conflicts.resolved": tally.resolved,
+        "conflicts.divergent": tally.divergent,
+        "facts": len(lab.measure.facts),
+        "nodes": len(lab.plan.nodes),
+        "requests": lab.requests,
+        "bytes": lab.network.bytes,
+        "events": lab.world.events,
+        "rejections": sum(lab.rejections.values()),
+        "refused_writes": sum(refused.values()),
+        "destroyed": len(lab.measure.destroyed),
+    }
+    for code in dict.fromkeys((*REJECTIONS, *sorted(lab.rejections))):
+        values[f"rejections.{code}"] = lab.rejections.get(code, 0)
+    return values
+
+
+def weigh(
+    expectations: Iterable[Expectation], values: Mapping[str, float | None], *, whole: bool
+) -> list[ExpectationResult]:
+    """Each bound against its value; `whole` is whether the run came to its end. What never happened (no
+    convergence, no lag) keeps no bound."""
+    results = []
+    for expectation in expectations:
+        name = expectation.metric
+        value = values.get(name)
+        for bound in BOUNDS:
+            given = getattr(expectation, bound)
+            if given is not None:
+                limit = _limit(given, timed=name in TIMED)
+                ok = _keeps(value, bound, limit) if whole else None
+                results.append(ExpectationResult(name, ok, value, limit, bound))
+    return results
+
+
+def _limit(given: str | float, *, timed: bool) -> float:
+    if isinstance(given, str):
+        duration = parse_duration(given)
+        return duration / _NS if timed else float(duration)
+    return given
+
+
+def _keeps(value: float | None, bound: str, limit: float) -> bool:
+    if value is None:
+        return False
+    if bound == "at_most":
+        return value <= limit
+    return value >= limit if bound == "at_least" else value == limit
+
+
+# --- verdict ---
+
+
+def judge(
+    checks: Iterable[CheckResult], expectations: Iterable[ExpectationResult], *, facts: int, interrupted: bool
+) -> Verdict:
+    """Fail when anything failed; inconclusive when something could not be judged or nothing was written."""
+    words = [*(check.ok for check in checks), *(expectation.ok for expectation in expectations)]
+    if any(word is False for word in words):
+        return "fail"
+    if interrupted or facts == 0 or any(word is None for word in words):
+        return "inconclusive"
+    return "pass"

@@ -1,0 +1,112 @@
+"""One bad peer harms only itself: honest peers go on being read in time while somebody misbehaves (G5).
+
+Judged only while the world is otherwise quiet: what a fault or a lost parcel delays is nobody's malice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sim.check.base import Checker, CheckResult, Violation
+from sim.units import format_duration, parse_duration
+from stigmem.core.wire import Request, Response
+
+if TYPE_CHECKING:
+    from sim.simulation.simulation import Lab
+    from sim.scenario.tables import Latency
+    from sim.world.machine import Machine
+
+__all__ = ["Harm"]
+
+_SECOND: Final = 1_000_000_000
+_AFTERMATH_NS: Final = 180 * _SECOND
+"""For how long a fault that ended may still show: the longest rest after silence, and again for its jitter."""
+_TAIL: Final = 4
+"""No draw of our latency distributions is longer than so many times their 99th percentile (or mean, times ten)."""
+
+
+class Harm(Checker):
+    """An honest peer is read at most one interval later than its turn would be."""
+
+    name = "one-bad-peer"
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[str, str], tuple[int, int]] = {}
+        """(server, reader) -> when it was read last, and how many parcels had been lost by then."""
+        self._noise_ns: int | None = None
+        self.longest_ns = 0
+        self.judged = 0
+
+    def served(self, lab: Lab, machine: Machine, asker: str, request: Request, response: Response) -> Violation | None:
+        if not lab.adversaries or asker not in lab.machines or not request.target.startswith("/v1/federation/facts"):
+            return None
+        if response.status != 200:
+            return None  # being turned away is no reading: the gap goes on
+        now, pair = lab.world.now, (machine.name, asker)
+        last, lost = self._read.get(pair, (now, lab.network.dropped))
+        self._read[pair] = (now, lab.network.dropped)
+        if self._is_noisy(lab, last) or lost != lab.network.dropped:
+            return None
+        self.judged += 1
+        self.longest_ns = max(self.longest_ns, now - last)
+        most = self._allowed(lab, asker)
+        if now - last > most:
+            gap = format_duration(now - last)
+            return self.violation(
+                asker,
+                now,
+                f"did not read {machine.name} for {gap} with hostile peers about; {format_duration(most)} are its turn",
+            )
+        return None
+
+    def _is_noisy(self, lab: Lab, since_ns: int) -> bool:
+        """Whether anything but malice may explain a gap that began at `since_ns`."""
+        network = lab.scenario.network
+        disturbed = network.corrupt or network.duplicate or network.reorder or _is_narrow(lab)
+        if disturbed or any(lab.is_active(fault) for fault in lab.scenario.fault):
+            self._noise_ns = lab.world.now
+        ended = max((end for _, _, _, end in lab.ribbons), default=None)
+        times = [at for at in (self._noise_ns, ended) if at is not None]
+        return bool(times) and max(times) > since_ns - _AFTERMATH_NS
+
+    def _allowed(self, lab: Lab, reader: str) -> int:
+        settings = lab.machines[reader].settings
+        slow = 1.0 + 2 * max((abs(table.drift_ppm) for table in lab.scenario.clock), default=0) / 1e6
+        turn = 2 * settings.pull_interval_s + settings.pull_wait_s
+        return int(turn * slow * _SECOND) + 4 * longest_way(lab) + 8 * lab.scenario.disk.sync + _SECOND
+
+    def settled(self, lab: Lab) -> CheckResult:
+        if not lab.adversaries:
+            return CheckResult(self.name, True, "nobody hostile")
+        if not self.judged:
+            return CheckResult(self.name, True, "not judged: there was trouble of other kinds all the time")
+        return CheckResult(
+            self.name, True, f"longest wait between two reads of an honest peer: {format_duration(self.longest_ns)}"
+        )
+
+
+def _is_narrow(lab: Lab) -> bool:
+    """Whether a parcel may have to wait for others on its link: how long, no table says."""
+    tables = [lab.scenario.network.bandwidth, *(link.bandwidth for link in lab.scenario.link)]
+    return any(speed is not None for speed in tables)
+
+
+def longest_way(lab: Lab) -> int:
+    """How long a parcel may take from one honest node to another by the scenario's tables, in nanoseconds."""
+    tables = [lab.scenario.network.latency, *(link.latency for link in lab.scenario.link if link.latency is not None)]
+    return max(_longest(table) for table in tables)
+
+
+def _longest(latency: str | Latency) -> int:
+    if isinstance(latency, str):
+        return parse_duration(latency)
+    match latency.kind:
+        case "constant":
+            return latency.value
+        case "uniform":
+            return latency.high
+        case "lognormal":
+            return _TAIL * latency.p99
+        case "exponential":
+            return latency.floor + 10 * latency.mean
+    return _SECOND  # regions and distances of this planet

@@ -1,0 +1,207 @@
+"""A session at the command line: several runs in a row, told as they go, and the status they come to.
+
+Also replaying a run folder. What goes wrong in one file does not keep the others from running, except that
+Ctrl-C ends them all.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.report.folder import (
+    DIGESTS,
+    FACTS,
+    RUN,
+    SCENARIO,
+    TRACE,
+    TRACEBACK,
+    BadFolder,
+    folder_name,
+    open_folder,
+    read_run,
+    write_traceback,
+)
+from sim.report.terminal import progress_bar, show_failure, show_result
+from sim.analysis.result import EXIT_STATUS, encode_run
+from sim.runner import run_plan
+from sim.scenario.required_data import DataAbsent
+from sim.scenario.planning import load_plan
+from sim.scenario.reading import BadScenario
+from sim.world.trace import first_difference
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sim.analysis.result import Result
+    from sim.scenario.plan import Plan
+
+__all__ = ["Session", "replay_folder", "worst"]
+
+_BAD_INPUT, _BUG = 2, 70
+_WORST_FIRST: Final = (_BUG, _BAD_INPUT, EXIT_STATUS["fail"], EXIT_STATUS["inconclusive"], EXIT_STATUS["pass"])
+
+
+def worst(statuses: Iterable[int]) -> int:
+    """The worst of some exit statuses: a bug, then bad input, failure, an inconclusive run."""
+    return min(statuses, key=_WORST_FIRST.index, default=0)
+
+
+class Session:
+    """The runs of one command."""
+
+    def __init__(
+        self,
+        screen: Console,
+        aside: Console,
+        *,
+        seed: int | None,
+        out: Path | None,
+        json: bool,
+        figures: bool,
+        trace: bool,
+    ) -> None:
+        """`screen` is stdout, `aside` stderr; with `json` only the JSON goes to stdout."""
+        self._screen = aside if json else screen
+        self._aside = aside
+        self._seed = seed
+        self._out = out
+        self._json = json
+        self._figures = figures
+        self._trace = trace
+        self._taken: dict[Path, None] = {}
+
+    def run(self, files: list[Path]) -> int:
+        """Run every file; the worst status."""
+        statuses = []
+        for file in files:
+            try:
+                status, interrupted = self._one(file, several=len(files) > 1)
+            except (BadScenario, BadFolder) as error:
+                self._aside.print(str(error), soft_wrap=True)
+                status = EXIT_STATUS["inconclusive"] if isinstance(error, DataAbsent) else _BAD_INPUT
+                interrupted = False
+            statuses.append(status)
+            if interrupted:
+                break
+        return worst(statuses)
+
+    def _one(self, file: Path, *, several: bool) -> tuple[int, bool]:
+        plan = load_plan(file, self._seed)
+        for warning in plan.warnings:
+            self._aside.print(f"warning: {warning}", soft_wrap=True)
+        folder = self._folder(plan, several=several)
+        try:
+            with progress_bar(self._aside, plan.scenario.name) as progress:
+                result = run_plan(plan, None, folder, progress, source=file, trace=self._trace, figures=self._figures)
+        except BadFolder:
+            raise
+        except KeyboardInterrupt:
+            if folder is not None and (folder / FACTS).exists():
+                self._aside.print(f"the run is in {folder}, without all of its figures", soft_wrap=True)
+            raise
+        except Exception as error:
+            return _tell_bug(self._aside, error, plan, folder), False
+        self._tell(result, file, folder)
+        return result.exit_status, result.interrupted
+
+    def _folder(self, plan: Plan, *, several: bool) -> Path | None:
+        """Where a run goes; no two runs of a session to one place."""
+        if self._out is None and self._json:
+            return None
+        name = folder_name(plan.scenario.name, plan.scenario.scenario.seed)
+        folder = self._out if self._out is not None and not several else (self._out or Path("runs")) / name
+        number = 1
+        while folder in self._taken:
+            number += 1
+            folder = folder.with_name(f"{name}-{number}")
+        self._taken[folder] = None
+        return folder
+
+    def _tell(self, result: Result, file: Path, folder: Path | None) -> None:
+        if self._json:
+            sys.stdout.write(encode_run(result).decode() + "\n")
+            sys.stdout.flush()
+        else:
+            show_result(self._screen, result, str(folder) if folder is not None else None)
+        if result.verdict != "pass":
+            again = f"replay {shlex.quote(str(folder))}" if folder is not None else _run_again(file, result.seed)
+            show_failure(self._aside, result, f"stigmem-sim {again}")
+
+
+def _tell_bug(aside: Console, error: Exception, plan: Plan, folder: Path | None) -> int:
+    """Say that a run met a bug of ours, and where its traceback is; the status to exit with."""
+    if folder is None:
+        folder = open_folder(Path("runs") / folder_name(plan.scenario.name, plan.scenario.scenario.seed), plan)
+        write_traceback(folder, plan, "".join(traceback.format_exception(error)))
+    leaf, again = _leaf(error), f"stigmem-sim replay {shlex.quote(str(folder))}"
+    aside.print(
+        f"a bug of stigmem-sim ended the run: {type(leaf).__name__}: {leaf}\n"
+        f"the traceback is in {folder / TRACEBACK}; to meet it again: {again}",
+        soft_wrap=True,
+    )
+    return _BUG
+
+
+def _run_again(file: Path, seed: int) -> str:
+    return f"run {shlex.quote(str(file))} --seed {seed}"
+
+
+def _leaf(error: BaseException) -> BaseException:
+    """The first error inside groups of errors."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+# --- replaying ---
+
+
+def replay_folder(folder: Path, screen: Console, aside: Console) -> int:
+    """Run a folder's scenario again and compare: 0 equal, 1 different, 3 when one of the two was cut short."""
+    if not (folder / SCENARIO).is_file():
+        raise BadFolder(f"{folder} is not a run folder: it has no {SCENARIO}")
+    plan = load_plan(folder / SCENARIO)
+    known = read_run(folder) if (folder / RUN).exists() else None
+    with TemporaryDirectory(prefix="stigmem-sim-") as scratch:
+        again = Path(scratch) / "again"
+        try:
+            with progress_bar(aside, plan.scenario.name) as progress:
+                result = run_plan(plan, None, again, progress, source=folder / SCENARIO, figures=False)
+        except Exception as error:
+            (folder / TRACEBACK).write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+            return _tell_bug(aside, error, plan, folder)
+        show_result(screen, result, None)
+        if result.violation is not None:
+            show_failure(screen, result, f"stigmem-sim replay {shlex.quote(str(folder))}")
+        if known is None:
+            screen.print(f"there is nothing to compare with: {folder} has no {RUN}")
+            return EXIT_STATUS["inconclusive"]
+        return _compare(known, result, folder / TRACE, again / TRACE, screen)
+
+
+def _nothing_judged(run: dict[str, Any]) -> bool:
+    return all(check["ok"] is None for check in run.get("checks", ()))
+
+
+def _compare(known: dict[str, Any], result: Result, before: Path, after: Path, screen: Console) -> int:
+    differing = [name for name in DIGESTS if known.get(name) != result.run_json[name]]
+    if not differing:
+        screen.print("the same: all three digests are equal")
+        return EXIT_STATUS["pass"]
+    names = ", ".join(name.removesuffix("_digest") for name in differing)
+    if result.interrupted or (known.get("verdict") == "inconclusive" and _nothing_judged(known)):
+        screen.print(f"not comparable: one of the runs was cut short (differing: {names})")
+        return EXIT_STATUS["inconclusive"]
+    screen.print(f"NOT the same: {names} differ; recorded with Python {known.get('python')}")
+    if before.exists():
+        difference = first_difference(before, after)
+        if difference is not None:
+            screen.print(f"first differing event, number {difference.number}:")
+            screen.print(f"  recorded  {difference.first}\n  now       {difference.second}", soft_wrap=True)
+    return EXIT_STATUS["fail"]

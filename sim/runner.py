@@ -1,0 +1,169 @@
+"""Running a plan to its result, and the door of the library: `run`.
+
+Here are the file of the trace, the wall time and Ctrl-C; what happens in a run is `sim.simulation.simulation`'s and what is told
+of it `sim.report`'s. The package gives `sim.run` the meaning of the function: import from this module by
+`from sim.runner import ...`.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import perf_counter
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+if TYPE_CHECKING:
+    from sim.analysis.result import Result
+    from sim.scenario.plan import Plan
+    from sim.scenario.tables import Scenario
+
+__all__ = ["Interrupted", "Progress", "run", "run_plan"]
+
+Progress = Callable[[int, int], None]
+"""Called now and then with the simulated nanoseconds that have passed and the most that there can be."""
+_SIGINT: Final = signal.SIGINT
+
+
+class Interrupted(BaseException):
+    """The user asked a run to stop."""
+
+
+class _Stopping:
+    """While this is entered, a first Ctrl-C only asks the run to stop; a second one raises KeyboardInterrupt.
+
+    Only the main thread may handle signals; elsewhere nothing is changed.
+    """
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._asked = self._forced = False
+        self._before: Any = None
+        self.stop: Callable[[BaseException], None] | None = None
+        """What a first Ctrl-C calls, besides being seen at the next tick: a tick may be minutes away."""
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(_SIGINT, self._ask)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._before is not None:
+            signal.signal(_SIGINT, self._before)
+        if self._forced:
+            raise KeyboardInterrupt from error  # whatever it broke on its way out, the user knows why
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            self._forced = True
+            raise KeyboardInterrupt
+        self._asked = True
+        if self.stop is not None:
+            self.stop(Interrupted())
+
+    def look(self, now: int, deadline: int) -> None:
+        """The laboratory's tick: tell the progress, or raise Interrupted where the run may stop."""
+        if self._progress is not None:
+            self._progress(now, deadline)
+        if self._asked:
+            raise Interrupted
+
+
+def run(
+    what: str | Path | Scenario,
+    seed: int | None = None,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+    **tables: Mapping[str, Any] | list[Any],
+) -> Result:
+    """Run a scenario: a file, or a Scenario (its data files are then looked for in the current directory).
+
+    `tables` change tables of the scenario by the names they have in a file: `network={"latency": "80ms"}`
+    updates one, a list such as `fault=[]` replaces all of a kind. With `out` the run folder is written too.
+    Raises `sim.scenario.reading.BadScenario` for a scenario that cannot be run.
+    """
+    from sim.scenario.planning import load_plan, make_plan
+    from sim.scenario.reading import load_scenario, plain_values, typed
+    from sim.scenario.tables import Scenario
+
+    if not isinstance(what, (str, Path, Scenario)):
+        raise TypeError(f"run takes the path of a scenario file or a Scenario, and was given {_kind(what)}")
+    source = Path(what) if isinstance(what, (str, Path)) else None
+    if source is not None and not tables:
+        return run_plan(load_plan(source, seed), None, out, progress, source=source)
+    scenario = what if not isinstance(what, (str, Path)) else load_scenario(Path(what))
+    if tables:
+        scenario = typed(_changed(plain_values(scenario), tables))
+    plan = make_plan(scenario, source.parent if source is not None else Path.cwd(), seed)
+    return run_plan(plan, None, out, progress, source=source)
+
+
+def _kind(what: object) -> str:
+    return "a Plan, which is for run_plan" if type(what).__name__ == "Plan" else f"{what!r:.60}"
+
+
+def _changed(scenario: dict[str, Any], tables: Mapping[str, Any]) -> dict[str, Any]:
+    changed = dict(scenario)
+    for name, table in tables.items():
+        known = changed.get(name, {})
+        changed[name] = {**known, **table} if isinstance(table, Mapping) and isinstance(known, Mapping) else table
+    return changed
+
+
+def run_plan(
+    plan: Plan,
+    seed: int | None = None,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+    *,
+    source: Path | None = None,
+    trace: bool = True,
+    figures: bool = True,
+) -> Result:
+    """Run a plan, or the plan of the same scenario with another seed.
+
+    With `out` the run folder is written there, with the trace and the figures unless they are switched off;
+    `source` is the file the plan came from, whose opening comments are kept. Ctrl-C ends the run early: the
+    result is then inconclusive. Raises BadFolder when `out` cannot be written, and whatever a bug in the run
+    raises, after putting its traceback into the folder.
+    """
+    from sim.report.folder import TRACE, open_folder, opening_comments, write_traceback
+    from sim.scenario.planning import make_plan
+
+    if seed is not None and seed != plan.scenario.scenario.seed:
+        plan = make_plan(plan.scenario, plan.base, seed)  # the topology may be drawn from the seed
+    folder = open_folder(Path(out), plan, source) if out is not None else None
+    try:
+        result = _simulated(plan, progress, folder / TRACE if folder is not None and trace else None)
+        if folder is not None:
+            result.save(folder, figures=figures, heading=opening_comments(source) if source is not None else "")
+    except Exception:
+        if folder is not None:
+            write_traceback(folder, plan, traceback.format_exc())
+        raise
+    return result
+
+
+def _simulated(plan: Plan, progress: Progress | None, trace_path: Path | None) -> Result:
+    from sim.simulation.simulation import Lab
+    from sim.analysis.result import conclude
+    from sim.world.world import rare_collections
+
+    interrupted = False
+    begun = perf_counter()
+    with _Stopping(progress) as stopping:
+        lab = Lab(plan, trace_path=trace_path, progress=stopping.look)
+        stopping.stop = lab.interrupt
+        try:
+            lab.run()
+        except* Interrupted:
+            interrupted = True
+        finally:
+            lab.trace.close()
+    with rare_collections():
+        return conclude(lab, wall_s=perf_counter() - begun, interrupted=interrupted, trace_path=trace_path)

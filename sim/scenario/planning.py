@@ -1,0 +1,246 @@
+"""Fitting a scenario together: names, times, files and graphs against each other, before anything runs.
+
+Here is the door, and what concerns names and metrics; shapes and maps are `sim.topology.shapes`'s, times
+`sim.scenario.time_checks`'s, delays `sim.topology.latency`'s, warnings `sim.scenario.warnings`'s. Every part of a scenario
+has a say through its own `check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sim.adversary import ADVERSARIES
+from sim.topology.latency import standing_rules
+from sim.topology.shapes import make_topology
+from sim.fault import FAULTS, Misfit
+from sim.scenario.required_data import check_needs
+from sim.scenario.warnings import warnings
+from sim.diagnostics.toml_lines import KeyPath, parse_key
+from sim.scenario.metrics import METRICS, TIMED, known_metrics
+from sim.scenario.schema_errors import Mistake
+from sim.scenario.plan import Plan, slug
+from sim.scenario.reading import BadScenario, plain_values, read_source, typed
+from sim.scenario.seeds import checked_seed
+from sim.scenario.tables import Expectation, Scenario
+from sim.scenario.time_checks import check_overlaps, check_times
+from sim.units import parse_duration
+from sim.diagnostics.suggestions import meant, quoted, suggestion
+from sim.workload import WORKLOADS
+from sim.world.random_streams import Streams
+from stigmem.core import limits
+
+__all__ = ["load_plan", "make_plan"]
+
+
+def load_plan(path: Path, seed: int | None = None) -> Plan:
+    """The plan of a scenario file, with another seed if one is given. Raises BadScenario with file and line, and
+    DataAbsent, which is one, when only a file that it `needs` is absent."""
+    source = read_source(path)
+    try:
+        return _fit(_seeded(source.scenario, seed), path.parent)
+    except BadScenario as error:
+        raise error.located(path, source.lines) from None
+
+
+def make_plan(scenario: Scenario, base: Path, seed: int | None = None) -> Plan:
+    """The plan of a scenario, which may have been made or changed in Python; its data files are looked for
+    relative to `base`. Raises BadScenario with keys, but without file and line."""
+    return _fit(_seeded(_retyped(scenario), seed), base)
+
+
+def _retyped(scenario: Scenario) -> Scenario:
+    """Held to the types of a file, as Python holds nobody to them; parts of kinds that no file can name stay."""
+    registered = {"fault": FAULTS, "workload": WORKLOADS, "adversary": ADVERSARIES}
+    parts = {name: list(getattr(scenario, name)) for name in registered}
+    known = {name: [part for part in parts[name] if isinstance(part, kinds)] for name, kinds in registered.items()}
+    checked = typed(plain_values(msgspec.structs.replace(scenario, **known)))
+    again = {name: iter(getattr(checked, name)) for name in registered}
+    return msgspec.structs.replace(
+        checked,
+        **{name: [next(again[name]) if isinstance(part, kinds) else part for part in parts[name]]
+           for name, kinds in registered.items()},
+    )  # fmt: skip
+
+
+def _seeded(scenario: Scenario, seed: int | None) -> Scenario:
+    if seed is None:
+        return scenario
+    try:
+        found = checked_seed(seed)
+    except ValueError as error:
+        raise BadScenario([Mistake(("scenario", "seed"), str(error))]) from None
+    return msgspec.structs.replace(scenario, scenario=msgspec.structs.replace(scenario.scenario, seed=found))
+
+
+def _fit(scenario: Scenario, base: Path) -> Plan:
+    check_needs(scenario, base)
+    found = [*check_times(scenario), *_expectations(scenario), *_settings(scenario)]
+    try:
+        layout = make_topology(scenario, base)
+    except Misfit as misfit:
+        raise BadScenario([*found, _mistake((), misfit)]) from None
+    plan = Plan(scenario, base, layout.graph, layout.positions)
+    found += [*_clocks(plan), *_links(plan), *_adversaries(plan), *_parts(plan), *check_overlaps(plan)]
+    found += _regions(plan) or _delays(plan)
+    if found:
+        raise BadScenario(found)
+    return replace(plan, warnings=(*layout.notes, *warnings(plan)))
+
+
+def _mistake(prefix: KeyPath, misfit: Misfit) -> Mistake:
+    sentence = misfit.sentence
+    if misfit.given is not None and misfit.known:
+        sentence += suggestion(misfit.given, misfit.known, "there are")
+    return Mistake((*prefix, *parse_key(misfit.key)), sentence)
+
+
+# --- names ---
+
+
+def _stranger(plan: Plan, path: KeyPath, name: str) -> Mistake:
+    if any(adversary.node == name for adversary in plan.scenario.adversary):
+        return Mistake(path, f"{quoted(name)} is an adversary; only nodes of the federation can stand here")
+    return Mistake(path, f"there is no node {quoted(name)}" + suggestion(name, plan.nodes, "the nodes are"))
+
+
+def _clocks(plan: Plan) -> Iterator[Mistake]:
+    seen: dict[str, int] = {}
+    for number, table in enumerate(plan.scenario.clock):
+        path = ("clock", number, "node")
+        if table.node not in plan.graph:
+            yield _stranger(plan, path, table.node)
+        elif table.node in seen:
+            yield Mistake(path, f"the clock of {quoted(table.node)} is set already, by clock[{seen[table.node]}]")
+        seen.setdefault(table.node, number)
+
+
+def _links(plan: Plan) -> Iterator[Mistake]:
+    seen: dict[tuple[str, ...], int] = {}
+    for number, table in enumerate(plan.scenario.link):
+        path = ("link", number, "between")
+        first, second = table.between
+        strangers = [(at, name) for at, name in enumerate(table.between) if name not in plan.graph]
+        direction = (first, second, "one way") if table.one_way else tuple(sorted(table.between))
+        for at, name in strangers:
+            yield _stranger(plan, (*path, at), name)
+        if strangers:
+            continue
+        if first == second:
+            yield Mistake(path, f"a link is between two nodes, and both are {quoted(first)}")
+        elif not plan.graph.has_edge(first, second):
+            linked = suggestion(second, tuple(plan.graph.neighbors(first)), f"{quoted(first)} is linked with")
+            yield Mistake(path, f"{quoted(first)} and {quoted(second)} are not linked in this topology{linked}")
+        elif direction in seen:
+            yield Mistake(path, f"this link has a table already, link[{seen[direction]}]; put both into one")
+        elif table.one_way and table.scopes is not None:
+            yield Mistake(("link", number, "scopes"), "scopes hold for both directions; leave out scopes or one_way")
+        seen.setdefault(direction, number)
+
+
+def _adversaries(plan: Plan) -> Iterator[Mistake]:
+    taken = {slug(name): f"the node {quoted(name)}" for name in plan.nodes}
+    for number, adversary in enumerate(plan.scenario.adversary):
+        owner = taken.setdefault(slug(adversary.node), f"adversary[{number}]")
+        if owner != f"adversary[{number}]":
+            yield Mistake(("adversary", number, "node"), f"{quoted(adversary.node)} is the name of {owner} already; "
+                          'give this adversary a name of its own, such as node = "eve"')  # fmt: skip
+
+
+def _parts(plan: Plan) -> Iterator[Mistake]:
+    """Nodes that faults, workloads and adversaries name, and then what each of them says itself."""
+    scenario = plan.scenario
+    named: list[tuple[KeyPath, Any, tuple[str, ...]]] = [
+        *((("fault", number), fault, fault.nodes()) for number, fault in enumerate(scenario.fault)),
+        *((("workload", number), part, tuple(part.nodes or ())) for number, part in enumerate(scenario.workload)),
+        *((("adversary", number), part, tuple(part.peers or ())) for number, part in enumerate(scenario.adversary)),
+    ]
+    for path, part, names in named:
+        strangers = [name for name in dict.fromkeys(names) if name not in plan.graph]
+        for name in strangers:
+            yield _stranger(plan, (*path, *_place(plain_values(part), name)), name)
+        if strangers:
+            continue
+        try:
+            part.check(plan)
+        except Misfit as misfit:
+            yield _mistake(path, misfit)
+
+
+def _place(value: Any, name: str) -> KeyPath:
+    """Where in a table's values a name stands first; empty if nowhere."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in pairs:
+        if inner == name:
+            return (key,)
+        below = _place(inner, name)
+        if below:
+            return (key, *below)
+    return ()
+
+
+# --- numbers ---
+
+
+def _settings(scenario: Scenario) -> Iterator[Mistake]:
+    if scenario.federation.pull_wait > limits.PULL_WAIT_S_MAX * 1_000_000_000:
+        most = f"{limits.PULL_WAIT_S_MAX:g}s"
+        yield Mistake(("federation", "pull_wait"), f"a node holds a pull for at most {most}; wait no longer")
+
+
+def _expectations(scenario: Scenario) -> Iterator[Mistake]:
+    known = known_metrics()
+    for number, expectation in enumerate(scenario.expect):
+        path = ("expect", number)
+        if expectation.metric not in known:
+            near = meant(expectation.metric, known)
+            hint = f"; did you mean {quoted(near)}?" if near else f"; the metrics are {', '.join(METRICS)}"
+            yield Mistake((*path, "metric"), f"there is no metric {quoted(expectation.metric)}{hint}")
+        else:
+            yield from _bounds(path, expectation)
+
+
+def _bounds(path: KeyPath, expectation: Expectation) -> Iterator[Mistake]:
+    values: dict[str, float] = {}
+    for key in ("at_most", "at_least", "equals"):
+        bound = getattr(expectation, key)
+        if isinstance(bound, str):
+            if expectation.metric not in TIMED:
+                yield Mistake(
+                    (*path, key), f"{expectation.metric} is a count, not a time; write a number without quotes"
+                )
+                return
+            bound = parse_duration(bound) / 1e9
+        if bound is not None:
+            values[key] = bound
+            if bound < 0:
+                yield Mistake(
+                    (*path, key), f"{expectation.metric} is never below zero; write a bound that can be met and missed"
+                )
+    if not values:
+        yield Mistake(path, "an expectation needs at_most, at_least or equals")
+    elif "equals" in values and len(values) > 1:
+        yield Mistake((*path, "equals"), "with equals no other bound is needed; leave out one of them")
+    elif values.get("at_least", 0.0) > values.get("at_most", float("inf")) >= 0:
+        yield Mistake((*path, "at_least"), "this is more than at_most, so no run could meet both")
+
+
+# --- delays ---
+
+
+def _regions(plan: Plan) -> list[Mistake]:
+    latency = plan.scenario.network.latency
+    names = () if isinstance(latency, str) else tuple(latency.regions)
+    return [_stranger(plan, ("network", "latency", "regions", name), name) for name in names if name not in plan.graph]
+
+
+def _delays(plan: Plan) -> list[Mistake]:
+    try:
+        standing_rules(plan, Streams(0).stream)
+    except Misfit as misfit:
+        return [_mistake((), misfit)]
+    return []

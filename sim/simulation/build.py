@@ -1,0 +1,85 @@
+"""From a plan to machines: clocks, disks, keys and settings of every node.
+
+Built once, before the first event. What a scenario's tables mean for a node's settings is decided here and
+nowhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from sim.simulation.events import Observer
+from sim.scenario.plan import slug
+from sim.scenario.tables import Scenario
+from sim.world.clocks import NodeClock
+from sim.world.disk import Disk
+from sim.world.machine import Machine
+from sim.world.signature_cache import Verified
+from stigmem.core.keys import ED25519, STAND_IN, Suite
+from stigmem.core.scopes import Scope
+from stigmem.node.settings import NodeSettings
+
+if TYPE_CHECKING:
+    from sim.simulation.simulation import Lab
+
+__all__ = ["make_machines", "node_settings"]
+
+_SECOND: Final = 1_000_000_000
+_MS: Final = 1_000_000
+
+
+def make_machines(lab: Lab) -> dict[str, Machine]:
+    """A machine per node of the plan, switched off."""
+    scenario = lab.plan.scenario
+    tables = {table.node: table for table in scenario.clock}
+    suite: Suite = STAND_IN if scenario.scenario.signatures == "stand-in" else Verified(ED25519)
+    machines: dict[str, Machine] = {}
+    for name in lab.plan.nodes:
+        table = tables.get(name)
+        offset, drift = (0, 0) if table is None else (table.offset, table.drift_ppm)
+        machines[name] = Machine(
+            name,
+            lab.world,
+            lab.network,
+            lab.directory,
+            node_settings(scenario, name, lab.seed, suite),
+            NodeClock(offset_ns=offset, drift_ppm=drift),
+            Disk(lab.random(f"disk/{name}"), sync_ns=scenario.disk.sync, capacity_bytes=scenario.disk.capacity),
+            lab.random(f"entropy/{name}"),
+            Observer(lab),
+        )
+    return machines
+
+
+def node_settings(scenario: Scenario, name: str, seed: int, suite: Suite) -> NodeSettings:
+    """The settings of the node of this name."""
+    federation = scenario.federation
+    return NodeSettings(
+        seed=hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=32, person=b"sim node key").digest(),
+        node_url=f"http://{slug(name)}.sim",
+        node_id="" if federation.node_ids == "certified" else f"stigmem://{slug(name)}.sim",
+        suite=suite,
+        auth_required=False,
+        federation=True,
+        scopes=_scopes(scenario, name),
+        allow_team=federation.allow_team,
+        push=federation.push,
+        relay=federation.relay,
+        origin_keys=federation.origin_keys,
+        owned_sources_only=federation.owned_sources_only,
+        pull_interval_s=federation.pull_interval / _SECOND,
+        pull_timeout_s=federation.pull_timeout / _SECOND,
+        pull_wait_s=federation.pull_wait / _SECOND,
+        pull_limit=federation.pull_limit,
+        skew_future_ms=federation.skew_future // _MS,
+        skew_past_ms=federation.skew_past // _MS,
+        drag_ms=federation.drag // _MS,
+        mailbox_messages_max=federation.mailbox,
+    )
+
+
+def _scopes(scenario: Scenario, name: str) -> tuple[Scope, ...]:
+    """What a node shares at all: the usual, and what a link of its own grants beyond that."""
+    links = [table.scopes for table in scenario.link if table.scopes is not None and name in table.between]
+    return tuple(dict.fromkeys([*scenario.federation.scopes, *(scope for scopes in links for scope in scopes)]))

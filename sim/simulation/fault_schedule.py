@@ -1,0 +1,80 @@
+"""Faults under way: when each begins and ends, which rules of the wire it holds, and what is left of it for figures.
+
+What a fault does is its own business (`sim.fault`); what it must remember while it lasts is kept here, so that one
+scenario can run many times.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.fault import Fault
+from sim.world.network import Rule
+
+if TYPE_CHECKING:
+    from sim.simulation.simulation import Lab
+
+__all__ = ["Ribbon", "Troubles"]
+
+Ribbon = tuple[str, tuple[str, ...], int, int]
+"""Label, nodes, begin and end of a fault that happened."""
+
+
+class Troubles:
+    """Every fault of a laboratory."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self.ribbons: list[Ribbon] = []
+        self._rules: dict[int, list[Rule]] = {}
+        self._active: dict[int, tuple[Fault, int]] = {}
+        self._numbers = {id(fault): number for number, fault in enumerate(lab.scenario.fault)}
+
+    def schedule(self) -> None:
+        """Let each begin at its time."""
+        for fault in self._lab.scenario.fault:
+            self._lab.world.at(fault.at, self._begin, fault)
+
+    def end_all(self) -> None:
+        """End what still lasts."""
+        for fault, _ in list(self._active.values()):
+            self._end(fault)
+
+    def stream_of(self, fault: Fault) -> str:
+        """The name of a fault's own random stream."""
+        return f"fault/{self._numbers[id(fault)]}"
+
+    def is_active(self, fault: Fault) -> bool:
+        """Whether a fault has begun and not ended."""
+        return id(fault) in self._active
+
+    def rule_on(self, fault: Fault, rule: Rule) -> None:
+        """Put a rule in force on behalf of a fault."""
+        self._rules.setdefault(id(fault), []).append(rule)
+        self._lab.network.add(rule)
+
+    def rules_off(self, fault: Fault) -> None:
+        """Lift a fault's rules."""
+        for rule in self._rules.pop(id(fault), []):
+            self._lab.network.lift(rule)
+
+    def _begin(self, fault: Fault) -> None:
+        lab = self._lab
+        lab.trace.event("fault begins", fault.label(), list(fault.nodes()))
+        self._active[id(fault)] = (fault, lab.world.now)
+        fault.begin(lab)
+        span = fault.span()
+        if span is not None:
+            lab.world.after(span, self._end, fault)
+        elif fault.momentary:
+            self._close(fault)
+
+    def _end(self, fault: Fault) -> None:
+        if self.is_active(fault):
+            self._lab.trace.event("fault ends", fault.label(), list(fault.nodes()))
+            fault.end(self._lab)
+            self._close(fault)
+
+    def _close(self, fault: Fault) -> None:
+        _, began = self._active.pop(id(fault))
+        self.ribbons.append((fault.label(), fault.nodes(), began, self._lab.world.now))

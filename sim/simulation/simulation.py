@@ -1,0 +1,232 @@
+"""The laboratory: machines, wire, faults, workloads and checkers of one run, put together and set going.
+
+Phases: machines boot and shake hands; workloads and faults run until `duration`; then every fault ends, links
+heal, and the federation has `settle` to converge. Checkers watch every commit all the while. What is measured
+and judged is `sim.analysis.result`'s to tell; how machines are made is `sim.simulation.build`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import methodcaller
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import trio
+
+from sim.adversary.script import ScriptedPeer
+from sim.topology.latency import standing_rules
+from sim.check import Checker, Violation, standard_checkers
+from sim.simulation.build import make_machines
+from sim.simulation.clients import Clients
+from sim.observation.visibility import Measure
+from sim.simulation.handshakes import Operator
+from sim.simulation.power import Power
+from sim.simulation.arrivals import Rhythm
+from sim.observation.sampler import Sampler
+from sim.simulation.fault_schedule import Ribbon, Troubles
+from sim.scenario.plan import Plan
+from sim.world.random_streams import Streams
+from sim.world.machine import OPERATOR, Machine
+from sim.world.network import Network
+from sim.world.rpc import Host
+from sim.world.trace import Trace
+from sim.world.world import World, simulate
+from stigmem.core.wire import Request, Response
+
+__all__ = ["Lab"]
+
+_SECOND: Final = 1_000_000_000
+_HANDSHAKES_BEGIN: Final = _SECOND // 10
+_LOOK: Final = _SECOND // 4
+"""How often it is asked whether the federation has converged."""
+
+
+class Lab:
+    """One run of one plan."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        seed: int | None = None,
+        trace_path: Path | None = None,
+        checkers: Sequence[Checker] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.scenario = plan.scenario
+        table = plan.scenario.scenario
+        self.seed = table.seed if seed is None else seed
+        self.duration: int = table.duration
+        self.deadline: int = table.duration + table.settle
+        self.streams = Streams(self.seed)
+        self.world = World()
+        self.trace = Trace(self.world, trace_path)
+        self.network = Network(self.world, self.trace)
+        self.directory: dict[str, Host] = {}
+        self.measure = Measure(plan.nodes, plan.readers, relayed=self.scenario.federation.relay)
+        self.machines: dict[str, Machine] = {}
+        self.power = Power(self)
+        self.adversaries: dict[str, ScriptedPeer] = {}
+        self.gone: dict[str, None] = {}
+        """Machines that left for good."""
+        self.name_of_node: dict[str, str] = {}
+        """Node id -> the name the scenario gives it."""
+        self.checkers = list(standard_checkers() if checkers is None else checkers)
+        self.violation: Violation | None = None
+        self.converged_at: int | None = None
+        self.refused_writes: dict[int, int] = {}
+        self.writes = self.acknowledged = self.requests = 0
+        self.rejections: dict[str, int] = {}
+        self.sampler = Sampler(self)
+        self.operator = Operator(self)
+        self._home: trio.Nursery | None = None
+        self._progress = progress
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._stop: BaseException | None = None
+        self.troubles = Troubles(self)
+        self.is_active, self.stream_of = self.troubles.is_active, self.troubles.stream_of
+        self.rule_on, self.rules_off = self.troubles.rule_on, self.troubles.rules_off
+        self.clients = Clients(self)
+        self.write, self.resolve, self.ask = self.clients.write, self.clients.resolve, self.clients.ask
+        rhythm = Rhythm(self.world, self.duration)
+        self.poisson, self.every, self.end_of = rhythm.poisson, rhythm.every, rhythm.end_of
+        self._build()
+
+    # --- building ---
+
+    def _build(self) -> None:
+        for rule in standing_rules(self.plan, self.streams.stream):
+            self.network.add(rule)
+        self.machines = make_machines(self)
+        for machine in self.machines.values():
+            self.directory[machine.url] = machine
+        for table in self.scenario.adversary:
+            self.adversaries[table.node] = ScriptedPeer(self, table)
+
+    # --- running ---
+
+    def run(self) -> None:
+        """Simulate from the first boot to the verdict. Raises what a bug of ours raises."""
+        try:
+            simulate(self.world, self._main)
+        except BaseExceptionGroup as group:
+            raise _only(group) from None
+
+    def interrupt(self, error: BaseException) -> None:
+        """End a run that is under way with this error, soon and however slowly its time passes; a signal handler may do
+        it. Nothing happens when none is under way."""
+        self._stop = error
+        if self._token is not None:
+            self._token.run_sync_soon(self.interrupted)
+
+    def interrupted(self) -> bool:
+        """Whether the run was asked to end; then no event after this one happens. One event may take seconds, and trio
+        looks after hundreds: what makes it long asks here in between."""
+        if self._stop is not None:
+            self.world.finish(self._stop)
+        return self._stop is not None
+
+    async def _main(self) -> None:
+        self._token = trio.lowlevel.current_trio_token()
+        async with trio.open_nursery() as home:
+            self._home = home
+            for fault in self.scenario.fault:
+                for name in fault.boots_later():
+                    self.power.absent(name, fault)
+            for name, machine in self.machines.items():
+                if not self.power.is_held(name):
+                    machine.boot(home)
+            self._schedule()
+            try:
+                await self.world.run()
+            finally:
+                self._token = None
+            home.cancel_scope.cancel()
+
+    def _schedule(self) -> None:
+        world = self.world
+        world.at(_HANDSHAKES_BEGIN, lambda _: self.operator.link_everyone())
+        for number, workload in enumerate(self.scenario.workload):
+            world.at(0, self._start_workload, (number, workload))
+        self.troubles.schedule()
+        for peer in self.adversaries.values():
+            world.at(max(peer.adversary.at, _HANDSHAKES_BEGIN), methodcaller("begin"), peer)
+        world.at(self.duration, lambda _: self._heal())
+        world.at(0, lambda _: self._tick())
+        self.sampler.schedule()
+
+    def _start_workload(self, what: tuple[int, Any]) -> None:
+        number, workload = what
+        workload.run(self, f"workload/{number}")
+
+    def _heal(self) -> None:
+        """All faults end, links heal, machines that are off and should not be come back."""
+        self.trace.event("faults end")
+        self.troubles.end_all()
+        for peer in self.adversaries.values():
+            peer.stop()
+        self.power.release()
+        self.world.after(_LOOK, self._watch_convergence)
+
+    def _watch_convergence(self, _: Any) -> None:
+        if self._settled():
+            self.converged_at = self.world.now
+            self.trace.event("converged")
+            self.world.finish()
+        elif self.world.now >= self.deadline:
+            self.world.finish()
+        else:
+            self.world.after(_LOOK, self._watch_convergence)
+
+    def _settled(self) -> bool:
+        """Whether everybody holds what it should, no write still waits, and every checker says it may be judged."""
+        if self.measure.missing or self.clients.waiting or not self.operator.all_linked():
+            return False
+        nodes = [machine.node for machine in self.machines.values() if machine.name not in self.gone]
+        if any(node is None for node in nodes):
+            return False
+        return all(checker.agrees(self) for checker in self.checkers)
+
+    def _tick(self) -> None:
+        if self._progress is not None:
+            self._progress(self.world.now, self.deadline)
+        if self.world.now < self.deadline:
+            self.world.after(max(_SECOND, self.deadline // 400), lambda _: self._tick())
+
+    def violated(self, violation: Violation) -> None:
+        """A property does not hold: the run is over."""
+        if self.violation is None:
+            self.violation = violation
+            self.trace.event("violated", violation.checker, violation.sentence)
+            self.world.finish()
+
+    @property
+    def ribbons(self) -> list[Ribbon]:
+        """(label, nodes, begin, end) of every fault that happened, for figures."""
+        return self.troubles.ribbons
+
+    # --- verbs for faults ---
+
+    def random(self, stream: str) -> Random:
+        """The random stream of this name."""
+        return self.streams.stream(stream)
+
+    def boot(self, name: str) -> None:
+        """Switch a machine on, and see to its links; faults do this through `power`."""
+        if self._home is not None:
+            self.machines[name].boot(self._home)
+            self.world.after(_HANDSHAKES_BEGIN, lambda _: self.operator.link(name))
+
+    def console(self, node: str, request: Request, then: Callable[[Response], None]) -> bool:
+        """The operator of a node does something at its console; False when the node is off."""
+        return self.machines[node].local(request, then, OPERATOR)
+
+
+def _only(error: BaseException) -> BaseException:
+    """The one error in groups of one: nurseries wrap whatever passes them."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

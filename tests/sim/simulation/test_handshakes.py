@@ -1,0 +1,58 @@
+"""People who introduce nodes to each other: links, scopes of their own, and keys of nodes that nobody peers with."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.simulation.simulation import Lab
+from tests.sim.small_runs import approve, fault, make_lab, run, workload
+
+PUBLIC = workload("writers", rate="10/m", scope="public")
+COMPANY = workload("writers", rate="10/m", scope="company")
+
+
+def federation(*parts: str, keys: str, **changes: str) -> Lab:
+    """A laboratory whose federation table has more keys."""
+    return make_lab(*parts, pull_limit=f"100\n{keys}", **changes)
+
+
+@pytest.mark.parametrize("trouble", [(), (fault("wipe", at="30s", node="c"),), (fault("join", at="20s", node="a"),)])
+def test_pinned_keys_of_named_nodes_reach_those_who_are_no_neighbours(trouble: tuple[str, ...]) -> None:
+    lab = federation(PUBLIC, *trouble, keys='node_ids = "named"', topology="line")
+    lab.run()
+    approve(lab)
+    assert "origin_unresolvable" not in lab.rejections or trouble
+    node = lab.machines["c"].node
+    assert node is not None
+    assert {origin: row.how for origin, row in node.state.origins.items()}["stigmem://a.sim"] == "pinned"
+
+
+def test_a_node_that_left_is_still_known_by_its_key() -> None:
+    lab = federation(PUBLIC, fault("leave", at="30s", node="a"), keys='node_ids = "named"', topology="line")
+    lab.run()
+    approve(lab)
+
+
+def test_a_link_may_grant_more_than_the_federation_does() -> None:
+    link = '[[link]]\nbetween = ["a", "b"]\nscopes = ["company", "public"]'
+    lab = federation(PUBLIC, COMPANY, link, keys='scopes = ["company"]')
+    lab.run()
+    approve(lab)
+    seen = zip(lab.measure.facts, lab.measure.visible["b"], strict=True)
+    held = {(fact.scope, fact.origin) for fact, time in seen if time >= 0}
+    assert held == {("public", "a"), ("public", "b"), ("company", "a"), ("company", "b"), ("company", "c")}
+
+
+def test_who_never_became_peers_is_named() -> None:
+    slow = '[[link]]\nbetween = ["a", "b"]\nlatency = "6s"'
+    lab = make_lab(PUBLIC, slow, settle="30s")
+    lab.run()
+    assert lab.operator.unlinked() == [("a", "b"), ("b", "a")]
+    said = next(checker for checker in lab.checkers if checker.name == "convergence").settled(lab)
+    assert said.ok is False
+    assert said.detail == "a never became a peer of b, and 1 more: no handshake came to its end"
+
+
+def test_handshakes_outlast_a_pause_and_a_full_disk() -> None:
+    trouble = [fault("pause", at="0s", for_="20s", node="a"), fault("disk-full", at="0s", for_="30s", node="b")]
+    run(PUBLIC, *trouble)

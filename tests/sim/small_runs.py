@@ -1,0 +1,177 @@
+"""Small runs for tests: a scenario in a few lines, run in a real Lab, and what happened in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sim.check import Checker, CheckResult
+from sim.simulation.simulation import Lab
+from sim.scenario.planning import make_plan
+from sim.scenario.reading import parse_scenario
+from sim.world.clocks import EPOCH_NS
+from sim.world.network import Parcel
+
+S = 1_000_000_000
+MS = 1_000_000
+SMALL = """
+[scenario]
+name = "small"
+seed = 3
+duration = "60s"
+settle = "3m"
+signatures = "stand-in"
+converges = true
+
+[federation]
+nodes = ["a", "b", "c"]
+topology = "mesh"
+pull_interval = "2s"
+pull_limit = 100
+"""
+
+
+@dataclass
+class Record:
+    """What a Lab has put into its trace."""
+
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+    """(time, kind, details...)"""
+    parcels: list[tuple[int, str, str, str]] = field(default_factory=list)
+    """(time, source, target, kind) of every parcel that was not stopped"""
+    commits: list[tuple[int, str]] = field(default_factory=list)
+    """(time, node)"""
+
+
+_records: WeakKeyDictionary[Lab, Record] = WeakKeyDictionary()
+
+
+def scenario_text(*parts: str, nodes: Sequence[str] = ("a", "b", "c"), **changes: str) -> str:
+    """The small scenario with other nodes, other values for keys it has, and more tables."""
+    lines = []
+    for line in SMALL.splitlines():
+        key = line.partition(" = ")[0]
+        if key == "nodes":
+            lines.append(f"nodes = {_toml(nodes)}")
+        elif key in changes:
+            quoted = line.endswith('"')
+            lines.append(f'{key} = "{changes[key]}"' if quoted else f"{key} = {changes[key]}")
+        else:
+            lines.append(line)
+    return "\n".join([*lines, *parts])
+
+
+def make_lab(*parts: str, base: Path = Path(), checkers: Sequence[Checker] | None = None, **changes: Any) -> Lab:
+    """A Lab that has not run yet, and whose trace is remembered."""
+    lab = Lab(make_plan(parse_scenario(scenario_text(*parts, **changes)), base), checkers=checkers)
+    record = _records[lab] = Record()
+    trace, told_event, told_parcel, told_commit = lab.trace, lab.trace.event, lab.trace.parcel, lab.trace.commit
+
+    def event(kind: str, *details: Any) -> None:
+        record.events.append((lab.world.now, kind, *details))
+        told_event(kind, *details)
+
+    def parcel(now: int, parcel: Parcel, data: bytes, delay: int) -> None:
+        record.parcels.append((now, parcel.source, parcel.target, parcel.kind))
+        told_parcel(now, parcel, data, delay)
+
+    def commit(node: str, records: int, payload: bytes) -> None:
+        record.commits.append((lab.world.now, node))
+        told_commit(node, records, payload)
+
+    vars(trace).update(event=event, parcel=parcel, commit=commit)
+    return lab
+
+
+def run(*parts: str, **changes: Any) -> Lab:
+    """A Lab that has run and of which every checker approves."""
+    lab = make_lab(*parts, **changes)
+    lab.run()
+    approve(lab)
+    return lab
+
+
+def approve(lab: Lab) -> list[CheckResult]:
+    """Assert that a run was sound and converged; what the checkers said."""
+    assert lab.violation is None, lab.violation
+    results = [checker.settled(lab) for checker in lab.checkers]
+    assert [result for result in results if result.ok is not True] == []
+    assert lab.converged_at is not None
+    assert lab.acknowledged > 0
+    return results
+
+
+# --- looking ---
+
+
+def events(lab: Lab, kind: str) -> list[tuple[Any, ...]]:
+    """The events of one kind, each with its time, its kind and its details."""
+    return [event for event in _records[lab].events if event[1] == kind]
+
+
+def parcels(lab: Lab) -> list[tuple[int, str, str, str]]:
+    """(time, source, target, kind) of every parcel that was not stopped."""
+    return _records[lab].parcels
+
+
+def commits(lab: Lab, node: str) -> list[int]:
+    """When each batch of a node became durable."""
+    return [at for at, name in _records[lab].commits if name == node]
+
+
+def lags_s(lab: Lab, node: str) -> list[float]:
+    """Replication lags at a node, in seconds, of facts that others wrote."""
+    pairs = zip(lab.measure.facts, lab.measure.visible[node], strict=True)
+    return [(seen - fact.written_ns) / S for fact, seen in pairs if seen >= 0 and fact.origin != node]
+
+
+def at(lab: Lab, second: float, action: Callable[[], object]) -> list[Any]:
+    """Do something at an instant of the run; what it returned, once it has happened."""
+    seen: list[Any] = []
+    lab.world.at(round(second * S), lambda _: seen.append(action()))
+    return seen
+
+
+def is_up(lab: Lab, name: str) -> Callable[[], bool]:
+    """A question for `at`: whether a machine is on."""
+    return lambda: lab.machines[name].up
+
+
+def offset_s(lab: Lab, name: str) -> float:
+    """How wrong a wall clock is now, in seconds."""
+    return (lab.machines[name].clock.wall(lab.world.now) - EPOCH_NS - lab.world.now) / S
+
+
+# --- writing scenarios ---
+
+
+def fault(kind: str, **members: object) -> str:
+    """A fault table; `for_` is its key `for`."""
+    return table("fault", kind, **members)
+
+
+def workload(kind: str, **members: object) -> str:
+    """A workload table."""
+    return table("workload", kind, **members)
+
+
+def table(name: str, kind: str, **members: object) -> str:
+    """A table of a scenario."""
+    lines = [f"[[{name}]]", f'kind = "{kind}"']
+    lines += [f"{key.rstrip('_')} = {_toml(value)}" for key, value in members.items()]
+    return "\n".join(lines)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f'"{key}" = {_toml(inner)}' for key, inner in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return str(value).lower() if isinstance(value, (bool, int, float)) else f'"{value}"'
+
+
+PROBES = workload("probe", period="3s")
+WRITES = workload("writers", rate="1/s", entities=20, scopes={"public": 0.6, "local": 0.2, "company": 0.2})
