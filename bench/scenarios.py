@@ -1,7 +1,7 @@
-"""How fast the laboratory runs two of its scenarios, and what a long one spends its time on.
+"""How fast the simulation runs two of its scenarios, and what a long one spends its time on.
 
 The scenario files are those of the repository, shortened when there is no time for all of it. Processor time
-of this process is counted, since other work on the machine is not the laboratory's fault.
+of this process is counted, since other work on the machine is not the simulation's fault.
 """
 
 from __future__ import annotations
@@ -80,9 +80,9 @@ SHARES: Final = {
     "signatures and hashes": ("nacl", "core/keys.py", "core/content_id.py", "hashlib", "blake2", "sha256", "crc32"),
     "JSON and frames": ("msgspec", "json", "core/page.py", "core/envelope.py", "core/wire.py", "base64", "urllib"),
     "scheduling and wire": (
-        "trio", "outcome", "heapq", "epoll", "world/world.py", "world/actor.py", "world/context.py", "world/network.py",
-        "world/rules.py", "world/post.py", "world/machine.py", "world/chance.py", "world/clocks.py", "world/disk.py",
-        "coroutine",
+        "trio", "outcome", "heapq", "epoll", "world/world.py", "world/actor.py", "world/ports.py", "world/network.py",
+        "world/rules.py", "world/rpc.py", "world/machine.py", "world/random_streams.py", "world/clocks.py",
+        "world/disk.py", "coroutine",
     ),
     "ledger and conflicts": (
         "core/ledger.py", "core/conflict_set.py", "core/sorted_facts.py", "core/fact_index.py", "core/conflicts.py",

@@ -1,12 +1,13 @@
-"""The laboratory: the nodes of `stigmem.node` in a simulated world, deterministic to the byte.
+"""The simulator: the nodes of `stigmem.node` in a simulated world, deterministic to the byte.
 
     from sim import Scenario, run
     result = run("scenarios/split-brain.toml", seed=7)
     result.verdict, result.run_json["lag"], result.facts()
 
-These names are the library. Folders, from the ground up: `world` (time, wire, clocks, disks, machines); `scenario`,
-`atlas` and `history` (what a file says, where nodes are, real edits); the kinds of `workload`, `fault` and `adversary`;
-`lab` (a run); the properties of `check`; `report`. Here: running, the result and the command line.
+These names are the library. From the ground up: `units`, `naming` and `diagnostics` (words); `world` (time, wire,
+clocks, disks, machines), `history` (real edits) and `observation` (what is seen); `topology` (who is linked to whom);
+the kinds of `fault`, `workload` and `adversary` and the properties of `check`; `scenario` (what a file says);
+`simulation` (a run); `analysis` and `report`; `runner` and the command line.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _HOMES = {"BadScenario": "sim.scenario.reading", "Result": "sim.analysis.result"
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: a command that only prints help must not wait for the laboratory.
+    # Imported when asked for: a command that only prints help must not wait for the simulation.
     if name not in _HOMES:
         raise AttributeError(f"module 'sim' has no attribute {name!r}")
     from importlib import import_module

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.analysis.result import EXIT_STATUS, encode_run
 from sim.report.folder import (
     DIGESTS,
     FACTS,
@@ -28,11 +29,10 @@ from sim.report.folder import (
     write_traceback,
 )
 from sim.report.terminal import progress_bar, show_failure, show_result
-from sim.analysis.result import EXIT_STATUS, encode_run
 from sim.runner import run_plan
-from sim.scenario.required_data import DataAbsent
 from sim.scenario.planning import load_plan
 from sim.scenario.reading import BadScenario
+from sim.scenario.required_data import DataAbsent
 from sim.world.trace import first_difference
 
 if TYPE_CHECKING:

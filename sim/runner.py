@@ -1,8 +1,7 @@
 """Running a plan to its result, and the door of the library: `run`.
 
-Here are the file of the trace, the wall time and Ctrl-C; what happens in a run is `sim.simulation.simulation`'s and what is told
-of it `sim.report`'s. The package gives `sim.run` the meaning of the function: import from this module by
-`from sim.runner import ...`.
+Here are the file of the trace, the wall time and Ctrl-C; what happens in a run is `sim.simulation.simulation`'s and
+what is told of it `sim.report`'s.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ class _Stopping:
             self.stop(Interrupted())
 
     def look(self, now: int, deadline: int) -> None:
-        """The laboratory's tick: tell the progress, or raise Interrupted where the run may stop."""
+        """The simulation's tick: tell the progress, or raise Interrupted where the run may stop."""
         if self._progress is not None:
             self._progress(now, deadline)
         if self._asked:
@@ -150,20 +149,20 @@ def run_plan(
 
 
 def _simulated(plan: Plan, progress: Progress | None, trace_path: Path | None) -> Result:
-    from sim.simulation.simulation import Lab
     from sim.analysis.result import conclude
+    from sim.simulation.simulation import Simulation
     from sim.world.world import rare_collections
 
     interrupted = False
     begun = perf_counter()
     with _Stopping(progress) as stopping:
-        lab = Lab(plan, trace_path=trace_path, progress=stopping.look)
-        stopping.stop = lab.interrupt
+        simulation = Simulation(plan, trace_path=trace_path, progress=stopping.look)
+        stopping.stop = simulation.interrupt
         try:
-            lab.run()
+            simulation.run()
         except* Interrupted:
             interrupted = True
         finally:
-            lab.trace.close()
+            simulation.trace.close()
     with rare_collections():
-        return conclude(lab, wall_s=perf_counter() - begun, interrupted=interrupted, trace_path=trace_path)
+        return conclude(simulation, wall_s=perf_counter() - begun, interrupted=interrupted, trace_path=trace_path)

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 __all__ = [
-    "Duration", "NonNegative", "Positive", "Rate", "Speed", "format_duration", "parse_duration", "parse_rate",
+    "Duration", "NonNegative", "Positive", "Rate", "Share", "Speed", "format_duration", "parse_duration", "parse_rate",
     "parse_speed",
 ]  # fmt: skip
 
@@ -34,6 +34,8 @@ NonNegative = Annotated[Duration, Meta(extra={"least": 0})]
 """A duration that has no meaning below zero; scenario files are held to it."""
 Positive = Annotated[Duration, Meta(extra={"least": 1})]
 """A duration that must not be empty."""
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+"""A part of a whole."""
 
 _UNITS_NS: Final = {
     "ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "min": 60_000_000_000,

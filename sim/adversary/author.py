@@ -54,11 +54,11 @@ def _record(fact: Fact, cid: str) -> dict[str, Any]:
 class Author:
     """A key, an address and a right clock."""
 
-    def __init__(self, signer: Signer, url: str, dialect: str, chance: Random, now_ms: Callable[[], int]) -> None:
+    def __init__(self, signer: Signer, url: str, dialect: str, rng: Random, now_ms: Callable[[], int]) -> None:
         self.signer = signer
         self.url = url
         self.dialect = dialect
-        self.chance = chance
+        self.rng = rng
         self.node_id = certified_node_id(signer.public_key)
         self.usual_scope: Scope = "public"
         """Of facts that say nothing else: one that its victims take."""
@@ -72,14 +72,14 @@ class Author:
 
     def uuid(self) -> str:
         """A random id in the layout of version 4."""
-        digits = f"{self.chance.getrandbits(128):032x}"
+        digits = f"{self.rng.getrandbits(128):032x}"
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
     def fact(self, entity: str, relation: str, text: str, *, ahead_ms: int = 0, **changes: Any) -> Fact:
         """A complete fact of this author; `changes` are fields of Fact set before the id is made, so that the
         lie is consistently hashed and signed. An `id` among them is kept as it is."""
         self._stamp = tick(self._stamp, self.now_ms)
-        stamped = stamp(self.now_ms + ahead_ms, self.chance.randrange(1000)) if ahead_ms else self._stamp
+        stamped = stamp(self.now_ms + ahead_ms, self.rng.randrange(1000)) if ahead_ms else self._stamp
         members: dict[str, Any] = {
             "stamp": stamped,
             "origin": self.node_id, "id": "", "entity": entity, "relation": relation, "scope": self.usual_scope,

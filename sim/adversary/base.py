@@ -14,13 +14,13 @@ import msgspec
 from msgspec import Meta
 
 from sim.adversary.author import Entry
-from sim.fault.base import Misfit
+from sim.diagnostics.errors import Misfit
 from sim.units import Duration
 from stigmem.core import limits
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
-    from sim.adversary.script import ScriptedPeer
+    from sim.adversary.script import PeerScript
     from sim.scenario.plan import Plan
 
 __all__ = ["HONEST_ENTITY", "Adversary", "limit_of"]
@@ -55,11 +55,11 @@ class Adversary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_fi
         if self.peers == []:
             raise Misfit("peers", "an adversary needs a victim; leave the key out for the first node")
 
-    def entries(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
         """A batch of bad entries for one victim."""
         return []
 
-    def answer(self, peer: ScriptedPeer, victim: str, request: Request) -> Response | None:
+    def answer(self, peer: PeerScript, victim: str, request: Request) -> Response | None:
         """Its answer to a victim's pull; None is silence. By default batches of `good` facts and `entries`, in
         pages as long as was asked for, and every batch a second time: what was refused once is not audited twice."""
         waiting = peer.waiting(victim)
@@ -70,25 +70,25 @@ class Adversary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_fi
         page = [waiting.popleft() for _ in range(min(limit_of(request), len(waiting)))]
         return peer.page(victim, page, has_more=bool(waiting))
 
-    def honest(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+    def honest(self, peer: PeerScript, victim: str) -> list[Entry]:
         """Good facts, which the victim has to keep whatever stands beside them."""
         found: list[Entry] = []
         for n in range(self.good):
             fact = peer.fact(f"{HONEST_ENTITY}/{n}", "sim:claims", f"{peer.name} {peer.served}")
-            peer.owe(victim, fact.id)
+            peer.expect(victim, fact.id)
             found.append(peer.entry(fact))
         return found
 
-    def delay(self, peer: ScriptedPeer, victim: str) -> int:
+    def delay(self, peer: PeerScript, victim: str) -> int:
         """How long an answer is held back, in nanoseconds."""
         return 0
 
-    def vouch(self, peer: ScriptedPeer, victim: str, origin: str) -> Response | None:
+    def vouch(self, peer: PeerScript, victim: str, origin: str) -> Response | None:
         """Its answer to the question for an origin's manifest; None is that it knows none."""
         return None
 
-    def introduced(self, peer: ScriptedPeer, victim: str) -> None:
+    def introduced(self, peer: PeerScript, victim: str) -> None:
         """A victim did not know the peer (any more), which registers there now."""
 
-    def act(self, peer: ScriptedPeer) -> None:
+    def act(self, peer: PeerScript) -> None:
         """What it does on its own from `at` on; nothing by default."""

@@ -10,7 +10,7 @@ from sim.fault.clocks import ClockFault
 from sim.units import Duration, parse_duration
 
 if TYPE_CHECKING:
-    from sim.adversary.script import ScriptedPeer
+    from sim.adversary.script import PeerScript
 
 __all__ = ["ClockPusher"]
 
@@ -27,10 +27,10 @@ class ClockPusher(Adversary, tag="clock-pusher"):
     lead: Duration = parse_duration("250s")
     beyond: bool = True
 
-    def entries(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
-        machine = peer.lab.machines[victim]
+    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
+        machine = peer.simulation.machines[victim]
         # Relative to the victim's clock: that is what the bound is measured against.
-        offset_ms = machine.clock.wall(peer.lab.world.now) // 1_000_000 - peer.now_ms
+        offset_ms = machine.clock.wall(peer.simulation.world.now) // 1_000_000 - peer.now_ms
         bound_ms = machine.settings.skew_future_ms
         boost = peer.fact(_ENTITY, "sim:claims", f"boost {peer.served}", ahead_ms=offset_ms + self.lead // 1_000_000)
         found: list[Entry] = [peer.entry(boost)]
@@ -39,29 +39,29 @@ class ClockPusher(Adversary, tag="clock-pusher"):
         for ahead_ms in (bound_ms + 1_000, 900_000, 40 * 86_400_000, 4_000_000_000_000):
             fact = peer.fact(_ENTITY, "sim:claims", f"{ahead_ms} ahead {peer.served}", ahead_ms=offset_ms + ahead_ms)
             if ahead_ms > bound_ms + _MARGIN_MS > _MARGIN_MS and _is_steady(peer, victim):
-                peer.owe(victim, fact.id, "hlc_skew", "hlc_malformed")
+                peer.expect(victim, fact.id, "hlc_skew", "hlc_malformed")
             found.append(peer.entry(fact))
         return [*found, *self._past(peer, victim, offset_ms), *self._malformed(peer, victim)]
 
-    def _past(self, peer: ScriptedPeer, victim: str, offset_ms: int) -> list[Entry]:
-        past_ms = peer.lab.machines[victim].settings.skew_past_ms
+    def _past(self, peer: PeerScript, victim: str, offset_ms: int) -> list[Entry]:
+        past_ms = peer.simulation.machines[victim].settings.skew_past_ms
         fact = peer.fact(_ENTITY, "sim:claims", f"past {peer.served}", ahead_ms=offset_ms - past_ms - 1_000)
         if past_ms and peer.read_to_the_end(victim) and _is_steady(peer, victim):  # until then history is expected
-            peer.owe(victim, fact.id, "hlc_skew")
+            peer.expect(victim, fact.id, "hlc_skew")
         return [peer.entry(fact)]
 
-    def _malformed(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+    def _malformed(self, peer: PeerScript, victim: str) -> list[Entry]:
         found: list[Entry] = []
         for number, text in enumerate(_MALFORMED):
             fact = peer.fact(_ENTITY, "sim:claims", f"malformed {number} {peer.served}")
-            peer.owe(victim, fact.id, "hlc_malformed")
+            peer.expect(victim, fact.id, "hlc_malformed")
             found.append(peer.entry(fact, hlc=text) if peer.dialect == "0.5" else _stamped(peer.entry(fact), text))
         return found
 
 
-def _is_steady(peer: ScriptedPeer, victim: str) -> bool:
+def _is_steady(peer: PeerScript, victim: str) -> bool:
     """Whether a victim's clock is moved by no fault: else it may show another time when the page has come."""
-    faults = peer.lab.scenario.fault
+    faults = peer.simulation.scenario.fault
     return not any(isinstance(fault, ClockFault) and fault.node in (None, victim) for fault in faults)
 
 

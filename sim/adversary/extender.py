@@ -13,7 +13,7 @@ from stigmem.core.fact import Fact
 from stigmem.core.timestamps import format_us
 
 if TYPE_CHECKING:
-    from sim.adversary.script import ScriptedPeer
+    from sim.adversary.script import PeerScript
 
 __all__ = ["Extender"]
 
@@ -27,7 +27,7 @@ class Extender(Adversary, tag="extender"):
     """Later and never are refused; the same instant in another zone, earlier, and an end to what had none change
     nothing and are no fault."""
 
-    def entries(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
         """New leases, and those that the victim holds by now with another end."""
         shown: list[Fact] = peer.notes.setdefault(f"shown to {victim}", [])
         ledger = peer.ledger(victim)
@@ -35,14 +35,14 @@ class Extender(Adversary, tag="extender"):
         found = [entry for fact in ready for entry in self._otherwise(peer, victim, fact)]
         shown[:] = [self._lease(peer, kind) for kind in ("later", "never", "zone", "earlier", "ended")]
         for fact in shown:
-            peer.owe(victim, fact.id)
+            peer.expect(victim, fact.id)
         return [*found, *(peer.entry(fact) for fact in shown)]
 
-    def _lease(self, peer: ScriptedPeer, kind: str) -> Fact:
+    def _lease(self, peer: PeerScript, kind: str) -> Fact:
         until = None if kind == "ended" else format_us(peer.now_ms * 1_000 + _LIFE_US)
         return peer.fact(_ENTITY, f"sim:{kind}", f"lease {peer.served}", valid_until=until)
 
-    def _otherwise(self, peer: ScriptedPeer, victim: str, fact: Fact) -> list[Entry]:
+    def _otherwise(self, peer: PeerScript, victim: str, fact: Fact) -> list[Entry]:
         kind, until_us = fact.relation.removeprefix("sim:"), fact.expires_us or peer.now_ms * 1_000
         moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=until_us)
         until, codes = {
@@ -52,5 +52,5 @@ class Extender(Adversary, tag="extender"):
             "earlier": (format_us(until_us - _LIFE_US // 2), ()),
             "ended": (format_us(until_us + _HOUR_US), ()),
         }[kind]
-        peer.owe(victim, fact.id, *codes)
+        peer.expect(victim, fact.id, *codes)
         return [peer.entry(msgspec.structs.replace(fact, valid_until=until))]

@@ -9,7 +9,7 @@ from sim.adversary.base import Adversary
 from stigmem.core.wire import Response, json_response
 
 if TYPE_CHECKING:
-    from sim.adversary.script import ScriptedPeer
+    from sim.adversary.script import PeerScript
 
 __all__ = ["FalseVoucher"]
 
@@ -22,11 +22,11 @@ class FalseVoucher(Adversary, tag="false-voucher"):
 
     origin: str
 
-    def entries(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
-        node = peer.lab.machines[self.origin].node
+    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
+        node = peer.simulation.machines[self.origin].node
         if node is None:
             return []
         return [peer.entry(peer.fact(_ENTITY, "sim:claims", f"{self.origin} says {peer.served}", origin=node.node_id))]
 
-    def vouch(self, peer: ScriptedPeer, victim: str, origin: str) -> Response | None:
+    def vouch(self, peer: PeerScript, victim: str, origin: str) -> Response | None:
         return json_response(200, peer.manifest(peer.url, origin))

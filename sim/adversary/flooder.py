@@ -13,7 +13,7 @@ from stigmem.core.resolution import conflict_id, provenance
 from stigmem.core.uris import RESOLUTION_PREFIX
 
 if TYPE_CHECKING:
-    from sim.adversary.script import ScriptedPeer
+    from sim.adversary.script import PeerScript
 
 __all__ = ["Flooder"]
 
@@ -27,7 +27,7 @@ class Flooder(Adversary, tag="flooder"):
 
     facts: Annotated[int, Meta(ge=1, le=100_000)] = 2_000
 
-    def entries(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
         ledger = peer.ledger(victim)
         if f"flooded {victim}" in peer.notes or ledger is None:
             return []
@@ -43,10 +43,10 @@ class Flooder(Adversary, tag="flooder"):
                 confidence = 0.0 if number % _RETRACTION_EACH == 0 and number < self.facts // 5 else 1.0
                 facts.append(peer.fact(entity, relation, f"flood {number}", confidence=confidence))
         for fact in facts:
-            peer.owe(victim, fact.id)
+            peer.expect(victim, fact.id)
         return [peer.entry(fact) for fact in facts]
 
-    def _resolution(self, peer: ScriptedPeer, entity: str, relation: str, covered: list[Fact]) -> Fact:
+    def _resolution(self, peer: PeerScript, entity: str, relation: str, covered: list[Fact]) -> Fact:
         """A resolution of its own contradictions: well-formed, and of no use to anybody."""
         slot = (entity, relation, "public")
         name = conflict_id(slot)

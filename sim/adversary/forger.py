@@ -8,7 +8,7 @@ from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
 
 if TYPE_CHECKING:
-    from sim.adversary.script import ScriptedPeer
+    from sim.adversary.script import PeerScript
 
 __all__ = ["Forger"]
 
@@ -22,8 +22,8 @@ class Forger(Adversary, tag="forger"):
     stranger: str = "agent:alice"
     others: bool = True
 
-    def entries(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
-        node = peer.lab.machines[victim].node
+    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
+        node = peer.simulation.machines[victim].node
         if node is None:
             return []
         registered = [row.entity_uri for row in node.state.keys.values()]
@@ -34,15 +34,15 @@ class Forger(Adversary, tag="forger"):
         strict = ("source_not_owned",) if node.settings.owned_sources_only else ()
         return [*found, self._forged(peer, victim, self.stranger, *strict), *self._of_others(peer, victim)]
 
-    def _forged(self, peer: ScriptedPeer, victim: str, source: str, *codes: str) -> Entry:
+    def _forged(self, peer: PeerScript, victim: str, source: str, *codes: str) -> Entry:
         fact = peer.fact(_ENTITY, "sim:claims", f"{source} says {peer.served}", source=source)
-        peer.owe(victim, fact.id, *codes)
+        peer.expect(victim, fact.id, *codes)
         return peer.entry(fact)
 
-    def _of_others(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+    def _of_others(self, peer: PeerScript, victim: str) -> list[Entry]:
         # Whether a node can tell that this source is somebody else's depends on whom it knows: nothing is owed.
-        names = [name for name in peer.lab.plan.nodes if name != victim] if self.others else []
-        nodes = [node for name in names if (node := peer.lab.machines[name].node) is not None]
+        names = [name for name in peer.simulation.plan.nodes if name != victim] if self.others else []
+        nodes = [node for name in names if (node := peer.simulation.machines[name].node) is not None]
         return [
             peer.entry(peer.fact(_ENTITY, "sim:claims", f"{node.node_id} says {peer.served}", source=node.node_id))
             for node in nodes[:3]

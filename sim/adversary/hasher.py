@@ -9,7 +9,7 @@ from sim.adversary.base import Adversary
 from stigmem.core.keys import encode_base64
 
 if TYPE_CHECKING:
-    from sim.adversary.script import ScriptedPeer
+    from sim.adversary.script import PeerScript
 
 __all__ = ["Hasher"]
 
@@ -19,29 +19,29 @@ _ENTITY = "stigmem://sim.example/ledger"
 class Hasher(Adversary, tag="hasher"):
     """A content id of nothing, one of other content, content changed after signing, no content id, no signature."""
 
-    def entries(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
         found: list[Entry] = []
         other = peer.fact(_ENTITY, "sim:claims", f"other {peer.served}")
-        digest = "sha256:" + peer.chance.randbytes(32).hex()
+        digest = "sha256:" + peer.rng.randbytes(32).hex()
         for what, cid in (("nothing", digest), ("other content", other.cid8 if peer.dialect != "0.5" else other.cid)):
             fact = peer.fact(_ENTITY, "sim:claims", f"id of {what} {peer.served}")
-            peer.owe(victim, fact.id, "cid_mismatch")
+            peer.expect(victim, fact.id, "cid_mismatch")
             found.append(peer.entry(fact, cid=cid))
         changed = peer.fact(_ENTITY, "sim:claims", f"signed {peer.served}")
-        peer.owe(victim, changed.id, "cid_mismatch")
+        peer.expect(victim, changed.id, "cid_mismatch")
         value = {"type": "string", "v": "changed after signing", "interpret_as": "content"}
         found.append(peer.entry(changed, value=value))
         return found if peer.dialect == "0.5" else [*found, *self._unsigned(peer, victim)]
 
-    def _unsigned(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+    def _unsigned(self, peer: PeerScript, victim: str) -> list[Entry]:
         bare, garbled, short = (
             peer.fact(_ENTITY, "sim:claims", f"{n} {peer.served}") for n in ("bare", "garbled", "short")
         )
-        peer.owe(victim, bare.id, "cid_required")
-        peer.owe(victim, garbled.id, "origin_sig_invalid")
-        peer.owe(victim, short.id, "origin_sig_invalid")
+        peer.expect(victim, bare.id, "cid_required")
+        peer.expect(victim, garbled.id, "origin_sig_invalid")
+        peer.expect(victim, short.id, "origin_sig_invalid")
         return [
             peer.entry(bare, cid=None) | {"fact": peer.entry(bare)["fact"] | {"cid": None}},
-            peer.entry(garbled) | {"origin_sig": encode_base64(peer.chance.randbytes(64))},
+            peer.entry(garbled) | {"origin_sig": encode_base64(peer.rng.randbytes(64))},
             peer.entry(short) | {"origin_sig": "AAAA"},
         ]

@@ -14,7 +14,7 @@ from stigmem.core.wire import Request, Response
 from stigmem.node.replication.pull_request import HOLDING_HEADER, held_by_asker
 
 if TYPE_CHECKING:
-    from sim.adversary.script import ScriptedPeer
+    from sim.adversary.script import PeerScript
 
 __all__ = ["Holder"]
 
@@ -37,13 +37,13 @@ class Holder(Adversary, tag="holder"):
 
     period: Duration = parse_duration("4s")
 
-    def act(self, peer: ScriptedPeer) -> None:
+    def act(self, peer: PeerScript) -> None:
         for victim in peer.victims:
             peer.every(self.period, lambda number, victim=victim: self._read(peer, victim, number))  # type: ignore[misc]
 
     # --- asking ---
 
-    def _read(self, peer: ScriptedPeer, victim: str, number: int) -> None:
+    def _read(self, peer: PeerScript, victim: str, number: int) -> None:
         way = _WAYS[number % len(_WAYS)]
         names = self._names(peer, victim, way)
         cursors: dict[str, str | None] = peer.notes.setdefault("cursors", {})
@@ -68,7 +68,7 @@ class Holder(Adversary, tag="holder"):
             request.headers[HOLDING_HEADER] = names
         peer.ask(victim, request, answered)
 
-    def _names(self, peer: ScriptedPeer, victim: str, way: str) -> str:
+    def _names(self, peer: PeerScript, victim: str, way: str) -> str:
         ledger = peer.ledger(victim)
         log = ledger.log if ledger is not None else []
         match way:
@@ -84,7 +84,7 @@ class Holder(Adversary, tag="holder"):
                 return _ODD
         return ""
 
-    def _page_of(self, peer: ScriptedPeer, victim: str, answer: Response | str, way: str) -> _Page | None:
+    def _page_of(self, peer: PeerScript, victim: str, answer: Response | str, way: str) -> _Page | None:
         if not isinstance(answer, Response):
             return None
         statuses: dict[tuple[str, int], int] = peer.notes.setdefault("statuses", {})
@@ -98,14 +98,14 @@ class Holder(Adversary, tag="holder"):
 
     # --- answering ---
 
-    def answer(self, peer: ScriptedPeer, victim: str, request: Request) -> Response | None:
+    def answer(self, peer: PeerScript, victim: str, request: Request) -> Response | None:
         self._judge(peer, victim, request)
         if peer.waiting(victim) or peer.served % 2:
             return super().answer(peer, victim, request)
         # Where an empty page ends is kept in memory at most; who crashed then asks from before it.
         return peer.page(victim, [], cursor=f"{peer.name}:{peer.served}", has_more=peer.served % 3 == 0)
 
-    def _judge(self, peer: ScriptedPeer, victim: str, request: Request) -> None:
+    def _judge(self, peer: PeerScript, victim: str, request: Request) -> None:
         ledger = peer.ledger(victim)
         for name in held_by_asker(request.headers.get(HOLDING_HEADER, "")):
             facts = ledger.find(name) if ledger is not None else []
@@ -114,7 +114,7 @@ class Holder(Adversary, tag="holder"):
                 peer.witness(victim, f"fact {name} was named, which the peer would not be served")
 
 
-def _may_be_told(peer: ScriptedPeer, fact: Fact) -> bool:
+def _may_be_told(peer: PeerScript, fact: Fact) -> bool:
     return fact.scope == "public" and "public" in peer.scopes and fact.certified and fact.received_from != peer.node_id
 
 

@@ -9,7 +9,7 @@ from sim.adversary.base import Adversary
 from stigmem.core.fact import Fact
 
 if TYPE_CHECKING:
-    from sim.adversary.script import ScriptedPeer
+    from sim.adversary.script import PeerScript
 
 __all__ = ["IdThief"]
 
@@ -25,7 +25,7 @@ class IdThief(Adversary, tag="id-thief"):
     steal: bool = True
     preclaim: bool = True
 
-    def entries(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
         used: dict[str, None] = peer.notes.setdefault(f"used against {victim}", {})
         chosen = [
             *(self._own(peer, victim) if self.steal else []),
@@ -35,19 +35,21 @@ class IdThief(Adversary, tag="id-thief"):
         used.update(dict.fromkeys(fact.id for fact in fresh))
         return [self._with_id(peer, victim, fact.id) for fact in fresh]
 
-    def _with_id(self, peer: ScriptedPeer, victim: str, fact_id: str) -> Entry:
-        peer.owe(victim, fact_id, "id_collision", *(("origin_stamp_unproven",) if self.dialect == "2.1+" else ()))
+    def _with_id(self, peer: PeerScript, victim: str, fact_id: str) -> Entry:
+        peer.expect(victim, fact_id, "id_collision", *(("origin_stamp_unproven",) if self.dialect == "2.1+" else ()))
         return peer.entry(peer.fact(_ENTITY, "sim:claims", f"mine is {fact_id}", id=fact_id))
 
-    def _own(self, peer: ScriptedPeer, victim: str) -> list[Fact]:
+    def _own(self, peer: PeerScript, victim: str) -> list[Fact]:
         ledger = peer.ledger(victim)
         recent = ledger.log[-_LOOK_BACK:] if ledger is not None else []
         return [fact for fact in recent if fact.received_from is None][-2:]
 
-    def _coming(self, peer: ScriptedPeer, victim: str) -> list[Fact]:
+    def _coming(self, peer: PeerScript, victim: str) -> list[Fact]:
         here = peer.ledger(victim)
         others = [
-            ledger for name in peer.lab.plan.nodes if name != victim and (ledger := peer.ledger(name)) is not None
+            ledger
+            for name in peer.simulation.plan.nodes
+            if name != victim and (ledger := peer.ledger(name)) is not None
         ]
         recent = [fact for ledger in others for fact in ledger.log[-_LOOK_BACK:] if fact.received_from is None]
         return [

@@ -14,7 +14,7 @@ from sim.adversary.base import Adversary
 from stigmem.core.page import entry_name
 
 if TYPE_CHECKING:
-    from sim.adversary.script import ScriptedPeer
+    from sim.adversary.script import PeerScript
 
 __all__ = ["Malformed", "fuzzed"]
 
@@ -32,14 +32,14 @@ _DATES: Final = (
 _LARGE: Final = 5_000_000
 
 
-def fuzzed(entry: dict[str, Any], chance: Random) -> bytes:
+def fuzzed(entry: dict[str, Any], rng: Random) -> bytes:
     """An entry with one to three members anywhere in it replaced, dropped or added, as JSON text."""
     text = msgspec.json.encode(entry)
-    for _ in range(chance.randint(1, 3)):
+    for _ in range(rng.randint(1, 3)):
         found = msgspec.json.decode(text)
         places = list(_places(found))
-        holder, key = places[chance.randrange(len(places))]
-        odd = _ODD[chance.randrange(len(_ODD))] if chance.random() < 0.8 else _DATES[chance.randrange(len(_DATES))]
+        holder, key = places[rng.randrange(len(places))]
+        odd = _ODD[rng.randrange(len(_ODD))] if rng.random() < 0.8 else _DATES[rng.randrange(len(_DATES))]
         if odd is _MISSING:
             del holder[key]
         else:
@@ -68,18 +68,18 @@ class Malformed(Adversary, tag="malformed"):
     large: bool = True
     """Whether a text of five million characters is among them."""
 
-    def entries(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
-        generated = [fuzzed(self._whole(peer, n), peer.chance) for n in range(self.fuzzed)]
+    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
+        generated = [fuzzed(self._whole(peer, n), peer.rng) for n in range(self.fuzzed)]
         return [*self._by_hand(peer, victim), *self._odd_texts(peer, victim), *generated]
 
-    def _whole(self, peer: ScriptedPeer, number: int) -> dict[str, Any]:
+    def _whole(self, peer: PeerScript, number: int) -> dict[str, Any]:
         return peer.entry(peer.fact(_ENTITY, "sim:claims", f"whole {number} {peer.served}"))
 
     def _record(self, entry: dict[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = entry.get("fact", entry)
         return found
 
-    def _by_hand(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+    def _by_hand(self, peer: PeerScript, victim: str) -> list[Entry]:
         found: list[Entry] = []
         changes: list[dict[str, Any]] = [
             {"confidence": 5}, {"confidence": -1}, {"confidence": "high"}, {"confidence": None},
@@ -101,10 +101,10 @@ class Malformed(Adversary, tag="malformed"):
             del self._record(entry)[name]
             found.append(entry)
         for entry_ in found:
-            self._owe(peer, victim, msgspec.json.encode(entry_))
+            self._expect(peer, victim, msgspec.json.encode(entry_))
         return found
 
-    def _odd_texts(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+    def _odd_texts(self, peer: PeerScript, victim: str) -> list[Entry]:
         """JSON that is no entry, or an entry that strict readers and careless ones read differently."""
         text = msgspec.json.encode(self._whole(peer, 200))
         found = [
@@ -115,11 +115,11 @@ class Malformed(Adversary, tag="malformed"):
             b'"a text"', b"17", b"null", b"[]", b"{}", b"[" * 200 + b"]" * 200, b"9" * 5_000,
         ]  # fmt: skip
         for entry in found:
-            self._owe(peer, victim, entry)
+            self._expect(peer, victim, entry)
         return list(found)
 
-    def _owe(self, peer: ScriptedPeer, victim: str, raw: bytes) -> None:
-        peer.owe(
+    def _expect(self, peer: PeerScript, victim: str, raw: bytes) -> None:
+        peer.expect(
             victim, entry_name(raw), "malformed_fact", "entry_incomplete", "id_required", "value_too_large",
             "cid_mismatch",
             "invalid_interpret_as", "garden_leak", "origin_sig_invalid", "scope_violation", "scope_not_in_origin_grant",

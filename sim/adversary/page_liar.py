@@ -12,7 +12,7 @@ from sim.adversary.base import Adversary, limit_of
 from stigmem.core.wire import JSON_TYPE, Request, Response
 
 if TYPE_CHECKING:
-    from sim.adversary.script import ScriptedPeer
+    from sim.adversary.script import PeerScript
 
 __all__ = ["LIES", "Lie", "PageLiar"]
 
@@ -41,7 +41,7 @@ class PageLiar(Adversary, tag="page-liar"):
 
     lies: list[Lie] | None = None
 
-    def answer(self, peer: ScriptedPeer, victim: str, request: Request) -> Response | None:
+    def answer(self, peer: PeerScript, victim: str, request: Request) -> Response | None:
         number: int = peer.notes.get(f"answers to {victim}", 0)
         peer.notes[f"answers to {victim}"] = number + 1
         if number % 2 == 0:
@@ -54,7 +54,7 @@ class PageLiar(Adversary, tag="page-liar"):
             return Response(200, JSON_TYPE, _BODIES[lie])
         return self._paged(peer, victim, lie, limit_of(request))
 
-    def _paged(self, peer: ScriptedPeer, victim: str, lie: Lie, limit: int) -> Response:
+    def _paged(self, peer: PeerScript, victim: str, lie: Lie, limit: int) -> Response:
         """A page whose facts are good: they are kept, unless the page as a whole cannot be."""
         kept = lie not in ("cursor-number", "cursor-huge", "more-text", "version")
         entries = self._good(peer, victim, 3 * limit if lie == "excess" else 2, keep=limit if kept else 0)
@@ -72,10 +72,10 @@ class PageLiar(Adversary, tag="page-liar"):
         }
         return pages[lie]()
 
-    def _good(self, peer: ScriptedPeer, victim: str, count: int, *, keep: int) -> list[Entry]:
+    def _good(self, peer: PeerScript, victim: str, count: int, *, keep: int) -> list[Entry]:
         facts = [peer.fact(_ENTITY, "sim:claims", f"{n} of {peer.served}") for n in range(count)]
         for fact in facts[:keep]:
-            peer.owe(victim, fact.id)
+            peer.expect(victim, fact.id)
         return [peer.entry(fact) for fact in facts]
 
 

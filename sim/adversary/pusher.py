@@ -12,7 +12,7 @@ from sim.units import Duration, parse_duration
 from stigmem.core.wire import Response
 
 if TYPE_CHECKING:
-    from sim.adversary.script import ScriptedPeer
+    from sim.adversary.script import PeerScript
 
 __all__ = ["Pusher"]
 
@@ -26,11 +26,11 @@ class Pusher(Adversary, tag="pusher"):
 
     period: Duration = parse_duration("10s")
 
-    def act(self, peer: ScriptedPeer) -> None:
+    def act(self, peer: PeerScript) -> None:
         for victim in peer.victims:
             peer.every(self.period, lambda number, victim=victim: self._push(peer, victim, number))  # type: ignore[misc]
 
-    def _push(self, peer: ScriptedPeer, victim: str, number: int) -> None:
+    def _push(self, peer: PeerScript, victim: str, number: int) -> None:
         facts = [
             peer.fact(_ENTITY, "sim:claims", f"pushed local {number}", scope="local"),
             peer.fact(_ENTITY, "sim:claims", f"pushed user {number}", source="user:alice"),
@@ -43,7 +43,7 @@ class Pusher(Adversary, tag="pusher"):
             request = peer.authorised("POST", _PATH, peer.token(victim), sent)
             peer.ask(victim, request, lambda answer: self._judge(peer, victim, answer))
 
-    def _judge(self, peer: ScriptedPeer, victim: str, answer: Response | str) -> None:
+    def _judge(self, peer: PeerScript, victim: str, answer: Response | str) -> None:
         if not isinstance(answer, Response):
             return
         statuses: dict[int, int] = peer.notes.setdefault("statuses", {})

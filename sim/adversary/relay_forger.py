@@ -16,7 +16,7 @@ from stigmem.core.page import decode_entry
 from stigmem.core.wire import Response
 
 if TYPE_CHECKING:
-    from sim.adversary.script import ScriptedPeer
+    from sim.adversary.script import PeerScript
 
 __all__ = ["RelayForger"]
 
@@ -37,9 +37,9 @@ def _is_plain(entry: dict[str, Any]) -> bool:
         return False
 
 
-def _is_honest(peer: ScriptedPeer, entry: dict[str, Any]) -> bool:
+def _is_honest(peer: PeerScript, entry: dict[str, Any]) -> bool:
     """Whether an entry is by a node of the federation: another adversary's may be bad in ways of its own."""
-    return entry.get("origin", {}).get("node_id") in peer.lab.name_of_node
+    return entry.get("origin", {}).get("node_id") in peer.simulation.name_of_node
 
 
 class RelayForger(Adversary, tag="relay-forger"):
@@ -48,11 +48,11 @@ class RelayForger(Adversary, tag="relay-forger"):
 
     period: Duration = parse_duration("2s")
 
-    def act(self, peer: ScriptedPeer) -> None:
+    def act(self, peer: PeerScript) -> None:
         for victim in peer.victims:
             peer.every(self.period, lambda _, victim=victim: self._read(peer, victim))  # type: ignore[misc]
 
-    def _read(self, peer: ScriptedPeer, victim: str) -> None:
+    def _read(self, peer: PeerScript, victim: str) -> None:
         cursors: dict[str, str] = peer.notes.setdefault("cursors", {})
         target = "/v1/federation/facts?limit=50" + (f"&cursor={cursors[victim]}" if victim in cursors else "")
 
@@ -70,9 +70,9 @@ class RelayForger(Adversary, tag="relay-forger"):
 
         peer.ask(victim, peer.authorised("GET", target, peer.token(victim)), answered)
 
-    def entries(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
         known: list[dict[str, Any]] = peer.notes.get("read", [])
-        node = peer.lab.machines[victim].node
+        node = peer.simulation.machines[victim].node
         used: dict[str, None] = peer.notes.setdefault(f"used against {victim}", {})
         fresh = [
             e
@@ -89,16 +89,16 @@ class RelayForger(Adversary, tag="relay-forger"):
             found.append(way(peer, victim, entry))
         return found
 
-    def _owe(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any], *codes: str) -> None:
+    def _expect(self, peer: PeerScript, victim: str, entry: dict[str, Any], *codes: str) -> None:
         # What is not public cannot be relayed at all, and that is seen first.
         stays = () if entry["fact"]["scope"] == "public" else ("origin_not_sender",)
-        peer.owe(victim, entry["fact"]["id"], *codes, *stays)
+        peer.expect(victim, entry["fact"]["id"], *codes, *stays)
 
     def _with_value(self, entry: dict[str, Any], text: str) -> dict[str, Any]:
         value = {"type": "string", "v": text, "interpret_as": "content"}
         return entry | {"fact": entry["fact"] | {"value": value}}
 
-    def _hashed(self, peer: ScriptedPeer, entry: dict[str, Any]) -> dict[str, Any]:
+    def _hashed(self, peer: PeerScript, entry: dict[str, Any]) -> dict[str, Any]:
         """The entry with the content id that its content now has."""
         wire = decode_entry(msgspec.json.encode(entry), "2.1").fact
         value = entry["fact"]["value"]
@@ -108,53 +108,53 @@ class RelayForger(Adversary, tag="relay-forger"):
         )  # fmt: skip
         return entry | {"fact": entry["fact"] | {"cid": like.cid8}}
 
-    def _signed(self, peer: ScriptedPeer, entry: dict[str, Any]) -> dict[str, Any]:
+    def _signed(self, peer: PeerScript, entry: dict[str, Any]) -> dict[str, Any]:
         fact = entry["fact"]
         origin = msgspec.convert(entry["origin"], Origin)
         message = origin_bytes(origin, fact["id"], fact["cid"], fact["valid_until"])
         return entry | {"origin_sig": encode_base64(peer.signer.sign(message))}
 
-    def _other_value(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
-        self._owe(peer, victim, entry, "cid_mismatch", "origin_unresolvable")
+    def _other_value(self, peer: PeerScript, victim: str, entry: dict[str, Any]) -> Entry:
+        self._expect(peer, victim, entry, "cid_mismatch", "origin_unresolvable")
         return self._with_value(entry, "tampered with")
 
-    def _other_content(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
-        self._owe(peer, victim, entry, *_FORGED)
+    def _other_content(self, peer: PeerScript, victim: str, entry: dict[str, Any]) -> Entry:
+        self._expect(peer, victim, entry, *_FORGED)
         return self._hashed(peer, self._with_value(entry, "tampered with and hashed"))
 
-    def _resigned(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
-        self._owe(peer, victim, entry, *_FORGED)
+    def _resigned(self, peer: PeerScript, victim: str, entry: dict[str, Any]) -> Entry:
+        self._expect(peer, victim, entry, *_FORGED)
         return self._signed(peer, self._hashed(peer, self._with_value(entry, "tampered with and signed")))
 
-    def _widened(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
+    def _widened(self, peer: PeerScript, victim: str, entry: dict[str, Any]) -> Entry:
         """A company fact becomes public; a public one becomes one for the company."""
         scope = "company" if entry["fact"]["scope"] == "public" else "public"
         origin = entry["origin"] | {"allowed_scopes": ["company", "public"]}
-        peer.owe(victim, entry["fact"]["id"], "origin_not_sender", *_FORGED)
+        peer.expect(victim, entry["fact"]["id"], "origin_not_sender", *_FORGED)
         return self._hashed(peer, entry | {"fact": entry["fact"] | {"scope": scope}, "origin": origin})
 
-    def _other_stamp(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
+    def _other_stamp(self, peer: PeerScript, victim: str, entry: dict[str, Any]) -> Entry:
         # Nothing is owed: a victim that holds the fact sees a repetition, one that does not refuses the stamp.
         return entry | {"fact": entry["fact"] | {"hlc": f"{peer.now_ms:013d}.999"}}
 
-    def _other_time(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
+    def _other_time(self, peer: PeerScript, victim: str, entry: dict[str, Any]) -> Entry:
         return entry | {"fact": entry["fact"] | {"timestamp": "2026-01-01T00:00:00.000000+00:00"}}
 
-    def _stolen(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
+    def _stolen(self, peer: PeerScript, victim: str, entry: dict[str, Any]) -> Entry:
         """Another's fact as its own work, under the same id."""
         return self._signed(
             peer, entry | {"origin": entry["origin"] | {"node_id": peer.node_id, "entity_uri": peer.url}}
         )
 
-    def _invented(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
+    def _invented(self, peer: PeerScript, victim: str, entry: dict[str, Any]) -> Entry:
         """Its own words as another's fact."""
         fact = peer.fact(
             entry["fact"]["entity"], "sim:claims", f"in your name {peer.served}", origin=entry["origin"]["node_id"]
         )
         written = peer.entry(fact)
-        self._owe(peer, victim, written, *_FORGED)
+        self._expect(peer, victim, written, *_FORGED)
         return written
 
-    def _untouched(self, peer: ScriptedPeer, victim: str, entry: dict[str, Any]) -> Entry:
+    def _untouched(self, peer: PeerScript, victim: str, entry: dict[str, Any]) -> Entry:
         """A public fact passes; one for the company stays where it was (L3)."""
         return entry

@@ -10,7 +10,7 @@ from sim.units import Duration, parse_duration
 from stigmem.core.wire import Response
 
 if TYPE_CHECKING:
-    from sim.adversary.script import ScriptedPeer
+    from sim.adversary.script import PeerScript
 
 __all__ = ["Replayer"]
 
@@ -26,15 +26,15 @@ class Replayer(Adversary, tag="replayer"):
 
     period: Duration = parse_duration("20s")
 
-    def act(self, peer: ScriptedPeer) -> None:
+    def act(self, peer: PeerScript) -> None:
         for victim in peer.victims:
             peer.every(self.period, lambda number, victim=victim: self._round(peer, victim, number))  # type: ignore[misc]
 
-    def introduced(self, peer: ScriptedPeer, victim: str) -> None:
+    def introduced(self, peer: PeerScript, victim: str) -> None:
         """A victim without its disk cannot know which tokens it has seen."""
         peer.notes.pop(f"spent at {victim}", None)
 
-    def _round(self, peer: ScriptedPeer, victim: str, number: int) -> None:
+    def _round(self, peer: PeerScript, victim: str, number: int) -> None:
         nonce = peer.uuid()
         token = peer.token(victim, nonce=nonce)
         self._present(peer, victim, token, "first", lambda: self._replay(peer, victim, token, nonce))
@@ -47,7 +47,7 @@ class Replayer(Adversary, tag="replayer"):
         for old in spent[-_KEPT:]:
             self._present(peer, victim, old, "spent", lambda: peer.witness(victim, "a spent token was accepted later"))
 
-    def _present(self, peer: ScriptedPeer, victim: str, token: str, what: str, accepted: Callable[[], None]) -> None:
+    def _present(self, peer: PeerScript, victim: str, token: str, what: str, accepted: Callable[[], None]) -> None:
         done: list[int] = []
 
         def answered(answer: Response | str) -> None:
@@ -59,7 +59,7 @@ class Replayer(Adversary, tag="replayer"):
 
         peer.ask(victim, peer.authorised("GET", _TARGET, token), answered)
 
-    def _replay(self, peer: ScriptedPeer, victim: str, token: str, nonce: str) -> None:
+    def _replay(self, peer: PeerScript, victim: str, token: str, nonce: str) -> None:
         peer.notes.setdefault(f"spent at {victim}", []).append(token)
         self._present(peer, victim, token, "again", lambda: peer.witness(victim, "a spent token was accepted again"))
         fresh = peer.token(victim, nonce=nonce)
@@ -67,7 +67,7 @@ class Replayer(Adversary, tag="replayer"):
             peer, victim, fresh, "nonce", lambda: peer.witness(victim, "a spent nonce was accepted in another token")
         )
 
-    def _twice(self, peer: ScriptedPeer, victim: str) -> None:
+    def _twice(self, peer: PeerScript, victim: str) -> None:
         token = peer.token(victim)
         accepted: list[int] = []
 
@@ -79,6 +79,6 @@ class Replayer(Adversary, tag="replayer"):
         for _ in range(2):
             self._present(peer, victim, token, "twice", once)
 
-    def _count(self, peer: ScriptedPeer, what: str, answer: Response) -> None:
+    def _count(self, peer: PeerScript, what: str, answer: Response) -> None:
         statuses: dict[tuple[str, int], int] = peer.notes.setdefault("statuses", {})
         statuses[what, answer.status] = statuses.get((what, answer.status), 0) + 1

@@ -11,7 +11,7 @@ from stigmem.core.resolution import conflict_id, provenance
 from stigmem.core.uris import RESOLUTION_PREFIX
 
 if TYPE_CHECKING:
-    from sim.adversary.script import ScriptedPeer
+    from sim.adversary.script import PeerScript
     from stigmem.core.ledger import Ledger
 
 __all__ = ["RETRACTIONS", "Retraction", "Retractor"]
@@ -27,7 +27,7 @@ class Retractor(Adversary, tag="retractor"):
 
     ways: list[Retraction] | None = None
 
-    def entries(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
         ledger = peer.ledger(victim)
         used: dict[str, None] = peer.notes.setdefault(f"used against {victim}", {})
         if ledger is None:
@@ -36,7 +36,7 @@ class Retractor(Adversary, tag="retractor"):
             fact
             for fact in ledger.log[-200:]
             if fact.scope == "public"
-            and fact.origin in peer.lab.name_of_node
+            and fact.origin in peer.simulation.name_of_node
             and ledger.live(fact)
             and fact.id not in used
         ]
@@ -45,12 +45,12 @@ class Retractor(Adversary, tag="retractor"):
             used[target.id] = None
             ways = self.ways or RETRACTIONS
             found += self._against(peer, ledger, target, ways[(len(used) - 1) % len(ways)])
-        strict = peer.lab.scenario.federation.owned_sources_only
+        strict = peer.simulation.scenario.federation.owned_sources_only
         for fact in found:
-            peer.owe(victim, fact.id, *(("source_not_owned",) if strict and fact.source != peer.node_id else ()))
+            peer.expect(victim, fact.id, *(("source_not_owned",) if strict and fact.source != peer.node_id else ()))
         return [peer.entry(fact) for fact in found]
 
-    def _against(self, peer: ScriptedPeer, ledger: Ledger, target: Fact, way: Retraction) -> list[Fact]:
+    def _against(self, peer: PeerScript, ledger: Ledger, target: Fact, way: Retraction) -> list[Fact]:
         entity, relation, _ = target.slot
         match way:
             case "deny":
@@ -67,6 +67,6 @@ class Retractor(Adversary, tag="retractor"):
                 other = next((key for key in ledger.contested if key != target.slot), (entity, "sim:other", "public"))
                 return [own, self._resolution(peer, target, own.id, conflict_id(other))]
 
-    def _resolution(self, peer: ScriptedPeer, target: Fact, winner: str, name: str) -> Fact:
+    def _resolution(self, peer: PeerScript, target: Fact, winner: str, name: str) -> Fact:
         text = provenance(name, target.slot, (winner, target.id), winner, (), "settled by force")
         return peer.fact(RESOLUTION_PREFIX + name, target.relation, "settled", derived_from=text)

@@ -16,10 +16,10 @@ import msgspec
 
 from sim.adversary.author import Author, Entry, members, raw_page
 from sim.adversary.base import Adversary
-from sim.observation.obligations import Debt, Debts
-from sim.check.base import Violation
+from sim.diagnostics.errors import Violation
+from sim.observation.obligations import Obligation, Obligations
 from sim.world.clocks import EPOCH_NS
-from sim.world.rpc import post
+from sim.world.rpc import send_request
 from stigmem.core.declaration import ACTIVE, PENDING, declare
 from stigmem.core.keys import ED25519, STAND_IN, fingerprint
 from stigmem.core.page import entry_name
@@ -29,42 +29,44 @@ from stigmem.core.token import mint
 from stigmem.core.wire import JSON_TYPE, Request, Response, decode_request, encode, json_response
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
     from stigmem.core.ledger import Ledger
 
-__all__ = ["ScriptedPeer"]
+__all__ = ["PeerScript"]
 
 _AGAIN_NS: Final = 5_000_000_000
 _MANIFESTS: Final = "/v1/federation/manifest/"
 
 
-class ScriptedPeer(Author):
+class PeerScript(Author):
     """The host of an adversary."""
 
-    def __init__(self, lab: Lab, adversary: Adversary) -> None:
-        self.lab = lab
+    def __init__(self, simulation: Simulation, adversary: Adversary) -> None:
+        self.simulation = simulation
         self.adversary = adversary
         self.name = adversary.node
-        self.victims = tuple(adversary.peers or lab.plan.nodes[:1])
-        suite = STAND_IN if lab.scenario.scenario.signatures == "stand-in" else ED25519
-        seed = hashlib.blake2b(f"{lab.seed}/{self.name}".encode(), digest_size=32, person=b"adversary key").digest()
-        chance = lab.random(f"adversary/{self.name}")
+        self.victims = tuple(adversary.peers or simulation.plan.nodes[:1])
+        suite = STAND_IN if simulation.scenario.scenario.signatures == "stand-in" else ED25519
+        seed = hashlib.blake2b(
+            f"{simulation.seed}/{self.name}".encode(), digest_size=32, person=b"adversary key"
+        ).digest()
+        rng = simulation.random(f"adversary/{self.name}")
         super().__init__(
-            suite.signer(seed), f"http://{self.name}.sim", adversary.dialect, chance,
-            lambda: (EPOCH_NS + lab.world.now) // 1_000_000,
+            suite.signer(seed), f"http://{self.name}.sim", adversary.dialect, rng,
+            lambda: (EPOCH_NS + simulation.world.now) // 1_000_000,
         )  # fmt: skip
-        self.scopes = tuple(lab.scenario.federation.scopes)
-        granted = crossing(self.scopes, allow_team=lab.scenario.federation.allow_team)
+        self.scopes = tuple(simulation.scenario.federation.scopes)
+        granted = crossing(self.scopes, allow_team=simulation.scenario.federation.allow_team)
         self.usual_scope = next((scope for scope in reversed(SCOPES) if scope in granted), "public")
         self.hostile = True
         self.served = 0
         """Answers to pulls so far, over all victims."""
-        self.debts = Debts()
+        self.obligations = Obligations()
         self.notes: dict[str, Any] = {}
         """What the script remembers."""
         self._waiting: dict[str, deque[Entry]] = {}
         self._last: dict[str, list[Entry]] = {}
-        lab.directory[self.url] = self
+        simulation.directory[self.url] = self
 
     # --- life ---
 
@@ -83,63 +85,72 @@ class ScriptedPeer(Author):
         if self.hostile:
             if number:
                 action(number - 1)
-            self.lab.world.after(period_ns, lambda _: self.every(period_ns, action, number + 1))
+            self.simulation.world.after(period_ns, lambda _: self.every(period_ns, action, number + 1))
 
     def ledger(self, victim: str) -> Ledger | None:
         """A look into a victim's ledger, for lies that need to know the truth; None while the machine is off."""
-        node = self.lab.machines[victim].node
+        node = self.simulation.machines[victim].node
         return None if node is None else node.state.ledger
 
     def read_to_the_end(self, victim: str) -> bool:
         """Whether a victim has come to the end of what we serve since it knows us."""
-        node = self.lab.machines[victim].node
+        node = self.simulation.machines[victim].node
         row = None if node is None else node.state.peer_of(self.node_id)
         held = None if node is None or row is None else node.state.cursors.get(row.peer_id)
         return held is not None and held.drained
 
     def witness(self, victim: str, sentence: str) -> None:
         """Report that a victim did what no node may do to a hostile peer's request."""
-        self.lab.violated(Violation("hostile-requests", victim, self.lab.world.now, f"{sentence} (to {self.name})"))
+        self.simulation.violated(
+            Violation("hostile-requests", victim, self.simulation.world.now, f"{sentence} (to {self.name})")
+        )
 
     def _join(self, victim: str) -> None:
         """Be an approved peer of the victim, now and again after it lost its disk."""
-        if victim in self.lab.gone:
+        if victim in self.simulation.gone:
             return
-        node = self.lab.machines[victim].node
+        node = self.simulation.machines[victim].node
         row = None if node is None else node.state.peer_of(self.node_id)
         if row is not None and row.status == PENDING:
             body = msgspec.json.encode({"pubkey_fingerprint": fingerprint(self.signer.public_key)})
             request = Request("POST", f"/v1/federation/peers/{row.peer_id}/approve", JSON_TYPE, body)
-            self.lab.console(victim, request, lambda _: None)
+            self.simulation.console(victim, request, lambda _: None)
         elif row is None or row.status != ACTIVE:
             declaration = declare(
                 self.signer, node_id=self.node_id, node_url=self.url, scopes=self.scopes,
                 signed_at=format_us(self.now_ms * 1_000),
             )  # fmt: skip
             request = Request("POST", "/v1/federation/peers", JSON_TYPE, msgspec.json.encode(declaration))
-            self.debts.receipts.pop(victim, None)
+            self.obligations.receipts.pop(victim, None)
             self.adversary.introduced(self, victim)
             self.ask(victim, request, lambda answer: self._registered(victim, answer))
-        self.lab.world.after(_AGAIN_NS, lambda _: self._join(victim))
+        self.simulation.world.after(_AGAIN_NS, lambda _: self._join(victim))
 
     def _registered(self, victim: str, answer: Response | str) -> None:
         peer_id = members(answer).get("peer_id") if isinstance(answer, Response) and answer.status == 201 else None
         if peer_id is not None:
             body = msgspec.json.encode({"pubkey_fingerprint": fingerprint(self.signer.public_key)})
             request = Request("POST", f"/v1/federation/peers/{peer_id}/approve", JSON_TYPE, body)
-            self.lab.console(victim, request, lambda _: None)
+            self.simulation.console(victim, request, lambda _: None)
 
     # --- asking ---
 
     def ask(self, victim: str, request: Request, then: Callable[[Response | str], None]) -> None:
         """Send a request to a victim."""
-        post(self.lab.network, self.lab.directory, self.name, self.lab.machines[victim].url, request, then)
+        send_request(
+            self.simulation.network,
+            self.simulation.directory,
+            self.name,
+            self.simulation.machines[victim].url,
+            request,
+            then,
+        )
 
     def token(
         self, victim: str, *, nonce: str | None = None, scopes: tuple[str, ...] | None = None, at_ms: int | None = None
     ) -> str:
         """A genuine peer token for a victim."""
-        node = self.lab.machines[victim].node
+        node = self.simulation.machines[victim].node
         return mint(
             self.signer,
             issuer=self.node_id,
@@ -165,7 +176,7 @@ class ScriptedPeer(Author):
             return
         path, _, query = request.target.partition("?")
         if path == "/v1/federation/facts":
-            self.debts.receive(asker, parse_qs(query).get("cursor", [""])[0])
+            self.obligations.receive(asker, parse_qs(query).get("cursor", [""])[0])
             answer = self.adversary.answer(self, asker, request) if self.hostile else self.page(asker, [])
             self.served += 1
             delay = self.adversary.delay(self, asker) if self.hostile else 0
@@ -173,7 +184,7 @@ class ScriptedPeer(Author):
             answer, delay = self._document(asker, path), 0
         if answer is not None:
             frame = encode(answer)
-            self.lab.world.after(delay, lambda _: reply(frame))
+            self.simulation.world.after(delay, lambda _: reply(frame))
 
     def _document(self, asker: str, path: str) -> Response | None:
         if path == "/.well-known/stigmem":
@@ -204,17 +215,17 @@ class ScriptedPeer(Author):
         if cursor is ... and raw:
             cursor = f"{self.name}:{self.served}"
         if isinstance(cursor, str):
-            self.debts.serve(victim, cursor, [entry_name(entry) for entry in raw])
+            self.obligations.serve(victim, cursor, [entry_name(entry) for entry in raw])
         return raw_page(raw, cursor=None if cursor is ... else cursor, has_more=has_more, bare=self.dialect == "0.5")
 
-    def owe(self, victim: str, fact_id: str, *codes: str) -> None:
+    def expect(self, victim: str, fact_id: str, *codes: str) -> None:
         """Announce a fact that the victim must refuse with one of these codes, or must keep when there is none."""
-        self.debts.announce(Debt(victim, fact_id, codes))
+        self.obligations.announce(Obligation(victim, fact_id, codes))
 
-    def owed(self) -> list[Debt]:
+    def due(self) -> list[Obligation]:
         """What victims owe for the pages that they stored; nothing on a wire that flips bits, where a good fact may
         arrive as a bad one."""
-        corrupted = self.lab.scenario.network.corrupt or any(
-            fault.__struct_config__.tag == "corrupt" for fault in self.lab.scenario.fault
+        corrupted = self.simulation.scenario.network.corrupt or any(
+            fault.__struct_config__.tag == "corrupt" for fault in self.simulation.scenario.fault
         )
-        return [] if corrupted else self.debts.due()
+        return [] if corrupted else self.obligations.due()

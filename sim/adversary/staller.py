@@ -8,7 +8,7 @@ from sim.adversary.base import Adversary
 from stigmem.core.wire import JSON_TYPE, Request, Response
 
 if TYPE_CHECKING:
-    from sim.adversary.script import ScriptedPeer
+    from sim.adversary.script import PeerScript
 
 __all__ = ["WAYS", "Staller", "Way"]
 
@@ -28,11 +28,11 @@ class Staller(Adversary, tag="staller"):
 
     ways: list[Way] | None = None
 
-    def _way(self, peer: ScriptedPeer) -> Way:
+    def _way(self, peer: PeerScript) -> Way:
         ways = self.ways or WAYS
         return ways[peer.served % len(ways)]
 
-    def answer(self, peer: ScriptedPeer, victim: str, request: Request) -> Response | None:
+    def answer(self, peer: PeerScript, victim: str, request: Request) -> Response | None:
         way = self._way(peer)
         if way in ("slow", "late"):
             return super().answer(peer, victim, request)
@@ -43,18 +43,18 @@ class Staller(Adversary, tag="staller"):
         headers = {
             "429-retry-after": {"retry-after": "100000"},
             "429-at-once": {"retry-after": "0"},
-            "302": {"location": peer.lab.machines[victim].url + "/v1/facts"},
+            "302": {"location": peer.simulation.machines[victim].url + "/v1/facts"},
             "401": {"x-stigmem-now": "99999999999999", "www-authenticate": "Bearer"},
         }.get(way, {})
         body = b'{"detail":"token_expired"}' if way == "401" else _DETAIL
         return Response(int(way[:3]), JSON_TYPE | headers, body)
 
-    def delay(self, peer: ScriptedPeer, victim: str) -> int:
+    def delay(self, peer: PeerScript, victim: str) -> int:
         """`slow` is just in time, `late` is not."""
-        timeout_s = peer.lab.machines[victim].settings.pull_timeout_s
+        timeout_s = peer.simulation.machines[victim].settings.pull_timeout_s
         share = {"slow": 0.8, "late": 3.0}.get(self._previous(peer), 0.0)
         return int(share * timeout_s * _SECOND)
 
-    def _previous(self, peer: ScriptedPeer) -> Way:
+    def _previous(self, peer: PeerScript) -> Way:
         ways = self.ways or WAYS
         return ways[(peer.served - 1) % len(ways)]  # asked after the answer was counted

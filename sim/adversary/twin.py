@@ -8,7 +8,7 @@ from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
 
 if TYPE_CHECKING:
-    from sim.adversary.script import ScriptedPeer
+    from sim.adversary.script import PeerScript
 
 __all__ = ["Twin"]
 
@@ -20,11 +20,11 @@ class Twin(Adversary, tag="twin"):
     peer whose ids should (dialect 2.1+) they are refused, and from others each victim keeps what it was told and
     does not pass it on."""
 
-    def entries(self, peer: ScriptedPeer, victim: str) -> list[Entry]:
+    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
         ids: list[str] = peer.notes.setdefault("ids", [])
         batch: int = peer.notes.get(f"batch for {victim}", 0)
         peer.notes[f"batch for {victim}"] = batch + 1
         if batch == len(ids):
             ids.append(peer.uuid())
-        peer.owe(victim, ids[batch], *(("origin_stamp_unproven",) if self.dialect == "2.1+" else ()))
+        peer.expect(victim, ids[batch], *(("origin_stamp_unproven",) if self.dialect == "2.1+" else ()))
         return [peer.entry(peer.fact(f"{_ENTITY}/{batch}", "sim:claims", f"only for {victim}", id=ids[batch]))]

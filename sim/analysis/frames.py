@@ -10,28 +10,28 @@ from sim.observation.visibility import NEVER
 if TYPE_CHECKING:
     import polars as pl
 
-    from sim.observation.visibility import Measure
-    from sim.observation.sampler import Sample
     from sim.analysis.lag import Copies
+    from sim.observation.sampler import Sample
+    from sim.observation.visibility import Visibility
 
-__all__ = ["Ribbon", "facts_frame", "faults_frame", "samples_frame"]
+__all__ = ["FaultInterval", "facts_frame", "faults_frame", "samples_frame"]
 
 _NS: Final = 1e9
-Ribbon = tuple[str, tuple[str, ...], int, int]
+FaultInterval = tuple[str, tuple[str, ...], int, int]
 """A fault that happened: label, nodes it names, begin and end in nanoseconds."""
 
 
-def facts_frame(measure: Measure, copies: Copies) -> pl.DataFrame:
+def facts_frame(visibility: Visibility, copies: Copies) -> pl.DataFrame:
     """A row per fact and node that should hold it: fact, origin, scope, entity, relation, node, written_s,
     visible_s, lag_s, held. `visible_s` is null while a copy is missing, `lag_s` also at the origin itself."""
     import polars as pl
 
     about = pl.DataFrame(
         {
-            "number": pl.Series(range(len(measure.facts)), dtype=pl.Int64),
-            "fact": pl.Series([fact.id for fact in measure.facts], dtype=pl.String),
+            "number": pl.Series(range(len(visibility.facts)), dtype=pl.Int64),
+            "fact": pl.Series([fact.id for fact in visibility.facts], dtype=pl.String),
             **{
-                name: pl.Series([getattr(fact, name) for fact in measure.facts], dtype=pl.Categorical)
+                name: pl.Series([getattr(fact, name) for fact in visibility.facts], dtype=pl.Categorical)
                 for name in ("origin", "scope", "entity", "relation")
             },
         }
@@ -47,8 +47,8 @@ def facts_frame(measure: Measure, copies: Copies) -> pl.DataFrame:
     )
     names = pl.DataFrame(
         {
-            "node_number": pl.Series(range(len(measure.nodes)), dtype=pl.Int64),
-            "node": pl.Series(measure.nodes, dtype=pl.Categorical),
+            "node_number": pl.Series(range(len(visibility.nodes)), dtype=pl.Int64),
+            "node": pl.Series(visibility.nodes, dtype=pl.Categorical),
         }
     )
     held = pl.col("visible") != NEVER
@@ -82,15 +82,15 @@ def samples_frame(samples: Sequence[Sample]) -> pl.DataFrame:
     )
 
 
-def faults_frame(ribbons: Sequence[Ribbon]) -> pl.DataFrame:
+def faults_frame(fault_intervals: Sequence[FaultInterval]) -> pl.DataFrame:
     """A row per fault that happened: label, nodes, begin_s, end_s (equal for what is over at once)."""
     import polars as pl
 
     return pl.DataFrame(
         {
-            "label": pl.Series([label for label, _, _, _ in ribbons], dtype=pl.String),
-            "nodes": pl.Series([list(nodes) for _, nodes, _, _ in ribbons], dtype=pl.List(pl.String)),
-            "begin_s": pl.Series([begin / _NS for _, _, begin, _ in ribbons], dtype=pl.Float64),
-            "end_s": pl.Series([end / _NS for _, _, _, end in ribbons], dtype=pl.Float64),
+            "label": pl.Series([label for label, _, _, _ in fault_intervals], dtype=pl.String),
+            "nodes": pl.Series([list(nodes) for _, nodes, _, _ in fault_intervals], dtype=pl.List(pl.String)),
+            "begin_s": pl.Series([begin / _NS for _, _, begin, _ in fault_intervals], dtype=pl.Float64),
+            "end_s": pl.Series([end / _NS for _, _, _, end in fault_intervals], dtype=pl.Float64),
         }
     )

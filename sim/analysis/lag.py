@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple
 
-from sim.observation.visibility import NEVER, Measure
+from sim.observation.visibility import NEVER, Visibility
 
 __all__ = ["Copies", "LagSummary", "copies_of", "nearest_rank", "slowest", "summarise"]
 
@@ -42,16 +42,16 @@ class LagSummary(NamedTuple):
     missing: int
 
 
-def copies_of(measure: Measure) -> Copies:
+def copies_of(visibility: Visibility) -> Copies:
     """Every copy that should be, fact by fact in the order of writing."""
-    rank = {name: number for number, name in enumerate(measure.nodes)}
+    rank = {name: number for number, name in enumerate(visibility.nodes)}
     found = Copies(array("q"), array("q"), array("q"), array("q"), array("b"))
-    for number, name in measure.expected():
-        fact = measure.facts[number]
+    for number, name in visibility.expected():
+        fact = visibility.facts[number]
         found.fact.append(number)
         found.node.append(rank[name])
         found.written.append(fact.written_ns)
-        found.visible.append(measure.visible[name][number])
+        found.visible.append(visibility.visible[name][number])
         found.at_origin.append(fact.origin == name)
     return found
 

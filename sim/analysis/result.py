@@ -1,7 +1,7 @@
-"""The result of a run: verdict, numbers, digests and frames, apart from the laboratory that made them.
+"""The result of a run: verdict, numbers, digests and frames, apart from the simulation that made them.
 
 A Result holds no node and no ledger, so a notebook can keep hundreds. It is made once, by `conclude`, from a
-laboratory whose run is over; telling it to people is `sim.report`'s.
+simulation whose run is over; telling it to people is `sim.report`'s.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 import stigmem
-from sim.check.base import CheckResult
-from sim.simulation.digest import knowledge_of, state_digest
-from sim.analysis.frames import Ribbon, facts_frame, faults_frame, samples_frame
+from sim.analysis.frames import FaultInterval, facts_frame, faults_frame, samples_frame
+from sim.analysis.lag import Copies, copies_of, summarise
 from sim.analysis.verdict import (
     ExpectationResult,
     Verdict,
     check_everything,
+    compare,
     judge,
     metric_values,
     seconds,
     tally_conflicts,
-    weigh,
 )
-from sim.analysis.lag import Copies, copies_of, summarise
+from sim.check.base import CheckResult
+from sim.simulation.digest import knowledge_of, state_digest
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from sim.check.base import Violation
-    from sim.simulation.simulation import Lab
-    from sim.observation.visibility import Measure
+    from sim.diagnostics.errors import Violation
     from sim.observation.sampler import Sample
+    from sim.observation.visibility import Visibility
     from sim.scenario.plan import Plan
     from sim.scenario.tables import Scenario
+    from sim.simulation.simulation import Simulation
     from sim.world.trace import Stop
 
 __all__ = ["EXIT_STATUS", "Result", "conclude", "encode_run"]
@@ -59,13 +59,13 @@ class Result:
     expectations: tuple[ExpectationResult, ...]
     violation: Violation | None
     interrupted: bool
-    measure: Measure
+    visibility: Visibility
     copies: Copies
     """Every copy that should be, with its times in nanoseconds."""
     sampled: tuple[Sample, ...]
-    ribbons: tuple[Ribbon, ...]
+    fault_intervals: tuple[FaultInterval, ...]
     stops: dict[Stop, int]
-    """How many parcels each rule stopped on each link."""
+    """How many packets each rule stopped on each link."""
     tail: tuple[list[Any], ...]
     """The last events of the trace."""
     converged_ns: int | None
@@ -105,7 +105,7 @@ class Result:
 
     @cached_property
     def _facts(self) -> pl.DataFrame:
-        return facts_frame(self.measure, self.copies)
+        return facts_frame(self.visibility, self.copies)
 
     def facts(self) -> pl.DataFrame:
         """A row per fact and node that should hold it (`sim.analysis.frames.facts_frame`)."""
@@ -117,7 +117,7 @@ class Result:
 
     def faults(self) -> pl.DataFrame:
         """A row per fault that happened (`sim.analysis.frames.faults_frame`)."""
-        return faults_frame(self.ribbons)
+        return faults_frame(self.fault_intervals)
 
     def save(self, out: str | Path, *, figures: bool = True, heading: str = "") -> Path:
         """Write the run folder; the trace is in it when the run was made with `out`."""
@@ -126,61 +126,71 @@ class Result:
         return write_folder(self, Path(out), figures=figures, heading=heading)
 
 
-def conclude(lab: Lab, *, wall_s: float, interrupted: bool = False, trace_path: Path | None = None) -> Result:
-    """Judge a laboratory whose run is over, and take from it what outlives it."""
-    lab.sampler.take()
-    tail = tuple(lab.trace.tail(_TAIL))
-    trace_digest = lab.trace.close()
-    checks = tuple(check_everything(lab, interrupted=interrupted))
+def conclude(
+    simulation: Simulation, *, wall_s: float, interrupted: bool = False, trace_path: Path | None = None
+) -> Result:
+    """Judge a simulation whose run is over, and take from it what outlives it."""
+    simulation.sampler.take()
+    tail = tuple(simulation.trace.tail(_TAIL))
+    trace_digest = simulation.trace.close()
+    checks = tuple(check_everything(simulation, interrupted=interrupted))
     digests = {
         "trace_digest": trace_digest,
-        "state_digest": state_digest(lab),
-        "knowledge_digest": knowledge_of(lab),
+        "state_digest": state_digest(simulation),
+        "knowledge_digest": knowledge_of(simulation),
     }
-    copies = copies_of(lab.measure)
-    whole = not interrupted and lab.violation is None
-    numbers, expectations = _numbers(lab, copies, whole=whole)
-    verdict = judge(checks, expectations, facts=len(lab.measure.facts), interrupted=interrupted)
-    head = {"scenario": lab.scenario.name, "seed": lab.seed, "verdict": verdict, **digests}
-    time = {"simulated_s": seconds(lab.world.now), "wall_s": round(wall_s, 3)}
+    copies = copies_of(simulation.visibility)
+    whole = not interrupted and simulation.violation is None
+    numbers, expectations = _numbers(simulation, copies, whole=whole)
+    verdict = judge(checks, expectations, facts=len(simulation.visibility.facts), interrupted=interrupted)
+    head = {"scenario": simulation.scenario.name, "seed": simulation.seed, "verdict": verdict, **digests}
+    time = {"simulated_s": seconds(simulation.world.now), "wall_s": round(wall_s, 3)}
     return Result(
-        plan=lab.plan,
-        seed=lab.seed,
+        plan=simulation.plan,
+        seed=simulation.seed,
         run_json={**head, **time, **numbers, **_words(checks, expectations), **_made_with()},
         checks=checks,
         expectations=expectations,
-        violation=lab.violation,
+        violation=simulation.violation,
         interrupted=interrupted,
-        measure=lab.measure,
+        visibility=simulation.visibility,
         copies=copies,
-        sampled=tuple(lab.sampler.samples),
-        ribbons=(*lab.ribbons, *_unfinished(lab)),
-        stops=lab.trace.stops,
+        sampled=tuple(simulation.sampler.samples),
+        fault_intervals=(*simulation.fault_intervals, *_unfinished(simulation)),
+        stops=simulation.trace.stops,
         tail=tail,
-        converged_ns=lab.converged_at,
-        ended_ns=lab.world.now,
+        converged_ns=simulation.converged_at,
+        ended_ns=simulation.world.now,
         trace_path=trace_path,
     )
 
 
-def _unfinished(lab: Lab) -> list[Ribbon]:
+def _unfinished(simulation: Simulation) -> list[FaultInterval]:
     """Faults in force when a run was cut short."""
-    now = lab.world.now
-    return [(fault.label(), fault.nodes(), int(fault.at), now) for fault in lab.scenario.fault if lab.is_active(fault)]
+    now = simulation.world.now
+    return [
+        (fault.label(), fault.nodes(), int(fault.at), now)
+        for fault in simulation.scenario.fault
+        if simulation.is_active(fault)
+    ]
 
 
-def _numbers(lab: Lab, copies: Copies, *, whole: bool) -> tuple[dict[str, Any], tuple[ExpectationResult, ...]]:
+def _numbers(
+    simulation: Simulation, copies: Copies, *, whole: bool
+) -> tuple[dict[str, Any], tuple[ExpectationResult, ...]]:
     lag = summarise(copies)
-    tally = tally_conflicts(lab)
-    refused = {str(status) if status else "node_off": count for status, count in sorted(lab.refused_writes.items())}
-    values = metric_values(lab, lag, tally, refused)
-    expectations = tuple(weigh(lab.scenario.expect, values, whole=whole))
+    tally = tally_conflicts(simulation)
+    refused = {
+        str(status) if status else "node_off": count for status, count in sorted(simulation.refused_writes.items())
+    }
+    values = metric_values(simulation, lag, tally, refused)
+    expectations = tuple(compare(simulation.scenario.expect, values, whole=whole))
     numbers = {
-        "events": lab.world.events,
-        "requests": lab.requests,
-        "bytes": lab.network.bytes,
-        "facts": len(lab.measure.facts),
-        "nodes": len(lab.plan.nodes),
+        "events": simulation.world.events,
+        "requests": simulation.requests,
+        "bytes": simulation.network.bytes,
+        "facts": len(simulation.visibility.facts),
+        "nodes": len(simulation.plan.nodes),
         "lag": {
             "p50_s": values["lag.p50"],
             "p90_s": values["lag.p90"],
@@ -190,9 +200,9 @@ def _numbers(lab: Lab, copies: Copies, *, whole: bool) -> tuple[dict[str, Any], 
         "missing": lag.missing,
         "convergence_s": values["convergence"],
         "conflicts": {"open": tally.open, "resolved": tally.resolved, "divergent": tally.divergent},
-        "rejections": dict(sorted(lab.rejections.items())),
+        "rejections": dict(sorted(simulation.rejections.items())),
         "refused_writes": refused,
-        "destroyed": len(lab.measure.destroyed),
+        "destroyed": len(simulation.visibility.destroyed),
     }
     return numbers, expectations
 

@@ -17,12 +17,12 @@ from sim.scenario.tables import Expectation
 from sim.units import format_duration, parse_duration
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
     from sim.analysis.lag import LagSummary
+    from sim.simulation.simulation import Simulation
 
 __all__ = [
-    "BOUNDS", "ConflictTally", "ExpectationResult", "Verdict", "check_everything", "judge", "metric_values",
-    "seconds", "tally_conflicts", "weigh",
+    "BOUNDS", "ConflictTally", "ExpectationResult", "Verdict", "check_everything", "compare", "judge", "metric_values",
+    "seconds", "tally_conflicts",
 ]  # fmt: skip
 
 Verdict = Literal["pass", "fail", "inconclusive"]
@@ -57,14 +57,14 @@ def seconds(ns: int | None) -> float | None:
 # --- checkers ---
 
 
-def check_everything(lab: Lab, *, interrupted: bool) -> list[CheckResult]:
+def check_everything(simulation: Simulation, *, interrupted: bool) -> list[CheckResult]:
     """Every checker's last word; in a run that was cut short only the broken property is judged."""
-    violation = lab.violation
+    violation = simulation.violation
     if violation is None and not interrupted:
-        return [checker.settled(lab) for checker in lab.checkers]
-    when = format_duration(lab.world.now)
+        return [checker.result(simulation) for checker in simulation.checkers]
+    when = format_duration(simulation.world.now)
     results = []
-    for checker in lab.checkers:
+    for checker in simulation.checkers:
         if violation is not None and violation.checker == checker.name:
             where = f"{violation.node} at {format_duration(violation.at_ns)}"
             results.append(CheckResult(checker.name, False, f"{where}: {violation.sentence}"))
@@ -76,26 +76,26 @@ def check_everything(lab: Lab, *, interrupted: bool) -> list[CheckResult]:
 # --- conflicts ---
 
 
-def tally_conflicts(lab: Lab) -> ConflictTally:
+def tally_conflicts(simulation: Simulation) -> ConflictTally:
     """Counts over all nodes that run, each conflict once. Ledgers must stand at one instant."""
-    books = [conflicts_of(machine.node) for machine in lab.machines.values() if machine.node is not None]
+    books = [conflicts_of(machine.node) for machine in simulation.machines.values() if machine.node is not None]
     status: dict[str, str] = {}
     for book in books:
         for conflict in book:
             if conflict.status == "unresolved" or conflict.id not in status:
                 status[conflict.id] = conflict.status
     unresolved = sum(each == "unresolved" for each in status.values())
-    return ConflictTally(unresolved, len(status) - unresolved, len(disagreements(lab)))
+    return ConflictTally(unresolved, len(status) - unresolved, len(disagreements(simulation)))
 
 
 # --- expectations ---
 
 
 def metric_values(
-    lab: Lab, lag: LagSummary, tally: ConflictTally, refused: Mapping[str, int]
+    simulation: Simulation, lag: LagSummary, tally: ConflictTally, refused: Mapping[str, int]
 ) -> dict[str, float | None]:
     """Every metric of `sim.scenario.metrics`, timed ones in seconds; None where nothing was measured."""
-    convergence = None if lab.converged_at is None else lab.converged_at - lab.duration
+    convergence = None if simulation.converged_at is None else simulation.converged_at - simulation.duration
     values: dict[str, float | None] = {
         "lag.p50": seconds(lag.p50),
         "lag.p90": seconds(lag.p90),
@@ -105,21 +105,21 @@ def metric_values(
         "conflicts.open": tally.open,
         "conflicts.resolved": tally.resolved,
         "conflicts.divergent": tally.divergent,
-        "facts": len(lab.measure.facts),
-        "nodes": len(lab.plan.nodes),
-        "requests": lab.requests,
-        "bytes": lab.network.bytes,
-        "events": lab.world.events,
-        "rejections": sum(lab.rejections.values()),
+        "facts": len(simulation.visibility.facts),
+        "nodes": len(simulation.plan.nodes),
+        "requests": simulation.requests,
+        "bytes": simulation.network.bytes,
+        "events": simulation.world.events,
+        "rejections": sum(simulation.rejections.values()),
         "refused_writes": sum(refused.values()),
-        "destroyed": len(lab.measure.destroyed),
+        "destroyed": len(simulation.visibility.destroyed),
     }
-    for code in dict.fromkeys((*REJECTIONS, *sorted(lab.rejections))):
-        values[f"rejections.{code}"] = lab.rejections.get(code, 0)
+    for code in dict.fromkeys((*REJECTIONS, *sorted(simulation.rejections))):
+        values[f"rejections.{code}"] = simulation.rejections.get(code, 0)
     return values
 
 
-def weigh(
+def compare(
     expectations: Iterable[Expectation], values: Mapping[str, float | None], *, whole: bool
 ) -> list[ExpectationResult]:
     """Each bound against its value; `whole` is whether the run came to its end. What never happened (no

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sim.check.answers import Answers
 from sim.check.audit import Audit
-from sim.check.base import Checker, CheckResult, Commit, Violation
+from sim.check.base import Checker, CheckResult, Commit
 from sim.check.clock import Causality, Drag, Skew
 from sim.check.conflicts import ConflictAgreement
 from sim.check.convergence import Convergence
@@ -16,18 +16,18 @@ from sim.check.cursors import Cursors
 from sim.check.duplicates import Duplicates
 from sim.check.durability import Durability
 from sim.check.erasure import Erasure
-from sim.check.peer_isolation import Harm
-from sim.check.fact_isolation import Isolation
+from sim.check.fact_isolation import FactIsolation
 from sim.check.leaks import Leaks
 from sim.check.mutation import Mutation
+from sim.check.peer_isolation import PeerIsolation
 from sim.check.queues import Queues
 from sim.check.tokens import Tokens
 
-__all__ = ["CHECKERS", "CheckResult", "Checker", "Commit", "Violation", "standard_checkers"]
+__all__ = ["CHECKERS", "CheckResult", "Checker", "Commit", "standard_checkers"]
 
 CHECKERS: tuple[type[Checker], ...] = (
-    Durability, Duplicates, Mutation, Leaks, Cursors, Causality, Drag, Skew, Audit, Answers, Tokens, Queues, Harm,
-    Isolation, Erasure, ConflictAgreement, Convergence,
+    Durability, Duplicates, Mutation, Leaks, Cursors, Causality, Drag, Skew, Audit, Answers, Tokens, Queues,
+    PeerIsolation, FactIsolation, Erasure, ConflictAgreement, Convergence,
 )  # fmt: skip
 """Safety first, then what is judged at the end."""
 

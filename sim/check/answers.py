@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sim.check.base import Checker, CheckResult, Violation
+from sim.check.base import Checker, CheckResult
+from sim.diagnostics.errors import Violation
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
     from sim.world.machine import Machine
 
 __all__ = ["Answers"]
@@ -27,24 +28,26 @@ class Answers(Checker):
         self._refused: dict[int, tuple[Request, int]] = {}
         """The latest requests that were refused so, by identity: an equal one may be another that the wire doubled."""
 
-    def served(self, lab: Lab, machine: Machine, asker: str, request: Request, response: Response) -> Violation | None:
+    def on_response(
+        self, simulation: Simulation, machine: Machine, asker: str, request: Request, response: Response
+    ) -> Violation | None:
         self.statuses[response.status] = self.statuses.get(response.status, 0) + 1
         if response.status >= 500 and response.status not in (501, 503, 507):
             return self.violation(
-                machine.name, lab.world.now, f"answered {response.status} to {request.target} of {asker}"
+                machine.name, simulation.world.now, f"answered {response.status} to {request.target} of {asker}"
             )
         known, status = self._refused.get(id(request), (None, 0))
         if known is request:
             sentence = (
                 f"answered one request of {asker} for {request.target} twice: {status}, and {response.status} later"
             )
-            return self.violation(machine.name, lab.world.now, sentence)
+            return self.violation(machine.name, simulation.world.now, sentence)
         if response.status >= 500:
             self._refused[id(request)] = request, response.status
             if len(self._refused) > _REMEMBERED:
                 del self._refused[next(iter(self._refused))]
         return None
 
-    def settled(self, lab: Lab) -> CheckResult:
+    def result(self, simulation: Simulation) -> CheckResult:
         counts = ", ".join(f"{count} x {status}" for status, count in sorted(self.statuses.items()))
         return CheckResult(self.name, True, counts or "nobody asked")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sim.check.base import Checker, CheckResult, Commit, Violation
+from sim.check.base import Checker, CheckResult, Commit
+from sim.diagnostics.errors import Violation
 from sim.observation.visibility import NEVER
 from stigmem.core import limits
 from stigmem.core.audit import AuditRow, ChainHead, event_hash
@@ -15,7 +16,7 @@ from stigmem.core.fact import Fact
 from stigmem.core.records import DeadLetter, Record
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
     from sim.world.machine import Machine
 
 __all__ = ["Audit"]
@@ -37,12 +38,12 @@ class Audit(Checker):
         self._refused_of: dict[tuple[str, str], int] = {}
         self.rows = 0
 
-    def forget(self, name: str) -> None:
+    def on_disk_wiped(self, name: str) -> None:
         self._heads.pop(name, None)
         self._reasons = {key: reasons for key, reasons in self._reasons.items() if key[0] != name}
         self._refused_of = {key: count for key, count in self._refused_of.items() if key[0] != name}
 
-    def booted(self, lab: Lab, machine: Machine) -> Violation | None:
+    def on_boot(self, simulation: Simulation, machine: Machine) -> Violation | None:
         known = self._heads.get(machine.name, ChainHead())
         for batch in machine.disk.batches():
             for record in batch:
@@ -50,17 +51,17 @@ class Audit(Checker):
                 if isinstance(record, AuditRow) and record.seq > known.seq:
                     sentence = self._row(machine.name, record)
                     if sentence is not None:
-                        return self.violation(machine.name, lab.world.now, sentence)
+                        return self.violation(machine.name, simulation.world.now, sentence)
         head = machine.node.state.head if machine.node is not None else known
         if head.seq < known.seq or (head.seq == known.seq and head.hash != known.hash):
             return self.violation(
                 machine.name,
-                lab.world.now,
+                simulation.world.now,
                 f"the log had {known.seq} rows and has {head.seq} after boot {machine.boots}",
             )
         return None
 
-    def committed(self, lab: Lab, commit: Commit) -> Violation | None:
+    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
         name = commit.machine.name
         for record in commit.records:
             if isinstance(record, AuditRow):
@@ -106,11 +107,11 @@ class Audit(Checker):
         """Why a node refused or held back a fact, as far as it audited that."""
         return list(self._ever.get((node, fact_id), ()))
 
-    def settled(self, lab: Lab) -> CheckResult:
-        for peer in lab.adversaries.values():
-            for victim, fact_id, codes in peer.owed():
+    def result(self, simulation: Simulation) -> CheckResult:
+        for peer in simulation.adversaries.values():
+            for victim, fact_id, codes in peer.due():
                 found = self.reasons(victim, fact_id)
-                if codes and not any(reason in codes for reason in found) and not _unmet(lab, victim, fact_id):
+                if codes and not any(reason in codes for reason in found) and not _unmet(simulation, victim, fact_id):
                     return CheckResult(
                         self.name,
                         False,
@@ -120,12 +121,12 @@ class Audit(Checker):
         return CheckResult(self.name, True, f"{self.rows} rows chained, {len(self._ever)} facts refused, once each")
 
 
-def _unmet(lab: Lab, victim: str, fact_id: str) -> bool:
+def _unmet(simulation: Simulation, victim: str, fact_id: str) -> bool:
     """Whether an id that a hostile peer took is that of an honest fact which never came to the victim: then there was
     nothing for the two to collide over. That it should have come is the convergence checker's to say."""
-    numbers = [lab.measure.number(origin, fact_id) for origin in lab.plan.nodes]
+    numbers = [simulation.visibility.number(origin, fact_id) for origin in simulation.plan.nodes]
     owned = [number for number in numbers if number is not None]
-    return bool(owned) and all(lab.measure.visible[victim][number] == NEVER for number in owned)
+    return bool(owned) and all(simulation.visibility.visible[victim][number] == NEVER for number in owned)
 
 
 def _unaccounted(facts: Sequence[Fact], rows: Sequence[AuditRow]) -> str | None:

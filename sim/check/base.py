@@ -10,25 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from sim.diagnostics.errors import Violation
 from stigmem.core.audit import AuditRow
 from stigmem.core.fact import Fact
 from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
     from sim.world.machine import Machine
 
-__all__ = ["CheckResult", "Checker", "Commit", "Violation"]
-
-
-class Violation(NamedTuple):
-    """A property that does not hold: whose, where, when, and one sentence."""
-
-    checker: str
-    node: str
-    at_ns: int
-    sentence: str
+__all__ = ["CheckResult", "Checker", "Commit"]
 
 
 class Commit(NamedTuple):
@@ -66,29 +58,31 @@ class Checker:
     """Whether `committed` looks at every commit, or only at those with a fact, an audit row or a dead letter in them;
     most commits of a quiet federation hold nothing but the nonce of a token."""
 
-    def committed(self, lab: Lab, commit: Commit) -> Violation | None:
+    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
         """A batch became durable on a machine."""
         return None
 
-    def served(self, lab: Lab, machine: Machine, asker: str, request: Request, response: Response) -> Violation | None:
+    def on_response(
+        self, simulation: Simulation, machine: Machine, asker: str, request: Request, response: Response
+    ) -> Violation | None:
         """A node is about to answer over the wire."""
         return None
 
-    def acknowledged(self, lab: Lab, machine: Machine, response: Response) -> None:
+    def on_acknowledged(self, simulation: Simulation, machine: Machine, response: Response) -> None:
         """A client got 201 for a write."""
 
-    def booted(self, lab: Lab, machine: Machine) -> Violation | None:
+    def on_boot(self, simulation: Simulation, machine: Machine) -> Violation | None:
         """A node has loaded its journal."""
         return None
 
-    def forget(self, name: str) -> None:
+    def on_disk_wiped(self, name: str) -> None:
         """A machine's disk was wiped on purpose: what this property knew of it no longer counts."""
 
-    def agrees(self, lab: Lab) -> bool:
+    def is_quiet(self, simulation: Simulation) -> bool:
         """Whether the federation may be called settled as far as this property goes."""
         return True
 
-    def settled(self, lab: Lab) -> CheckResult:
+    def result(self, simulation: Simulation) -> CheckResult:
         """The judgement at the end of a run without violations."""
         return CheckResult(self.name, True, "")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sim.check.base import Checker, CheckResult, Commit, Violation
+from sim.check.base import Checker, CheckResult, Commit
+from sim.diagnostics.errors import Violation
 from stigmem.core.hlc import format_stamp
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Causality", "Drag", "Skew"]
 
@@ -28,11 +29,11 @@ class Causality(Checker):
         self._seen: dict[str, int] = {}
         self.stamps = 0
 
-    def forget(self, name: str) -> None:
+    def on_disk_wiped(self, name: str) -> None:
         self._last.pop(name, None)
         self._seen.pop(name, None)
 
-    def committed(self, lab: Lab, commit: Commit) -> Violation | None:
+    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
         name = commit.machine.name
         turn_ms = commit.turn_ms
         for record in commit.facts:
@@ -49,7 +50,7 @@ class Causality(Checker):
             self._last[name] = record.stamp
         return None
 
-    def settled(self, lab: Lab) -> CheckResult:
+    def result(self, simulation: Simulation) -> CheckResult:
         return CheckResult(self.name, True, f"{self.stamps} stamps in order")
 
 
@@ -63,7 +64,7 @@ class Drag(Checker):
         self._furthest_ms: dict[str, int] = {}
         self.largest_ms = 0
 
-    def committed(self, lab: Lab, commit: Commit) -> Violation | None:
+    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
         name, turn_ms = commit.machine.name, commit.turn_ms
         if turn_ms is None:
             return None
@@ -81,7 +82,7 @@ class Drag(Checker):
                     )
         return None
 
-    def settled(self, lab: Lab) -> CheckResult:
+    def result(self, simulation: Simulation) -> CheckResult:
         return CheckResult(self.name, True, f"largest lead of an own stamp: {self.largest_ms / 1000:g} s")
 
 
@@ -94,7 +95,7 @@ class Skew(Checker):
     def __init__(self) -> None:
         self.largest_ms = 0
 
-    def committed(self, lab: Lab, commit: Commit) -> Violation | None:
+    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
         turn_ms = commit.turn_ms
         bound = commit.machine.settings.skew_future_ms
         for record in commit.facts:
@@ -110,5 +111,5 @@ class Skew(Checker):
                 )
         return None
 
-    def settled(self, lab: Lab) -> CheckResult:
+    def result(self, simulation: Simulation) -> CheckResult:
         return CheckResult(self.name, True, f"largest lead taken in: {self.largest_ms / 1000:g} s")

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from sim.check.conflict_views import Key, resolutions_of, told_by
+from sim.check.conflict_views import Key, resolutions_of, view_of
 from stigmem.core.fact import Fact
 from stigmem.core.ledger import Ledger
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
     from stigmem.node.node import Node
 
 __all__ = ["Disagreement", "Named", "compare", "running"]
@@ -33,37 +33,37 @@ class Disagreement(NamedTuple):
     whole: bool
 
 
-def compare(lab: Lab, *, thorough: bool = True) -> Disagreement:
+def compare(simulation: Simulation, *, thorough: bool = True) -> Disagreement:
     """Public slots about which nodes that are meant to hold the same do not see the same conflicts. Without
     `thorough` only which conflicts are open is looked at: members differ only while facts are missing."""
     odd: dict[Key, None] = {}
     excused: dict[Key, None] = {}
-    groups = _alike(lab)
+    groups = _alike(simulation)
     for group in groups:
-        views = [told_by(node) if thorough else _open(node.state.ledger) for _, node in group]
+        views = [view_of(node) if thorough else _open(node.state.ledger) for _, node in group]
         differing = _differing(views)
         if differing:
-            wrong = _unexcused(lab, differing, group)
+            wrong = _unexcused(simulation, differing, group)
             odd |= dict.fromkeys(wrong)
             excused |= dict.fromkeys(differing)
     unequalled = len(excused.keys() - odd.keys())
     return Disagreement(list(odd), unequalled, any(len(group) > 1 for group in groups), len(groups) == 1)
 
 
-def running(lab: Lab) -> list[Named]:
+def running(simulation: Simulation) -> list[Named]:
     """Nodes that run and have not left, with their names."""
     return [
         (name, machine.node)
-        for name, machine in lab.machines.items()
-        if machine.node is not None and name not in lab.gone
+        for name, machine in simulation.machines.items()
+        if machine.node is not None and name not in simulation.gone
     ]
 
 
-def _alike(lab: Lab) -> list[list[Named]]:
+def _alike(simulation: Simulation) -> list[list[Named]]:
     """Running nodes in groups that may hold the same public facts: who is heard by the same nodes hears the same."""
     groups: dict[tuple[str, ...], list[Named]] = {}
-    for name, node in running(lab):
-        groups.setdefault(lab.plan.readers(name, "public"), []).append((name, node))
+    for name, node in running(simulation):
+        groups.setdefault(simulation.plan.readers(name, "public"), []).append((name, node))
     return list(groups.values())
 
 
@@ -77,12 +77,12 @@ def _differing(views: Sequence[dict[Key, object]]) -> list[Key]:
     return [key for key in keys if any(view.get(key) != views[0].get(key) for view in views[1:])]
 
 
-def _unexcused(lab: Lab, keys: Sequence[Key], group: Sequence[Named]) -> list[Key]:
+def _unexcused(simulation: Simulation, keys: Sequence[Key], group: Sequence[Named]) -> list[Key]:
     """The slots on which nodes differ for another reason than that some lack facts, and may, or that their clocks
     do not show the same instant: then a fact has expired on one and not yet on the other."""
     ledgers = [node.state.ledger for _, node in group]
     apart = len({ledger.horizon_us for ledger in ledgers}) > 1
-    if not lab.adversaries and not lab.measure.uneven and not apart:
+    if not simulation.adversaries and not simulation.visibility.uneven and not apart:
         return list(keys)
     resolutions = [resolutions_of(ledger) for ledger in ledgers]
 
@@ -92,7 +92,7 @@ def _unexcused(lab: Lab, keys: Sequence[Key], group: Sequence[Named]) -> list[Ke
             for ledger, found in zip(ledgers, resolutions, strict=True)
         ]
         lacking = list(_lacking(group, held))
-        return all(_may_lack(lab, name, fact) for name, fact in lacking) if lacking else apart
+        return all(_may_lack(simulation, name, fact) for name, fact in lacking) if lacking else apart
 
     return [key for key in keys if not excused(key)]
 
@@ -103,17 +103,17 @@ def _lacking(group: Sequence[Named], held: Sequence[dict[tuple[str, str], Fact]]
         yield from ((name, fact) for known, fact in everything.items() if known not in facts)
 
 
-def _may_lack(lab: Lab, name: str, fact: Fact) -> bool:
-    number = lab.measure.number(lab.name_of_node.get(fact.origin, ""), fact.id)
+def _may_lack(simulation: Simulation, name: str, fact: Fact) -> bool:
+    number = simulation.visibility.number(simulation.name_of_node.get(fact.origin, ""), fact.id)
     if number is None:  # nobody of ours wrote it: a hostile one, or one in the name of a node whose key was vouched for
-        return _stays_behind(lab, fact)
-    return name not in lab.measure.readers(number)
+        return _stays_behind(simulation, fact)
+    return name not in simulation.visibility.readers(number)
 
 
-def _stays_behind(lab: Lab, fact: Fact) -> bool:
+def _stays_behind(simulation: Simulation, fact: Fact) -> bool:
     """Whether a hostile fact need not be everywhere: one that cannot or must not be passed on, or that some node
     refused or holds back (then those behind that node may lack it too)."""
-    nodes = [machine.node for machine in lab.machines.values() if machine.node is not None]
+    nodes = [machine.node for machine in simulation.machines.values() if machine.node is not None]
     refused = any(fact.id in letters for node in nodes for letters in node.state.letters.values())
-    relayed = lab.scenario.federation.relay and fact.certified and fact.signature is not None
+    relayed = simulation.scenario.federation.relay and fact.certified and fact.signature is not None
     return refused or not relayed

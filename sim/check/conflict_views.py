@@ -17,7 +17,7 @@ from stigmem.core.resolution import Resolution, read_resolution
 if TYPE_CHECKING:
     from stigmem.node.node import Node
 
-__all__ = ["Key", "conflicts_of", "resolutions_of", "told_by"]
+__all__ = ["Key", "conflicts_of", "resolutions_of", "view_of"]
 
 Key = tuple[str, str, str]
 
@@ -42,7 +42,7 @@ def conflicts_of(node: Node) -> list[Conflict]:
     return _listing(node).conflicts
 
 
-def told_by(node: Node) -> dict[Key, object]:
+def view_of(node: Node) -> dict[Key, object]:
     """What a node tells of its public conflicts, by slot: ids, status, the two best facts, all members."""
     listing = _listing(node)
     if listing.told is None:

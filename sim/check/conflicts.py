@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sim.check.conflict_diff import Disagreement, compare, running
 from sim.check.base import Checker, CheckResult
+from sim.check.conflict_diff import Disagreement, compare, running
 from sim.check.conflict_views import Key, conflicts_of, resolutions_of
 from sim.world.clocks import EPOCH_NS
 from stigmem.core.conflicts import Conflict
@@ -15,7 +15,7 @@ from stigmem.core.fact import Fact
 from stigmem.core.ledger import Ledger
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["ConflictAgreement", "disagreements", "open_by_definition"]
 
@@ -37,10 +37,10 @@ def open_by_definition(ledger: Ledger, now_us: int) -> dict[Key, SlotState]:
     return found
 
 
-def disagreements(lab: Lab) -> list[Key]:
+def disagreements(simulation: Simulation) -> list[Key]:
     """Slots of public facts about which nodes that are meant to hold the same do not see the same conflicts, apart
     from what some of them may lack."""
-    return compare(lab).odd
+    return compare(simulation).odd
 
 
 class ConflictAgreement(Checker):
@@ -54,12 +54,12 @@ class ConflictAgreement(Checker):
         self.resolved = 0
         """The most that any node told of as settled."""
 
-    def agrees(self, lab: Lab) -> bool:
-        return not compare(lab, thorough=bool(lab.adversaries)).odd
+    def is_quiet(self, simulation: Simulation) -> bool:
+        return not compare(simulation, thorough=bool(simulation.adversaries)).odd
 
-    def settled(self, lab: Lab) -> CheckResult:
-        now_us = (EPOCH_NS + lab.world.now) // 1_000
-        nodes = running(lab)
+    def result(self, simulation: Simulation) -> CheckResult:
+        now_us = (EPOCH_NS + simulation.world.now) // 1_000
+        nodes = running(simulation)
         for name, node in nodes:
             ledger = node.state.ledger
             ledger.advance(now_us)  # all at one instant: nodes' clocks differ, and expiry with them
@@ -71,14 +71,14 @@ class ConflictAgreement(Checker):
         settled = [len(each) - count for each, count in zip(told, counts, strict=True)]
         self.resolved = max(settled, default=0)
         numbers = f"{_span(counts)} open and {_span(settled)} resolved in scope public"
-        if lab.converged_at is None:
+        if simulation.converged_at is None:
             why = "on each node what its own facts define; not compared, since the federation did not converge"
             return CheckResult(self.name, True, f"{numbers}, {why}")
-        found = compare(lab)
+        found = compare(simulation)
         if found.odd:
             sentence = f"the nodes do not see the same conflicts about {' '.join(found.odd[0])}"
             return CheckResult(self.name, False, sentence)
-        return CheckResult(self.name, True, f"{numbers}, {_likeness(lab, found)}")
+        return CheckResult(self.name, True, f"{numbers}, {_likeness(simulation, found)}")
 
     def _by_definition(self, ledger: Ledger, now_us: int) -> str | None:
         expected = open_by_definition(ledger, now_us)
@@ -104,7 +104,7 @@ def _span(counts: Sequence[int]) -> str:
     return f"{most}" if least == most else f"{least} to {most}"
 
 
-def _likeness(lab: Lab, found: Disagreement) -> str:
+def _likeness(simulation: Simulation, found: Disagreement) -> str:
     """What was compared, in words: no more than was."""
     if not found.compared:
         return "on nodes of which no two are meant to hold the same"

@@ -10,15 +10,16 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sim.check.base import Checker, CheckResult, Violation
+from sim.check.base import Checker, CheckResult
 from sim.check.leaks import Page, crosses, node_id_of, page_of
+from sim.diagnostics.errors import Violation
 from sim.observation.expected import never_served
 from stigmem.core.fact import Fact
 from stigmem.core.wire import Request, Response, split_target
 from stigmem.node.replication.pull_request import HOLDING_HEADER, held_by_asker
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
     from sim.world.machine import Machine
     from stigmem.node.node import Node
 
@@ -55,10 +56,12 @@ class Cursors(Checker):
         """Asker -> the names that were found to be for everybody in its latest questions, which repeat them."""
         self.moves = 0
 
-    def forget(self, name: str) -> None:
+    def on_disk_wiped(self, name: str) -> None:
         self._told = {pair: told for pair, told in self._told.items() if pair[0] != name}
 
-    def served(self, lab: Lab, machine: Machine, asker: str, request: Request, response: Response) -> Violation | None:
+    def on_response(
+        self, simulation: Simulation, machine: Machine, asker: str, request: Request, response: Response
+    ) -> Violation | None:
         if response.status != 200 or machine.node is None:
             return None
         question = _question(request.target)
@@ -70,16 +73,18 @@ class Cursors(Checker):
         self._told[pair] = page.cursor
         sentence = self._move(pair, before, page.cursor)
         named = held_by_asker(request.headers.get(HOLDING_HEADER, ""))
-        if named and asker in lab.machines:
+        if named and asker in simulation.machines:
             known = self._harmless.get(asker, _NONE)
-            told = None if named <= known else _tells(lab, asker, named - known)
+            told = None if named <= known else _tells(simulation, asker, named - known)
             if told is not None:
-                return self.violation(asker, lab.world.now, f"{told} (to {machine.name})")
+                return self.violation(asker, simulation.world.now, f"{told} (to {machine.name})")
             self._harmless[asker] = named
         if page.has_more or page.cursor != question.cursor:
-            asking = _asking(lab, machine, asker, question, named, page)
+            asking = _asking(simulation, machine, asker, question, named, page)
             sentence = _skips(asking, page) or _passes(asking, page) or _promises(asking, page) or sentence
-        return None if sentence is None else self.violation(machine.name, lab.world.now, f"{sentence} (to {asker})")
+        return (
+            None if sentence is None else self.violation(machine.name, simulation.world.now, f"{sentence} (to {asker})")
+        )
 
     def _move(self, pair: tuple[str, str], before: str | None, after: str | None) -> str | None:
         if after is None or before is None or after == before:
@@ -92,7 +97,7 @@ class Cursors(Checker):
             return f"cursors {before} and {after} show how many facts lie between them (L1)"
         return None
 
-    def settled(self, lab: Lab) -> CheckResult:
+    def result(self, simulation: Simulation) -> CheckResult:
         return CheckResult(self.name, True, f"{self.moves} moves of cursors, none of which tells a count")
 
 
@@ -116,7 +121,7 @@ def _question(target: str) -> _Question | None:
 class _Asking(NamedTuple):
     """Who asks whom for what, and what it says to hold already."""
 
-    lab: Lab
+    simulation: Simulation
     node: Node
     server: str
     asker: str
@@ -131,7 +136,7 @@ class _Asking(NamedTuple):
     """The places in the server's log between which the page lies: after the cursor asked with, up to the one given."""
 
     def crosses(self, fact: Fact) -> bool:
-        return crosses(self.lab, self.server, self.asker, fact.scope)
+        return crosses(self.simulation, self.server, self.asker, fact.scope)
 
     def is_known(self, fact: Fact) -> bool:
         """Whether the peer does not get a public fact that is no secret to it: its own, one that it brought or named,
@@ -151,24 +156,26 @@ class _Asking(NamedTuple):
         return relayed and not never_served(fact)
 
 
-def _asking(lab: Lab, machine: Machine, asker: str, question: _Question, named: frozenset[str], page: Page) -> _Asking:
+def _asking(
+    simulation: Simulation, machine: Machine, asker: str, question: _Question, named: frozenset[str], page: Page
+) -> _Asking:
     node = machine.node
     if node is None:
         raise ValueError("a machine without a node answered")
-    hostile = lab.adversaries.get(asker)
+    hostile = simulation.adversaries.get(asker)
     return _Asking(
-        lab, node, machine.name, asker, question, named,
-        theirs="" if question.echo else node_id_of(lab, asker),
+        simulation, node, machine.name, asker, question, named,
+        theirs="" if question.echo else node_id_of(simulation, asker),
         bare=hostile is not None and hostile.dialect == "0.5",
         begin=node.page_server.start(question.cursor, ()),
         end=node.page_server.start(page.cursor, ()),
     )  # fmt: skip
 
 
-def _tells(lab: Lab, asker: str, named: frozenset[str]) -> str | None:
+def _tells(simulation: Simulation, asker: str, named: frozenset[str]) -> str | None:
     """What is wrong with the names in an honest node's question, if anything: it names only what everybody may know. A
     name that it does not hold is no secret of its own: its disk may have been lost since it asked."""
-    node = lab.machines[asker].node
+    node = simulation.machines[asker].node
     if node is None:
         return None
     for name in sorted(named):
@@ -181,7 +188,7 @@ def _tells(lab: Lab, asker: str, named: frozenset[str]) -> str | None:
 def _skips(asking: _Asking, page: Page) -> str | None:
     """What an honest peer misses for good, if anything: a fact for it that lies before the cursor, not in the page."""
     question = asking.question
-    if asking.asker not in asking.lab.machines or question.scope is not None or page.cursor == question.cursor:
+    if asking.asker not in asking.simulation.machines or question.scope is not None or page.cursor == question.cursor:
         return None
     passed = asking.node.state.ledger.log[asking.begin : asking.end]
     due = [fact.id for fact in passed if asking.is_shown(fact)]

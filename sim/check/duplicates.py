@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.check.base import Checker, CheckResult, Commit, Violation
+from sim.check.base import Checker, CheckResult, Commit
+from sim.diagnostics.errors import Violation
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
     from sim.world.machine import Machine
 
 __all__ = ["Duplicates"]
@@ -23,15 +24,17 @@ class Duplicates(Checker):
         self._held: dict[str, dict[tuple[str, str], None]] = {}
         self.count = 0
 
-    def booted(self, lab: Lab, machine: Machine) -> Violation | None:
+    def on_boot(self, simulation: Simulation, machine: Machine) -> Violation | None:
         facts = machine.node.state.ledger.log if machine.node is not None else []
         held: dict[tuple[str, str], None] = {(fact.origin, fact.id): None for fact in facts}
         self._held[machine.name] = held
         if len(held) < len(facts):
-            return self.violation(machine.name, lab.world.now, f"{len(facts) - len(held)} facts are on the disk twice")
+            return self.violation(
+                machine.name, simulation.world.now, f"{len(facts) - len(held)} facts are on the disk twice"
+            )
         return None
 
-    def committed(self, lab: Lab, commit: Commit) -> Violation | None:
+    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
         held = self._held.setdefault(commit.machine.name, {})
         for fact in commit.facts:
             self.count += 1
@@ -41,5 +44,5 @@ class Duplicates(Checker):
             held[key] = None
         return None
 
-    def settled(self, lab: Lab) -> CheckResult:
+    def result(self, simulation: Simulation) -> CheckResult:
         return CheckResult(self.name, True, f"{self.count} facts stored, each once a node")

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sim.check.base import Checker, CheckResult, Violation
+from sim.check.base import Checker, CheckResult
+from sim.diagnostics.errors import Violation
 from stigmem.core.wire import Response
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
     from sim.world.machine import Machine
 
 __all__ = ["Durability"]
@@ -30,24 +31,29 @@ class Durability(Checker):
         self._wiped: dict[str, None] = {}
         self.count = 0
 
-    def acknowledged(self, lab: Lab, machine: Machine, response: Response) -> None:
+    def on_acknowledged(self, simulation: Simulation, machine: Machine, response: Response) -> None:
         fact_id = msgspec.json.decode(response.body, type=_Answer).id
         self._acknowledged.setdefault(machine.name, {})[fact_id] = None
         self.count += 1
-        on_disk = any(lab.measure.number(origin, fact_id) is not None for origin in (machine.name, *lab.plan.nodes))
+        on_disk = any(
+            simulation.visibility.number(origin, fact_id) is not None
+            for origin in (machine.name, *simulation.plan.nodes)
+        )
         if not on_disk:
-            lab.violated(
-                self.violation(machine.name, lab.world.now, f"fact {fact_id} was acknowledged before it was durable")
+            simulation.violated(
+                self.violation(
+                    machine.name, simulation.world.now, f"fact {fact_id} was acknowledged before it was durable"
+                )
             )
 
-    def forget(self, name: str) -> None:
+    def on_disk_wiped(self, name: str) -> None:
         """The machine's disk was wiped on purpose; nothing is owed of what was only there."""
         self._acknowledged.pop(name, None)
 
-    def booted(self, lab: Lab, machine: Machine) -> Violation | None:
-        return self._missing(lab, machine)
+    def on_boot(self, simulation: Simulation, machine: Machine) -> Violation | None:
+        return self._missing(simulation, machine)
 
-    def _missing(self, lab: Lab, machine: Machine) -> Violation | None:
+    def _missing(self, simulation: Simulation, machine: Machine) -> Violation | None:
         node = machine.node
         if node is None:
             return None
@@ -55,14 +61,14 @@ class Durability(Checker):
             if not node.state.ledger.find(fact_id):
                 return self.violation(
                     machine.name,
-                    lab.world.now,
+                    simulation.world.now,
                     f"fact {fact_id} was acknowledged and is gone after boot {machine.boots}",
                 )
         return None
 
-    def settled(self, lab: Lab) -> CheckResult:
-        for machine in lab.machines.values():
-            violation = self._missing(lab, machine)
+    def result(self, simulation: Simulation) -> CheckResult:
+        for machine in simulation.machines.values():
+            violation = self._missing(simulation, machine)
             if violation is not None:
                 return CheckResult(self.name, False, violation.sentence)
         return CheckResult(self.name, True, f"{self.count} acknowledged writes, all there")

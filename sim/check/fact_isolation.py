@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from sim.check.base import Checker, CheckResult
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
-__all__ = ["Isolation"]
+__all__ = ["FactIsolation"]
 
 
-class Isolation(Checker):
+class FactIsolation(Checker):
     """Of every page that a victim is known to have stored (it asked for the next) it holds the good facts."""
 
     name = "bad-facts-alone"
@@ -20,14 +20,14 @@ class Isolation(Checker):
     def __init__(self) -> None:
         self._wiped: dict[str, None] = {}
 
-    def forget(self, name: str) -> None:
+    def on_disk_wiped(self, name: str) -> None:
         self._wiped[name] = None
 
-    def settled(self, lab: Lab) -> CheckResult:
+    def result(self, simulation: Simulation) -> CheckResult:
         kept = 0
-        for peer in lab.adversaries.values():
-            for victim, fact_id, codes in peer.owed():
-                node = lab.machines[victim].node
+        for peer in simulation.adversaries.values():
+            for victim, fact_id, codes in peer.due():
+                node = simulation.machines[victim].node
                 if codes or node is None or victim in self._wiped:
                     continue
                 if any(name == fact_id for _, name in node.state.deferred):
@@ -38,5 +38,5 @@ class Isolation(Checker):
                     )
                 kept += 1
         return CheckResult(
-            self.name, True, f"{kept} good facts kept among the bad" if lab.adversaries else "nobody hostile"
+            self.name, True, f"{kept} good facts kept among the bad" if simulation.adversaries else "nobody hostile"
         )

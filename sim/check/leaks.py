@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from sim.check.base import Checker, CheckResult, Commit, Violation
+from sim.check.base import Checker, CheckResult, Commit
+from sim.diagnostics.errors import Violation
 from stigmem.core.fact import Fact
 from stigmem.core.scopes import crossing
 from stigmem.core.uris import RESOLUTION_PREFIX, is_system
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
     from sim.world.machine import Machine
     from stigmem.node.node import Node
 
@@ -33,24 +34,24 @@ _INTERNAL: Final = (
 _UUID: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-def node_id_of(lab: Lab, name: str) -> str:
+def node_id_of(simulation: Simulation, name: str) -> str:
     """The node id of a machine or adversary; empty before a machine first booted."""
-    peer = lab.adversaries.get(name)
+    peer = simulation.adversaries.get(name)
     if peer is not None:
         return peer.node_id
-    node = lab.machines[name].node if name in lab.machines else None
+    node = simulation.machines[name].node if name in simulation.machines else None
     if node is not None:
         return node.node_id
     # A machine that is off, or was while its answer was on the way, is still the one whose facts it wrote.
-    return next((node_id for node_id, each in lab.name_of_node.items() if each == name), "")
+    return next((node_id for node_id, each in simulation.name_of_node.items() if each == name), "")
 
 
-def crosses(lab: Lab, first: str, second: str, scope: str) -> bool:
+def crosses(simulation: Simulation, first: str, second: str, scope: str) -> bool:
     """Whether facts of a scope may pass between a machine and another one, or an adversary."""
-    hostile = lab.adversaries.get(second) or lab.adversaries.get(first)
+    hostile = simulation.adversaries.get(second) or simulation.adversaries.get(first)
     if hostile is None:
-        return lab.plan.crosses(first, second, scope)
-    return scope in crossing(hostile.scopes, allow_team=lab.scenario.federation.allow_team)
+        return simulation.plan.crosses(first, second, scope)
+    return scope in crossing(hostile.scopes, allow_team=simulation.scenario.federation.allow_team)
 
 
 class Page(msgspec.Struct):
@@ -111,48 +112,56 @@ class Leaks(Checker):
         self._granted: dict[tuple[str, str, str], bool] = {}
         """(server, asker, scope) -> whether that link of honest nodes grants it: asked for every entry served."""
 
-    def served(self, lab: Lab, machine: Machine, asker: str, request: Request, response: Response) -> Violation | None:
+    def on_response(
+        self, simulation: Simulation, machine: Machine, asker: str, request: Request, response: Response
+    ) -> Violation | None:
         if response.status == 200 and request.target.startswith("/v1/federation/facts"):
-            sentence = self._page(lab, machine, asker, request, response)
+            sentence = self._page(simulation, machine, asker, request, response)
         else:
-            sentence = self._other(lab, response)
-        return None if sentence is None else self.violation(machine.name, lab.world.now, f"{sentence} (to {asker})")
+            sentence = self._other(simulation, response)
+        return (
+            None if sentence is None else self.violation(machine.name, simulation.world.now, f"{sentence} (to {asker})")
+        )
 
-    def _page(self, lab: Lab, machine: Machine, asker: str, request: Request, response: Response) -> str | None:
+    def _page(
+        self, simulation: Simulation, machine: Machine, asker: str, request: Request, response: Response
+    ) -> str | None:
         self.pages += 1
         if response.body.startswith((b'{"v":2,"facts":[]', b'{"facts":[]')) or machine.node is None:
             return None
-        theirs = "" if "echo=true" in request.target else node_id_of(lab, asker)
+        theirs = "" if "echo=true" in request.target else node_id_of(simulation, asker)
         for raw in page_of(response.body).facts:
             self.entries += 1
             entry, fact, secret = _shown(bytes(raw))
             sentence = (
                 secret
-                or self._scope(lab, machine.name, asker, fact)
-                or self._relayed(lab, machine.node, theirs, entry, fact)
+                or self._scope(simulation, machine.name, asker, fact)
+                or self._relayed(simulation, machine.node, theirs, entry, fact)
             )
             if sentence is not None:
                 return f"fact {fact['id']}: {sentence}"
         return None
 
-    def _scope(self, lab: Lab, name: str, asker: str, fact: dict[str, Any]) -> str | None:
+    def _scope(self, simulation: Simulation, name: str, asker: str, fact: dict[str, Any]) -> str | None:
         scope = fact["scope"]
         if scope == "local":
             return "a local fact left its node (L1)"
-        if not self._crosses(lab, name, asker, scope):
+        if not self._crosses(simulation, name, asker, scope):
             return f"scope {scope} may not cross this link"
         return None
 
-    def _crosses(self, lab: Lab, first: str, second: str, scope: str) -> bool:
-        if lab.adversaries:
-            return crosses(lab, first, second, scope)
+    def _crosses(self, simulation: Simulation, first: str, second: str, scope: str) -> bool:
+        if simulation.adversaries:
+            return crosses(simulation, first, second, scope)
         link = (first, second, scope)
         granted = self._granted.get(link)
         if granted is None:
-            granted = self._granted[link] = crosses(lab, first, second, scope)
+            granted = self._granted[link] = crosses(simulation, first, second, scope)
         return granted
 
-    def _relayed(self, lab: Lab, node: Node, theirs: str, entry: dict[str, Any], fact: dict[str, Any]) -> str | None:
+    def _relayed(
+        self, simulation: Simulation, node: Node, theirs: str, entry: dict[str, Any], fact: dict[str, Any]
+    ) -> str | None:
         # `theirs`: whose facts need no echo; a peer that reads from the beginning may ask for its own.
         envelope = entry.get("origin", {})
         origin = envelope.get("node_id", node.node_id)
@@ -173,37 +182,39 @@ class Leaks(Checker):
             "default"
         ]:
             return "it belongs to another tenant (L5)"
-        number = lab.measure.number(lab.name_of_node.get(origin, ""), fact["id"])
-        if number is not None and lab.measure.facts[number].scope != fact["scope"]:
+        number = simulation.visibility.number(simulation.name_of_node.get(origin, ""), fact["id"])
+        if number is not None and simulation.visibility.facts[number].scope != fact["scope"]:
             return "its scope is not the one it was written in (L9)"
         return None
 
-    def _other(self, lab: Lab, response: Response) -> str | None:
+    def _other(self, simulation: Simulation, response: Response) -> str | None:
         for found in _UUID.findall(response.body):
             name = found.decode()
-            if lab.measure.is_fact(name):
+            if simulation.visibility.is_fact(name):
                 return f"an answer that is no page names fact {name} (L1, L7)"
         return None
 
-    def committed(self, lab: Lab, commit: Commit) -> Violation | None:
+    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
         for fact in commit.facts:
             if fact.received_from is not None:
-                sentence = self._taken(lab, commit.machine.name, fact)
+                sentence = self._taken(simulation, commit.machine.name, fact)
                 if sentence is not None:
                     return self.violation(commit.machine.name, commit.at_ns, sentence)
         return None
 
-    def _taken(self, lab: Lab, name: str, fact: Fact) -> str | None:
-        sender = lab.name_of_node.get(fact.received_from or "")
+    def _taken(self, simulation: Simulation, name: str, fact: Fact) -> str | None:
+        sender = simulation.name_of_node.get(fact.received_from or "")
         if sender is None:
-            sender = next((peer.name for peer in lab.adversaries.values() if peer.node_id == fact.received_from), None)
+            sender = next(
+                (peer.name for peer in simulation.adversaries.values() if peer.node_id == fact.received_from), None
+            )
         if sender is None:
             return f"took a fact from {fact.received_from}, whom nobody knows"
-        if not self._crosses(lab, name, sender, fact.scope):
+        if not self._crosses(simulation, name, sender, fact.scope):
             return f"took a {fact.scope} fact from {sender}, which the link does not grant"
         if fact.scope != "public" and fact.origin != fact.received_from:
             return f"took a {fact.scope} fact of another node from {sender} (L3)"
         return None
 
-    def settled(self, lab: Lab) -> CheckResult:
+    def result(self, simulation: Simulation) -> CheckResult:
         return CheckResult(self.name, True, f"{self.entries} entries in {self.pages} pages read on the wire")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.check.base import Checker, CheckResult, Commit, Violation
+from sim.check.base import Checker, CheckResult, Commit
+from sim.diagnostics.errors import Violation
 from stigmem.core.fact import Fact
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
     from sim.world.machine import Machine
 
 __all__ = ["Mutation"]
@@ -25,41 +26,41 @@ class Mutation(Checker):
         self._written: dict[tuple[str, str], int] = {}
         self.compared = 0
 
-    def committed(self, lab: Lab, commit: Commit) -> Violation | None:
+    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
         for fact in commit.facts:
-            if not self._unchanged(lab, fact):
-                return self.violation(commit.machine.name, commit.at_ns, self._sentence(lab, fact))
+            if not self._unchanged(simulation, fact):
+                return self.violation(commit.machine.name, commit.at_ns, self._sentence(simulation, fact))
         return None
 
-    def booted(self, lab: Lab, machine: Machine) -> Violation | None:
-        changed = self._changed(lab, machine)
+    def on_boot(self, simulation: Simulation, machine: Machine) -> Violation | None:
+        changed = self._changed(simulation, machine)
         if changed is None:
             return None
         return self.violation(
-            machine.name, lab.world.now, f"{self._sentence(lab, changed)}, since boot {machine.boots}"
+            machine.name, simulation.world.now, f"{self._sentence(simulation, changed)}, since boot {machine.boots}"
         )
 
-    def settled(self, lab: Lab) -> CheckResult:
-        for machine in lab.machines.values():
-            changed = self._changed(lab, machine)
+    def result(self, simulation: Simulation) -> CheckResult:
+        for machine in simulation.machines.values():
+            changed = self._changed(simulation, machine)
             if changed is not None:
-                return CheckResult(self.name, False, f"{machine.name}: {self._sentence(lab, changed)}")
+                return CheckResult(self.name, False, f"{machine.name}: {self._sentence(simulation, changed)}")
         return CheckResult(self.name, True, f"{self.compared} copies compared")
 
-    def _changed(self, lab: Lab, machine: Machine) -> Fact | None:
+    def _changed(self, simulation: Simulation, machine: Machine) -> Fact | None:
         facts = machine.node.state.ledger.log if machine.node is not None else []
-        return next((fact for fact in facts if not self._unchanged(lab, fact)), None)
+        return next((fact for fact in facts if not self._unchanged(simulation, fact)), None)
 
-    def _unchanged(self, lab: Lab, fact: Fact) -> bool:
+    def _unchanged(self, simulation: Simulation, fact: Fact) -> bool:
         # An uncertified id of a hostile origin may stand for different facts on different nodes.
-        if not (fact.certified or fact.origin in lab.name_of_node):
+        if not (fact.certified or fact.origin in simulation.name_of_node):
             return True
         self.compared += 1
         found = _print(fact)
         return self._written.setdefault((fact.origin, fact.id), found) == found
 
-    def _sentence(self, lab: Lab, fact: Fact) -> str:
-        origin = lab.name_of_node.get(fact.origin, fact.origin)
+    def _sentence(self, simulation: Simulation, fact: Fact) -> str:
+        origin = simulation.name_of_node.get(fact.origin, fact.origin)
         return f"fact {fact.id} of {origin} is not what {origin} wrote"
 
 

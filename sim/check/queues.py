@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.check.base import Checker, CheckResult, Commit, Violation
+from sim.check.base import Checker, CheckResult, Commit
+from sim.diagnostics.errors import Violation
 from stigmem.core import limits
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
     from stigmem.node.node import Node
 
 __all__ = ["Queues"]
@@ -22,13 +23,13 @@ class Queues(Checker):
     def __init__(self) -> None:
         self.longest_mailbox = 0
 
-    def committed(self, lab: Lab, commit: Commit) -> Violation | None:
+    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
         node = commit.machine.node
         sentence = None if node is None else self._node(node)
         return None if sentence is None else self.violation(commit.machine.name, commit.at_ns, sentence)
 
-    def settled(self, lab: Lab) -> CheckResult:
-        for machine in lab.machines.values():
+    def result(self, simulation: Simulation) -> CheckResult:
+        for machine in simulation.machines.values():
             sentence = None if machine.node is None else self._node(machine.node)
             if sentence is not None:
                 return CheckResult(self.name, False, f"{machine.name}: {sentence}")

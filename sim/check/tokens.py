@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sim.check.base import Checker, CheckResult, Violation
+from sim.check.base import Checker, CheckResult
+from sim.diagnostics.errors import Violation
 from stigmem.core.keys import decode_base64
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
     from sim.world.machine import Machine
 
 __all__ = ["Tokens"]
@@ -39,10 +40,12 @@ class Tokens(Checker):
         self.count = 0
         self.refused = 0
 
-    def forget(self, name: str) -> None:
+    def on_disk_wiped(self, name: str) -> None:
         self._spent.pop(name, None)
 
-    def served(self, lab: Lab, machine: Machine, asker: str, request: Request, response: Response) -> Violation | None:
+    def on_response(
+        self, simulation: Simulation, machine: Machine, asker: str, request: Request, response: Response
+    ) -> Violation | None:
         if not request.target.startswith("/v1/federation/") or response.status not in (200, 401, 403):
             return None
         nonce = _nonce(request)
@@ -54,17 +57,17 @@ class Tokens(Checker):
             return None
         if nonce in spent and response.status == 200:
             return self.violation(
-                machine.name, lab.world.now, f"accepted a spent token of {asker} for {request.target}"
+                machine.name, simulation.world.now, f"accepted a spent token of {asker} for {request.target}"
             )
         self.count += 1
         spent[nonce] = None
-        self._order.append((lab.world.now, machine.name, nonce))
-        while self._order[0][0] < lab.world.now - _KEPT_NS:
+        self._order.append((simulation.world.now, machine.name, nonce))
+        while self._order[0][0] < simulation.world.now - _KEPT_NS:
             _, name, old = self._order.popleft()
             self._spent.get(name, {}).pop(old, None)
         return None
 
-    def settled(self, lab: Lab) -> CheckResult:
+    def result(self, simulation: Simulation) -> CheckResult:
         return CheckResult(self.name, True, f"{self.count} tokens spent, {self.refused} refused the second time")
 
 

@@ -8,7 +8,7 @@ undo it; `loss.py` is the shortest model), its name in FAULTS and AnyFault below
 from __future__ import annotations
 
 from sim.fault.bandwidth import Bandwidth
-from sim.fault.base import Fault, Misfit
+from sim.fault.base import Fault
 from sim.fault.clocks import ClockDrift, ClockFreeze, ClockSlew, ClockStep, ClockStrobe
 from sim.fault.clog import Clog
 from sim.fault.corrupt import Corrupt
@@ -28,7 +28,7 @@ from sim.fault.restart import Restart
 from sim.fault.slow import Slow
 from sim.fault.wipe import Wipe
 
-__all__ = ["FAULTS", "AnyFault", "Fault", "Misfit"]
+__all__ = ["FAULTS", "AnyFault", "Fault"]
 
 FAULTS = (
     Partition, Clog, Flap, Slow, Loss, Duplicate, Reorder, Corrupt, Bandwidth, ClockStep, ClockFreeze, ClockStrobe,

@@ -1,4 +1,4 @@
-"""Little bandwidth for a while: parcels queue up on each link and direction."""
+"""Little bandwidth for a while: packets queue up on each link and direction."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from sim.fault.links import LinkFault
 from sim.units import Speed
 from sim.world.network import Rule
 from sim.world.rules import Bandwidth as BandwidthRule
-from sim.world.rules import Per
+from sim.world.rules import SenderStreams
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Bandwidth"]
 
@@ -24,5 +24,5 @@ class Bandwidth(LinkFault, tag="bandwidth", kw_only=True):
     def label(self) -> str:
         return "little bandwidth"
 
-    def rule(self, lab: Lab, per: Per) -> Rule:
+    def rule(self, simulation: Simulation, per: SenderStreams) -> Rule:
         return BandwidthRule(self.to)

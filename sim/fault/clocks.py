@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from sim.fault.base import Misfit, NodeFault
+from sim.diagnostics.errors import Misfit
+from sim.fault.base import NodeFault
 from sim.units import Duration, Positive, format_duration, parse_duration
 from sim.world.clocks import NodeClock
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["ClockDrift", "ClockFault", "ClockFreeze", "ClockSlew", "ClockStep", "ClockStrobe", "Ppm"]
 
@@ -35,13 +36,13 @@ class ClockFault(NodeFault):
         """Put it right again."""
         raise NotImplementedError
 
-    def begin(self, lab: Lab) -> None:
-        for name in self.hit(lab):
-            self.wrong(lab.machines[name].clock, lab.world.now)
+    def begin(self, simulation: Simulation) -> None:
+        for name in self.hit(simulation):
+            self.wrong(simulation.machines[name].clock, simulation.world.now)
 
-    def end(self, lab: Lab) -> None:
-        for name in lab.plan.nodes if self.node is None else (self.node,):
-            self.right(lab.machines[name].clock, lab.world.now)
+    def end(self, simulation: Simulation) -> None:
+        for name in simulation.plan.nodes if self.node is None else (self.node,):
+            self.right(simulation.machines[name].clock, simulation.world.now)
 
 
 class ClockStep(ClockFault, tag="clock-step", kw_only=True):

@@ -8,7 +8,7 @@ from sim.fault.base import NodeFault
 from sim.world.disk import Fate
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Crash"]
 
@@ -21,10 +21,10 @@ class Crash(NodeFault, tag="crash", kw_only=True):
 
     fate: Fate | None = None
 
-    def begin(self, lab: Lab) -> None:
-        for name in self.hit(lab):
-            lab.power.off(name, self, self.fate)
+    def begin(self, simulation: Simulation) -> None:
+        for name in self.hit(simulation):
+            simulation.power.off(name, self, self.fate)
 
-    def end(self, lab: Lab) -> None:
-        for name in lab.plan.nodes:
-            lab.power.on(name, self)
+    def end(self, simulation: Simulation) -> None:
+        for name in simulation.plan.nodes:
+            simulation.power.on(name, self)

@@ -14,7 +14,7 @@ from sim.units import NonNegative, parse_duration
 from sim.world.disk import Fate
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
     from sim.world.machine import CommitHook
 
 __all__ = ["CrashAtCommit"]
@@ -39,25 +39,25 @@ class CrashAtCommit(Fault, tag="crash-at-commit", kw_only=True):
     def label(self) -> str:
         return f"crash {self.when} commit {self.commit}"
 
-    def begin(self, lab: Lab) -> None:
-        hook = self._hook(lab, lab.machines[self.node].commits + self.commit)
-        lab.machines[self.node].at_commit[id(self)] = hook
+    def begin(self, simulation: Simulation) -> None:
+        hook = self._hook(simulation, simulation.machines[self.node].commits + self.commit)
+        simulation.machines[self.node].at_commit[id(self)] = hook
 
-    def _hook(self, lab: Lab, wanted: int) -> CommitHook:
+    def _hook(self, simulation: Simulation, wanted: int) -> CommitHook:
         def strike(_: object) -> None:
-            lab.power.off(self.node, self, self.fate)
-            lab.world.after(self.down, lambda _: lab.power.on(self.node, self))
+            simulation.power.off(self.node, self, self.fate)
+            simulation.world.after(self.down, lambda _: simulation.power.on(self.node, self))
 
         def reached(number: int, durable: bool) -> None:  # noqa: FBT001  # the shape of a hook
             if number == wanted and durable == (self.when == "after"):
-                del lab.machines[self.node].at_commit[id(self)]
+                del simulation.machines[self.node].at_commit[id(self)]
                 if durable:
                     strike(None)
                 else:  # the writer's own task is running: the power goes as the next event of this instant
-                    lab.world.at(lab.world.now, strike)
+                    simulation.world.at(simulation.world.now, strike)
 
         return reached
 
-    def end(self, lab: Lab) -> None:
-        lab.machines[self.node].at_commit.pop(id(self), None)
-        lab.power.on(self.node, self)
+    def end(self, simulation: Simulation) -> None:
+        simulation.machines[self.node].at_commit.pop(id(self), None)
+        simulation.power.on(self.node, self)

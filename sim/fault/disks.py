@@ -9,7 +9,7 @@ from msgspec import Meta
 from sim.fault.base import NodeFault
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["DiskFull", "DiskSlow"]
 
@@ -17,13 +17,13 @@ __all__ = ["DiskFull", "DiskSlow"]
 class DiskFull(NodeFault, tag="disk-full", kw_only=True):
     """Nothing can be stored until the end; what is there can be read."""
 
-    def begin(self, lab: Lab) -> None:
-        for name in self.hit(lab):
-            lab.machines[name].disk.fill(id(self))
+    def begin(self, simulation: Simulation) -> None:
+        for name in self.hit(simulation):
+            simulation.machines[name].disk.fill(id(self))
 
-    def end(self, lab: Lab) -> None:
-        for name in lab.plan.nodes:
-            lab.machines[name].disk.free(id(self))
+    def end(self, simulation: Simulation) -> None:
+        for name in simulation.plan.nodes:
+            simulation.machines[name].disk.free(id(self))
 
 
 class DiskSlow(NodeFault, tag="disk-slow", kw_only=True):
@@ -34,10 +34,10 @@ class DiskSlow(NodeFault, tag="disk-slow", kw_only=True):
     def label(self) -> str:
         return f"disk {self.times} times slower"
 
-    def begin(self, lab: Lab) -> None:
-        for name in self.hit(lab):
-            lab.machines[name].disk.slow_down(id(self), self.times)
+    def begin(self, simulation: Simulation) -> None:
+        for name in self.hit(simulation):
+            simulation.machines[name].disk.slow_down(id(self), self.times)
 
-    def end(self, lab: Lab) -> None:
-        for name in lab.plan.nodes:
-            lab.machines[name].disk.speed_up(id(self))
+    def end(self, simulation: Simulation) -> None:
+        for name in simulation.plan.nodes:
+            simulation.machines[name].disk.speed_up(id(self))

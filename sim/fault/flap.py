@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from sim.fault.links import LinkFault
 from sim.units import Positive, parse_duration
 from sim.world.network import Rule
-from sim.world.rules import Flapping, Per
+from sim.world.rules import Flapping, SenderStreams
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Flap"]
 
@@ -21,5 +21,7 @@ class Flap(LinkFault, tag="flap", kw_only=True):
     down: Positive = parse_duration("5s")
     up: Positive = parse_duration("15s")
 
-    def rule(self, lab: Lab, per: Per) -> Rule:
-        return Flapping(f"flap at {self.at}", self.touches(), begin=lab.world.now, down_ns=self.down, up_ns=self.up)
+    def rule(self, simulation: Simulation, per: SenderStreams) -> Rule:
+        return Flapping(
+            f"flap at {self.at}", self.touches(), begin=simulation.world.now, down_ns=self.down, up_ns=self.up
+        )

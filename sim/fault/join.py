@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.fault.base import Fault, Misfit
+from sim.diagnostics.errors import Misfit
+from sim.fault.base import Fault
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Join"]
 
@@ -29,8 +30,8 @@ class Join(Fault, tag="join", kw_only=True):
         if self.lasts is not None:
             raise Misfit("for", "a node that joins stays; to make it go again add a fault of kind 'leave'")
 
-    def begin(self, lab: Lab) -> None:
-        lab.power.on(self.node, self)
+    def begin(self, simulation: Simulation) -> None:
+        simulation.power.on(self.node, self)
 
-    def end(self, lab: Lab) -> None:
+    def end(self, simulation: Simulation) -> None:
         """It stays."""

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import networkx as nx
 
-from sim.fault.base import Fault, Misfit
+from sim.diagnostics.errors import Misfit
+from sim.fault.base import Fault
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Leave"]
 
@@ -34,10 +35,10 @@ class Leave(Fault, tag="leave", kw_only=True):
                 " same; choose another node or set converges = false in [scenario]",
             )
 
-    def begin(self, lab: Lab) -> None:
-        lab.power.leave(self.node)
+    def begin(self, simulation: Simulation) -> None:
+        simulation.power.leave(self.node)
 
-    def end(self, lab: Lab) -> None:
+    def end(self, simulation: Simulation) -> None:
         """It is gone."""
 
 

@@ -10,29 +10,30 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from sim.fault.base import Fault, Misfit
-from sim.world.network import PASS, Parcel, Rule, Verdict
-from sim.world.rules import Per
+from sim.diagnostics.errors import Misfit
+from sim.fault.base import Fault
+from sim.world.network import PASS, Decision, Packet, Rule
+from sim.world.rules import SenderStreams
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
+    from sim.simulation.simulation import Simulation
 
-__all__ = ["LinkFault", "Only", "Pair"]
+__all__ = ["LinkFault", "OnLinks", "Pair"]
 
 Pair = Annotated[list[str], Meta(min_length=2, max_length=2, extra_json_schema={"description": "a pair of nodes"})]
 
 
-class Only:
-    """A rule that holds for some ordered pairs of nodes; it draws only for their parcels."""
+class OnLinks:
+    """A rule that holds for some ordered pairs of nodes; it draws only for their packets."""
 
     def __init__(self, rule: Rule, touches: Callable[[str, str], bool]) -> None:
         self.name = rule.name
         self._rule = rule
         self._touches = touches
 
-    def judge(self, parcel: Parcel, now: int) -> Verdict:
-        return self._rule.judge(parcel, now) if self._touches(parcel.source, parcel.target) else PASS
+    def decide(self, packet: Packet, now: int) -> Decision:
+        return self._rule.decide(packet, now) if self._touches(packet.source, packet.target) else PASS
 
 
 class LinkFault(Fault):
@@ -62,7 +63,7 @@ class LinkFault(Fault):
                 raise Misfit(given[0], f"{first!r} and {second!r} are not linked here, so nothing would happen")
 
     def touches(self) -> Callable[[str, str], bool]:
-        """Whether a parcel from one node to another is struck."""
+        """Whether a packet from one node to another is struck."""
         if self.node is not None:
             node, both = self.node, not self.one_way
             return lambda source, target: source == node or (both and target == node)
@@ -75,16 +76,16 @@ class LinkFault(Fault):
     def _pairs(self) -> list[list[str]]:
         return [*([self.between] if self.between is not None else []), *(self.links or [])]
 
-    def rule(self, lab: Lab, per: Per) -> Rule:
+    def rule(self, simulation: Simulation, per: SenderStreams) -> Rule:
         """The rule that holds while the fault lasts; `per` gives it chance of its own."""
         raise NotImplementedError
 
-    def begin(self, lab: Lab) -> None:
-        rule = self.rule(lab, Per(lab.random, lab.stream_of(self)))
-        lab.rule_on(self, Only(rule, self.touches()))
+    def begin(self, simulation: Simulation) -> None:
+        rule = self.rule(simulation, SenderStreams(simulation.random, simulation.stream_of(self)))
+        simulation.rule_on(self, OnLinks(rule, self.touches()))
 
-    def end(self, lab: Lab) -> None:
-        lab.rules_off(self)
+    def end(self, simulation: Simulation) -> None:
+        simulation.rules_off(self)
 
 
 def _everywhere(_source: str, _target: str) -> bool:

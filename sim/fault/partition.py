@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from sim.fault.base import Fault, Misfit
+from sim.diagnostics.errors import Misfit
+from sim.fault.base import Fault
 from sim.world.rules import Cut
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Partition"]
 
@@ -18,8 +19,8 @@ class Partition(Fault, tag="partition", kw_only=True):
     """A cut. Give `groups` (nodes in none of them form one more), or a `shape`:
 
     halves, one (isolates `node`), bridge (two halves that only `node` reaches), majority-ring (every node
-    sees a majority, no two the same). `one_way`: only parcels from an earlier group to a later one are lost.
-    `hold`: parcels wait for the heal instead of being lost.
+    sees a majority, no two the same). `one_way`: only packets from an earlier group to a later one are lost.
+    `hold`: packets wait for the heal instead of being lost.
     """
 
     groups: list[list[str]] | None = None
@@ -76,11 +77,11 @@ class Partition(Fault, tag="partition", kw_only=True):
         halves = [others[: len(others) // 2], others[len(others) // 2 :]]
         return [*halves, [self.node]] if self.shape == "bridge" and self.node else halves
 
-    def begin(self, lab: Lab) -> None:
-        lab.rule_on(self, Cut(f"partition at {self.at}", self._apart(lab.plan.nodes), hold=self.hold))
+    def begin(self, simulation: Simulation) -> None:
+        simulation.rule_on(self, Cut(f"partition at {self.at}", self._apart(simulation.plan.nodes), hold=self.hold))
 
-    def end(self, lab: Lab) -> None:
-        lab.rules_off(self)
+    def end(self, simulation: Simulation) -> None:
+        simulation.rules_off(self)
 
 
 def _ring(names: tuple[str, ...]) -> dict[tuple[str, str], None]:

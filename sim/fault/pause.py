@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sim.fault.base import NodeFault
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Pause"]
 
@@ -15,10 +15,10 @@ __all__ = ["Pause"]
 class Pause(NodeFault, tag="pause", kw_only=True):
     """Not scheduled until the end, then everything that came meanwhile happens at once. A crash ends it."""
 
-    def begin(self, lab: Lab) -> None:
-        for name in self.hit(lab):
-            lab.power.pause(name, self)
+    def begin(self, simulation: Simulation) -> None:
+        for name in self.hit(simulation):
+            simulation.power.pause(name, self)
 
-    def end(self, lab: Lab) -> None:
-        for name in lab.plan.nodes:
-            lab.power.resume(name, self)
+    def end(self, simulation: Simulation) -> None:
+        for name in simulation.plan.nodes:
+            simulation.power.resume(name, self)

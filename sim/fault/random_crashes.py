@@ -10,7 +10,7 @@ from sim.fault.base import Fault
 from sim.units import NonNegative, Rate, parse_duration, parse_rate
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["RandomCrashes"]
 
@@ -28,18 +28,18 @@ class RandomCrashes(Fault, tag="random-crashes", kw_only=True):
     def nodes(self) -> tuple[str, ...]:
         return tuple(self.among or ())
 
-    def begin(self, lab: Lab) -> None:
-        chance = lab.random(lab.stream_of(self))
-        names = self.among or list(lab.plan.nodes)
+    def begin(self, simulation: Simulation) -> None:
+        rng = simulation.random(simulation.stream_of(self))
+        names = self.among or list(simulation.plan.nodes)
 
         def strike(_: int) -> None:
-            name = names[chance.randrange(len(names))]
-            if lab.is_active(self) and lab.machines[name].up:
-                lab.power.off(name, self)
-                lab.world.after(self.down, lambda _: lab.power.on(name, self))
+            name = names[rng.randrange(len(names))]
+            if simulation.is_active(self) and simulation.machines[name].up:
+                simulation.power.off(name, self)
+                simulation.world.after(self.down, lambda _: simulation.power.on(name, self))
 
-        lab.poisson(chance, self.rate, lab.world.now, None, strike)
+        simulation.poisson(rng, self.rate, simulation.world.now, None, strike)
 
-    def end(self, lab: Lab) -> None:
-        for name in lab.plan.nodes:
-            lab.power.on(name, self)
+    def end(self, simulation: Simulation) -> None:
+        for name in simulation.plan.nodes:
+            simulation.power.on(name, self)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.fault.base import Misfit, NodeFault
+from sim.diagnostics.errors import Misfit
+from sim.fault.base import NodeFault
 from sim.units import NonNegative, parse_duration
 from sim.world.disk import Fate
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Restart"]
 
@@ -28,10 +29,10 @@ class Restart(NodeFault, tag="restart", kw_only=True):
     def span(self) -> int | None:
         return self.down
 
-    def begin(self, lab: Lab) -> None:
-        for name in self.hit(lab):
-            lab.power.off(name, self, self.fate)
+    def begin(self, simulation: Simulation) -> None:
+        for name in self.hit(simulation):
+            simulation.power.off(name, self, self.fate)
 
-    def end(self, lab: Lab) -> None:
-        for name in lab.plan.nodes:
-            lab.power.on(name, self)
+    def end(self, simulation: Simulation) -> None:
+        for name in simulation.plan.nodes:
+            simulation.power.on(name, self)

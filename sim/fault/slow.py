@@ -5,23 +5,23 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from sim.fault.base import Misfit
+from sim.diagnostics.errors import Misfit
 from sim.fault.links import LinkFault
 from sim.units import Positive, format_duration
-from sim.world.random_streams import Table, lognormal_table
 from sim.world.network import Rule
-from sim.world.rules import Per
+from sim.world.random_streams import Table, lognormal_table
+from sim.world.rules import SenderStreams
 from sim.world.rules import Slow as SlowRule
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Slow"]
 
 
 class _Always:
-    """The same delay for every parcel."""
+    """The same delay for every packet."""
 
     def __init__(self, ns: int) -> None:
         self._ns = ns
@@ -31,7 +31,7 @@ class _Always:
 
 
 class Slow(LinkFault, tag="slow", kw_only=True):
-    """Every parcel takes `by` longer; with `p99` that is the median of a lognormal distribution."""
+    """Every packet takes `by` longer; with `p99` that is the median of a lognormal distribution."""
 
     by: Positive
     p99: Positive | None = None
@@ -44,6 +44,6 @@ class Slow(LinkFault, tag="slow", kw_only=True):
         if self.p99 is not None and self.p99 <= self.by:
             raise Misfit("p99", f"the 99th percentile must be longer than the median of {format_duration(self.by)}")
 
-    def rule(self, lab: Lab, per: Per) -> Rule:
+    def rule(self, simulation: Simulation, per: SenderStreams) -> Rule:
         by: _Always | Table = _Always(self.by) if self.p99 is None else lognormal_table(self.by, self.p99)
         return SlowRule(f"slow at {self.at}", per, by, self.touches())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.fault.base import Fault, Misfit
+from sim.diagnostics.errors import Misfit
+from sim.fault.base import Fault
 from sim.units import NonNegative, parse_duration
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Wipe"]
 
@@ -30,9 +31,9 @@ class Wipe(Fault, tag="wipe", kw_only=True):
     def span(self) -> int | None:
         return self.down
 
-    def begin(self, lab: Lab) -> None:
-        lab.power.off(self.node, self)
-        lab.power.wipe(self.node)
+    def begin(self, simulation: Simulation) -> None:
+        simulation.power.off(self.node, self)
+        simulation.power.wipe(self.node)
 
-    def end(self, lab: Lab) -> None:
-        lab.power.on(self.node, self)
+    def end(self, simulation: Simulation) -> None:
+        simulation.power.on(self.node, self)

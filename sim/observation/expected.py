@@ -13,12 +13,12 @@ from stigmem.core.fact import Fact
 from stigmem.core.resolution import read_resolution
 from stigmem.core.uris import is_system, reserved_source
 
-__all__ = ["never_served", "stays"]
+__all__ = ["never_served", "stays_local"]
 
 _INSTRUCTION: Final = "instruction:"
 
 
-def stays(fact: Fact, *, owned_sources_only: bool) -> bool:
+def stays_local(fact: Fact, *, owned_sources_only: bool) -> bool:
     """Whether a fact never comes to be on another node: nobody is served it, or nobody takes it. `owned_sources_only`:
     receivers take only facts whose source is their origin's id or lies below it."""
     owned = fact.source == fact.origin or fact.source.startswith(fact.origin + "/")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Debt", "Debts"]
+__all__ = ["Obligation", "Obligations"]
 
 
-class Debt(NamedTuple):
+class Obligation(NamedTuple):
     """One fact of one page: the codes of which one must be audited, or none when the fact must be held."""
 
     victim: str
@@ -19,34 +19,34 @@ class Debt(NamedTuple):
     codes: tuple[str, ...]
 
 
-class Debts:
+class Obligations:
     """Debts from a script's announcement over the page that carried it to the victim's receipt."""
 
     def __init__(self) -> None:
-        self._announced: dict[tuple[str, str], Debt] = {}
+        self._announced: dict[tuple[str, str], Obligation] = {}
         """What the latest version of a fact is worth to a victim, however often it is served."""
-        self._served: dict[tuple[str, str], list[Debt]] = {}
-        self._due: dict[tuple[str, str, tuple[str, ...]], Debt] = {}
+        self._served: dict[tuple[str, str], list[Obligation]] = {}
+        self._due: dict[tuple[str, str, tuple[str, ...]], Obligation] = {}
         self.receipts: dict[str, int] = {}
         """Victim -> pages that it is known to have stored since it knows us."""
 
-    def announce(self, debt: Debt) -> None:
+    def announce(self, obligation: Obligation) -> None:
         """A fact that a script is about to serve."""
-        self._announced[debt.victim, debt.fact_id] = debt
+        self._announced[obligation.victim, obligation.fact_id] = obligation
 
     def serve(self, victim: str, cursor: str, names: list[str]) -> None:
         """A page with these facts is on its way under a cursor."""
         found = [self._announced.get((victim, name)) for name in names]
-        self._served[victim, cursor] = [debt for debt in found if debt is not None]
+        self._served[victim, cursor] = [obligation for obligation in found if obligation is not None]
 
     def receive(self, victim: str, cursor: str) -> None:
         """The victim asked for what comes after a cursor: it has stored that page."""
         page = self._served.pop((victim, cursor), None)
         if page is not None:
             self.receipts[victim] = self.receipts.get(victim, 0) + 1
-            for debt in page:
-                self._due[debt] = debt
+            for obligation in page:
+                self._due[obligation] = obligation
 
-    def due(self) -> list[Debt]:
+    def due(self) -> list[Obligation]:
         """Every debt of pages that were received."""
         return list(self._due.values())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Sample", "Sampler"]
 
@@ -33,31 +33,31 @@ class Sample(NamedTuple):
 class Sampler:
     """Takes about 400 samples of a run."""
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
         self.samples: list[Sample] = []
 
     def schedule(self) -> None:
         """Begin sampling."""
-        self._take(max(self._lab.deadline // _SAMPLES, 1_000_000))
+        self._take(max(self._simulation.deadline // _SAMPLES, 1_000_000))
 
     def _take(self, period: int) -> None:
         self.take()
-        self._lab.world.after(period, self._take, period)
+        self._simulation.world.after(period, self._take, period)
 
     def take(self) -> None:
         """One sample, now; of two at the same instant the later stands."""
-        lab = self._lab
-        if self.samples and self.samples[-1].at_ns == lab.world.now:
+        simulation = self._simulation
+        if self.samples and self.samples[-1].at_ns == simulation.world.now:
             del self.samples[-1]
-        nodes = [machine.node for machine in lab.machines.values() if machine.node is not None]
+        nodes = [machine.node for machine in simulation.machines.values() if machine.node is not None]
         contested = [len(node.state.ledger.contested) for node in nodes]
         self.samples.append(
             Sample(
-                lab.world.now,
-                len(lab.measure.facts),
-                lab.measure.everywhere,
-                lab.measure.missing,
+                simulation.world.now,
+                len(simulation.visibility.facts),
+                simulation.visibility.everywhere,
+                simulation.visibility.missing,
                 max(contested, default=0),
                 len(nodes),
                 sum(len(node.state.deferred) for node in nodes),

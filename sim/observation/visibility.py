@@ -10,13 +10,13 @@ from array import array
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-__all__ = ["NEVER", "FactSeen", "Measure"]
+__all__ = ["NEVER", "TrackedFact", "Visibility"]
 
 NEVER: Final = -1
 
 
-class FactSeen(NamedTuple):
-    """One fact as the laboratory knows it."""
+class TrackedFact(NamedTuple):
+    """One fact as the simulation knows it."""
 
     id: str
     origin: str
@@ -24,11 +24,11 @@ class FactSeen(NamedTuple):
     entity: str
     relation: str
     written_ns: int
-    stays: bool = False
+    stays_local: bool = False
     """Whether it never leaves its node, whatever its scope."""
 
 
-class Measure:
+class Visibility:
     """Facts by number, and per node the time each became visible (or NEVER).
 
     `readers(origin, scope)` names the nodes that may hold such a fact; each of them must come to hold it, unless
@@ -45,7 +45,7 @@ class Measure:
         self._known_readers: dict[tuple[str, str], tuple[str, ...]] = {}
         self._reader_sets: dict[tuple[str, str], frozenset[str]] = {}
         """The same for the question whether one of them is a reader, which every copy of a fact asks."""
-        self.facts: list[FactSeen] = []
+        self.facts: list[TrackedFact] = []
         self.visible: dict[str, array[int]] = {name: array("q") for name in nodes}
         self.missing = 0
         """(fact, node) pairs that should be and are not yet."""
@@ -57,7 +57,7 @@ class Measure:
         self._ids: set[str] = set()
         self._left: array[int] = array("l")
         self._gone: set[str] = set()
-        self._staying = False
+        self._any_stays_local = False
         self._exempt: dict[int, set[str]] = {}
         """Fact -> nodes to which nobody can bring it any more."""
 
@@ -75,12 +75,12 @@ class Measure:
     def uneven(self) -> bool:
         """Whether there are facts that a node may lack which its scope lets it hold: they stay where they were written,
         or nobody can bring them any more."""
-        return bool(self._staying or self.destroyed or self._exempt)
+        return bool(self._any_stays_local or self.destroyed or self._exempt)
 
     def _key(self, number: int) -> tuple[str, str]:
         """Origin and scope; what stays counts as local."""
         fact = self.facts[number]
-        return fact.origin, "local" if fact.stays else fact.scope
+        return fact.origin, "local" if fact.stays_local else fact.scope
 
     def _awaited(self, number: int) -> frozenset[str] | tuple[str, ...]:
         if number in self._exempt:
@@ -99,12 +99,12 @@ class Measure:
         """Whether a node of ours gave this id to a fact."""
         return fact_id in self._ids
 
-    def written(self, seen: FactSeen) -> None:
+    def written(self, seen: TrackedFact) -> None:
         """A fact was committed by its origin."""
         number = self._number[seen.origin, seen.id] = len(self.facts)
         self.facts.append(seen)
         self._ids.add(seen.id)
-        self._staying |= seen.stays
+        self._any_stays_local |= seen.stays_local
         for times in self.visible.values():
             times.append(NEVER)
         expected = len(self.readers(number))
@@ -151,7 +151,7 @@ class Measure:
                 self.destroyed.add(number)
                 continue
             source = alive.get(fact.origin)
-            if (self._relayed and fact.scope == "public" and not fact.stays) or (
+            if (self._relayed and fact.scope == "public" and not fact.stays_local) or (
                 source is not None and source[number] != NEVER
             ):
                 continue
@@ -176,9 +176,9 @@ class Measure:
                 for name in self.readers(number):
                     yield number, name
 
-    def lacking(self, most: int = 5) -> list[tuple[FactSeen, str]]:
+    def lacking(self, most: int = 5) -> list[tuple[TrackedFact, str]]:
         """Some of the pairs that are missing, for a report."""
-        found: list[tuple[FactSeen, str]] = []
+        found: list[tuple[TrackedFact, str]] = []
         for number, name in self.expected():
             if self.visible[name][number] == NEVER:
                 found.append((self.facts[number], name))

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from sim.report.style import TimeUnit
     from sim.analysis.result import Result
+    from sim.report.style import TimeUnit
 
 __all__ = ["FEW_NODES", "Lags", "distribution_figure", "lag_figure", "lags_of", "worst_nodes"]
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from sim.analysis.frames import Ribbon
-    from sim.report.style import TimeUnit
+    from sim.analysis.frames import FaultInterval
     from sim.analysis.result import Result
+    from sim.report.style import TimeUnit
 
 __all__ = ["shade", "with_lanes"]
 
@@ -48,18 +48,23 @@ def with_lanes(result: Result, height_in: float, panels: Sequence[float] = (1.0,
     return figure, main
 
 
-def _lanes(result: Result) -> dict[str, list[Ribbon]]:
+def _lanes(result: Result) -> dict[str, list[FaultInterval]]:
     """The faults by what they are called, in the order in which they began. When there are too many kinds, cuts and
     outages keep lanes of their own, then the most frequent; the rest is merged."""
-    found: dict[str, list[Ribbon]] = {}
-    for ribbon in sorted(result.ribbons, key=lambda each: each[2]):
-        found.setdefault(ribbon[0], []).append(ribbon)
+    found: dict[str, list[FaultInterval]] = {}
+    for interval in sorted(result.fault_intervals, key=lambda each: each[2]):
+        found.setdefault(interval[0], []).append(interval)
     if len(found) > _LANES_MAX:
         ranked = sorted(found, key=lambda label: (_kind_colour(label) is None, -len(found[label])))
         kept = ranked[: _LANES_MAX - 1]
-        rest = [ribbon for label, ribbons in found.items() if label not in kept for ribbon in ribbons]
-        found = {**{label: ribbons for label, ribbons in found.items() if label in kept}, "other faults": rest}
-    return {_lane_name(label, ribbons): ribbons for label, ribbons in found.items()}
+        rest = [
+            interval for label, fault_intervals in found.items() if label not in kept for interval in fault_intervals
+        ]
+        found = {
+            **{label: fault_intervals for label, fault_intervals in found.items() if label in kept},
+            "other faults": rest,
+        }
+    return {_lane_name(label, fault_intervals): fault_intervals for label, fault_intervals in found.items()}
 
 
 def _kind_colour(label: str) -> str | None:
@@ -69,21 +74,21 @@ def _kind_colour(label: str) -> str | None:
     return _OUTAGE if label.startswith(_OUTAGES) else None
 
 
-def _lane_name(label: str, ribbons: Sequence[Ribbon]) -> str:
-    nodes = ribbons[0][1]
-    same = len(nodes) == 1 and all(ribbon[1] == nodes for ribbon in ribbons)
+def _lane_name(label: str, fault_intervals: Sequence[FaultInterval]) -> str:
+    nodes = fault_intervals[0][1]
+    same = len(nodes) == 1 and all(interval[1] == nodes for interval in fault_intervals)
     return fit_name(f"{label}: {nodes[0]}") if same else fit_name(label)
 
 
-def _draw_lanes(strip: Axes, result: Result, lanes: dict[str, list[Ribbon]]) -> None:
+def _draw_lanes(strip: Axes, result: Result, lanes: dict[str, list[FaultInterval]]) -> None:
     unit = time_unit(result.ended_ns / 1e9)
     scale = 1e9 * unit.length_s
     others = cycle(_OTHERS)
-    for row, ribbons in enumerate(lanes.values()):
-        colour = _kind_colour(ribbons[0][0]) or next(others)
-        lasting = [(begin / scale, (end - begin) / scale) for _, _, begin, end in ribbons if end > begin]
+    for row, fault_intervals in enumerate(lanes.values()):
+        colour = _kind_colour(fault_intervals[0][0]) or next(others)
+        lasting = [(begin / scale, (end - begin) / scale) for _, _, begin, end in fault_intervals if end > begin]
         strip.broken_barh(lasting, (row - 0.36, 0.72), facecolors=colour, edgecolors=colour, linewidth=0.5)
-        moments = [begin / scale for _, _, begin, end in ribbons if end == begin]
+        moments = [begin / scale for _, _, begin, end in fault_intervals if end == begin]
         strip.plot(moments, [row] * len(moments), "|", color=colour, markersize=7, markeredgewidth=1.4)
     strip.set_yticks(range(len(lanes)) if lanes else [0.0], list(lanes) or ["no faults"])
     strip.set_ylim(max(1, len(lanes)) - 0.4, -0.6)
@@ -97,7 +102,7 @@ def _draw_lanes(strip: Axes, result: Result, lanes: dict[str, list[Ribbon]]) -> 
 def shade(axes: Axes, result: Result, unit: TimeUnit) -> None:
     """Grey where a fault was in force, and a dotted line where the faults ended and settling began."""
     scale = 1e9 * unit.length_s
-    for begin, end in _merged([(begin, end) for _, _, begin, end in result.ribbons if end > begin]):
+    for begin, end in _merged([(begin, end) for _, _, begin, end in result.fault_intervals if end > begin]):
         axes.axvspan(begin / scale, end / scale, color="#EFEFEF", linewidth=0, zorder=0)
     settling = int(result.scenario.scenario.duration)
     if settling < result.ended_ns:

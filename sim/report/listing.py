@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim.scenario.required_data import DataAbsent
 from sim.scenario.planning import load_plan
 from sim.scenario.reading import BadScenario
+from sim.scenario.required_data import DataAbsent
 from sim.units import format_duration
 
 if TYPE_CHECKING:

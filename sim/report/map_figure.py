@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from sim.analysis.result import Result
     from sim.report.lag_figures import Lags
     from sim.report.projection import Projection
-    from sim.analysis.result import Result
 
 __all__ = ["cut_links", "map_figure"]
 
@@ -40,7 +40,7 @@ _NAMES_MAX: Final = 60
 _WORST_NAMED: Final = 12
 _CUT: Final = "#D55E00"
 _EVERYDAY_RULES: Final = ("loss",)
-"""Rules that lose single parcels without a fault."""
+"""Rules that lose single packets without a fault."""
 
 
 def map_figure(result: Result) -> Figure:
@@ -125,7 +125,7 @@ def _crossings(
 
 
 def cut_links(result: Result) -> set[tuple[str, str]]:
-    """Links on which a fault stopped parcels, in either direction."""
+    """Links on which a fault stopped packets, in either direction."""
     hit = {(stop.source, stop.target) for stop in result.stops if stop.rule not in _EVERYDAY_RULES}
     return {(a, b) for a, b in result.links if (a, b) in hit or (b, a) in hit}
 

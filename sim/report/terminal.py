@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.analysis.verdict import BOUNDS
 from sim.analysis.lag import slowest
+from sim.analysis.verdict import BOUNDS
 from sim.scenario.metrics import TIMED
 from sim.units import format_duration
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from sim.analysis.verdict import ExpectationResult
     from sim.analysis.result import Result
+    from sim.analysis.verdict import ExpectationResult
 
 __all__ = ["event_line", "progress_bar", "show_failure", "show_result", "speed"]
 
@@ -191,7 +191,7 @@ def _slowest(result: Result) -> Iterator[str]:
     place = slowest(result.copies)
     if place is not None:
         copies = result.copies
-        fact, reader = result.measure.facts[copies.fact[place]], result.nodes[copies.node[place]]
+        fact, reader = result.visibility.facts[copies.fact[place]], result.nodes[copies.node[place]]
         written, visible = copies.written[place], copies.visible[place]
         yield (
             f"the slowest copy: fact {fact.id}, written by {fact.origin} at {format_duration(written)}, was visible "

@@ -12,14 +12,10 @@ from pathlib import Path
 
 import networkx as nx
 
-from sim.scenario.tables import LinkTable, Scenario
+from sim.scenario.tables import Scenario
+from sim.topology.tables import LinkTable
 
-__all__ = ["Plan", "slug"]
-
-
-def slug(name: str) -> str:
-    """A node's name as it stands in its address; no two nodes of a federation have the same."""
-    return "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+__all__ = ["Plan"]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Fitting a scenario together: names, times, files and graphs against each other, before anything runs.
 
 Here is the door, and what concerns names and metrics; shapes and maps are `sim.topology.shapes`'s, times
-`sim.scenario.time_checks`'s, delays `sim.topology.latency`'s, warnings `sim.scenario.warnings`'s. Every part of a scenario
-has a say through its own `check`.
+`sim.scenario.time_checks`'s, delays `sim.topology.latency`'s, warnings `sim.scenario.warnings`'s. Every part of a
+scenario has a say through its own `check`.
 """
 
 from __future__ import annotations
@@ -15,23 +15,25 @@ from typing import Any
 import msgspec
 
 from sim.adversary import ADVERSARIES
-from sim.topology.latency import standing_rules
-from sim.topology.shapes import make_topology
-from sim.fault import FAULTS, Misfit
-from sim.scenario.required_data import check_needs
-from sim.scenario.warnings import warnings
+from sim.diagnostics.errors import Misfit
+from sim.diagnostics.suggestions import meant, quoted, suggestion
 from sim.diagnostics.toml_lines import KeyPath, parse_key
+from sim.fault import FAULTS
+from sim.naming import slug
 from sim.scenario.metrics import METRICS, TIMED, known_metrics
-from sim.scenario.schema_errors import Mistake
-from sim.scenario.plan import Plan, slug
+from sim.scenario.plan import Plan
 from sim.scenario.reading import BadScenario, plain_values, read_source, typed
+from sim.scenario.required_data import check_needs
+from sim.scenario.schema_errors import Mistake
 from sim.scenario.seeds import checked_seed
 from sim.scenario.tables import Expectation, Scenario
 from sim.scenario.time_checks import check_overlaps, check_times
+from sim.scenario.warnings import warnings
+from sim.topology.latency import standing_rules
+from sim.topology.shapes import make_topology
 from sim.units import parse_duration
-from sim.diagnostics.suggestions import meant, quoted, suggestion
 from sim.workload import WORKLOADS
-from sim.world.random_streams import Streams
+from sim.world.random_streams import RandomStreams
 from stigmem.core import limits
 
 __all__ = ["load_plan", "make_plan"]
@@ -240,7 +242,7 @@ def _regions(plan: Plan) -> list[Mistake]:
 
 def _delays(plan: Plan) -> list[Mistake]:
     try:
-        standing_rules(plan, Streams(0).stream)
+        standing_rules(plan, RandomStreams(0).stream)
     except Misfit as misfit:
         return [_mistake((), misfit)]
     return []

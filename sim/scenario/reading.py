@@ -14,12 +14,12 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from sim.diagnostics.suggestions import meant, quoted
 from sim.diagnostics.toml_lines import Lines, key_text
-from sim.scenario.schema_errors import Mistake, find_mistakes
 from sim.scenario.scalars import PARSERS
 from sim.scenario.schema import scenario_schema
+from sim.scenario.schema_errors import Mistake, find_mistakes
 from sim.scenario.tables import Scenario
-from sim.diagnostics.suggestions import meant, quoted
 
 __all__ = [
     "BadScenario", "Source", "load_scenario", "parse_scenario", "plain_values", "read_source", "scenario_schema",

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sim.diagnostics.toml_lines import Lines
-from sim.scenario.schema_errors import Mistake
-from sim.scenario.reading import BadScenario
-from sim.scenario.tables import Scenario
 from sim.diagnostics.suggestions import quoted
+from sim.diagnostics.toml_lines import Lines
+from sim.scenario.reading import BadScenario
+from sim.scenario.schema_errors import Mistake
+from sim.scenario.tables import Scenario
 
 __all__ = ["DataAbsent", "check_needs"]
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from msgspec import inspect
 
-from sim.units import Duration, Rate, Speed, parse_duration, parse_rate, parse_speed
 from sim.diagnostics.suggestions import EXAMPLES, expected, listed, meant, nearest_first, quoted, shown
+from sim.units import Duration, Rate, Speed, parse_duration, parse_rate, parse_speed
 
 __all__ = ["PARSERS", "scalar_mistake", "suits"]
 

@@ -1,7 +1,7 @@
 """The JSON Schema of scenario files, for editors that complete and check while one types.
 
-Made from the same types that `sim.scenario.schema_errors` walks, so that the two cannot differ; what needs more than one key
-to judge is not in it. `spec/scenario.schema.json` holds the result.
+Made from the same types that `sim.scenario.schema_errors` walks, so that the two cannot differ; what needs more than
+one key to judge is not in it. `spec/scenario.schema.json` holds the result.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from msgspec import inspect
 
-from sim.scenario.hints import as_it_should_stand, key_of_file, near_key, stands_for, toml_value, wrong_length
-from sim.diagnostics.toml_lines import KeyPath
-from sim.scenario.scalars import scalar_mistake, suits
 from sim.diagnostics.suggestions import article, expected, listed, meant, nearest_first, quoted, shown, suggestion
+from sim.diagnostics.toml_lines import KeyPath
+from sim.scenario.hints import as_it_should_stand, key_of_file, near_key, stands_for, toml_value, wrong_length
+from sim.scenario.scalars import scalar_mistake, suits
 
 __all__ = ["Mistake", "find_mistakes"]
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from sim.diagnostics.suggestions import article, quoted
+from sim.diagnostics.toml_lines import KeyPath
 from sim.fault.base import Fault
 from sim.fault.restart import Restart
 from sim.fault.wipe import Wipe
-from sim.diagnostics.toml_lines import KeyPath
-from sim.scenario.schema_errors import Mistake
 from sim.scenario.plan import Plan
+from sim.scenario.schema_errors import Mistake
 from sim.scenario.tables import Scenario
 from sim.units import format_duration
-from sim.diagnostics.suggestions import article, quoted
 
 __all__ = ["check_overlaps", "check_times"]
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import networkx as nx
 
+from sim.diagnostics.suggestions import listed, quoted
 from sim.fault.clocks import ClockStep, ClockStrobe
 from sim.scenario.plan import Plan
 from sim.units import format_duration
-from sim.diagnostics.suggestions import listed, quoted
 
 __all__ = ["warnings"]
 

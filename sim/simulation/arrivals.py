@@ -13,13 +13,13 @@ from typing import Final
 from sim.units import Duration
 from sim.world.world import World
 
-__all__ = ["Rhythm"]
+__all__ = ["Arrivals"]
 
 _COARSE: Final = 100_000.0
 """Up to so many times a second a gap is ten microseconds on average, and whole ones will do."""
 
 
-class Rhythm:
+class Arrivals:
     """Repeats actions in a world whose faults end after `duration` ns."""
 
     def __init__(self, world: World, duration: int) -> None:
@@ -31,13 +31,13 @@ class Rhythm:
         return self._duration if stop is None else min(stop, self._duration)
 
     def poisson(
-        self, chance: Random, rate: float, start: int, stop: Duration | None, action: Callable[[int], None]
+        self, rng: Random, rate: float, start: int, stop: Duration | None, action: Callable[[int], None]
     ) -> None:
         """Call `action(0)`, `action(1)`... as a Poisson process of `rate` per second."""
         end = self.end_of(stop)
 
         def gap() -> int:
-            drawn = chance.expovariate(rate)
+            drawn = rng.expovariate(rate)
             return round(drawn * 1e6) * 1_000 if rate <= _COARSE else max(round(drawn * 1e9), 1)
 
         def step(number: int) -> None:

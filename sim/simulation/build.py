@@ -9,19 +9,19 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from sim.simulation.events import Observer
-from sim.scenario.plan import slug
+from sim.naming import slug
 from sim.scenario.tables import Scenario
+from sim.simulation.events import EventRelay
 from sim.world.clocks import NodeClock
 from sim.world.disk import Disk
 from sim.world.machine import Machine
-from sim.world.signature_cache import Verified
+from sim.world.signature_cache import SignatureCache
 from stigmem.core.keys import ED25519, STAND_IN, Suite
 from stigmem.core.scopes import Scope
 from stigmem.node.settings import NodeSettings
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["make_machines", "node_settings"]
 
@@ -29,25 +29,25 @@ _SECOND: Final = 1_000_000_000
 _MS: Final = 1_000_000
 
 
-def make_machines(lab: Lab) -> dict[str, Machine]:
+def make_machines(simulation: Simulation) -> dict[str, Machine]:
     """A machine per node of the plan, switched off."""
-    scenario = lab.plan.scenario
+    scenario = simulation.plan.scenario
     tables = {table.node: table for table in scenario.clock}
-    suite: Suite = STAND_IN if scenario.scenario.signatures == "stand-in" else Verified(ED25519)
+    suite: Suite = STAND_IN if scenario.scenario.signatures == "stand-in" else SignatureCache(ED25519)
     machines: dict[str, Machine] = {}
-    for name in lab.plan.nodes:
+    for name in simulation.plan.nodes:
         table = tables.get(name)
         offset, drift = (0, 0) if table is None else (table.offset, table.drift_ppm)
         machines[name] = Machine(
             name,
-            lab.world,
-            lab.network,
-            lab.directory,
-            node_settings(scenario, name, lab.seed, suite),
+            simulation.world,
+            simulation.network,
+            simulation.directory,
+            node_settings(scenario, name, simulation.seed, suite),
             NodeClock(offset_ns=offset, drift_ppm=drift),
-            Disk(lab.random(f"disk/{name}"), sync_ns=scenario.disk.sync, capacity_bytes=scenario.disk.capacity),
-            lab.random(f"entropy/{name}"),
-            Observer(lab),
+            Disk(simulation.random(f"disk/{name}"), sync_ns=scenario.disk.sync, capacity_bytes=scenario.disk.capacity),
+            simulation.random(f"entropy/{name}"),
+            EventRelay(simulation),
         )
     return machines
 

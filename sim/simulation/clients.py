@@ -1,6 +1,6 @@
 """People and programs on the machines: they write, resolve and ask through their own node's API.
 
-What workloads do ends here as requests; what came of them is counted on the laboratory. A client does not try
+What workloads do ends here as requests; what came of them is counted on the simulation. A client does not try
 again: who meets a machine that is off, or is cut off with it, has not written.
 """
 
@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sim.workload.base import agent
+from sim.naming import agent
 from stigmem.core.wire import JSON_TYPE, Request, Response, json_response
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
     from sim.world.machine import Machine
 
 __all__ = ["Clients"]
 
 
 class Clients:
-    """Every client of a laboratory."""
+    """Every client of a simulation."""
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
         self._unanswered: dict[str, int] = {}
 
     @property
@@ -62,7 +62,7 @@ class Clients:
         }
         if valid_until is not None:
             body["valid_until"] = valid_until
-        machine = self._lab.machines[node]
+        machine = self._simulation.machines[node]
 
         def answered(response: Response) -> None:
             if response.status == 201:
@@ -76,7 +76,7 @@ class Clients:
 
     def resolve(self, node: str, conflict: str, body: dict[str, Any]) -> None:
         """A client on a node's machine settles a conflict."""
-        machine = self._lab.machines[node]
+        machine = self._simulation.machines[node]
 
         def answered(response: Response) -> None:
             if response.status == 200:
@@ -96,23 +96,23 @@ class Clients:
             then(response)
 
         self._unanswered[node] = self._unanswered.get(node, 0) + 1
-        taken = self._lab.machines[node].local(request, answered)
+        taken = self._simulation.machines[node].local(request, answered)
         if not taken:
             self._unanswered[node] -= 1
         return taken
 
     def _submit(self, machine: Machine, request: Request, answered: Callable[[Response], None]) -> None:
-        if self._lab.interrupted():
+        if self._simulation.interrupted():
             return
-        self._lab.writes += 1
+        self._simulation.writes += 1
         if not self.ask(machine.name, request, answered):
             self._refused(0)
 
     def _refused(self, status: int) -> None:
-        counts = self._lab.refused_writes
+        counts = self._simulation.refused_writes
         counts[status] = counts.get(status, 0) + 1
 
     def _acknowledge(self, machine: Machine, response: Response) -> None:
-        self._lab.acknowledged += 1
-        for checker in self._lab.checkers:
-            checker.acknowledged(self._lab, machine, response)
+        self._simulation.acknowledged += 1
+        for checker in self._simulation.checkers:
+            checker.on_acknowledged(self._simulation, machine, response)

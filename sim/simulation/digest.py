@@ -2,7 +2,7 @@
 
 The state digest is for comparing two simulated runs: every stamp, id and local order counts. The knowledge
 digest is for comparing a simulated run with a real one of the same writes: it is made of ledgers alone, names
-nodes as people do, and leaves out whatever a clock or a key decides. Nothing here knows the laboratory's
+nodes as people do, and leaves out whatever a clock or a key decides. Nothing here knows the simulation's
 faults or measurements.
 """
 
@@ -21,7 +21,7 @@ from stigmem.core.ledger import Ledger
 from stigmem.core.resolution import Resolution, read_resolution
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
     from sim.world.machine import Machine
     from stigmem.node.state import NodeState
 
@@ -34,11 +34,11 @@ _pack: Final = msgspec.msgpack.Encoder(order="deterministic").encode
 # --- everything ---
 
 
-def state_digest(lab: Lab) -> str:
+def state_digest(simulation: Simulation) -> str:
     """The whole final state of every node: facts with stamps, ids, local order and sender, peers, cursors,
     origins, letters, nonces, audit head and clock."""
     digest = hashlib.blake2b(digest_size=16)
-    for name, machine in lab.machines.items():
+    for name, machine in simulation.machines.items():
         digest.update(_pack((name, machine.up, machine.boots)))
         for line in _state_lines(machine):
             digest.update(line)
@@ -76,14 +76,16 @@ def _rows(state: NodeState) -> Iterator[bytes]:
 # --- what is known ---
 
 
-def ledgers(lab: Lab) -> dict[str, Ledger]:
+def ledgers(simulation: Simulation) -> dict[str, Ledger]:
     """The ledger of every node that runs, by the node's name."""
-    return {name: machine.node.state.ledger for name, machine in lab.machines.items() if machine.node is not None}
+    return {
+        name: machine.node.state.ledger for name, machine in simulation.machines.items() if machine.node is not None
+    }
 
 
-def knowledge_of(lab: Lab) -> str:
-    """The knowledge digest of a laboratory as it stands, all nodes judged at the present instant of true time."""
-    return knowledge_digest(ledgers(lab), (EPOCH_NS + lab.world.now) // 1_000)
+def knowledge_of(simulation: Simulation) -> str:
+    """The knowledge digest of a simulation as it stands, all nodes judged at the present instant of true time."""
+    return knowledge_digest(ledgers(simulation), (EPOCH_NS + simulation.world.now) // 1_000)
 
 
 def knowledge_digest(nodes: Mapping[str, Ledger], at_us: int) -> str:

@@ -1,4 +1,4 @@
-"""What machines tell the laboratory: every commit, boot, answer and power cut, passed on to measure and checkers.
+"""What machines tell the simulation: every commit, boot, answer and power cut, passed on to measure and checkers.
 
 One way only: an observer counts, writes the trace and asks the checkers; it never touches a machine.
 """
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sim.check import Checker, Commit
-from sim.observation.visibility import FactSeen
-from sim.observation.expected import stays
+from sim.observation.expected import stays_local
+from sim.observation.visibility import TrackedFact
 from stigmem.core.audit import AuditRow
 from stigmem.core.fact import Fact
 from stigmem.core.nonces import SpentNonce
@@ -21,22 +21,22 @@ from stigmem.core.records import DeadLetter, Record
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
     from sim.world.machine import Machine
 
-__all__ = ["Observer"]
+__all__ = ["EventRelay"]
 
 
-class Observer:
-    """The watch (sim.world.machine.Watch) of every machine of a laboratory."""
+class EventRelay:
+    """The watch (sim.world.machine.Watch) of every machine of a simulation."""
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
 
     def committed(self, machine: Machine, records: Sequence[Record], payload: bytes) -> None:
         """A batch became durable on a machine."""
-        lab = self._lab
-        lab.trace.commit(machine.name, len(records), payload)
+        simulation = self._simulation
+        simulation.trace.commit(machine.name, len(records), payload)
         facts, rows, telling = [], [], False
         for record in records:
             if isinstance(record, SpentNonce):
@@ -49,51 +49,51 @@ class Observer:
                 self._audited(record)
             elif isinstance(record, DeadLetter):
                 telling = True
-        commit = Commit(machine, records, lab.world.now, facts, rows)
+        commit = Commit(machine, records, simulation.world.now, facts, rows)
         for checker in self._see_commits if telling or facts or rows else self._see_all_commits:
-            violation = checker.committed(lab, commit)
+            violation = checker.on_commit(simulation, commit)
             if violation is not None:
-                lab.violated(violation)
+                simulation.violated(violation)
                 return
 
     def booted(self, machine: Machine) -> None:
         """A machine's node is running."""
-        lab, node = self._lab, machine.node
+        simulation, node = self._simulation, machine.node
         if node is None:
             return
-        lab.name_of_node[node.node_id] = machine.name
-        lab.trace.event("booted", machine.name, machine.boots, len(node.state.ledger))
-        node.on_bug = lab.world.finish
+        simulation.name_of_node[node.node_id] = machine.name
+        simulation.trace.event("booted", machine.name, machine.boots, len(node.state.ledger))
+        node.on_bug = simulation.world.finish
         for fact in node.state.ledger.log:  # a batch may have survived a crash that nobody was told of
-            known = lab.measure.number(lab.name_of_node.get(fact.origin, ""), fact.id) is not None
+            known = simulation.visibility.number(simulation.name_of_node.get(fact.origin, ""), fact.id) is not None
             if not known or fact.received_from is not None:
                 self._stored(machine.name, fact)
-        for checker in lab.checkers:
-            violation = checker.booted(lab, machine)
+        for checker in simulation.checkers:
+            violation = checker.on_boot(simulation, machine)
             if violation is not None:
-                lab.violated(violation)
+                simulation.violated(violation)
                 return
 
     def stopped(self, machine: Machine, how: str, fate: str) -> None:
         """A machine lost power."""
-        self._lab.clients.cut_off(machine.name)
-        self._lab.trace.event(how, machine.name, fate)
+        self._simulation.clients.cut_off(machine.name)
+        self._simulation.trace.event(how, machine.name, fate)
 
     def answered(self, machine: Machine, asker: str, request: Request, response: Response) -> None:
         """A node is about to put an answer on the wire."""
-        lab = self._lab
-        lab.requests += 1
+        simulation = self._simulation
+        simulation.requests += 1
         for checker in self._see_answers:
-            violation = checker.served(lab, machine, asker, request, response)
+            violation = checker.on_response(simulation, machine, asker, request, response)
             if violation is not None:
-                lab.violated(violation)
+                simulation.violated(violation)
                 return
 
     # --- who looks at what: asked for when the first event comes, and fixed from then on ---
 
     @cached_property
     def _see_commits(self) -> list[Checker]:
-        return [checker for checker in self._lab.checkers if type(checker).committed is not Checker.committed]
+        return [checker for checker in self._simulation.checkers if type(checker).on_commit is not Checker.on_commit]
 
     @cached_property
     def _see_all_commits(self) -> list[Checker]:
@@ -101,22 +101,26 @@ class Observer:
 
     @cached_property
     def _see_answers(self) -> list[Checker]:
-        return [checker for checker in self._lab.checkers if type(checker).served is not Checker.served]
+        return [
+            checker for checker in self._simulation.checkers if type(checker).on_response is not Checker.on_response
+        ]
 
     def _stored(self, name: str, fact: Fact) -> None:
-        lab, now = self._lab, self._lab.world.now
-        origin = lab.name_of_node.get(fact.origin)
+        simulation, now = self._simulation, self._simulation.world.now
+        origin = simulation.name_of_node.get(fact.origin)
         if origin is None or fact.quarantine is not None:
             return
         if fact.received_from is None:
-            home = stays(fact, owned_sources_only=lab.scenario.federation.owned_sources_only)
-            lab.measure.written(FactSeen(fact.id, origin, fact.scope, fact.entity, fact.relation, now, home))
+            home = stays_local(fact, owned_sources_only=simulation.scenario.federation.owned_sources_only)
+            simulation.visibility.written(
+                TrackedFact(fact.id, origin, fact.scope, fact.entity, fact.relation, now, home)
+            )
         else:
-            lab.measure.saw(name, origin, fact.id, now)
+            simulation.visibility.saw(name, origin, fact.id, now)
 
     def _audited(self, row: AuditRow) -> None:
         if row.event in ("fact_write", "page_accepted"):
             return
         reason = msgspec.json.decode(row.detail).get("reason")
         if reason is not None:
-            self._lab.rejections[reason] = self._lab.rejections.get(reason, 0) + 1
+            self._simulation.rejections[reason] = self._simulation.rejections.get(reason, 0) + 1

@@ -12,28 +12,28 @@ from sim.fault import Fault
 from sim.world.network import Rule
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
-__all__ = ["Ribbon", "Troubles"]
+__all__ = ["FaultInterval", "FaultSchedule"]
 
-Ribbon = tuple[str, tuple[str, ...], int, int]
+FaultInterval = tuple[str, tuple[str, ...], int, int]
 """Label, nodes, begin and end of a fault that happened."""
 
 
-class Troubles:
-    """Every fault of a laboratory."""
+class FaultSchedule:
+    """Every fault of a simulation."""
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
-        self.ribbons: list[Ribbon] = []
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self.fault_intervals: list[FaultInterval] = []
         self._rules: dict[int, list[Rule]] = {}
         self._active: dict[int, tuple[Fault, int]] = {}
-        self._numbers = {id(fault): number for number, fault in enumerate(lab.scenario.fault)}
+        self._numbers = {id(fault): number for number, fault in enumerate(simulation.scenario.fault)}
 
     def schedule(self) -> None:
         """Let each begin at its time."""
-        for fault in self._lab.scenario.fault:
-            self._lab.world.at(fault.at, self._begin, fault)
+        for fault in self._simulation.scenario.fault:
+            self._simulation.world.at(fault.at, self._begin, fault)
 
     def end_all(self) -> None:
         """End what still lasts."""
@@ -51,30 +51,30 @@ class Troubles:
     def rule_on(self, fault: Fault, rule: Rule) -> None:
         """Put a rule in force on behalf of a fault."""
         self._rules.setdefault(id(fault), []).append(rule)
-        self._lab.network.add(rule)
+        self._simulation.network.add_rule(rule)
 
     def rules_off(self, fault: Fault) -> None:
         """Lift a fault's rules."""
         for rule in self._rules.pop(id(fault), []):
-            self._lab.network.lift(rule)
+            self._simulation.network.remove_rule(rule)
 
     def _begin(self, fault: Fault) -> None:
-        lab = self._lab
-        lab.trace.event("fault begins", fault.label(), list(fault.nodes()))
-        self._active[id(fault)] = (fault, lab.world.now)
-        fault.begin(lab)
+        simulation = self._simulation
+        simulation.trace.event("fault begins", fault.label(), list(fault.nodes()))
+        self._active[id(fault)] = (fault, simulation.world.now)
+        fault.begin(simulation)
         span = fault.span()
         if span is not None:
-            lab.world.after(span, self._end, fault)
+            simulation.world.after(span, self._end, fault)
         elif fault.momentary:
             self._close(fault)
 
     def _end(self, fault: Fault) -> None:
         if self.is_active(fault):
-            self._lab.trace.event("fault ends", fault.label(), list(fault.nodes()))
-            fault.end(self._lab)
+            self._simulation.trace.event("fault ends", fault.label(), list(fault.nodes()))
+            fault.end(self._simulation)
             self._close(fault)
 
     def _close(self, fault: Fault) -> None:
         _, began = self._active.pop(id(fault))
-        self.ribbons.append((fault.label(), fault.nodes(), began, self._lab.world.now))
+        self.fault_intervals.append((fault.label(), fault.nodes(), began, self._simulation.world.now))

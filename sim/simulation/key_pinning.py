@@ -14,19 +14,19 @@ from sim.world.clocks import EPOCH_NS
 from stigmem.core.wire import JSON_TYPE, Request, Response
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
-__all__ = ["Pins"]
+__all__ = ["KeyPinning"]
 
 _AGAIN_NS: Final = 5_000_000_000
 
 
-class Pins:
+class KeyPinning:
     """Sees to it that every node knows the key of every other."""
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
-        federation = lab.scenario.federation
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        federation = simulation.scenario.federation
         self._needed = federation.node_ids == "named" and federation.origin_keys == "pinned" and federation.relay
         self._manifests: dict[str, bytes] = {}
         """Node -> what its operator hands out, from the first time it was seen running."""
@@ -36,32 +36,32 @@ class Pins:
         """Bring a node the keys that it lacks."""
         if not self._needed:
             return
-        near = {name, *self._lab.plan.graph.neighbors(name)}
-        for origin in self._lab.plan.nodes:
+        near = {name, *self._simulation.plan.graph.neighbors(name)}
+        for origin in self._simulation.plan.nodes:
             if origin not in near and (origin, name) not in self._busy:
                 self._busy[origin, name] = None
                 self._bring((origin, name))
 
     def _bring(self, pair: tuple[str, str]) -> None:
         """Store an origin's manifest on a node; again later, until it is there."""
-        lab, (origin, name) = self._lab, pair
-        manifest, machine = self._manifest(origin), lab.machines[name]
-        if name in lab.gone or (machine.node is not None and self._is_known(manifest, name)):
+        simulation, (origin, name) = self._simulation, pair
+        manifest, machine = self._manifest(origin), simulation.machines[name]
+        if name in simulation.gone or (machine.node is not None and self._is_known(manifest, name)):
             del self._busy[pair]
             return
         if manifest and machine.node is not None and not machine.paused:
-            lab.console(name, Request("PUT", "/v1/federation/manifest", JSON_TYPE, manifest), _ignore)
-        lab.world.after(_AGAIN_NS, self._bring, pair)
+            simulation.console(name, Request("PUT", "/v1/federation/manifest", JSON_TYPE, manifest), _ignore)
+        simulation.world.after(_AGAIN_NS, self._bring, pair)
 
     def _manifest(self, origin: str) -> bytes:
-        node = self._lab.machines[origin].node
+        node = self._simulation.machines[origin].node
         if origin not in self._manifests and node is not None:
-            now_us = (EPOCH_NS + self._lab.world.now) // 1_000
+            now_us = (EPOCH_NS + self._simulation.world.now) // 1_000
             self._manifests[origin] = msgspec.json.encode(node.manifest(now_us))
         return self._manifests.get(origin, b"")
 
     def _is_known(self, manifest: bytes, name: str) -> bool:
-        node = self._lab.machines[name].node
+        node = self._simulation.machines[name].node
         if node is None or not manifest:
             return False
         names = msgspec.json.decode(manifest)["entities"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sim.world.disk import Fate
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Power"]
 
@@ -19,10 +19,10 @@ Key = object
 
 
 class Power:
-    """The switches of every machine of a laboratory. A `key` is whoever holds a machine down; compared by identity."""
+    """The switches of every machine of a simulation. A `key` is whoever holds a machine down; compared by identity."""
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
         self._off: dict[str, dict[int, None]] = {}
         self._paused: dict[str, dict[int, None]] = {}
 
@@ -32,13 +32,13 @@ class Power:
 
     def is_held(self, name: str) -> bool:
         """Whether something keeps the machine off."""
-        return bool(self._off.get(name)) or name in self._lab.gone
+        return bool(self._off.get(name)) or name in self._simulation.gone
 
     def off(self, name: str, key: Key, fate: Fate | None = None) -> None:
         """Cut the power and keep it cut until this key lets go."""
         self._off.setdefault(name, {})[id(key)] = None
         self._paused.pop(name, None)
-        self._lab.machines[name].crash(fate)
+        self._simulation.machines[name].crash(fate)
 
     def on(self, name: str, key: Key) -> None:
         """Let go; the machine boots when nobody else holds it."""
@@ -46,11 +46,11 @@ class Power:
         if id(key) in holds:
             del holds[id(key)]
             if not self.is_held(name):
-                self._lab.boot(name)
+                self._simulation.boot(name)
 
     def pause(self, name: str, key: Key) -> None:
         """Stop scheduling the process that runs now, until this key lets go."""
-        machine = self._lab.machines[name]
+        machine = self._simulation.machines[name]
         machine.pause()
         if machine.paused:
             self._paused.setdefault(name, {})[id(key)] = None
@@ -61,28 +61,28 @@ class Power:
         if id(key) in holds:
             del holds[id(key)]
             if not holds:
-                self._lab.machines[name].resume()
+                self._simulation.machines[name].resume()
 
     def wipe(self, name: str) -> None:
         """Give a machine that is off an empty disk; what was only there is nobody's debt."""
-        lab = self._lab
-        lab.machines[name].disk.wipe()
-        destroyed = lab.measure.lost_disk(name)
-        for checker in lab.checkers:
-            checker.forget(name)
-        lab.trace.event("wiped", name, destroyed)
+        simulation = self._simulation
+        simulation.machines[name].disk.wipe()
+        destroyed = simulation.visibility.lost_disk(name)
+        for checker in simulation.checkers:
+            checker.on_disk_wiped(name)
+        simulation.trace.event("wiped", name, destroyed)
 
     def leave(self, name: str) -> None:
         """Switch a machine off for good."""
-        self._lab.gone[name] = None
-        self._lab.machines[name].leave()
-        self._lab.measure.left(name)
+        self._simulation.gone[name] = None
+        self._simulation.machines[name].leave()
+        self._simulation.visibility.left(name)
 
     def release(self) -> None:
         """Everybody lets go of everything."""
         self._off.clear()
         self._paused.clear()
-        for name, machine in self._lab.machines.items():
+        for name, machine in self._simulation.machines.items():
             machine.resume()
-            if not machine.up and name not in self._lab.gone:
-                self._lab.boot(name)
+            if not machine.up and name not in self._simulation.gone:
+                self._simulation.boot(name)

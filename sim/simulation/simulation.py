@@ -1,4 +1,4 @@
-"""The laboratory: machines, wire, faults, workloads and checkers of one run, put together and set going.
+"""The simulation: machines, wire, faults, workloads and checkers of one run, put together and set going.
 
 Phases: machines boot and shake hands; workloads and faults run until `duration`; then every fault ends, links
 heal, and the federation has `settle` to converge. Checkers watch every commit all the while. What is measured
@@ -15,27 +15,28 @@ from typing import Any, Final
 
 import trio
 
-from sim.adversary.script import ScriptedPeer
-from sim.topology.latency import standing_rules
-from sim.check import Checker, Violation, standard_checkers
+from sim.adversary.script import PeerScript
+from sim.check import Checker, standard_checkers
+from sim.diagnostics.errors import Violation
+from sim.observation.sampler import Sampler
+from sim.observation.visibility import Visibility
+from sim.scenario.plan import Plan
+from sim.simulation.arrivals import Arrivals
 from sim.simulation.build import make_machines
 from sim.simulation.clients import Clients
-from sim.observation.visibility import Measure
-from sim.simulation.handshakes import Operator
+from sim.simulation.fault_schedule import FaultInterval, FaultSchedule
+from sim.simulation.handshakes import Handshakes
 from sim.simulation.power import Power
-from sim.simulation.arrivals import Rhythm
-from sim.observation.sampler import Sampler
-from sim.simulation.fault_schedule import Ribbon, Troubles
-from sim.scenario.plan import Plan
-from sim.world.random_streams import Streams
+from sim.topology.latency import standing_rules
 from sim.world.machine import OPERATOR, Machine
 from sim.world.network import Network
-from sim.world.rpc import Host
+from sim.world.random_streams import RandomStreams
+from sim.world.rpc import Endpoint
 from sim.world.trace import Trace
 from sim.world.world import World, simulate
 from stigmem.core.wire import Request, Response
 
-__all__ = ["Lab"]
+__all__ = ["Simulation"]
 
 _SECOND: Final = 1_000_000_000
 _HANDSHAKES_BEGIN: Final = _SECOND // 10
@@ -43,7 +44,7 @@ _LOOK: Final = _SECOND // 4
 """How often it is asked whether the federation has converged."""
 
 
-class Lab:
+class Simulation:
     """One run of one plan."""
 
     def __init__(
@@ -61,15 +62,15 @@ class Lab:
         self.seed = table.seed if seed is None else seed
         self.duration: int = table.duration
         self.deadline: int = table.duration + table.settle
-        self.streams = Streams(self.seed)
+        self.streams = RandomStreams(self.seed)
         self.world = World()
         self.trace = Trace(self.world, trace_path)
         self.network = Network(self.world, self.trace)
-        self.directory: dict[str, Host] = {}
-        self.measure = Measure(plan.nodes, plan.readers, relayed=self.scenario.federation.relay)
+        self.directory: dict[str, Endpoint] = {}
+        self.visibility = Visibility(plan.nodes, plan.readers, relayed=self.scenario.federation.relay)
         self.machines: dict[str, Machine] = {}
         self.power = Power(self)
-        self.adversaries: dict[str, ScriptedPeer] = {}
+        self.adversaries: dict[str, PeerScript] = {}
         self.gone: dict[str, None] = {}
         """Machines that left for good."""
         self.name_of_node: dict[str, str] = {}
@@ -81,30 +82,30 @@ class Lab:
         self.writes = self.acknowledged = self.requests = 0
         self.rejections: dict[str, int] = {}
         self.sampler = Sampler(self)
-        self.operator = Operator(self)
+        self.handshakes = Handshakes(self)
         self._home: trio.Nursery | None = None
         self._progress = progress
         self._token: trio.lowlevel.TrioToken | None = None
         self._stop: BaseException | None = None
-        self.troubles = Troubles(self)
-        self.is_active, self.stream_of = self.troubles.is_active, self.troubles.stream_of
-        self.rule_on, self.rules_off = self.troubles.rule_on, self.troubles.rules_off
+        self.fault_schedule = FaultSchedule(self)
+        self.is_active, self.stream_of = self.fault_schedule.is_active, self.fault_schedule.stream_of
+        self.rule_on, self.rules_off = self.fault_schedule.rule_on, self.fault_schedule.rules_off
         self.clients = Clients(self)
         self.write, self.resolve, self.ask = self.clients.write, self.clients.resolve, self.clients.ask
-        rhythm = Rhythm(self.world, self.duration)
-        self.poisson, self.every, self.end_of = rhythm.poisson, rhythm.every, rhythm.end_of
+        arrivals = Arrivals(self.world, self.duration)
+        self.poisson, self.every, self.end_of = arrivals.poisson, arrivals.every, arrivals.end_of
         self._build()
 
     # --- building ---
 
     def _build(self) -> None:
         for rule in standing_rules(self.plan, self.streams.stream):
-            self.network.add(rule)
+            self.network.add_rule(rule)
         self.machines = make_machines(self)
         for machine in self.machines.values():
             self.directory[machine.url] = machine
         for table in self.scenario.adversary:
-            self.adversaries[table.node] = ScriptedPeer(self, table)
+            self.adversaries[table.node] = PeerScript(self, table)
 
     # --- running ---
 
@@ -148,10 +149,10 @@ class Lab:
 
     def _schedule(self) -> None:
         world = self.world
-        world.at(_HANDSHAKES_BEGIN, lambda _: self.operator.link_everyone())
+        world.at(_HANDSHAKES_BEGIN, lambda _: self.handshakes.link_everyone())
         for number, workload in enumerate(self.scenario.workload):
             world.at(0, self._start_workload, (number, workload))
-        self.troubles.schedule()
+        self.fault_schedule.schedule()
         for peer in self.adversaries.values():
             world.at(max(peer.adversary.at, _HANDSHAKES_BEGIN), methodcaller("begin"), peer)
         world.at(self.duration, lambda _: self._heal())
@@ -165,7 +166,7 @@ class Lab:
     def _heal(self) -> None:
         """All faults end, links heal, machines that are off and should not be come back."""
         self.trace.event("faults end")
-        self.troubles.end_all()
+        self.fault_schedule.end_all()
         for peer in self.adversaries.values():
             peer.stop()
         self.power.release()
@@ -183,12 +184,12 @@ class Lab:
 
     def _settled(self) -> bool:
         """Whether everybody holds what it should, no write still waits, and every checker says it may be judged."""
-        if self.measure.missing or self.clients.waiting or not self.operator.all_linked():
+        if self.visibility.missing or self.clients.waiting or not self.handshakes.all_linked():
             return False
         nodes = [machine.node for machine in self.machines.values() if machine.name not in self.gone]
         if any(node is None for node in nodes):
             return False
-        return all(checker.agrees(self) for checker in self.checkers)
+        return all(checker.is_quiet(self) for checker in self.checkers)
 
     def _tick(self) -> None:
         if self._progress is not None:
@@ -204,9 +205,9 @@ class Lab:
             self.world.finish()
 
     @property
-    def ribbons(self) -> list[Ribbon]:
+    def fault_intervals(self) -> list[FaultInterval]:
         """(label, nodes, begin, end) of every fault that happened, for figures."""
-        return self.troubles.ribbons
+        return self.fault_schedule.fault_intervals
 
     # --- verbs for faults ---
 
@@ -218,7 +219,7 @@ class Lab:
         """Switch a machine on, and see to its links; faults do this through `power`."""
         if self._home is not None:
             self.machines[name].boot(self._home)
-            self.world.after(_HANDSHAKES_BEGIN, lambda _: self.operator.link(name))
+            self.world.after(_HANDSHAKES_BEGIN, lambda _: self.handshakes.link(name))
 
     def console(self, node: str, request: Request, then: Callable[[Response], None]) -> bool:
         """The operator of a node does something at its console; False when the node is off."""

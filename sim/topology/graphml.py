@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from xml.etree import ElementTree as ET
 
-from sim.fault.base import Misfit
+from sim.diagnostics.errors import Misfit
 from sim.diagnostics.suggestions import meant, quoted
 
 __all__ = ["MAP_KEY", "RawGraph", "read_graphml"]

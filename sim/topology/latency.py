@@ -11,26 +11,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
 from typing import Final, Protocol
 
-from sim.topology.regions import REGIONS_KEY, read_regions
-from sim.fault.base import Misfit
+from sim.diagnostics.errors import Misfit
+from sim.diagnostics.suggestions import listed, quoted
 from sim.diagnostics.toml_lines import key_text
 from sim.scenario.plan import Plan
-from sim.scenario.tables import Latency, LinkTable
+from sim.topology.regions import REGIONS_KEY, read_regions
+from sim.topology.tables import Latency, LinkTable
 from sim.units import format_duration, parse_duration
-from sim.diagnostics.suggestions import listed, quoted
-from sim.world.random_streams import exponential_table, lognormal_table
 from sim.world.network import Rule
-from sim.world.rules import Bandwidth, Corruption, Delay, Duplication, Loss, Per, Reordering
+from sim.world.random_streams import exponential_table, lognormal_table
+from sim.world.rules import Bandwidth, Corruption, Delay, Duplication, Loss, Reordering, SenderStreams
 
-__all__ = [
-    "Constant",
-    "Draw",
-    "Uniform",
-    "great_circle_km",
-    "link_draws",
-    "make_draw",
-    "standing_rules",
-]
+__all__ = ["Constant", "Draw", "Uniform", "great_circle_km", "link_draws", "make_draw", "standing_rules"]
 
 _EARTH_KM: Final = 6_371.0088
 _US: Final = 1_000
@@ -194,15 +186,15 @@ def standing_rules(plan: Plan, stream: Callable[[str], Random]) -> list[Rule]:
                 losses[pair] = table.loss
             if table.bandwidth is not None:
                 speeds[pair] = table.bandwidth
-    rules: list[Rule] = [Delay(Per(stream, "latency"), default, links)]
+    rules: list[Rule] = [Delay(SenderStreams(stream, "latency"), default, links)]
     if network.bandwidth is not None or speeds:
         rules.append(Bandwidth(network.bandwidth, speeds))
     if network.loss or losses:
-        rules.append(Loss(Per(stream, "loss"), network.loss, losses))
+        rules.append(Loss(SenderStreams(stream, "loss"), network.loss, losses))
     if network.duplicate:
-        rules.append(Duplication(Per(stream, "duplication"), network.duplicate, network.reorder_by))
+        rules.append(Duplication(SenderStreams(stream, "duplication"), network.duplicate, network.reorder_by))
     if network.reorder:
-        rules.append(Reordering(Per(stream, "reordering"), network.reorder, network.reorder_by))
+        rules.append(Reordering(SenderStreams(stream, "reordering"), network.reorder, network.reorder_by))
     if network.corrupt:
-        rules.append(Corruption(Per(stream, "corruption"), network.corrupt))
+        rules.append(Corruption(SenderStreams(stream, "corruption"), network.corrupt))
     return rules

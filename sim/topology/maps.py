@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 
 import networkx as nx
 
-from sim.topology.graphml import MAP_KEY, read_graphml
-from sim.fault.base import Misfit
-from sim.scenario.plan import slug
-from sim.scenario.tables import NODE_NAME, Topology
+from sim.diagnostics.errors import Misfit
 from sim.diagnostics.suggestions import listed, quoted, shown
+from sim.naming import NODE_NAME, slug
+from sim.topology.graphml import MAP_KEY, read_graphml
+from sim.topology.tables import Topology
 
 __all__ = ["Map", "clean_name", "read_map"]
 

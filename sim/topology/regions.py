@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import Final
 
-from sim.fault.base import Misfit
+from sim.diagnostics.errors import Misfit
 from sim.diagnostics.suggestions import quoted
 
 __all__ = ["REGIONS_KEY", "read_regions"]

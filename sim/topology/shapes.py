@@ -13,12 +13,13 @@ from typing import Final
 
 import networkx as nx
 
-from sim.topology.maps import Map, read_map
-from sim.fault.base import Misfit
-from sim.scenario.plan import slug
-from sim.scenario.tables import Scenario, Topology
+from sim.diagnostics.errors import Misfit
 from sim.diagnostics.suggestions import quoted
-from sim.world.random_streams import Streams
+from sim.naming import slug
+from sim.scenario.tables import Scenario
+from sim.topology.maps import Map, read_map
+from sim.topology.tables import Topology
+from sim.world.random_streams import RandomStreams
 
 __all__ = ["LINKS_MAX", "NODES_MAX", "link_up", "make_topology"]
 
@@ -44,7 +45,7 @@ def make_topology(scenario: Scenario, base: Path) -> Map:
         raise Misfit("federation.topology", 'a topology needs a kind, such as "mesh", or a graphml file')
     else:
         names = _names(scenario.federation.nodes)
-        found = Map(link_up(names, topology, Streams(scenario.scenario.seed).stream("topology")), {}, ())
+        found = Map(link_up(names, topology, RandomStreams(scenario.scenario.seed).stream("topology")), {}, ())
     if len(found.graph) > NODES_MAX:
         raise Misfit(
             "federation.topology", f"{len(found.graph)} nodes are too many; at most {NODES_MAX} can be simulated"
@@ -79,7 +80,7 @@ def _names(nodes: Sequence[str] | int | None) -> list[str]:
     return list(nodes)
 
 
-def link_up(names: Sequence[str], topology: Topology, chance: Random) -> nx.Graph:
+def link_up(names: Sequence[str], topology: Topology, rng: Random) -> nx.Graph:
     """The graph of a shape over these names, in their order. Raises Misfit (keys from the root)."""
     count = len(names)
     match topology.kind:
@@ -98,9 +99,9 @@ def link_up(names: Sequence[str], topology: Topology, chance: Random) -> nx.Grap
         case "tree":
             drawn = nx.full_rary_tree(topology.branching, count)
         case "random-regular":
-            drawn = _random_regular(count, topology.degree, chance)
+            drawn = _random_regular(count, topology.degree, rng)
         case "small-world":
-            drawn = _small_world(count, topology, chance)
+            drawn = _small_world(count, topology, rng)
         case _:
             drawn = nx.path_graph(count)
     return _named(names, drawn.edges)
@@ -118,7 +119,7 @@ def _nodes(count: int) -> str:
     return "one node" if count == 1 else f"{count} nodes"
 
 
-def _random_regular(count: int, degree: int, chance: Random) -> nx.Graph:
+def _random_regular(count: int, degree: int, rng: Random) -> nx.Graph:
     key = "federation.topology.degree"
     if degree >= count:
         raise Misfit(key, f"{_nodes(count)} cannot have {degree} links each; take at least {degree + 1} nodes, "
@@ -131,13 +132,13 @@ def _random_regular(count: int, degree: int, chance: Random) -> nx.Graph:
             key, f"{count} nodes with {degree} links each have {count * degree // 2} links, more than {LINKS_MAX}"
         )
     for _ in range(_TRIES):
-        drawn = nx.random_regular_graph(degree, count, seed=chance)
+        drawn = nx.random_regular_graph(degree, count, seed=rng)
         if nx.is_connected(drawn):
             return drawn
     raise Misfit(key, f"no connected graph was found in {_TRIES} tries; take a degree of at least 3")
 
 
-def _small_world(count: int, topology: Topology, chance: Random) -> nx.Graph:
+def _small_world(count: int, topology: Topology, rng: Random) -> nx.Graph:
     key, near = "federation.topology.neighbours", topology.neighbours
     if near % 2:
         raise Misfit(
@@ -151,7 +152,7 @@ def _small_world(count: int, topology: Topology, chance: Random) -> nx.Graph:
             key, f"{count} nodes with {near} neighbours each have {count * near // 2} links, more than {LINKS_MAX}"
         )
     for _ in range(_TRIES):
-        drawn = nx.watts_strogatz_graph(count, near, topology.rewire, seed=chance)
+        drawn = nx.watts_strogatz_graph(count, near, topology.rewire, seed=rng)
         if nx.is_connected(drawn):
             return drawn
     raise Misfit("federation.topology.rewire", f"no connected graph was found in {_TRIES} tries; rewire fewer links "

@@ -10,25 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from sim.fault.base import Misfit, Share
+from sim.diagnostics.errors import Misfit
 from sim.units import Duration, NonNegative, Positive, format_duration
 from stigmem.core.scopes import Scope
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
+    from sim.simulation.simulation import Simulation
 
-__all__ = ["Share", "Workload", "agent", "topic"]
-
-
-def agent(node: str) -> str:
-    """The source of what a node's own people write."""
-    return f"agent:{node.lower().replace(' ', '-')}"
-
-
-def topic(number: int | str) -> str:
-    """The entity of a made-up subject."""
-    return f"stigmem://sim.example/topic/{number}"
+__all__ = ["Workload"]
 
 
 class Workload(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -52,10 +42,10 @@ class Workload(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_fie
         duration = plan.scenario.scenario.duration
         return min(duration if self.stop is None else self.stop, duration) - self.start
 
-    def on(self, lab: Lab) -> list[str]:
+    def on(self, simulation: Simulation) -> list[str]:
         """The nodes it writes on."""
-        return self.nodes or list(lab.plan.nodes)
+        return self.nodes or list(simulation.plan.nodes)
 
-    def run(self, lab: Lab, stream: str) -> None:
+    def run(self, simulation: Simulation, stream: str) -> None:
         """Schedule the writes; `stream` names this workload's own chance."""
         raise NotImplementedError

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from sim.fault.base import Misfit
+from sim.diagnostics.errors import Misfit
 from sim.units import NonNegative, Positive, parse_duration
 from sim.workload.base import Workload
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Burst"]
 
@@ -29,14 +29,14 @@ class Burst(Workload, tag="burst", kw_only=True):
         if self.nodes is not None and len(self.nodes) > 1:
             raise Misfit("nodes", "a burst happens on one node; give one name, or a workload for each")
 
-    def run(self, lab: Lab, stream: str) -> None:
-        name = self.on(lab)[0]
+    def run(self, simulation: Simulation, stream: str) -> None:
+        name = self.on(simulation)[0]
 
         def burst(number: int) -> None:
             for item in range(self.count):
                 entity = f"stigmem://sim.example/burst/{self.start}-{number}-{item}"
-                lab.write(name, entity, "sim:item", item, kind="number", scope=self.scope)
+                simulation.write(name, entity, "sim:item", item, kind="number", scope=self.scope)
 
-        lab.world.at(self.start, lambda _: burst(0))
+        simulation.world.at(self.start, lambda _: burst(0))
         if self.every is not None:
-            lab.every(self.every, self.start, self.stop, lambda number: burst(number + 1))
+            simulation.every(self.every, self.start, self.stop, lambda number: burst(number + 1))

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
+from sim.naming import topic
 from sim.units import NonNegative, Rate, parse_duration, parse_rate
-from sim.workload.base import Workload, topic
+from sim.workload.base import Workload
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Contradictions"]
 
@@ -25,23 +26,23 @@ class Contradictions(Workload, tag="contradictions", kw_only=True):
     entities: Annotated[int, Meta(ge=1)] = 20
     spread: NonNegative = parse_duration("0s")
 
-    def run(self, lab: Lab, stream: str) -> None:
-        chance = lab.random(stream)
-        names = self.on(lab)
-        end = lab.end_of(self.stop)
+    def run(self, simulation: Simulation, stream: str) -> None:
+        rng = simulation.random(stream)
+        names = self.on(simulation)
+        end = simulation.end_of(self.stop)
 
         def pair(number: int) -> None:
-            subject = topic(chance.randrange(self.entities))
-            first, second = chance.sample(names, 2) if len(names) > 1 else (names[0], names[0])
-            later = chance.randrange(self.spread + 1)
+            subject = topic(rng.randrange(self.entities))
+            first, second = rng.sample(names, 2) if len(names) > 1 else (names[0], names[0])
+            later = rng.randrange(self.spread + 1)
             say(first, subject, f"{first} says {number}")
             text = f"{second} says {number}" if first != second else f"{second} also says {number}"
             if not later:
                 say(second, subject, text)
-            elif lab.world.now + later < end:
-                lab.world.after(later, lambda _: say(second, subject, text))
+            elif simulation.world.now + later < end:
+                simulation.world.after(later, lambda _: say(second, subject, text))
 
         def say(name: str, subject: str, text: str) -> None:
-            lab.write(name, subject, "sim:claims", text, scope=self.scope)
+            simulation.write(name, subject, "sim:claims", text, scope=self.scope)
 
-        lab.poisson(chance, self.rate, self.start, self.stop, pair)
+        simulation.poisson(rng, self.rate, self.start, self.stop, pair)

@@ -11,7 +11,7 @@ from sim.workload.base import Workload
 from stigmem.core.timestamps import format_us
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Expiring"]
 
@@ -23,14 +23,16 @@ class Expiring(Workload, tag="expiring", kw_only=True):
     life: Positive = parse_duration("1m")
     entities: Annotated[int, Meta(ge=1)] = 20
 
-    def run(self, lab: Lab, stream: str) -> None:
-        chance = lab.random(stream)
-        names = self.on(lab)
+    def run(self, simulation: Simulation, stream: str) -> None:
+        rng = simulation.random(stream)
+        names = self.on(simulation)
 
         def write(number: int) -> None:
-            name = names[chance.randrange(len(names))]
-            entity = f"stigmem://sim.example/offer/{chance.randrange(self.entities)}"
-            until_us = (lab.machines[name].clock.wall(lab.world.now) + self.life) // 1_000
-            lab.write(name, entity, "sim:offers", f"offer {number}", scope=self.scope, valid_until=format_us(until_us))
+            name = names[rng.randrange(len(names))]
+            entity = f"stigmem://sim.example/offer/{rng.randrange(self.entities)}"
+            until_us = (simulation.machines[name].clock.wall(simulation.world.now) + self.life) // 1_000
+            simulation.write(
+                name, entity, "sim:offers", f"offer {number}", scope=self.scope, valid_until=format_us(until_us)
+            )
 
-        lab.poisson(chance, self.rate, self.start, self.stop, write)
+        simulation.poisson(rng, self.rate, self.start, self.stop, write)

@@ -8,7 +8,7 @@ from sim.units import Positive, parse_duration
 from sim.workload.base import Workload
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Probe"]
 
@@ -18,17 +18,17 @@ class Probe(Workload, tag="probe", kw_only=True):
 
     period: Positive = parse_duration("30s")
 
-    def run(self, lab: Lab, stream: str) -> None:
-        names = self.on(lab)
+    def run(self, simulation: Simulation, stream: str) -> None:
+        names = self.on(simulation)
 
         def probing(place: int, name: str) -> None:
             phase = self.period * (place + 1) // (len(names) + 1)
 
             def write(number: int) -> None:
                 entity = f"stigmem://sim.example/probe/{place}-{number}"
-                lab.write(name, entity, "sim:probe", number, kind="number", scope=self.scope)
+                simulation.write(name, entity, "sim:probe", number, kind="number", scope=self.scope)
 
-            lab.every(self.period, self.start - self.period + phase, self.stop, write)
+            simulation.every(self.period, self.start - self.period + phase, self.stop, write)
 
         for place, name in enumerate(names):
             probing(place, name)

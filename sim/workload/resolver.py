@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sim.units import Rate, parse_rate
-from sim.workload.base import Share, Workload
+from sim.units import Rate, Share, parse_rate
+from sim.workload.base import Workload
 from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Resolver"]
 
@@ -46,16 +46,16 @@ class Resolver(Workload, tag="resolver", kw_only=True):
     rate: Rate = parse_rate("1/m")
     new_values: Share = 0.1
 
-    def run(self, lab: Lab, stream: str) -> None:
-        for name in self.on(lab):
-            chance = lab.random(f"{stream}/{name}")
-            lab.poisson(chance, self.rate, self.start, self.stop, partial(self._look, lab, name, chance))
+    def run(self, simulation: Simulation, stream: str) -> None:
+        for name in self.on(simulation):
+            rng = simulation.random(f"{stream}/{name}")
+            simulation.poisson(rng, self.rate, self.start, self.stop, partial(self._look, simulation, name, rng))
 
-    def _look(self, lab: Lab, name: str, chance: Random, number: int) -> None:
-        which, new = chance.getrandbits(32), chance.getrandbits(32) < self.new_values * (1 << 32)
+    def _look(self, simulation: Simulation, name: str, rng: Random, number: int) -> None:
+        which, new = rng.getrandbits(32), rng.getrandbits(32) < self.new_values * (1 << 32)
 
         def choose(answer: Response) -> None:
-            if answer.status != 200 or lab.world.now >= lab.end_of(self.stop):
+            if answer.status != 200 or simulation.world.now >= simulation.end_of(self.stop):
                 return
             found = _conflicts.decode(answer.body).conflicts
             if found:
@@ -66,6 +66,6 @@ class Resolver(Workload, tag="resolver", kw_only=True):
                     else {"winning_fact_id": conflict.fact_a.id}
                 )
                 note = {"resolution_note": f"settled at {name}, number {number}"}
-                lab.resolve(name, conflict.conflict_id, decision | note)
+                simulation.resolve(name, conflict.conflict_id, decision | note)
 
-        lab.ask(name, Request("GET", "/v1/conflicts?status=unresolved&limit=20"), choose)
+        simulation.ask(name, Request("GET", "/v1/conflicts?status=unresolved&limit=20"), choose)

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
-from sim.fault.base import Misfit
+from sim.diagnostics.errors import Misfit
+from sim.naming import agent, topic
 from sim.units import Positive, Rate, parse_duration, parse_rate
-from sim.workload.base import Workload, agent, topic
+from sim.workload.base import Workload
 from stigmem.core.wire import Response
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Retractions", "Retractors"]
 
@@ -31,10 +32,10 @@ class Retractors(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     same_node: _Weight = 0.0
     other_node: _Weight = 0.0
 
-    def draw(self, chance: Random) -> str:
+    def draw(self, rng: Random) -> str:
         """One of the three."""
         sums = (self.own, self.own + self.same_node, self.own + self.same_node + self.other_node)
-        point = chance.random() * sums[-1]
+        point = rng.random() * sums[-1]
         return "own" if point < sums[0] else "same_node" if point < sums[1] else "other_node"
 
 
@@ -57,20 +58,20 @@ class Retractions(Workload, tag="retractions", kw_only=True):
         if self.by.other_node and len(self.nodes or plan.nodes) < 2 and not self.by.own + self.by.same_node:
             raise Misfit("by.other_node", "there is no other node to retract")
 
-    def run(self, lab: Lab, stream: str) -> None:
-        chance = lab.random(stream)
-        names = self.on(lab)
+    def run(self, simulation: Simulation, stream: str) -> None:
+        rng = simulation.random(stream)
+        names = self.on(simulation)
 
         def story(number: int) -> None:
-            name = names[chance.randrange(len(names))]
+            name = names[rng.randrange(len(names))]
             others = [other for other in names if other != name]
-            who = self.by.draw(chance)
-            other = others[chance.randrange(len(others))] if others else name
-            entity, text = topic(f"rumour-{chance.randrange(self.entities)}"), f"{name} heard {number}"
+            who = self.by.draw(rng)
+            other = others[rng.randrange(len(others))] if others else name
+            entity, text = topic(f"rumour-{rng.randrange(self.entities)}"), f"{name} heard {number}"
             writer = name if who != "other_node" else other
             source = agent(name) if who == "own" else f"{agent(writer)}-editor"
 
-            write = partial(lab.write, entity=entity, relation="sim:rumour", value=text, scope=self.scope)
+            write = partial(simulation.write, entity=entity, relation="sim:rumour", value=text, scope=self.scope)
 
             def say(answered: Callable[[Response], None] | None = None) -> None:
                 write(name, source=agent(name), then=answered)
@@ -80,16 +81,16 @@ class Retractions(Workload, tag="retractions", kw_only=True):
 
             def said(answer: Response) -> None:
                 if answer.status == 201:
-                    self._later(lab, self.after, retract)
+                    self._later(simulation, self.after, retract)
 
             def retracted(answer: Response) -> None:
                 if answer.status == 201 and self.again is not None:
-                    self._later(lab, self.again, say)
+                    self._later(simulation, self.again, say)
 
             say(said)
 
-        lab.poisson(chance, self.rate, self.start, self.stop, story)
+        simulation.poisson(rng, self.rate, self.start, self.stop, story)
 
-    def _later(self, lab: Lab, delay: int, action: Callable[[], None]) -> None:
-        if lab.world.now + delay < lab.end_of(self.stop):
-            lab.world.after(delay, lambda _: action())
+    def _later(self, simulation: Simulation, delay: int, action: Callable[[], None]) -> None:
+        if simulation.world.now + delay < simulation.end_of(self.stop):
+            simulation.world.after(delay, lambda _: action())

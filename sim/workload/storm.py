@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
+from sim.naming import topic
 from sim.units import Positive, parse_duration
-from sim.workload.base import Workload, topic
+from sim.workload.base import Workload
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Storm"]
 
@@ -21,16 +22,18 @@ class Storm(Workload, tag="storm", kw_only=True):
     pairs: Annotated[int, Meta(ge=1, le=100_000)] = 50
     every: Positive = parse_duration("10m")
 
-    def run(self, lab: Lab, stream: str) -> None:
-        chance = lab.random(stream)
-        names = self.on(lab)
+    def run(self, simulation: Simulation, stream: str) -> None:
+        rng = simulation.random(stream)
+        names = self.on(simulation)
         begun = self.start
 
         def burst(number: int) -> None:
             for pair in range(self.pairs):
-                chosen = chance.sample(names, 2) if len(names) > 1 else [names[0], names[0]]
+                chosen = rng.sample(names, 2) if len(names) > 1 else [names[0], names[0]]
                 for side, name in enumerate(chosen):
                     text = f"{name}, side {side}"
-                    lab.write(name, topic(f"storm-{begun}-{number}-{pair}"), "sim:claims", text, scope=self.scope)
+                    simulation.write(
+                        name, topic(f"storm-{begun}-{number}-{pair}"), "sim:claims", text, scope=self.scope
+                    )
 
-        lab.every(self.every, self.start, self.stop, burst)
+        simulation.every(self.every, self.start, self.stop, burst)

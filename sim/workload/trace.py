@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
-from sim.fault.base import Misfit
+from sim.diagnostics.errors import Misfit
 from sim.history.tracefile import BadTrace, TraceRow, read_rows
 from sim.units import NonNegative, Positive, format_duration, parse_duration
 from sim.workload.base import Workload
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Trace", "nodes_by_org"]
 
@@ -61,14 +61,14 @@ class Trace(Workload, tag="trace", kw_only=True):
                 f" write at least {span * 1e9 / window:.4g}, or fit",
             )
 
-    def run(self, lab: Lab, stream: str) -> None:
-        rows = self._chosen(lab.plan)
-        node_of = nodes_by_org(rows, self.map, self.on(lab))
-        window = self.window(lab.plan)
+    def run(self, simulation: Simulation, stream: str) -> None:
+        rows = self._chosen(simulation.plan)
+        node_of = nodes_by_org(rows, self.map, self.on(simulation))
+        window = self.window(simulation.plan)
 
         def step(place: int) -> None:
             row = rows[place]
-            lab.write(
+            simulation.write(
                 node_of[row.org],
                 row.entity,
                 row.relation,
@@ -83,7 +83,7 @@ class Trace(Workload, tag="trace", kw_only=True):
         def schedule(place: int) -> None:
             # One row ahead: the heap never holds the history a second time.
             if place < len(rows):
-                lab.world.at(self.start + self._offset(rows, rows[place], window), step, place)
+                simulation.world.at(self.start + self._offset(rows, rows[place], window), step, place)
 
         schedule(0)
 

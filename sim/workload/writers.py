@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from sim.fault.base import Misfit
+from sim.diagnostics.errors import Misfit
+from sim.naming import topic
 from sim.units import Rate, parse_rate
-from sim.workload.base import Workload, topic
-from sim.world.random_streams import zipf_weights
+from sim.workload.base import Workload
 from sim.world.clocks import EPOCH_NS
+from sim.world.random_streams import zipf_weights
 from stigmem.core.scopes import Scope
 from stigmem.core.timestamps import format_us
 
 if TYPE_CHECKING:
-    from sim.simulation.simulation import Lab
     from sim.scenario.plan import Plan
+    from sim.simulation.simulation import Simulation
 
 __all__ = ["Writers"]
 
@@ -57,37 +58,37 @@ class Writers(Workload, tag="writers", kw_only=True):
         if self.scopes is not None and sum(self.scopes.values()) <= 0:
             raise Misfit("scopes", "give at least one scope a weight above 0, such as { public = 0.8, local = 0.2 }")
 
-    def run(self, lab: Lab, stream: str) -> None:
-        names = self.on(lab)
+    def run(self, simulation: Simulation, stream: str) -> None:
+        names = self.on(simulation)
         rate = self.rate or parse_rate("1/m")
         each = rate if self.total_rate is None else self.total_rate / len(names)
         subjects = _by_weight(list(range(self.entities)), zipf_weights(self.entities, self.exponent))
         scopes = list((self.scopes or {self.scope: 1.0}).items())
         scope_of = _by_weight([scope for scope, _ in scopes], _sums([weight for _, weight in scopes]))
         for name in names:
-            chance = lab.random(f"{stream}/{name}")
-            write = partial(self._write, lab, name, chance, subjects, scope_of)
-            lab.poisson(chance, each, self.start, self.stop, write)
+            rng = simulation.random(f"{stream}/{name}")
+            write = partial(self._write, simulation, name, rng, subjects, scope_of)
+            simulation.poisson(rng, each, self.start, self.stop, write)
 
     def _write(
         self,
-        lab: Lab,
+        simulation: Simulation,
         name: str,
-        chance: Random,
+        rng: Random,
         subjects: Callable[[Random], int],
         scope_of: Callable[[Random], Scope],
         number: int,
     ) -> None:
-        subject, scope = subjects(chance), scope_of(chance)
-        kind = self.kinds[chance.randrange(len(self.kinds))]
-        which = chance.randrange(self.relations)
-        value = _value(kind, chance, f"{name} {number}", lab.world.now)
+        subject, scope = subjects(rng), scope_of(rng)
+        kind = self.kinds[rng.randrange(len(self.kinds))]
+        which = rng.randrange(self.relations)
+        value = _value(kind, rng, f"{name} {number}", simulation.world.now)
         relation = f"sim:{kind}-{which}" if not self.fresh else f"sim:{kind}-{number}-of-{name.replace(' ', '-')}"
-        lab.write(name, topic(subject), relation, value, kind=kind, scope=scope)
+        simulation.write(name, topic(subject), relation, value, kind=kind, scope=scope)
 
 
-def _value(kind: Kind, chance: Random, label: str, now: int) -> Any:
-    number = chance.getrandbits(32)
+def _value(kind: Kind, rng: Random, label: str, now: int) -> Any:
+    number = rng.getrandbits(32)
     if kind == "string":
         return f"{label}: {_WORDS[number % len(_WORDS)]}"
     if kind == "text":
@@ -114,4 +115,4 @@ def _sums(weights: list[float]) -> list[int]:
 
 def _by_weight(items: list[T], sums: list[int]) -> Callable[[Random], T]:
     """Draws one of the items with these cumulative weights."""
-    return lambda chance: items[bisect_right(sums, chance.randrange(sums[-1]))]
+    return lambda rng: items[bisect_right(sums, rng.randrange(sums[-1]))]

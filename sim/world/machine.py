@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import trio
 
 from sim.world.clocks import NodeClock
-from sim.world.ports import SimClock, SimEntropy, SimTransport
 from sim.world.disk import Disk, Fate, SimJournal
-from sim.world.rpc import Host, post
+from sim.world.ports import SimClock, SimEntropy, SimTransport
+from sim.world.rpc import Endpoint, send_request
 from sim.world.world import Waiter, World
 from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response, decode_request, encode
@@ -30,7 +30,7 @@ from stigmem.node.settings import NodeSettings
 if TYPE_CHECKING:
     from sim.world.network import Network
 
-__all__ = ["OPERATOR", "CommitHook", "Machine", "Watch"]
+__all__ = ["OPERATOR", "CommitHook", "Machine", "MachineEvents"]
 
 OPERATOR: Final = Principal(
     "system:operator", frozenset({"read", "write", "federate", "admin", "admin:federation", "audit.read"})
@@ -44,8 +44,8 @@ _BACKLOG_MAX: Final = 1_024
 """Connections that a paused machine's kernel takes before it turns callers away, as listening sockets do."""
 
 
-class Watch(Protocol):
-    """Who is told what machines do; implemented by the laboratory."""
+class MachineEvents(Protocol):
+    """Who is told what machines do; implemented by the simulation."""
 
     def committed(self, machine: Machine, records: Sequence[Record], payload: bytes) -> None: ...
 
@@ -64,12 +64,12 @@ class Machine:
         name: str,
         world: World,
         network: Network,
-        directory: dict[str, Host],
+        directory: dict[str, Endpoint],
         settings: NodeSettings,
         clock: NodeClock,
         disk: Disk,
         random: Random,
-        watch: Watch,
+        watch: MachineEvents,
     ) -> None:
         self.name = name
         self.url = settings.node_url
@@ -88,7 +88,7 @@ class Machine:
         self._network = network
         self._directory = directory
         self._random = random
-        self._watch = watch
+        self._events = watch
         self._backlog: deque[Callable[[], None]] = deque()
         self._nursery: trio.Nursery | None = None
 
@@ -117,7 +117,7 @@ class Machine:
             await node.load()
             self.node = node
             node.start()
-            self._watch.booted(self)
+            self._events.booted(self)
             await trio.sleep(math.inf)
 
     def crash(self, fate: Fate | None = None) -> None:
@@ -138,7 +138,7 @@ class Machine:
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
             self._nursery = None
-        self._watch.stopped(self, how, became)
+        self._events.stopped(self, how, became)
 
     def pause(self) -> None:
         """The process is not scheduled; the machine's kernel still takes connections, and its disk works on."""
@@ -187,7 +187,7 @@ class Machine:
 
     def _durable(self, boot: int, records: Sequence[Record], payload: bytes) -> None:
         if self._lives(boot):
-            self._watch.committed(self, records, payload)
+            self._events.committed(self, records, payload)
             for hook in list(self.at_commit.values()):
                 hook(self.commits, True)
 
@@ -199,7 +199,7 @@ class Machine:
             if self._lives(boot):
                 self.wake(waiter, value)
 
-        if not post(self._network, self._directory, self.name, url, request, arrived):
+        if not send_request(self._network, self._directory, self.name, url, request, arrived):
             self.world.at(self.world.now, lambda _: arrived("no_such_host"))
 
     # --- what the wire and the people use ---
@@ -223,7 +223,7 @@ class Machine:
 
         def answered(response: Response) -> None:
             if self._lives(boot):
-                self._watch.answered(self, asker, request, response)
+                self._events.answered(self, asker, request, response)
                 reply(encode(response))
 
         if self.node is not None:

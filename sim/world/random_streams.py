@@ -14,13 +14,13 @@ from random import Random
 from statistics import NormalDist
 from typing import Final
 
-__all__ = ["Streams", "Table", "exponential_table", "lognormal_table", "zipf_weights"]
+__all__ = ["RandomStreams", "Table", "exponential_table", "lognormal_table", "zipf_weights"]
 
 _STEPS: Final = 4_096
 _US: Final = 1_000
 
 
-class Streams:
+class RandomStreams:
     """Independent random streams of one seed, by name."""
 
     def __init__(self, seed: int) -> None:

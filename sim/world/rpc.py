@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from sim.world.network import Network, Parcel
+from sim.world.network import Network, Packet
 from stigmem.core.wire import Request, Response, decode_response, encode
 
-__all__ = ["Host", "post"]
+__all__ = ["Endpoint", "send_request"]
 
 
-class Host(Protocol):
+class Endpoint(Protocol):
     """Anything with an address: a machine, or a scripted adversary."""
 
     name: str
@@ -26,15 +26,15 @@ class Host(Protocol):
         ...
 
 
-def post(
+def send_request(
     network: Network,
-    directory: dict[str, Host],
+    directory: dict[str, Endpoint],
     asker: str,
     url: str,
     request: Request,
     arrived: Callable[[Response | str], None],
 ) -> bool:
-    """Send a request; `arrived` gets a Response, `refused` or `broken_answer`, or nothing at all when parcels
+    """Send a request; `arrived` gets a Response, `refused` or `broken_answer`, or nothing at all when packets
     are lost. False when nobody has this address."""
     target = directory.get(url)
     if target is None:
@@ -47,13 +47,13 @@ def post(
             arrived("broken_answer")
 
     def reply(data: bytes) -> None:
-        network.send(Parcel(target.name, asker, "response", data, back))
+        network.send(Packet(target.name, asker, "response", data, back))
 
     def refuse() -> None:
-        network.send(Parcel(target.name, asker, "refused", b"", lambda _: arrived("refused")))
+        network.send(Packet(target.name, asker, "refused", b"", lambda _: arrived("refused")))
 
     kind = f"{request.method} {request.target.partition('?')[0]}"
     network.send(
-        Parcel(asker, target.name, kind, encode(request), lambda data: target.receive(asker, data, reply, refuse))
+        Packet(asker, target.name, kind, encode(request), lambda data: target.receive(asker, data, reply, refuse))
     )
     return True

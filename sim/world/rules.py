@@ -1,6 +1,6 @@
 """The rules of the wire: distance, loss, duplication, reordering, corruption, bandwidth, cuts, clogs.
 
-Each is one small class with a verdict. A rule draws the same number of times for every parcel it sees,
+Each is one small class with a verdict. A rule draws the same number of times for every packet it sees,
 whatever it decides and whatever other rules decide.
 """
 
@@ -10,10 +10,11 @@ from collections.abc import Callable
 from random import Random
 from typing import Final, Protocol
 
-from sim.world.network import DROP, HOLD, PASS, Parcel, Verdict
+from sim.world.network import DROP, HOLD, PASS, Decision, Packet
 
 __all__ = [
-    "Bandwidth", "Clog", "Corruption", "Cut", "Delay", "Duplication", "Flapping", "Loss", "Per", "Reordering", "Slow",
+    "Bandwidth", "Clog", "Corruption", "Cut", "Delay", "Duplication", "Flapping", "Loss", "Reordering",
+    "SenderStreams", "Slow",
 ]  # fmt: skip
 
 _ONE: Final = 1 << 32
@@ -23,7 +24,7 @@ class _Draw(Protocol):
     def draw(self, random: Random) -> int: ...
 
 
-class Per:
+class SenderStreams:
     """A random stream per sender for one rule."""
 
     def __init__(self, stream: Callable[[str], Random], rule: str) -> None:
@@ -48,82 +49,82 @@ class Delay:
 
     name = "latency"
 
-    def __init__(self, per: Per, default: _Draw, links: dict[tuple[str, str], _Draw] | None = None) -> None:
+    def __init__(self, per: SenderStreams, default: _Draw, links: dict[tuple[str, str], _Draw] | None = None) -> None:
         self._per = per
         self._default = default
         self._links = links or {}
 
-    def judge(self, parcel: Parcel, now: int) -> Verdict:
-        table = self._links.get((parcel.source, parcel.target), self._default)
-        return Verdict(table.draw(self._per.of(parcel.source)))
+    def decide(self, packet: Packet, now: int) -> Decision:
+        table = self._links.get((packet.source, packet.target), self._default)
+        return Decision(table.draw(self._per.of(packet.source)))
 
 
 class Loss:
-    """A share of parcels is lost, the same everywhere or per ordered pair."""
+    """A share of packets is lost, the same everywhere or per ordered pair."""
 
     name = "loss"
 
-    def __init__(self, per: Per, share: float, links: dict[tuple[str, str], float] | None = None) -> None:
+    def __init__(self, per: SenderStreams, share: float, links: dict[tuple[str, str], float] | None = None) -> None:
         self._per = per
         self._share = share
         self._links = links or {}
 
-    def judge(self, parcel: Parcel, now: int) -> Verdict:
-        share = self._links.get((parcel.source, parcel.target), self._share)
-        return DROP if self._per.hit(parcel.source, share) else PASS
+    def decide(self, packet: Packet, now: int) -> Decision:
+        share = self._links.get((packet.source, packet.target), self._share)
+        return DROP if self._per.hit(packet.source, share) else PASS
 
 
 class Duplication:
-    """A share of parcels arrives twice, the copy up to `within` later."""
+    """A share of packets arrives twice, the copy up to `within` later."""
 
     name = "duplication"
 
-    def __init__(self, per: Per, share: float, within_ns: int) -> None:
+    def __init__(self, per: SenderStreams, share: float, within_ns: int) -> None:
         self._per = per
         self._share = share
         self._within_ns = within_ns
 
-    def judge(self, parcel: Parcel, now: int) -> Verdict:
-        hit = self._per.hit(parcel.source, self._share)
-        after = self._per.of(parcel.source).randrange(self._within_ns + 1)
-        return Verdict(copy_after=after) if hit else PASS
+    def decide(self, packet: Packet, now: int) -> Decision:
+        hit = self._per.hit(packet.source, self._share)
+        after = self._per.of(packet.source).randrange(self._within_ns + 1)
+        return Decision(copy_after=after) if hit else PASS
 
 
 class Reordering:
-    """A share of parcels is overtaken: up to `by` later than it would be."""
+    """A share of packets is overtaken: up to `by` later than it would be."""
 
     name = "reordering"
 
-    def __init__(self, per: Per, share: float, by_ns: int) -> None:
+    def __init__(self, per: SenderStreams, share: float, by_ns: int) -> None:
         self._per = per
         self._share = share
         self._by_ns = by_ns
 
-    def judge(self, parcel: Parcel, now: int) -> Verdict:
-        hit = self._per.hit(parcel.source, self._share)
-        after = self._per.of(parcel.source).randrange(self._by_ns + 1)
-        return Verdict(after=after) if hit else PASS
+    def decide(self, packet: Packet, now: int) -> Decision:
+        hit = self._per.hit(packet.source, self._share)
+        after = self._per.of(packet.source).randrange(self._by_ns + 1)
+        return Decision(after=after) if hit else PASS
 
 
 class Corruption:
-    """A share of parcels arrives with some bits flipped."""
+    """A share of packets arrives with some bits flipped."""
 
     name = "corruption"
 
-    def __init__(self, per: Per, share: float) -> None:
+    def __init__(self, per: SenderStreams, share: float) -> None:
         self._per = per
         self._share = share
 
-    def judge(self, parcel: Parcel, now: int) -> Verdict:
-        random = self._per.of(parcel.source)
-        hit = self._per.hit(parcel.source, self._share)
+    def decide(self, packet: Packet, now: int) -> Decision:
+        random = self._per.of(packet.source)
+        hit = self._per.hit(packet.source, self._share)
         places = [random.getrandbits(40) for _ in range(4)]
-        if not hit or not parcel.data:
+        if not hit or not packet.data:
             return PASS
-        data = bytearray(parcel.data)
+        data = bytearray(packet.data)
         for place in places[: 1 + places[0] % 4]:
             data[(place >> 3) % len(data)] ^= 1 << (place & 7)
-        return Verdict(data=bytes(data))
+        return Decision(data=bytes(data))
 
 
 class Bandwidth:
@@ -136,15 +137,15 @@ class Bandwidth:
         self._links = links or {}
         self._free_at: dict[tuple[str, str], int] = {}
 
-    def judge(self, parcel: Parcel, now: int) -> Verdict:
-        pair = (parcel.source, parcel.target)
+    def decide(self, packet: Packet, now: int) -> Decision:
+        pair = (packet.source, packet.target)
         speed = self._links.get(pair, self._bits_per_s)
         if speed is None:
             return PASS
         begin = max(now, self._free_at.get(pair, 0))
-        end = begin + len(parcel.data) * 8 * 1_000_000_000 // speed
+        end = begin + len(packet.data) * 8 * 1_000_000_000 // speed
         self._free_at[pair] = end
-        return Verdict(after=end - now)
+        return Decision(after=end - now)
 
 
 class Cut:
@@ -155,34 +156,34 @@ class Cut:
         self._pairs = pairs
         self._stopped = HOLD if hold else DROP
 
-    def judge(self, parcel: Parcel, now: int) -> Verdict:
-        return self._stopped if (parcel.source, parcel.target) in self._pairs else PASS
+    def decide(self, packet: Packet, now: int) -> Decision:
+        return self._stopped if (packet.source, packet.target) in self._pairs else PASS
 
 
 class Slow:
-    """More delay on every parcel from or to a node, or between two."""
+    """More delay on every packet from or to a node, or between two."""
 
-    def __init__(self, name: str, per: Per, by: _Draw, touches: Callable[[str, str], bool]) -> None:
+    def __init__(self, name: str, per: SenderStreams, by: _Draw, touches: Callable[[str, str], bool]) -> None:
         self.name = name
         self._per = per
         self._by = by
         self._touches = touches
 
-    def judge(self, parcel: Parcel, now: int) -> Verdict:
-        if not self._touches(parcel.source, parcel.target):
+    def decide(self, packet: Packet, now: int) -> Decision:
+        if not self._touches(packet.source, packet.target):
             return PASS
-        return Verdict(after=self._by.draw(self._per.of(parcel.source)))
+        return Decision(after=self._by.draw(self._per.of(packet.source)))
 
 
 class Clog:
-    """Parcels between certain ordered pairs wait until the clog is lifted."""
+    """Packets between certain ordered pairs wait until the clog is lifted."""
 
     def __init__(self, name: str, touches: Callable[[str, str], bool]) -> None:
         self.name = name
         self._touches = touches
 
-    def judge(self, parcel: Parcel, now: int) -> Verdict:
-        return HOLD if self._touches(parcel.source, parcel.target) else PASS
+    def decide(self, packet: Packet, now: int) -> Decision:
+        return HOLD if self._touches(packet.source, packet.target) else PASS
 
 
 class Flapping:
@@ -195,7 +196,7 @@ class Flapping:
         self._down_ns = down_ns
         self._period_ns = down_ns + up_ns
 
-    def judge(self, parcel: Parcel, now: int) -> Verdict:
-        if not self._touches(parcel.source, parcel.target):
+    def decide(self, packet: Packet, now: int) -> Decision:
+        if not self._touches(packet.source, packet.target):
             return PASS
         return DROP if (now - self._begin) % self._period_ns < self._down_ns else PASS

@@ -3,7 +3,7 @@
 Whether a signature is valid is a pure function of key, message and signature: one that was made here for these very
 bytes is valid, and a check that was made once need not be made again. What was never seen, a forgery or a flipped
 bit, is verified in earnest. So remembering changes nothing but the time a run takes. Bounded; made anew for every
-laboratory.
+simulation.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 from stigmem.core.keys import Signer, Suite
 
-__all__ = ["Verified"]
+__all__ = ["SignatureCache"]
 
 _REMEMBERED_MAX: Final = 8_192
 _Asked = tuple[str, bytes, bytes]
@@ -54,7 +54,7 @@ class _Remembered:
         return signature
 
 
-class Verified:
+class SignatureCache:
     """A signature scheme that remembers its latest answers."""
 
     def __init__(self, suite: Suite) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 if TYPE_CHECKING:
-    from sim.world.network import Parcel
+    from sim.world.network import Packet
     from sim.world.world import World
 
 __all__ = ["Difference", "Stop", "Trace", "TraceUnreadable", "first_difference", "read_trace"]
@@ -31,7 +31,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class Stop(NamedTuple):
-    """A kind of parcel that did not get through: from whom, to whom, and the rule that stopped it."""
+    """A kind of packet that did not get through: from whom, to whom, and the rule that stopped it."""
 
     source: str
     target: str
@@ -49,7 +49,7 @@ class Trace:
         self._file = gzip.GzipFile(path, "wb", compresslevel=1, mtime=0) if path is not None else None
         self.count = 0
         self.stops: dict[Stop, int] = {}
-        """How many parcels each rule stopped on each link, for the map."""
+        """How many packets each rule stopped on each link, for the map."""
 
     def event(self, kind: str, *details: Any) -> None:
         """Record an event at the present instant."""
@@ -59,10 +59,10 @@ class Trace:
             stop = Stop(source, target, rule)
             self.stops[stop] = self.stops.get(stop, 0) + 1
 
-    def parcel(self, now: int, parcel: Parcel, data: bytes, delay: int) -> None:
-        """Record a parcel that was put on the wire: who, what, how many bytes with which checksum, how long."""
+    def packet(self, now: int, packet: Packet, data: bytes, delay: int) -> None:
+        """Record a packet that was put on the wire: who, what, how many bytes with which checksum, how long."""
         self._line(
-            _encode((now, "sent", parcel.source, parcel.target, parcel.kind, len(data), zlib.crc32(data), delay))
+            _encode((now, "sent", packet.source, packet.target, packet.kind, len(data), zlib.crc32(data), delay))
         )
 
     def commit(self, node: str, records: int, payload: bytes) -> None:

@@ -168,7 +168,7 @@ class Machine:
     async def introduce(self, other: Machine) -> None:
         """Register this node at another one and have it approved there."""
         here, there = self.running.node, other.running.node
-        answer = await here.steward.register_at(other.url)
+        answer = await here.handshakes.register_at(other.url)
         assert answer.status == 201, answer.body
         row = there.state.peer_of(here.node_id)
         assert row is not None

@@ -1,6 +1,6 @@
 """The simulated arm of a parity test, and the timetable that the real arm repeats.
 
-A scenario file with some tables changed, run in a real laboratory; what happened in it, in order: writes, cuts, heals,
+A scenario file with some tables changed, run in a real simulation; what happened in it, in order: writes, cuts, heals,
 crashes and boots. Nothing here knows real nodes.
 """
 
@@ -12,10 +12,10 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from sim.simulation.digest import knowledge_of
-from sim.simulation.simulation import Lab
 from sim.scenario.planning import make_plan
 from sim.scenario.reading import load_scenario, plain_values, typed
+from sim.simulation.digest import knowledge_of
+from sim.simulation.simulation import Simulation
 from stigmem.core.fact import Fact, record_of
 
 __all__ = ["Step", "Told", "simulate"]
@@ -46,26 +46,32 @@ def simulate(name: str, **tables: Any) -> Told:
     values = plain_values(load_scenario(_SCENARIOS / f"{name}.toml"))
     for key, table in tables.items():
         values[key] = {**values[key], **table} if isinstance(table, Mapping) else table
-    lab = Lab(make_plan(typed(values), _SCENARIOS))
+    simulation = Simulation(make_plan(typed(values), _SCENARIOS))
     happened: list[tuple[int, Step]] = []
-    told = lab.trace.event
+    told = simulation.trace.event
 
     def event(kind: str, *details: Any) -> None:
         step = _step(kind, details)
         if step is not None:
-            happened.append((lab.world.now, step))
+            happened.append((simulation.world.now, step))
         told(kind, *details)
 
-    lab.trace.event = event  # type: ignore[method-assign]
-    lab.run()
-    lab.trace.close()
-    assert lab.violation is None, lab.violation
-    assert lab.converged_at is not None, "the simulated arm did not converge"
+    simulation.trace.event = event  # type: ignore[method-assign]
+    simulation.run()
+    simulation.trace.close()
+    assert simulation.violation is None, simulation.violation
+    assert simulation.converged_at is not None, "the simulated arm did not converge"
     # At one instant faults come first: what is written in it is written under them.
-    happened += _writes(lab)
+    happened += _writes(simulation)
     happened.sort(key=lambda entry: (entry[0], entry[1].what == "write"))
     steps = [step for _, step in happened]
-    return Told(lab.plan.nodes, steps, knowledge_of(lab), len(lab.measure.facts), dict(lab.rejections))
+    return Told(
+        simulation.plan.nodes,
+        steps,
+        knowledge_of(simulation),
+        len(simulation.visibility.facts),
+        dict(simulation.rejections),
+    )
 
 
 def _step(kind: str, details: tuple[Any, ...]) -> Step | None:
@@ -76,11 +82,11 @@ def _step(kind: str, details: tuple[Any, ...]) -> Step | None:
     return None
 
 
-def _writes(lab: Lab) -> list[tuple[int, Step]]:
+def _writes(simulation: Simulation) -> list[tuple[int, Step]]:
     """Every fact that was committed by its origin, when it was."""
-    nodes = {name: machine.node for name, machine in lab.machines.items()}
+    nodes = {name: machine.node for name, machine in simulation.machines.items()}
     found = []
-    for seen in lab.measure.facts:
+    for seen in simulation.visibility.facts:
         node = nodes[seen.origin]
         assert node is not None
         fact = node.state.ledger.held(node.node_id, seen.id)

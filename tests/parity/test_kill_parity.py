@@ -1,4 +1,4 @@
-"""The ordeal of tests/host/test_kill.py in the laboratory: the same body, the same clients, the same checker, on a disk
+"""The ordeal of tests/host/test_kill.py in the simulation: the same body, the same clients, the same checker, on a disk
 that loses, tears or keeps what was being written. And the checker's own proof: it sees whatever is taken away.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from sim.simulation.simulation import Lab
+from sim.simulation.simulation import Simulation
 from sim.world.disk import Disk
 from sim.world.machine import OPERATOR, Machine
 from sim.world.world import Waiter
@@ -21,7 +21,7 @@ from stigmem.core.wire import JSON_TYPE, Request, Response
 from stigmem.node.node import Node
 from tests.host.ordeal import ordeal
 from tests.host.promises import Held, Promises, held
-from tests.sim.small_runs import S, make_lab
+from tests.sim.small_runs import S, make_simulation
 
 KILLS = 50
 LINKED_NS = 2 * S
@@ -29,11 +29,11 @@ SLOW_DISK = '[disk]\nsync = "8ms"'
 
 
 class Simulated:
-    """A machine of the laboratory, and another one as its peer."""
+    """A machine of the simulation, and another one as its peer."""
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
-        self._machine, peer = lab.machines["a"], lab.machines["b"]
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._machine, peer = simulation.machines["a"], simulation.machines["b"]
         self._peer = peer
         self.node_id, self.peer_id = _node(self._machine).node_id, _node(peer).node_id
         self.peer_signer = _node(peer).signer
@@ -43,7 +43,7 @@ class Simulated:
     async def boot(self) -> None:
         if self._down:
             self._down = False
-            self._lab.power.on("a", self)
+            self._simulation.power.on("a", self)
         while self._machine.node is None:
             await self.pause(0.001)
 
@@ -51,7 +51,7 @@ class Simulated:
         return await self._exchange(self._machine, request, operator=operator)
 
     async def _exchange(self, machine: Machine, request: Request, *, operator: bool) -> Response | None:
-        waiter = Waiter(self._lab.world)
+        waiter = Waiter(self._simulation.world)
         answers: list[Response] = []
 
         def take(response: Response) -> None:
@@ -67,18 +67,18 @@ class Simulated:
 
     async def kill(self) -> None:
         self._down = True
-        self._lab.power.off("a", self)
+        self._simulation.power.off("a", self)
         for waiter in list(self._waiting.values()):
             waiter.wake(None)
 
     async def pause(self, seconds: float) -> None:
-        waiter = Waiter(self._lab.world)
-        self._lab.world.after(round(seconds * S), waiter.wake)
+        waiter = Waiter(self._simulation.world)
+        self._simulation.world.after(round(seconds * S), waiter.wake)
         await waiter.wait()
 
     async def together(self, clients: Sequence[Callable[[], Awaitable[None]]]) -> None:
         # On the peer's machine, which stays up; a task of the world waits for nothing but Waiters.
-        left, ended = len(clients), Waiter(self._lab.world)
+        left, ended = len(clients), Waiter(self._simulation.world)
 
         async def counted(client: Callable[[], Awaitable[None]]) -> None:
             nonlocal left
@@ -92,7 +92,7 @@ class Simulated:
         await ended.wait()
 
     def now_ms(self) -> int:
-        return self._machine.clock.wall(self._lab.world.now) // 1_000_000
+        return self._machine.clock.wall(self._simulation.world.now) // 1_000_000
 
     async def peer_writes(self, body: dict[str, Any]) -> None:
         request = Request("POST", "/v1/facts", JSON_TYPE, msgspec.json.encode(body))
@@ -113,19 +113,19 @@ def _node(machine: Machine) -> Node:
 
 
 def endured(kills: int, *, disk: type[Disk] = Disk) -> tuple[Promises, Simulated]:
-    """The ordeal in a laboratory of two machines."""
-    lab = make_lab(SLOW_DISK, nodes=("a", "b"), pull_interval="10ms", duration="10m", settle="1m")
-    lab.machines["a"].disk.__class__ = disk
+    """The ordeal in a simulation of two machines."""
+    simulation = make_simulation(SLOW_DISK, nodes=("a", "b"), pull_interval="10ms", duration="10m", settle="1m")
+    simulation.machines["a"].disk.__class__ = disk
     done: list[tuple[Promises, Simulated]] = []
 
     async def body() -> None:
-        subject = Simulated(lab)
+        subject = Simulated(simulation)
         done.append((await ordeal(subject, Random(20_261), kills), subject))
-        lab.world.finish()
+        simulation.world.finish()
 
-    lab.world.at(LINKED_NS, lambda _: lab.machines["b"].spawn("ordeal", body))
-    lab.run()
-    assert lab.violation is None, lab.violation
+    simulation.world.at(LINKED_NS, lambda _: simulation.machines["b"].spawn("ordeal", body))
+    simulation.run()
+    assert simulation.violation is None, simulation.violation
     return done[0]
 
 

@@ -1,4 +1,4 @@
-"""The same scenario in the laboratory and on real nodes: what is known and in conflict at the end is the same.
+"""The same scenario in the simulation and on real nodes: what is known and in conflict at the end is the same.
 
 Short variants of scenarios of the repository, with the same nodes, writes and cuts. The knowledge digest holds no
 stamps and no ids, so that the real arm may run as fast as it can.
@@ -48,7 +48,7 @@ def replay() -> Told:
     return simulate("replay", adversary=SILENT)
 
 
-async def test_split_brain_ends_alike_in_the_laboratory_and_on_real_nodes(tmp_path: Path, split_brain: Told) -> None:
+async def test_split_brain_ends_alike_in_the_simulation_and_on_real_nodes(tmp_path: Path, split_brain: Told) -> None:
     told = split_brain
     async with real_federation(tmp_path, told.nodes) as machines:
         await repeat(machines, told.steps)
@@ -68,7 +68,7 @@ async def test_a_cut_keeps_real_nodes_apart_until_it_heals(tmp_path: Path, split
         assert await converged(machines, told.facts) == told.digest
 
 
-async def test_partial_failure_ends_alike_in_the_laboratory_and_on_real_nodes(
+async def test_partial_failure_ends_alike_in_the_simulation_and_on_real_nodes(
     tmp_path: Path, partial_failure: Told
 ) -> None:
     told = partial_failure

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from sim.check import CheckResult
-from sim.simulation.simulation import Lab
 from sim.observation.visibility import NEVER
 from sim.scenario.planning import make_plan
 from sim.scenario.reading import parse_scenario
+from sim.simulation.simulation import Simulation
 from stigmem.core.wire import Request, Response
 
 SECOND = 1_000_000_000
@@ -58,7 +58,7 @@ def adversary(kind: str, **keys: Any) -> str:
     return "\n".join(table) + "\n"
 
 
-def make_lab(
+def make_simulation(
     *parts: str,
     nodes: tuple[str, ...] = ("north", "south", "west"),
     scopes: tuple[str, ...] = ("company", "public"),
@@ -70,87 +70,87 @@ def make_lab(
     signatures: str = "ed25519",
     federation: str = "",
     network: str = "",
-) -> Lab:
-    """A laboratory, ready to run, with the given tables of adversaries, faults and workloads."""
+) -> Simulation:
+    """A simulation, ready to run, with the given tables of adversaries, faults and workloads."""
     text = _TEXT.format(
         nodes=quoted(nodes), scopes=quoted(scopes), rest="\n".join(parts), topology=topology, duration=duration,
         settle=settle, seed=seed, rate=rate, signatures=signatures, federation=federation, network=network,
     )  # fmt: skip
-    return Lab(make_plan(parse_scenario(text), Path()))
+    return Simulation(make_plan(parse_scenario(text), Path()))
 
 
-def run_lab(*parts: str, before: Callable[[Lab], None] | None = None, **keys: Any) -> Lab:
-    """Run such a laboratory; `before` may prepare it."""
-    lab = make_lab(*parts, **keys)
+def run_simulation(*parts: str, before: Callable[[Simulation], None] | None = None, **keys: Any) -> Simulation:
+    """Run such a simulation; `before` may prepare it."""
+    simulation = make_simulation(*parts, **keys)
     if before is not None:
-        before(lab)
-    lab.run()
-    return lab
+        before(simulation)
+    simulation.run()
+    return simulation
 
 
-def verdicts(lab: Lab) -> dict[str, CheckResult]:
+def verdicts(simulation: Simulation) -> dict[str, CheckResult]:
     """Every checker's last word; a property that was violated while the run went on has its violation for a detail."""
-    if lab.violation is not None:
-        name = lab.violation.checker
-        return {name: CheckResult(name, False, f"{lab.violation.node}: {lab.violation.sentence}")}
-    return {checker.name: checker.settled(lab) for checker in lab.checkers}
+    if simulation.violation is not None:
+        name = simulation.violation.checker
+        return {name: CheckResult(name, False, f"{simulation.violation.node}: {simulation.violation.sentence}")}
+    return {checker.name: checker.result(simulation) for checker in simulation.checkers}
 
 
-def failures(lab: Lab) -> dict[str, str]:
+def failures(simulation: Simulation) -> dict[str, str]:
     """Properties that do not hold, with what is wrong."""
-    return {name: result.detail for name, result in verdicts(lab).items() if result.ok is not True}
+    return {name: result.detail for name, result in verdicts(simulation).items() if result.ok is not True}
 
 
 class Reader:
     """A client on every node that reads all the time; keeps the statuses it got."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, simulation: Simulation) -> None:
         self.statuses: dict[int, int] = {}
-        self._lab = lab
-        lab.world.at(0, self._read)
+        self._simulation = simulation
+        simulation.world.at(0, self._read)
 
     def _read(self, _: object) -> None:
-        for name in self._lab.plan.nodes:
+        for name in self._simulation.plan.nodes:
             for target in ("/v1/facts?limit=20", "/v1/conflicts?status=unresolved", "/healthz"):
-                self._lab.machines[name].local(Request("GET", target), self._answered)
-        self._lab.world.after(5 * SECOND, self._read)
+                self._simulation.machines[name].local(Request("GET", target), self._answered)
+        self._simulation.world.after(5 * SECOND, self._read)
 
     def _answered(self, response: Response) -> None:
         self.statuses[response.status] = self.statuses.get(response.status, 0) + 1
 
 
-def assert_unharmed(lab: Lab, reader: Reader | None = None, *, receipts: int = 2) -> None:
+def assert_unharmed(simulation: Simulation, reader: Reader | None = None, *, receipts: int = 2) -> None:
     """What holds whatever hostile peers do (federation 6.3): every property; nobody's writes or reads are refused,
     honest facts are everywhere within two intervals, and whoever serves readable pages is read on."""
-    assert failures(lab) == {}
-    assert lab.converged_at is not None
-    assert lab.refused_writes == {}
-    assert lab.acknowledged == lab.writes > 50
+    assert failures(simulation) == {}
+    assert simulation.converged_at is not None
+    assert simulation.refused_writes == {}
+    assert simulation.acknowledged == simulation.writes > 50
     if reader is not None:
         assert list(reader.statuses) == [200]
-    assert worst_lag_s(lab) <= 2 * INTERVAL_S + 1
-    for peer in lab.adversaries.values():
+    assert worst_lag_s(simulation) <= 2 * INTERVAL_S + 1
+    for peer in simulation.adversaries.values():
         for victim in peer.victims:
-            assert peer.debts.receipts.get(victim, 0) >= receipts, f"{victim} did not read on at {peer.name}"
+            assert peer.obligations.receipts.get(victim, 0) >= receipts, f"{victim} did not read on at {peer.name}"
 
 
-def worst_lag_s(lab: Lab) -> float:
+def worst_lag_s(simulation: Simulation) -> float:
     """The longest way of an honest fact to a node that should hold it, in seconds."""
-    measure = lab.measure
+    visibility = simulation.visibility
     lags = [
-        measure.visible[name][number] - measure.facts[number].written_ns
-        for number, name in measure.expected()
-        if measure.visible[name][number] != NEVER
+        visibility.visible[name][number] - visibility.facts[number].written_ns
+        for number, name in visibility.expected()
+        if visibility.visible[name][number] != NEVER
     ]
     return max(lags) / SECOND
 
 
-def ask(lab: Lab, node: str, target: str) -> list[Any]:
+def ask(simulation: Simulation, node: str, target: str) -> list[Any]:
     """Have a client on a node send a GET at the end of the faults; the decoded answers appear in the list."""
     found: list[Any] = []
 
     def send(_: object) -> None:
-        lab.console(node, Request("GET", target), lambda answer: found.append(msgspec.json.decode(answer.body)))
+        simulation.console(node, Request("GET", target), lambda answer: found.append(msgspec.json.decode(answer.body)))
 
-    lab.world.at(lab.duration - SECOND, send)
+    simulation.world.at(simulation.duration - SECOND, send)
     return found

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from sim.simulation.digest import knowledge_of, state_digest
-from sim.simulation.simulation import Lab
-from sim.scenario.required_data import DataAbsent
 from sim.scenario.planning import load_plan
+from sim.scenario.required_data import DataAbsent
+from sim.simulation.digest import knowledge_of, state_digest
+from sim.simulation.simulation import Simulation
 
 __all__ = ["EVENTS_MAX", "run_cut"]
 
@@ -24,21 +24,21 @@ EVENTS_MAX = 12_500
 
 def run_cut(file: Path, trace: Path, events_max: int = EVENTS_MAX) -> dict[str, object]:
     """Run a scenario, or its beginning; its digests."""
-    lab = Lab(load_plan(file), trace_path=trace, progress=lambda now, deadline: look())
+    simulation = Simulation(load_plan(file), trace_path=trace, progress=lambda now, deadline: look())
 
     def stop_when_long() -> None:
-        if lab.world.events >= events_max:
-            lab.world.finish()
+        if simulation.world.events >= events_max:
+            simulation.world.finish()
 
     look: Callable[[], None] = stop_when_long
-    lab.run()
+    simulation.run()
     return {
-        "trace": lab.trace.close(),
-        "state": state_digest(lab),
-        "knowledge": knowledge_of(lab),
-        "events": lab.world.events,
-        "facts": len(lab.measure.facts),
-        "now": lab.world.now,
+        "trace": simulation.trace.close(),
+        "state": state_digest(simulation),
+        "knowledge": knowledge_of(simulation),
+        "events": simulation.world.events,
+        "facts": len(simulation.visibility.facts),
+        "now": simulation.world.now,
     }
 
 

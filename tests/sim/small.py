@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sim.simulation.simulation import Lab
 from sim.scenario.planning import make_plan
 from sim.scenario.reading import parse_scenario
+from sim.simulation.simulation import Simulation
 
-__all__ = ["fault", "make_lab", "small_text", "workload"]
+__all__ = ["fault", "make_simulation", "small_text", "workload"]
 
 _KEYS: dict[str, dict[str, object]] = {
     "scenario": {"name": "small", "seed": 3, "duration": "60s", "settle": "3m", "signatures": "stand-in"},
@@ -30,9 +30,9 @@ def small_text(*parts: str, **changes: object) -> str:
     return "\n\n".join([*tables, *parts]) + "\n"
 
 
-def make_lab(*parts: str, **changes: object) -> Lab:
-    """A laboratory of the small scenario that has not run yet."""
-    return Lab(make_plan(parse_scenario(small_text(*parts, **changes)), Path()))
+def make_simulation(*parts: str, **changes: object) -> Simulation:
+    """A simulation of the small scenario that has not run yet."""
+    return Simulation(make_plan(parse_scenario(small_text(*parts, **changes)), Path()))
 
 
 def fault(kind: str, **members: object) -> str:

@@ -1,4 +1,4 @@
-"""Small runs for tests: a scenario in a few lines, run in a real Lab, and what happened in it."""
+"""Small runs for tests: a scenario in a few lines, run in a real Simulation, and what happened in it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from sim.check import Checker, CheckResult
-from sim.simulation.simulation import Lab
 from sim.scenario.planning import make_plan
 from sim.scenario.reading import parse_scenario
+from sim.simulation.simulation import Simulation
 from sim.world.clocks import EPOCH_NS
-from sim.world.network import Parcel
+from sim.world.network import Packet
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -36,17 +36,17 @@ pull_limit = 100
 
 @dataclass
 class Record:
-    """What a Lab has put into its trace."""
+    """What a Simulation has put into its trace."""
 
     events: list[tuple[Any, ...]] = field(default_factory=list)
     """(time, kind, details...)"""
-    parcels: list[tuple[int, str, str, str]] = field(default_factory=list)
-    """(time, source, target, kind) of every parcel that was not stopped"""
+    packets: list[tuple[int, str, str, str]] = field(default_factory=list)
+    """(time, source, target, kind) of every packet that was not stopped"""
     commits: list[tuple[int, str]] = field(default_factory=list)
     """(time, node)"""
 
 
-_records: WeakKeyDictionary[Lab, Record] = WeakKeyDictionary()
+_records: WeakKeyDictionary[Simulation, Record] = WeakKeyDictionary()
 
 
 def scenario_text(*parts: str, nodes: Sequence[str] = ("a", "b", "c"), **changes: str) -> str:
@@ -64,85 +64,92 @@ def scenario_text(*parts: str, nodes: Sequence[str] = ("a", "b", "c"), **changes
     return "\n".join([*lines, *parts])
 
 
-def make_lab(*parts: str, base: Path = Path(), checkers: Sequence[Checker] | None = None, **changes: Any) -> Lab:
-    """A Lab that has not run yet, and whose trace is remembered."""
-    lab = Lab(make_plan(parse_scenario(scenario_text(*parts, **changes)), base), checkers=checkers)
-    record = _records[lab] = Record()
-    trace, told_event, told_parcel, told_commit = lab.trace, lab.trace.event, lab.trace.parcel, lab.trace.commit
+def make_simulation(
+    *parts: str, base: Path = Path(), checkers: Sequence[Checker] | None = None, **changes: Any
+) -> Simulation:
+    """A Simulation that has not run yet, and whose trace is remembered."""
+    simulation = Simulation(make_plan(parse_scenario(scenario_text(*parts, **changes)), base), checkers=checkers)
+    record = _records[simulation] = Record()
+    trace, told_event, told_packet, told_commit = (
+        simulation.trace,
+        simulation.trace.event,
+        simulation.trace.packet,
+        simulation.trace.commit,
+    )
 
     def event(kind: str, *details: Any) -> None:
-        record.events.append((lab.world.now, kind, *details))
+        record.events.append((simulation.world.now, kind, *details))
         told_event(kind, *details)
 
-    def parcel(now: int, parcel: Parcel, data: bytes, delay: int) -> None:
-        record.parcels.append((now, parcel.source, parcel.target, parcel.kind))
-        told_parcel(now, parcel, data, delay)
+    def packet(now: int, packet: Packet, data: bytes, delay: int) -> None:
+        record.packets.append((now, packet.source, packet.target, packet.kind))
+        told_packet(now, packet, data, delay)
 
     def commit(node: str, records: int, payload: bytes) -> None:
-        record.commits.append((lab.world.now, node))
+        record.commits.append((simulation.world.now, node))
         told_commit(node, records, payload)
 
-    vars(trace).update(event=event, parcel=parcel, commit=commit)
-    return lab
+    vars(trace).update(event=event, packet=packet, commit=commit)
+    return simulation
 
 
-def run(*parts: str, **changes: Any) -> Lab:
-    """A Lab that has run and of which every checker approves."""
-    lab = make_lab(*parts, **changes)
-    lab.run()
-    approve(lab)
-    return lab
+def run(*parts: str, **changes: Any) -> Simulation:
+    """A Simulation that has run and of which every checker approves."""
+    simulation = make_simulation(*parts, **changes)
+    simulation.run()
+    approve(simulation)
+    return simulation
 
 
-def approve(lab: Lab) -> list[CheckResult]:
+def approve(simulation: Simulation) -> list[CheckResult]:
     """Assert that a run was sound and converged; what the checkers said."""
-    assert lab.violation is None, lab.violation
-    results = [checker.settled(lab) for checker in lab.checkers]
+    assert simulation.violation is None, simulation.violation
+    results = [checker.result(simulation) for checker in simulation.checkers]
     assert [result for result in results if result.ok is not True] == []
-    assert lab.converged_at is not None
-    assert lab.acknowledged > 0
+    assert simulation.converged_at is not None
+    assert simulation.acknowledged > 0
     return results
 
 
 # --- looking ---
 
 
-def events(lab: Lab, kind: str) -> list[tuple[Any, ...]]:
+def events(simulation: Simulation, kind: str) -> list[tuple[Any, ...]]:
     """The events of one kind, each with its time, its kind and its details."""
-    return [event for event in _records[lab].events if event[1] == kind]
+    return [event for event in _records[simulation].events if event[1] == kind]
 
 
-def parcels(lab: Lab) -> list[tuple[int, str, str, str]]:
-    """(time, source, target, kind) of every parcel that was not stopped."""
-    return _records[lab].parcels
+def packets(simulation: Simulation) -> list[tuple[int, str, str, str]]:
+    """(time, source, target, kind) of every packet that was not stopped."""
+    return _records[simulation].packets
 
 
-def commits(lab: Lab, node: str) -> list[int]:
+def commits(simulation: Simulation, node: str) -> list[int]:
     """When each batch of a node became durable."""
-    return [at for at, name in _records[lab].commits if name == node]
+    return [at for at, name in _records[simulation].commits if name == node]
 
 
-def lags_s(lab: Lab, node: str) -> list[float]:
+def lags_s(simulation: Simulation, node: str) -> list[float]:
     """Replication lags at a node, in seconds, of facts that others wrote."""
-    pairs = zip(lab.measure.facts, lab.measure.visible[node], strict=True)
+    pairs = zip(simulation.visibility.facts, simulation.visibility.visible[node], strict=True)
     return [(seen - fact.written_ns) / S for fact, seen in pairs if seen >= 0 and fact.origin != node]
 
 
-def at(lab: Lab, second: float, action: Callable[[], object]) -> list[Any]:
+def at(simulation: Simulation, second: float, action: Callable[[], object]) -> list[Any]:
     """Do something at an instant of the run; what it returned, once it has happened."""
     seen: list[Any] = []
-    lab.world.at(round(second * S), lambda _: seen.append(action()))
+    simulation.world.at(round(second * S), lambda _: seen.append(action()))
     return seen
 
 
-def is_up(lab: Lab, name: str) -> Callable[[], bool]:
+def is_up(simulation: Simulation, name: str) -> Callable[[], bool]:
     """A question for `at`: whether a machine is on."""
-    return lambda: lab.machines[name].up
+    return lambda: simulation.machines[name].up
 
 
-def offset_s(lab: Lab, name: str) -> float:
+def offset_s(simulation: Simulation, name: str) -> float:
     """How wrong a wall clock is now, in seconds."""
-    return (lab.machines[name].clock.wall(lab.world.now) - EPOCH_NS - lab.world.now) / S
+    return (simulation.machines[name].clock.wall(simulation.world.now) - EPOCH_NS - simulation.world.now) / S
 
 
 # --- writing scenarios ---

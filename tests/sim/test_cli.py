@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sim.check import Checker, Commit, Violation, standard_checkers
+from sim.check import Checker, Commit, standard_checkers
 from sim.cli import BUG, main
-from sim.simulation.simulation import Lab
 from sim.cli_session import worst
+from sim.diagnostics.errors import Violation
 from sim.report.terminal import event_line, progress_bar
+from sim.simulation.simulation import Simulation
 from tests.sim.small import small_text, workload
 
 TALK = workload("contradictions", rate="30/m", entities=5)
@@ -160,7 +161,7 @@ class Tripwire(Checker):
         self.bug = bug
         self.commits = 0
 
-    def committed(self, lab: Lab, commit: Commit) -> Violation | None:
+    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
         self.commits += 1
         if self.commits < 20:
             return None
@@ -188,7 +189,9 @@ def test_a_bug_in_a_run_is_one_sentence_a_traceback_file_and_status_70(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("sim.simulation.simulation.standard_checkers", lambda: [*standard_checkers(), Tripwire(bug=True)])
+        patched.setattr(
+            "sim.simulation.simulation.standard_checkers", lambda: [*standard_checkers(), Tripwire(bug=True)]
+        )
         assert main(["run", "good.toml", *flags]) == BUG
         told = capsys.readouterr()
         assert main(["replay", "runs/small-seed3"]) == BUG

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from sim.check import Checker, Commit, Violation, standard_checkers
-from sim.simulation.simulation import Lab
+from sim.check import Checker, Commit, standard_checkers
+from sim.diagnostics.errors import Violation
+from sim.simulation.simulation import Simulation
 from sim.world.disk import Fate
 from sim.world.machine import Machine
 from stigmem.core.fact import Fact
 from stigmem.node.state import NodeState
-from tests.sim.small_runs import S, approve, events, fault, make_lab
+from tests.sim.small_runs import S, approve, events, fault, make_simulation
 
 NODES = ("a", "b", "c")
 AGAIN_NS = S // 2
@@ -39,7 +40,7 @@ class Mirror(Checker):
             self.states[machine.name] = NodeState(machine.settings, _NoTime())
         return self.states[machine.name]
 
-    def committed(self, lab: Lab, commit: Commit) -> Violation | None:
+    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
         self._take(commit.machine, list(commit.records))
         return None
 
@@ -48,7 +49,7 @@ class Mirror(Checker):
         for record in records:
             self.state_of(machine).apply(record)
 
-    def booted(self, lab: Lab, machine: Machine) -> Violation | None:
+    def on_boot(self, simulation: Simulation, machine: Machine) -> Violation | None:
         told = self.batches.get(machine.name, [])
         on_disk = machine.disk.batches()
         if on_disk[: len(told)] != told:
@@ -89,7 +90,7 @@ def fingerprint(state: NodeState) -> dict[str, object]:
     }  # fmt: skip
 
 
-def stubborn_writes(lab: Lab, acknowledged: dict[tuple[str, int], None]) -> None:
+def stubborn_writes(simulation: Simulation, acknowledged: dict[tuple[str, int], None]) -> None:
     """Clients who say the same thing again until they are told that it is stored."""
 
     def client(name: str, number: int, about: int, confidence: float) -> None:
@@ -97,15 +98,15 @@ def stubborn_writes(lab: Lab, acknowledged: dict[tuple[str, int], None]) -> None
         scope = ("public", "public", "company", "local")[about % 4]
 
         def say(_: object) -> None:
-            if (name, number) not in acknowledged and lab.world.now < lab.duration - AGAIN_NS:
-                lab.write(name, entity, "sim:claims", text, scope=scope, confidence=confidence, then=answered)
-                lab.world.after(AGAIN_NS, say)
+            if (name, number) not in acknowledged and simulation.world.now < simulation.duration - AGAIN_NS:
+                simulation.write(name, entity, "sim:claims", text, scope=scope, confidence=confidence, then=answered)
+                simulation.world.after(AGAIN_NS, say)
 
         def answered(response: Any) -> None:
             if response.status == 201:
                 acknowledged[name, number] = None
 
-        lab.world.at((1 + number) * S + 1, say)
+        simulation.world.at((1 + number) * S + 1, say)
 
     for name in NODES:
         for number in range(ASSERTIONS):
@@ -114,10 +115,10 @@ def stubborn_writes(lab: Lab, acknowledged: dict[tuple[str, int], None]) -> None
             client(name, ASSERTIONS + number, number, 0.0)
 
 
-def knowledge(lab: Lab) -> dict[str, Knowledge]:
+def knowledge(simulation: Simulation) -> dict[str, Knowledge]:
     """What each node knows and finds contradicted, without stamps, ids and order."""
     found: dict[str, Knowledge] = {}
-    for name, machine in lab.machines.items():
+    for name, machine in simulation.machines.items():
         assert machine.node is not None
         ledger = machine.node.state.ledger
         said = [content(fact) for fact in ledger.log]
@@ -131,28 +132,30 @@ def content(fact: Fact) -> tuple[object, ...]:
     return (fact.entity, fact.relation, fact.scope, fact.source, fact.text, fact.confidence)
 
 
-def simulate(*tables: str) -> tuple[Lab, Mirror, dict[tuple[str, int], None]]:
+def simulate(*tables: str) -> tuple[Simulation, Mirror, dict[tuple[str, int], None]]:
     """One run of the scenario, judged."""
     mirror = Mirror()
-    lab = make_lab(*tables, nodes=NODES, duration="16s", settle="1m", checkers=[*standard_checkers(), mirror])
+    simulation = make_simulation(
+        *tables, nodes=NODES, duration="16s", settle="1m", checkers=[*standard_checkers(), mirror]
+    )
     acknowledged: dict[tuple[str, int], None] = {}
-    stubborn_writes(lab, acknowledged)
-    lab.run()
-    approve(lab)
-    for machine in lab.machines.values():
+    stubborn_writes(simulation, acknowledged)
+    simulation.run()
+    approve(simulation)
+    for machine in simulation.machines.values():
         mirror.compare(machine)
     assert mirror.surprises == []
-    return lab, mirror, acknowledged
+    return simulation, mirror, acknowledged
 
 
 @lru_cache
 def undisturbed() -> tuple[int, dict[str, Knowledge]]:
     """How often `a` commits before the faults end, and what everybody knows then."""
-    lab, mirror, acknowledged = simulate(fault("crash-at-commit", at="0s", node="a", commit=100_000))
+    simulation, mirror, acknowledged = simulate(fault("crash-at-commit", at="0s", node="a", commit=100_000))
     assert len(acknowledged) == WRITES
     assert mirror.survived == 0
-    begun = lab.machines["a"].commits
-    return begun, knowledge(lab)
+    begun = simulation.machines["a"].commits
+    return begun, knowledge(simulation)
 
 
 Boundary = tuple[str, Fate | None]
@@ -169,15 +172,15 @@ def test_a_crash_at_any_commit_loses_nothing_acknowledged_and_changes_nothing_kn
     struck = 0
     for number in range(1, commits + 1):
         chosen: dict[str, object] = {"when": when} if fate is None else {"when": when, "fate": fate}
-        lab, mirror, acknowledged = simulate(
+        simulation, mirror, acknowledged = simulate(
             fault("crash-at-commit", at="0s", node="a", commit=number, down="700ms", **chosen)
         )
-        crashes = events(lab, "crash")
+        crashes = events(simulation, "crash")
         if not crashes:  # the last commits come when the faults are over
             continue
         struck += 1
         assert [crash[2:] for crash in crashes] == [("a", fate or "nothing")]
         assert mirror.survived == (fate == "kept")
         assert len(acknowledged) == WRITES, f"commit {number}"
-        assert knowledge(lab) == expected, f"commit {number}"
+        assert knowledge(simulation) == expected, f"commit {number}"
     assert struck > 0.8 * commits

@@ -29,9 +29,9 @@ groups = [["a"], ["b", "c", "d"]]
 
 def crossed(*parts: str, **changes: str) -> tuple[int, int]:
     """How many entries were served, and how many had to be."""
-    lab = run(WRITERS, *parts, nodes=("a", "b", "c", "d"), **changes)
-    (leaks,) = (checker for checker in lab.checkers if isinstance(checker, Leaks))
-    return leaks.entries, len(lab.measure.facts) * 3
+    simulation = run(WRITERS, *parts, nodes=("a", "b", "c", "d"), **changes)
+    (leaks,) = (checker for checker in simulation.checkers if isinstance(checker, Leaks))
+    return leaks.entries, len(simulation.visibility.facts) * 3
 
 
 def test_in_a_quiet_mesh_next_to_nothing_is_sent_twice() -> None:

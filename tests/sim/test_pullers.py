@@ -5,56 +5,56 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sim.simulation.simulation import Lab
 from sim.scenario.planning import make_plan
 from sim.scenario.reading import parse_scenario
-from sim.world.network import Parcel
+from sim.simulation.simulation import Simulation
+from sim.world.network import Packet
 from stigmem.core.wire import Request
-from tests.sim.small_runs import S, approve, make_lab, scenario_text, workload
+from tests.sim.small_runs import S, approve, make_simulation, scenario_text, workload
 
 
-def pulls(lab: Lab, source: str, target: str, since_s: int) -> int:
+def pulls(simulation: Simulation, source: str, target: str, since_s: int) -> int:
     """How often `source` asked `target` for facts after an instant, by what the wire carried."""
     asked: list[int] = []
-    told = lab.trace.parcel
+    told = simulation.trace.packet
 
-    def note(now: int, parcel: Parcel, *rest: Any) -> None:
-        if (parcel.source, parcel.target, parcel.kind) == (source, target, "GET /v1/federation/facts"):
+    def note(now: int, packet: Packet, *rest: Any) -> None:
+        if (packet.source, packet.target, packet.kind) == (source, target, "GET /v1/federation/facts"):
             asked.append(now)
-        told(now, parcel, *rest)
+        told(now, packet, *rest)
 
-    lab.trace.parcel = note  # type: ignore[method-assign]
-    lab.run()
+    simulation.trace.packet = note  # type: ignore[method-assign]
+    simulation.run()
     return sum(now > since_s * S for now in asked)
 
 
 def test_nodes_that_are_all_far_behind_do_not_turn_each_other_away_for_ever() -> None:
     bursts = [workload("burst", nodes=[name], count=1_500, start="5s") for name in "abc"]
     narrow = '[network]\nbandwidth = "64kbit/s"\n'
-    lab = make_lab(narrow, *bursts, duration="11m", settle="90m")
-    lab.run()
-    approve(lab)
-    assert lab.converged_at is not None
-    refused = lab.checkers[[checker.name for checker in lab.checkers].index("no-server-errors")]
-    assert "x 503" in refused.settled(lab).detail, "the limit was never reached, so nothing was shown"
+    simulation = make_simulation(narrow, *bursts, duration="11m", settle="90m")
+    simulation.run()
+    approve(simulation)
+    assert simulation.converged_at is not None
+    refused = simulation.checkers[[checker.name for checker in simulation.checkers].index("no-server-errors")]
+    assert "x 503" in refused.result(simulation).detail, "the limit was never reached, so nothing was shown"
 
 
 def test_a_peer_revoked_and_approved_again_during_a_waiting_pull_is_read_once() -> None:
     def asked(*, away: bool) -> int:
         text = scenario_text(nodes=("a", "b"), duration="2m")  # nobody writes: pulls wait to their end
         text = text.replace("[federation]", '[federation]\npull_wait = "9s"')
-        lab = Lab(make_plan(parse_scenario(text), Path()))
+        simulation = Simulation(make_plan(parse_scenario(text), Path()))
         if away:
-            lab.world.at(60 * S, lambda _: revoke(lab))
-            lab.world.at(61 * S, lambda _: lab.operator.link("a"))
-        return pulls(lab, "a", "b", 90)
+            simulation.world.at(60 * S, lambda _: revoke(simulation))
+            simulation.world.at(61 * S, lambda _: simulation.handshakes.link("a"))
+        return pulls(simulation, "a", "b", 90)
 
-    def revoke(lab: Lab) -> None:
-        node, other = lab.machines["a"].node, lab.machines["b"].node
+    def revoke(simulation: Simulation) -> None:
+        node, other = simulation.machines["a"].node, simulation.machines["b"].node
         assert node is not None
         assert other is not None
         row = node.state.peer_of(other.node_id)
         assert row is not None
-        lab.console("a", Request("POST", f"/v1/federation/peers/{row.peer_id}/revoke"), lambda _: None)
+        simulation.console("a", Request("POST", f"/v1/federation/peers/{row.peer_id}/revoke"), lambda _: None)
 
     assert asked(away=True) <= asked(away=False) * 1.1

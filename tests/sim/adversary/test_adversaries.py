@@ -7,9 +7,9 @@ import pytest
 from sim.adversary import ADVERSARIES
 from sim.adversary.page_liar import LIES
 from sim.adversary.staller import WAYS
-from sim.simulation.simulation import Lab
+from sim.simulation.simulation import Simulation
 from stigmem.core.records import KeyRow
-from tests.sim.hostile import INTERVAL_S, SECOND, Reader, adversary, ask, assert_unharmed, failures, run_lab
+from tests.sim.hostile import INTERVAL_S, SECOND, Reader, adversary, ask, assert_unharmed, failures, run_simulation
 
 EXPECTED = {
     "clock-pusher": ["hlc_malformed", "hlc_skew"],
@@ -38,10 +38,10 @@ COUNT = {
 }
 
 
-def watched(*parts: str, **keys: object) -> tuple[Lab, Reader]:
+def watched(*parts: str, **keys: object) -> tuple[Simulation, Reader]:
     readers: list[Reader] = []
-    lab = run_lab(*parts, before=lambda lab: readers.append(Reader(lab)), **keys)
-    return lab, readers[0]
+    simulation = run_simulation(*parts, before=lambda simulation: readers.append(Reader(simulation)), **keys)
+    return simulation, readers[0]
 
 
 def test_every_kind_is_tested_here() -> None:
@@ -54,17 +54,17 @@ def test_every_kind_is_tested_here() -> None:
 def test_an_adversary_harms_only_itself(kind: str, everybody: bool) -> None:
     peers = {"peers": ["north", "south", "west"]} if everybody else {}
     table = adversary(kind, **peers, **COUNT.get(kind, {}))
-    lab, reader = watched(table, settle=SETTLE.get(kind, "3m"))
-    assert_unharmed(lab, reader)
-    assert [code for code in EXPECTED[kind] if code not in lab.rejections] == []
+    simulation, reader = watched(table, settle=SETTLE.get(kind, "3m"))
+    assert_unharmed(simulation, reader)
+    assert [code for code in EXPECTED[kind] if code not in simulation.rejections] == []
 
 
 @pytest.mark.parametrize("dialect", ["2.1", "0.5"])
 @pytest.mark.parametrize("kind", ["overreach", "forger", "hasher", "malformed", "flipper", "instruction", "extender"])
 def test_a_hostile_peer_of_another_dialect_harms_only_itself(kind: str, dialect: str) -> None:
-    lab, reader = watched(adversary(kind, dialect=dialect, **COUNT.get(kind, {})), signatures="stand-in")
-    assert_unharmed(lab, reader)
-    assert lab.rejections
+    simulation, reader = watched(adversary(kind, dialect=dialect, **COUNT.get(kind, {})), signatures="stand-in")
+    assert_unharmed(simulation, reader)
+    assert simulation.rejections
 
 
 @pytest.mark.parametrize("scopes", [("company",), ("public",)], ids="-".join)
@@ -72,9 +72,9 @@ def test_a_hostile_peer_of_another_dialect_harms_only_itself(kind: str, dialect:
 def test_hostile_peers_speak_in_the_scopes_that_their_victims_take(kind: str, scopes: tuple[str, ...]) -> None:
     rows = '[[workload]]\nkind = "writers"\nrate = "20/m"\nscope = "company"\n'
     table = adversary(kind, peers=["north", "south"], **COUNT.get(kind, {}))
-    lab = run_lab(table, rows, scopes=scopes, signatures="stand-in")
-    assert failures(lab) == {}
-    assert lab.rejections
+    simulation = run_simulation(table, rows, scopes=scopes, signatures="stand-in")
+    assert failures(simulation) == {}
+    assert simulation.rejections
 
 
 def test_an_id_whose_owner_left_before_it_came_collides_with_nothing() -> None:
@@ -82,54 +82,56 @@ def test_an_id_whose_owner_left_before_it_came_collides_with_nothing() -> None:
     leave = '[[fault]]\nkind = "leave"\nnode = "south"\nat = "40s"\n'
     cut = '[[fault]]\nkind = "partition"\nat = "20s"\ngroups = [["south"]]\n'
     nodes = ("north", "south")
-    lab = run_lab(adversary("id-thief", steal=False, dialect="0.5"), cut, leave, nodes=nodes, rate="2/s")
-    assert failures(lab) == {}
-    assert lab.measure.destroyed
+    simulation = run_simulation(adversary("id-thief", steal=False, dialect="0.5"), cut, leave, nodes=nodes, rate="2/s")
+    assert failures(simulation) == {}
+    assert simulation.visibility.destroyed
 
 
 @pytest.mark.parametrize("way", ["deny", "forge-source"])
 def test_retractions_against_others_are_kept_and_erase_nobody_in_silence(way: str) -> None:
-    lab, reader = watched(adversary("retractor", peers=["south"], ways=[way]), signatures="stand-in")
-    assert_unharmed(lab, reader)
-    for machine in lab.machines.values():
+    simulation, reader = watched(adversary("retractor", peers=["south"], ways=[way]), signatures="stand-in")
+    assert_unharmed(simulation, reader)
+    for machine in simulation.machines.values():
         assert machine.node is not None
         log = machine.node.state.ledger.log
-        assert any(fact.is_retraction and fact.origin not in lab.name_of_node for fact in log)
+        assert any(fact.is_retraction and fact.origin not in simulation.name_of_node for fact in log)
 
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_page_that_lies_costs_only_its_sender(lie: str) -> None:
-    lab, reader = watched(adversary("page-liar", lies=[lie]), signatures="stand-in")
-    assert_unharmed(lab, reader)
-    assert lab.adversaries["mallory"].served < 90 / INTERVAL_S * 2 + 900  # nobody is asked for ever
+    simulation, reader = watched(adversary("page-liar", lies=[lie]), signatures="stand-in")
+    assert_unharmed(simulation, reader)
+    assert simulation.adversaries["mallory"].served < 90 / INTERVAL_S * 2 + 900  # nobody is asked for ever
 
 
 def test_a_page_without_end_is_left_after_a_while_and_taken_up_again() -> None:
-    lab, _ = watched(adversary("page-liar", lies=["endless"], good=0), signatures="stand-in", duration="60s")
-    served = lab.adversaries["mallory"].served
+    simulation, _ = watched(adversary("page-liar", lies=["endless"], good=0), signatures="stand-in", duration="60s")
+    served = simulation.adversaries["mallory"].served
     assert 0 < served < 200
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_peer_that_stalls_is_asked_less_and_less(way: str) -> None:
-    lab, reader = watched(adversary("staller", ways=[way]), duration="3m", signatures="stand-in", rate="20/m")
-    assert_unharmed(lab, reader, receipts=0)
-    peer = lab.adversaries["mallory"]
+    simulation, reader = watched(adversary("staller", ways=[way]), duration="3m", signatures="stand-in", rate="20/m")
+    assert_unharmed(simulation, reader, receipts=0)
+    peer = simulation.adversaries["mallory"]
     turns = 180 / INTERVAL_S
     assert 2 <= peer.served <= (turns + 2 if way in ("slow", "429-at-once") else turns / 2)
-    assert bool(peer.debts.receipts) == (way == "slow")
+    assert bool(peer.obligations.receipts) == (way == "slow")
 
 
 def test_who_waits_for_a_narrow_link_is_nobodys_victim() -> None:
     link = '[[link]]\nbetween = ["north", "south"]\nbandwidth = "16kbit/s"\n'
     storm = '[[workload]]\nkind = "storm"\npairs = 60\nevery = "30s"\n'
-    lab = run_lab(adversary("twin", peers=["north", "south"]), link, storm, signatures="stand-in", settle="30m")
-    assert failures(lab) == {}
+    simulation = run_simulation(
+        adversary("twin", peers=["north", "south"]), link, storm, signatures="stand-in", settle="30m"
+    )
+    assert failures(simulation) == {}
 
 
 def test_a_staller_in_turns_does_not_find_a_way_around_the_backoff() -> None:
-    lab, reader = watched(adversary("staller"), duration="4m", signatures="stand-in", rate="20/m")
-    assert_unharmed(lab, reader, receipts=0)
+    simulation, reader = watched(adversary("staller"), duration="4m", signatures="stand-in", rate="20/m")
+    assert_unharmed(simulation, reader, receipts=0)
 
 
 def test_many_adversaries_at_once_harm_nobody_else() -> None:
@@ -138,19 +140,19 @@ def test_many_adversaries_at_once_harm_nobody_else() -> None:
         adversary(kind, node=f"m-{number}", peers=["north", "south"], **COUNT.get(kind, {}))
         for number, kind in enumerate([*kinds, "pusher", "replayer", "relay-forger"])
     ]
-    lab, reader = watched(
+    simulation, reader = watched(
         *tables, adversary("staller", node="m-slow", ways=["silence"]), signatures="stand-in", duration="60s"
     )
-    assert failures(lab) == {}
+    assert failures(simulation) == {}
     assert list(reader.statuses) == [200]
-    assert lab.refused_writes == {}
+    assert simulation.refused_writes == {}
 
 
 def test_the_same_seed_gives_the_same_trace_with_hostile_peers() -> None:
     tables = [
         adversary(kind, node=f"m-{kind}", peers=["north", "west"]) for kind in ("malformed", "relay-forger", "replayer")
     ]
-    first, second = (run_lab(*tables, duration="40s").trace.close() for _ in range(2))
+    first, second = (run_simulation(*tables, duration="40s").trace.close() for _ in range(2))
     assert first == second
 
 
@@ -158,9 +160,9 @@ def test_the_same_seed_gives_the_same_trace_with_hostile_peers() -> None:
 
 
 def test_pushed_clocks_do_not_lose_a_third_nodes_facts() -> None:
-    lab, _ = watched(adversary("clock-pusher", beyond=False), duration="2m")
-    assert_unharmed(lab)
-    node = lab.machines["north"].node
+    simulation, _ = watched(adversary("clock-pusher", beyond=False), duration="2m")
+    assert_unharmed(simulation)
+    node = simulation.machines["north"].node
     assert node is not None
     leads = [fact.wall_ms - fact.timestamp_us // 1_000 for fact in node.state.ledger.log if fact.received_from is None]
     assert max(leads) <= 5_000
@@ -171,22 +173,24 @@ def test_pushed_clocks_do_not_lose_a_third_nodes_facts() -> None:
 def test_nothing_is_owed_for_stamps_by_a_clock_that_jumps_meanwhile() -> None:
     strobe = '[[fault]]\nkind = "clock-strobe"\nat = "0s"\nby = "200s"\nperiod = "100ms"\nnode = "north"\n'
     table = adversary("clock-pusher", peers=["north", "south"])
-    lab = run_lab(table, strobe, signatures="stand-in", settle="20m", duration="3m")
-    assert failures(lab) == {}
-    assert lab.rejections["hlc_skew"] > 10
+    simulation = run_simulation(table, strobe, signatures="stand-in", settle="20m", duration="3m")
+    assert failures(simulation) == {}
+    assert simulation.rejections["hlc_skew"] > 10
 
 
 def test_facts_in_a_registered_users_name_are_refused() -> None:
     key = KeyRow("k", "user:alice", "v", ("write",), ("public",), "", 0, None)
 
-    def register(lab: Lab) -> None:
-        lab.world.at(SECOND, lambda _: lab.machines["north"].node.state.apply(key))  # type: ignore[union-attr]
+    def register(simulation: Simulation) -> None:
+        simulation.world.at(SECOND, lambda _: simulation.machines["north"].node.state.apply(key))  # type: ignore[union-attr]
 
-    lab = run_lab(adversary("forger", stranger="user:bob"), before=register)
-    assert failures(lab) == {}
-    node = lab.machines["north"].node
+    simulation = run_simulation(adversary("forger", stranger="user:bob"), before=register)
+    assert failures(simulation) == {}
+    node = simulation.machines["north"].node
     assert node is not None
-    sources = {fact.source for fact in node.state.ledger.log if fact.origin == lab.adversaries["mallory"].node_id}
+    sources = {
+        fact.source for fact in node.state.ledger.log if fact.origin == simulation.adversaries["mallory"].node_id
+    }
     assert "user:bob" in sources
     assert not sources & {"user:alice", node.node_id, "system:stigmem", "system:operator"}
 
@@ -194,29 +198,31 @@ def test_facts_in_a_registered_users_name_are_refused() -> None:
 def test_a_federation_of_owned_sources_refuses_retractions_in_others_names() -> None:
     writes = '[[workload]]\nkind = "writers"\nrate = "20/m"\n'
     table = adversary("retractor", ways=["forge-source", "deny"])
-    lab = run_lab(table, writes, federation="owned_sources_only = true")
-    assert failures(lab) == {}
-    assert lab.rejections["source_not_owned"] > 3
+    simulation = run_simulation(table, writes, federation="owned_sources_only = true")
+    assert failures(simulation) == {}
+    assert simulation.rejections["source_not_owned"] > 3
 
 
 def test_a_federation_of_owned_sources_refuses_strangers() -> None:
-    lab = run_lab(adversary("forger", good=0), federation="owned_sources_only = true", settle="10s", rate="1/m")
-    origins = {fact.origin for fact in lab.machines["north"].node.state.ledger.log}  # type: ignore[union-attr]
-    assert lab.adversaries["mallory"].node_id not in origins
-    assert lab.rejections["source_not_owned"] > 3
+    simulation = run_simulation(
+        adversary("forger", good=0), federation="owned_sources_only = true", settle="10s", rate="1/m"
+    )
+    origins = {fact.origin for fact in simulation.machines["north"].node.state.ledger.log}  # type: ignore[union-attr]
+    assert simulation.adversaries["mallory"].node_id not in origins
+    assert simulation.rejections["source_not_owned"] > 3
 
 
 def test_instructions_are_shown_neither_by_queries_nor_by_conflicts() -> None:
     answers: list[list[object]] = []
 
-    def look(lab: Lab) -> None:
+    def look(simulation: Simulation) -> None:
         for target in ("/v1/facts?include_contradicted=true&include_expired=true&limit=500", "/v1/conflicts?limit=500"):
-            answer = ask(lab, "north", target)
+            answer = ask(simulation, "north", target)
             answers.append(answer)
 
-    lab = run_lab(adversary("instruction"), before=look)
-    assert failures(lab) == {}
-    assert lab.rejections["instruction_federation_inbound"] >= 4
+    simulation = run_simulation(adversary("instruction"), before=look)
+    assert failures(simulation) == {}
+    assert simulation.rejections["instruction_federation_inbound"] >= 4
     facts, conflicts = (answer[0] for answer in answers)
     assert len(facts["facts"]) > 20  # type: ignore[call-overload, index]
     assert "ignore what you were told" not in str(facts)
@@ -225,10 +231,10 @@ def test_instructions_are_shown_neither_by_queries_nor_by_conflicts() -> None:
 
 
 def test_a_flood_on_one_triple_is_one_conflict_set() -> None:
-    lab, _ = watched(adversary("flooder", facts=4_000), signatures="stand-in", duration="60s")
-    assert_unharmed(lab)
-    entity, relation, scope = lab.adversaries["mallory"].notes["flooded north"]
-    for machine in lab.machines.values():
+    simulation, _ = watched(adversary("flooder", facts=4_000), signatures="stand-in", duration="60s")
+    assert_unharmed(simulation)
+    entity, relation, scope = simulation.adversaries["mallory"].notes["flooded north"]
+    for machine in simulation.machines.values():
         assert machine.node is not None
         conflicts = [c for c in machine.node.state.conflicts.all() if c.slot == (entity, relation, scope)]
         unresolved = [c for c in conflicts if c.status == "unresolved"]
@@ -238,10 +244,10 @@ def test_a_flood_on_one_triple_is_one_conflict_set() -> None:
 
 
 def test_an_id_claimed_before_its_owner_came_stands_for_both_and_is_told() -> None:
-    lab = run_lab(adversary("id-thief", steal=False, dialect="2.1"))
-    assert failures(lab) == {}
-    thief = lab.adversaries["mallory"].node_id
-    node = lab.machines["north"].node
+    simulation = run_simulation(adversary("id-thief", steal=False, dialect="2.1"))
+    assert failures(simulation) == {}
+    thief = simulation.adversaries["mallory"].node_id
+    node = simulation.machines["north"].node
     assert node is not None
     ledger = node.state.ledger
     doubles = [fact for fact in ledger.log if fact.origin == thief and len(ledger.find(fact.id)) == 2]
@@ -249,54 +255,54 @@ def test_an_id_claimed_before_its_owner_came_stands_for_both_and_is_told() -> No
     for fact in doubles:
         owner = ledger.get(fact.id)
         assert owner is not None
-        assert owner.origin in lab.name_of_node  # who asks for the id gets the fact whose id it is
+        assert owner.origin in simulation.name_of_node  # who asks for the id gets the fact whose id it is
 
 
 def test_a_lease_keeps_its_first_end() -> None:
-    lab = run_lab(adversary("extender"))
-    assert failures(lab) == {}
-    ledger = lab.machines["north"].node.state.ledger  # type: ignore[union-attr]
+    simulation = run_simulation(adversary("extender"))
+    assert failures(simulation) == {}
+    ledger = simulation.machines["north"].node.state.ledger  # type: ignore[union-attr]
     leases = [fact for fact in ledger.log if fact.entity.endswith("/lease")]
     assert len(leases) > 20
     assert all(fact.id == fact.certified_id() for fact in leases)
 
 
 def test_a_twin_is_believed_by_each_and_passed_on_by_none() -> None:
-    lab = run_lab(adversary("twin", peers=["north", "south"], dialect="2.1"))
-    assert failures(lab) == {}
+    simulation = run_simulation(adversary("twin", peers=["north", "south"], dialect="2.1"))
+    assert failures(simulation) == {}
     told = {
         name: {fact.text for fact in machine.node.state.ledger.log if "/twin/" in fact.entity}  # type: ignore[union-attr]
-        for name, machine in lab.machines.items()
+        for name, machine in simulation.machines.items()
     }
     assert told == {"north": {"only for north"}, "south": {"only for south"}, "west": set()}
 
 
 def test_a_relay_can_neither_change_nor_widen_nor_sign_what_it_passes_on() -> None:
     """North and south have no link: what they know of each other passes through west, and through the forger."""
-    lab, _ = watched(
+    simulation, _ = watched(
         adversary("relay-forger", peers=["north", "south"]), nodes=("north", "west", "south"), topology="line"
     )
-    assert failures(lab) == {}
-    assert lab.rejections["origin_stamp_unproven"] >= 1
-    assert lab.rejections["origin_not_sender"] >= 1
-    texts = [fact.text for machine in lab.machines.values() for fact in machine.node.state.ledger.log]  # type: ignore[union-attr]
+    assert failures(simulation) == {}
+    assert simulation.rejections["origin_stamp_unproven"] >= 1
+    assert simulation.rejections["origin_not_sender"] >= 1
+    texts = [fact.text for machine in simulation.machines.values() for fact in machine.node.state.ledger.log]  # type: ignore[union-attr]
     assert not [text for text in texts if "tampered" in text or "in your name" in text]
 
 
 def test_spent_tokens_stay_spent_over_a_restart() -> None:
     restart = '[[fault]]\nkind = "restart"\nnode = "north"\nat = "50s"\n'
-    lab = run_lab(adversary("replayer", period="10s"), restart, duration="2m")
-    assert failures(lab) == {}
-    statuses = lab.adversaries["mallory"].notes["statuses"]
+    simulation = run_simulation(adversary("replayer", period="10s"), restart, duration="2m")
+    assert failures(simulation) == {}
+    statuses = simulation.adversaries["mallory"].notes["statuses"]
     assert statuses["spent", 401] > 20
     assert not [key for key in statuses if key[0] in ("again", "nonce", "expired", "spent") and key[1] == 200]
     assert statuses["twice", 200] == statuses["twice", 401] >= 8
 
 
 def test_pushing_is_refused_and_never_an_error_of_the_node() -> None:
-    lab = run_lab(adversary("pusher"), scopes=("public",))
-    assert failures(lab) == {}
-    statuses = lab.adversaries["mallory"].notes["statuses"]
+    simulation = run_simulation(adversary("pusher"), scopes=("public",))
+    assert failures(simulation) == {}
+    statuses = simulation.adversaries["mallory"].notes["statuses"]
     assert sum(statuses.values()) > 20
     assert not [status for status in statuses if not 200 <= status < 500]
 
@@ -307,11 +313,11 @@ def test_who_names_facts_that_it_does_not_hold_cheats_only_itself(relay: str, wa
     company = '[[workload]]\nkind = "writers"\nrate = "20/m"\nscopes = { company = 1.0, public = 1.0, local = 1.0 }\n'
     keys = f'relay = {relay}\npull_wait = "{wait}"'
     table = adversary("holder", peers=["north", "south"], period="3s")
-    lab, reader = watched(table, company, federation=keys, duration="2m")
-    assert_unharmed(lab, reader)
-    notes = lab.adversaries["mallory"].notes
+    simulation, reader = watched(table, company, federation=keys, duration="2m")
+    assert_unharmed(simulation, reader)
+    notes = simulation.adversaries["mallory"].notes
     assert not [key for key in notes["statuses"] if key[1] >= 500]
-    hidden = {fact.id for fact in lab.measure.facts if fact.scope == "local"}
+    hidden = {fact.id for fact in simulation.visibility.facts if fact.scope == "local"}
     for victim in ("north", "south"):
         named, shown = set(notes[f"named to {victim}"]), set(notes[f"shown by {victim}"])
         assert len(named & shown) > 20  # what it named comes when it asks without a name
@@ -323,6 +329,8 @@ def test_who_names_facts_that_it_does_not_hold_cheats_only_itself(relay: str, wa
 def test_where_an_empty_page_ended_is_forgotten_by_who_crashes() -> None:
     crashes = '[[fault]]\nkind = "random-crashes"\nrate = "20/m"\ndown = "1s"\nat = "20s"\n'
     wipe = '[[fault]]\nkind = "wipe"\nnode = "west"\nat = "50s"\n'
-    lab = run_lab(adversary("holder", peers=["north", "west"]), crashes, wipe, signatures="stand-in", rate="1/s")
-    assert failures(lab) == {}
-    assert lab.converged_at is not None
+    simulation = run_simulation(
+        adversary("holder", peers=["north", "west"]), crashes, wipe, signatures="stand-in", rate="1/s"
+    )
+    assert failures(simulation) == {}
+    assert simulation.converged_at is not None

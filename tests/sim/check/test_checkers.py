@@ -1,4 +1,4 @@
-"""Every property broken on purpose, in a real laboratory, and the checker that sees it; and trouble that is none."""
+"""Every property broken on purpose, in a real simulation, and the checker that sees it; and trouble that is none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 import stigmem.core.ingest
 from sim.check import CHECKERS
-from sim.simulation.simulation import Lab
+from sim.simulation.simulation import Simulation
 from stigmem.core import hlc, limits
 from stigmem.core.audit import AuditRow
 from stigmem.core.errors import Rejection
@@ -28,7 +28,7 @@ from stigmem.node.replication.pull_request import AlreadyHeldHint
 from stigmem.node.replication.puller import Puller
 from stigmem.node.state import NodeState
 from stigmem.node.transaction import Transaction
-from tests.sim.hostile import SECOND, adversary, failures, run_lab
+from tests.sim.hostile import SECOND, adversary, failures, run_simulation
 
 LOCAL_WRITES = '[[workload]]\nkind = "contradictions"\nrate = "1/s"\nscope = "local"\n'
 COMPANY_WRITES = '[[workload]]\nkind = "contradictions"\nrate = "1/s"\nscope = "company"\n'
@@ -37,19 +37,19 @@ CRASH = '[[fault]]\nkind = "crash"\nnode = "north"\nat = "40s"\nfor = "5s"\n'
 Patch = pytest.MonkeyPatch
 
 
-def node_of(lab: Lab, name: str) -> Node:
-    node = lab.machines[name].node
+def node_of(simulation: Simulation, name: str) -> Node:
+    node = simulation.machines[name].node
     assert node is not None
     return node
 
 
-def later(lab: Lab, at_s: float, action: Callable[[], object]) -> None:
-    lab.world.at(int(at_s * SECOND), lambda _: action())
+def later(simulation: Simulation, at_s: float, action: Callable[[], object]) -> None:
+    simulation.world.at(int(at_s * SECOND), lambda _: action())
 
 
 def caught(*parts: str, by: str, saying: str, **keys: Any) -> None:
     """Run with something broken and see that the property, and no other, is said not to hold."""
-    found = failures(run_lab(*parts, signatures="stand-in", **keys))
+    found = failures(run_simulation(*parts, signatures="stand-in", **keys))
     assert list(found) == [by]
     assert saying in found[by]
 
@@ -58,15 +58,15 @@ def caught(*parts: str, by: str, saying: str, **keys: Any) -> None:
 
 
 def test_a_disk_that_loses_what_it_had_synced_is_caught() -> None:
-    def lose(lab: Lab) -> None:
-        later(lab, 42, lambda: lab.machines["north"].disk.frames.__delitem__(slice(-12, None)))
+    def lose(simulation: Simulation) -> None:
+        later(simulation, 42, lambda: simulation.machines["north"].disk.frames.__delitem__(slice(-12, None)))
 
     caught(CRASH, by="durability", saying="is gone after boot 2", before=lose)
 
 
 def test_an_acknowledgement_before_the_commit_is_caught() -> None:
-    def lie(lab: Lab) -> None:
-        machine = lab.machines["south"]
+    def lie(simulation: Simulation) -> None:
+        machine = simulation.machines["south"]
         honest = machine.local
 
         def local(request: Request, answer: Callable[[Response], None], *principal: Any) -> bool:
@@ -75,7 +75,7 @@ def test_an_acknowledgement_before_the_commit_is_caught() -> None:
                 return True
             return honest(request, answer, *principal)
 
-        later(lab, 30, lambda: setattr(machine, "local", local))
+        later(simulation, 30, lambda: setattr(machine, "local", local))
 
     caught(by="durability", saying="acknowledged before it was durable", before=lie)
 
@@ -94,12 +94,12 @@ def test_a_fact_stored_twice_is_caught(monkeypatch: Patch) -> None:
 
 
 def test_a_second_answer_to_one_request_is_caught(monkeypatch: Patch) -> None:
-    def twice(lab: Lab) -> None:
-        machine = lab.machines["south"]
-        watch, told = machine._watch, machine._watch.answered
+    def twice(simulation: Simulation) -> None:
+        machine = simulation.machines["south"]
+        watch, told = machine._events, machine._events.answered
 
         def answered(machine: Any, asker: str, request: Request, response: Response) -> None:
-            if lab.world.now > 30 * SECOND:
+            if simulation.world.now > 30 * SECOND:
                 told(machine, asker, request, json_response(507, {"detail": "full"}))
             told(machine, asker, request, response)
 
@@ -123,31 +123,31 @@ def test_a_copy_that_was_changed_is_caught(monkeypatch: Patch) -> None:
 
 
 def test_a_change_in_memory_is_caught() -> None:
-    def change(lab: Lab) -> None:
+    def change(simulation: Simulation) -> None:
         def rewrite() -> None:
-            log = node_of(lab, "west").state.ledger.log
+            log = node_of(simulation, "west").state.ledger.log
             log[3] = msgspec.structs.replace(log[3], timestamp_us=log[3].timestamp_us + 1)
 
-        later(lab, 89, rewrite)
+        later(simulation, 89, rewrite)
 
-    found = failures(run_lab(signatures="stand-in", before=change))
+    found = failures(run_simulation(signatures="stand-in", before=change))
     assert "west: fact" in found["no-mutation"]
 
 
 # --- nothing leaks ---
 
 
-def showing(pick: Callable[[Lab, Node], Fact | None], **changes: Any) -> Callable[[Lab], None]:
+def showing(pick: Callable[[Simulation, Node], Fact | None], **changes: Any) -> Callable[[Simulation], None]:
     """Have north add a fact that it should not serve (or not like this) to its pages from 30 s on."""
 
-    def prepare(lab: Lab) -> None:
+    def prepare(simulation: Simulation) -> None:
         def patch() -> None:
-            node = node_of(lab, "north")
+            node = node_of(simulation, "north")
             honest = node.page_server.page
 
             def page(*args: Any, **keys: Any) -> ServedPage:
                 served = honest(*args, **keys)
-                fact = pick(lab, node)
+                fact = pick(simulation, node)
                 if fact is None:
                     return served
                 body = msgspec.json.decode(served.body)
@@ -163,15 +163,17 @@ def showing(pick: Callable[[Lab, Node], Fact | None], **changes: Any) -> Callabl
 
             node.page_server.page = page  # type: ignore[method-assign]
 
-        later(lab, 30, patch)
+        later(simulation, 30, patch)
 
     return prepare
 
 
-def one(**wanted: Any) -> Callable[[Lab, Node], Fact | None]:
-    def pick(lab: Lab, node: Node) -> Fact | None:
+def one(**wanted: Any) -> Callable[[Simulation, Node], Fact | None]:
+    def pick(simulation: Simulation, node: Node) -> Fact | None:
         own = wanted.get("own", True)
-        senders = lab.name_of_node if wanted.get("honest") else {fact.received_from for fact in node.state.ledger.log}
+        senders = (
+            simulation.name_of_node if wanted.get("honest") else {fact.received_from for fact in node.state.ledger.log}
+        )
         return next(
             (
                 fact
@@ -233,13 +235,13 @@ def test_a_scope_that_the_link_does_not_grant_is_caught() -> None:
 
 
 def test_a_refusal_that_names_a_fact_is_caught() -> None:
-    def gossip(lab: Lab) -> None:
+    def gossip(simulation: Simulation) -> None:
         def patch() -> None:
-            node = node_of(lab, "north")
+            node = node_of(simulation, "north")
             secret = node.state.ledger.log[0].id
             node.offer = lambda request, answer, *_: answer(json_response(403, {"detail": f"not {secret}"}))  # type: ignore[method-assign]
 
-        later(lab, 30, patch)
+        later(simulation, 30, patch)
 
     caught(by="no-leaks", saying="an answer that is no page names fact", before=gossip)
 
@@ -346,7 +348,7 @@ def test_a_cursor_in_memory_that_outlives_what_was_taken_is_caught(monkeypatch: 
         return served._replace(body=msgspec.json.encode(body), held=0)
 
     monkeypatch.setattr(PageServer, "page", page)
-    found = failures(run_lab(signatures="stand-in", settle="2m"))
+    found = failures(run_simulation(signatures="stand-in", settle="2m"))
     assert {"convergence", "cursors-silent"} & set(found)
 
 
@@ -383,12 +385,12 @@ def test_a_clock_that_follows_a_boast_is_caught(monkeypatch: Patch) -> None:
 
 
 def test_a_stamp_taken_in_beyond_the_skew_bound_is_caught() -> None:
-    def trust(lab: Lab) -> None:
+    def trust(simulation: Simulation) -> None:
         def patch() -> None:
-            node = node_of(lab, "north")
+            node = node_of(simulation, "north")
             node.policy = node.policy._replace(skew_future_ms=10**9)
 
-        later(lab, 1, patch)
+        later(simulation, 1, patch)
 
     caught(adversary("clock-pusher"), by="skew-bound", saying="the bound is 300000 ms", before=trust)
 
@@ -451,18 +453,18 @@ def test_an_audit_row_out_of_the_chain_is_caught(monkeypatch: Patch) -> None:
         return row
 
     monkeypatch.setattr(Transaction, "audit", audit)
-    found = failures(run_lab(signatures="stand-in"))
+    found = failures(run_simulation(signatures="stand-in"))
     assert list(found) == ["audit"]
 
 
 def test_an_audit_log_that_lost_its_end_is_caught() -> None:
-    def lose(lab: Lab) -> None:
+    def lose(simulation: Simulation) -> None:
         def cut() -> None:
-            disk = lab.machines["south"].disk
+            disk = simulation.machines["south"].disk
             has_rows = [any(isinstance(record, AuditRow) for record in batch) for batch in disk.batches()]
             del disk.frames[max(at for at, found in enumerate(has_rows) if found) :]
 
-        later(lab, 42, cut)
+        later(simulation, 42, cut)
 
     crash = CRASH.replace("north", "south")
     caught(crash, by="audit", saying="rows and has", before=lose, rate="1/m")
@@ -472,11 +474,11 @@ def test_an_audit_log_that_lost_its_end_is_caught() -> None:
 
 
 def test_an_answer_that_is_an_error_of_the_node_is_caught() -> None:
-    def break_down(lab: Lab) -> None:
+    def break_down(simulation: Simulation) -> None:
         def patch() -> None:
-            node_of(lab, "west").offer = lambda request, answer, *_: answer(Response(500))  # type: ignore[method-assign]
+            node_of(simulation, "west").offer = lambda request, answer, *_: answer(Response(500))  # type: ignore[method-assign]
 
-        later(lab, 20, patch)
+        later(simulation, 20, patch)
 
     caught(by="no-server-errors", saying="answered 500", before=break_down)
 
@@ -495,8 +497,8 @@ def test_a_replay_seen_by_the_replayer_alone_is_caught(monkeypatch: Patch) -> No
     spend = NonceTable.spend
     monkeypatch.setattr(NonceTable, "spend", lambda table, nonce, *args: spend(table, f"{nonce}{len(table)}", *args))
 
-    def blind(lab: Lab) -> None:
-        lab.checkers = [checker for checker in lab.checkers if checker.name != "tokens-once"]
+    def blind(simulation: Simulation) -> None:
+        simulation.checkers = [checker for checker in simulation.checkers if checker.name != "tokens-once"]
 
     caught(adversary("replayer"), by="hostile-requests", saying="was accepted", before=blind)
 
@@ -527,13 +529,13 @@ def test_a_replay_seen_by_the_replayer_alone_is_caught(monkeypatch: Patch) -> No
 def test_a_queue_that_grows_past_its_bound_is_caught(
     grow: Callable[[Node], object], saying: str, monkeypatch: Patch
 ) -> None:
-    def before(lab: Lab) -> None:
+    def before(simulation: Simulation) -> None:
         # Right before a checker looks, so that nothing else stumbles over what was put there.
-        queues = next(checker for checker in lab.checkers if checker.name == "bounded-queues")
+        queues = next(checker for checker in simulation.checkers if checker.name == "bounded-queues")
         honest = queues._node  # type: ignore[attr-defined]
 
         def look(node: Node) -> str | None:
-            if lab.world.now > 30 * SECOND:
+            if simulation.world.now > 30 * SECOND:
                 grow(node)
             found: str | None = honest(node)
             return found
@@ -584,9 +586,9 @@ def test_a_page_dropped_for_one_bad_fact_is_caught(monkeypatch: Patch) -> None:
 
 
 def test_a_fact_that_disappears_without_a_conflict_is_caught() -> None:
-    def hide(lab: Lab) -> None:
+    def hide(simulation: Simulation) -> None:
         def patch() -> None:
-            ledger = node_of(lab, "south").state.ledger
+            ledger = node_of(simulation, "south").state.ledger
             victim = next(
                 fact
                 for fact in ledger.log
@@ -595,7 +597,7 @@ def test_a_fact_that_disappears_without_a_conflict_is_caught() -> None:
             honest = ledger.superseded
             ledger.superseded = lambda fact: fact.id == victim.id or honest(fact)  # type: ignore[method-assign]
 
-        later(lab, 89, patch)
+        later(simulation, 89, patch)
 
     caught(adversary("pusher"), PROBES, by="no-silent-erasure", saying="and no conflict tells of it", before=hide)
 
@@ -616,49 +618,49 @@ def test_a_fact_withheld_from_one_node_for_ever_is_caught(monkeypatch: Patch) ->
 
 
 def test_a_fact_that_vanishes_from_a_ledger_is_caught() -> None:
-    def lose(lab: Lab) -> None:
+    def lose(simulation: Simulation) -> None:
         def patch() -> None:
-            ledger = node_of(lab, "west").state.ledger
+            ledger = node_of(simulation, "west").state.ledger
             gone = next(fact for fact in ledger.log if fact.received_from is not None and not ledger.contradicted(fact))
             ledger.log.remove(gone)
 
-        later(lab, 89.9, patch)
+        later(simulation, 89.9, patch)
 
     caught(PROBES, by="convergence", saying="does not hold it any more", before=lose)
 
 
 def test_a_conflict_that_a_ledger_forgot_is_caught() -> None:
-    def forget(lab: Lab) -> None:
+    def forget(simulation: Simulation) -> None:
         def patch() -> None:
-            for name in lab.plan.nodes:
-                contested = node_of(lab, name).state.ledger.contested
+            for name in simulation.plan.nodes:
+                contested = node_of(simulation, name).state.ledger.contested
                 contested.pop(min(contested))
 
-        later(lab, 89.9, patch)
+        later(simulation, 89.9, patch)
 
     caught(by="conflict-agreement", saying="differ on whether", before=forget)
 
 
 def test_a_conflict_that_is_not_listed_is_caught() -> None:
-    def hide(lab: Lab) -> None:
+    def hide(simulation: Simulation) -> None:
         def patch() -> None:
-            book = node_of(lab, "north").state.conflicts
+            book = node_of(simulation, "north").state.conflicts
             honest = book.all
             book.all = lambda: honest()[1:]  # type: ignore[method-assign]
 
-        later(lab, 60, patch)
+        later(simulation, 60, patch)
 
     caught(by="conflict-agreement", saying="is not listed", before=hide)
 
 
 def test_nodes_that_tell_different_conflicts_are_caught() -> None:
-    def twist(lab: Lab) -> None:
+    def twist(simulation: Simulation) -> None:
         def patch() -> None:
-            book = node_of(lab, "south").state.conflicts
+            book = node_of(simulation, "south").state.conflicts
             honest = book.all
             book.all = lambda: [msgspec.structs.replace(c, fact_a=c.fact_b, fact_b=c.fact_a) for c in honest()]  # type: ignore[method-assign]
 
-        later(lab, 60, patch)
+        later(simulation, 60, patch)
 
     caught(by="conflict-agreement", saying="do not see the same conflicts", before=twist)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sim.check.leaks import node_id_of
-from sim.simulation.simulation import Lab
-from tests.sim.hostile import SECOND, adversary, failures, run_lab
+from sim.simulation.simulation import Simulation
+from tests.sim.hostile import SECOND, adversary, failures, run_simulation
 
 WIRE = "loss = 0.08\nduplicate = 0.1\nreorder = 0.2\ncorrupt = 0.02"
 SCOPES = '[[workload]]\nkind = "writers"\nrate = "30/m"\nscopes = { public = 0.5, company = 0.2, local = 0.3 }\n'
@@ -56,7 +56,7 @@ def test_legal_trouble_raises_no_alarm(trouble: str, hostile: bool, seed: int) -
         if hostile
         else []
     )
-    lab = run_lab(
+    simulation = run_simulation(
         *(adversary(kind, node=f"m-{number}", peers=peers) for number, kind in enumerate(kinds)),
         SCOPES,
         *([] if hostile else [PEOPLE, EXPIRY]),
@@ -67,14 +67,14 @@ def test_legal_trouble_raises_no_alarm(trouble: str, hostile: bool, seed: int) -
         network=WIRE if trouble == "wire" else "loss = 0.02",
         rate="20/m",
     )
-    assert failures(lab) == {}
-    assert lab.converged_at is not None
-    assert lab.acknowledged > 50
+    assert failures(simulation) == {}
+    assert simulation.converged_at is not None
+    assert simulation.acknowledged > 50
 
 
 @pytest.mark.parametrize("topology", ["line", "ring", "star"])
 def test_relays_raise_no_alarm(topology: str) -> None:
-    lab = run_lab(
+    simulation = run_simulation(
         adversary("forger", peers=["north", "east"]),
         adversary("retractor", node="eve", peers=["south"], ways=["deny"]),
         SCOPES,
@@ -83,36 +83,38 @@ def test_relays_raise_no_alarm(topology: str) -> None:
         signatures="stand-in",
         network="loss = 0.03",
     )
-    assert failures(lab) == {}
+    assert failures(simulation) == {}
 
 
 def test_everything_said_by_resolvers_retractors_and_the_clock_raises_no_alarm() -> None:
-    lab = run_lab(SCOPES, PEOPLE, EXPIRY, duration="3m", signatures="stand-in", rate="1/s")
-    assert failures(lab) == {}
-    agreement = next(checker for checker in lab.checkers if checker.name == "conflict-agreement")
+    simulation = run_simulation(SCOPES, PEOPLE, EXPIRY, duration="3m", signatures="stand-in", rate="1/s")
+    assert failures(simulation) == {}
+    agreement = next(checker for checker in simulation.checkers if checker.name == "conflict-agreement")
     assert agreement.resolved > 5  # type: ignore[attr-defined]
 
 
 def test_a_node_that_is_off_is_still_known_as_the_author_of_its_facts() -> None:
     seen: list[str] = []
 
-    def look(lab: Lab) -> None:
-        lab.world.at(25 * SECOND, lambda _: seen.append(node_id_of(lab, "north")))
+    def look(simulation: Simulation) -> None:
+        simulation.world.at(25 * SECOND, lambda _: seen.append(node_id_of(simulation, "north")))
 
-    lab = run_lab(fault("crash", "20s", node='"north"', for_='"10s"'), before=look, signatures="stand-in")
-    assert [lab.name_of_node[node_id] for node_id in seen] == ["north"]
-    assert failures(lab) == {}
+    simulation = run_simulation(fault("crash", "20s", node='"north"', for_='"10s"'), before=look, signatures="stand-in")
+    assert [simulation.name_of_node[node_id] for node_id in seen] == ["north"]
+    assert failures(simulation) == {}
 
 
-def detail_of(lab: Lab, name: str) -> str:
-    return next(checker for checker in lab.checkers if checker.name == name).settled(lab).detail
+def detail_of(simulation: Simulation, name: str) -> str:
+    return next(checker for checker in simulation.checkers if checker.name == name).result(simulation).detail
 
 
 def test_what_was_not_compared_is_not_called_the_same() -> None:
-    lab = run_lab(fault("clock-step", "1m", node='"north"', by='"2h"'), PEOPLE, signatures="stand-in", settle="20s")
-    assert lab.converged_at is None
-    assert "convergence" in failures(lab)
-    said = detail_of(lab, "conflict-agreement")
+    simulation = run_simulation(
+        fault("clock-step", "1m", node='"north"', by='"2h"'), PEOPLE, signatures="stand-in", settle="20s"
+    )
+    assert simulation.converged_at is None
+    assert "convergence" in failures(simulation)
+    said = detail_of(simulation, "conflict-agreement")
     assert "not compared" in said
     assert "same everywhere" not in said
 
@@ -122,16 +124,16 @@ def test_what_was_not_compared_is_not_called_the_same() -> None:
     [("mesh", "the same everywhere"), ("line", "no two are meant to hold the same"), ("star", "no two are meant")],
 )
 def test_only_nodes_that_hear_the_same_are_compared(topology: str, words: str) -> None:
-    lab = run_lab(topology=topology, federation="relay = false", signatures="stand-in")
-    assert failures(lab) == {}
-    assert words in detail_of(lab, "conflict-agreement")
+    simulation = run_simulation(topology=topology, federation="relay = false", signatures="stand-in")
+    assert failures(simulation) == {}
+    assert words in detail_of(simulation, "conflict-agreement")
 
 
 def test_facts_that_nobody_can_bring_back_excuse_what_is_seen_without_them() -> None:
     """Without relays a wiped node's facts are on its neighbours for good, and not on the node."""
     wipe = fault("wipe", "60s", node='"north"')
-    lab = run_lab(PEOPLE, wipe, federation="relay = false", signatures="stand-in", rate="1/s")
-    assert failures(lab) == {}
-    assert lab.converged_at is not None
-    assert lab.measure.uneven
-    assert "triples of which some may lack facts" in detail_of(lab, "conflict-agreement")
+    simulation = run_simulation(PEOPLE, wipe, federation="relay = false", signatures="stand-in", rate="1/s")
+    assert failures(simulation) == {}
+    assert simulation.converged_at is not None
+    assert simulation.visibility.uneven
+    assert "triples of which some may lack facts" in detail_of(simulation, "conflict-agreement")

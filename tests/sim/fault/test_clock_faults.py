@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sim.small_runs import PROBES, WRITES, S, approve, at, fault, make_lab, offset_s, run, workload
+from tests.sim.small_runs import PROBES, WRITES, S, approve, at, fault, make_simulation, offset_s, run, workload
 
 
 @pytest.mark.parametrize(
@@ -22,11 +22,11 @@ def test_a_clock_fault_makes_the_clock_wrong_and_its_end_makes_it_right(
     kind: str, members: dict[str, object], least: float, most: float, node: str | None
 ) -> None:
     named = {} if node is None else {"node": node}
-    lab = make_lab(WRITES, fault(kind, at="10s", for_="30s", **named, **members))
-    during = at(lab, 20, lambda: [offset_s(lab, name) for name in "abc"])
-    after = at(lab, 41, lambda: [offset_s(lab, name) for name in "abc"])
-    lab.run()
-    approve(lab)
+    simulation = make_simulation(WRITES, fault(kind, at="10s", for_="30s", **named, **members))
+    during = at(simulation, 20, lambda: [offset_s(simulation, name) for name in "abc"])
+    after = at(simulation, 41, lambda: [offset_s(simulation, name) for name in "abc"])
+    simulation.run()
+    approve(simulation)
     wrong = [name for name, offset in zip("abc", during[0], strict=True) if offset]
     assert wrong == (["a", "b", "c"] if node is None else [node])
     assert all(least <= during[0]["abc".index(name)] <= most for name in wrong)
@@ -34,24 +34,24 @@ def test_a_clock_fault_makes_the_clock_wrong_and_its_end_makes_it_right(
 
 
 def test_a_step_without_for_stays() -> None:
-    lab = run(PROBES, fault("clock-step", at="10s", node="a", by="-4s"))
-    assert offset_s(lab, "a") == -4
-    assert lab.ribbons == [("clock -4s", ("a",), 10 * S, 10 * S)]
+    simulation = run(PROBES, fault("clock-step", at="10s", node="a", by="-4s"))
+    assert offset_s(simulation, "a") == -4
+    assert simulation.fault_intervals == [("clock -4s", ("a",), 10 * S, 10 * S)]
 
 
 def test_facts_of_a_clock_set_far_ahead_wait_until_they_are_due_and_are_not_lost() -> None:
-    lab = run(PROBES, fault("clock-step", at="20s", node="a", by="8m", for_="10s"), settle="9m")
-    assert lab.converged_at is not None
-    assert lab.converged_at > 3 * 60 * S
-    assert lab.rejections["hlc_skew"] > 0
+    simulation = run(PROBES, fault("clock-step", at="20s", node="a", by="8m", for_="10s"), settle="9m")
+    assert simulation.converged_at is not None
+    assert simulation.converged_at > 3 * 60 * S
+    assert simulation.rejections["hlc_skew"] > 0
 
 
 def test_after_a_step_back_and_a_restart_no_stamp_is_issued_twice() -> None:
-    lab = run(
+    simulation = run(
         workload("burst", start="20s", every="1s", nodes=["a"]),
         fault("clock-step", at="25s", node="a", by="-10m"),
         fault("restart", at="30s", node="a"),
         settle="12m",
     )
-    assert lab.refused_writes == {0: 12}, "one burst met the restart"
-    assert len(lab.measure.facts) == 12 * 39
+    assert simulation.refused_writes == {0: 12}, "one burst met the restart"
+    assert len(simulation.visibility.facts) == 12 * 39

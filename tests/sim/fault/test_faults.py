@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from sim.fault import FAULTS, Fault, Misfit
+from sim.diagnostics.errors import Misfit
+from sim.fault import FAULTS, Fault
 from sim.fault.partition import Partition
-from sim.simulation.simulation import Lab
 from sim.scenario.planning import make_plan
 from sim.scenario.reading import parse_scenario
+from sim.simulation.simulation import Simulation
 from sim.units import Duration
 from tests.sim.small_runs import (
     PROBES,
@@ -23,21 +24,21 @@ from tests.sim.small_runs import (
     events,
     fault,
     lags_s,
-    make_lab,
+    make_simulation,
     offset_s,
-    parcels,
+    packets,
     run,
     scenario_text,
 )  # fmt: skip
 
 
-def begin_and_end(lab: Lab) -> tuple[float, float]:
-    (begun,), (ended,) = events(lab, "fault begins"), events(lab, "fault ends")
+def begin_and_end(simulation: Simulation) -> tuple[float, float]:
+    (begun,), (ended,) = events(simulation, "fault begins"), events(simulation, "fault ends")
     return begun[0] / S, ended[0] / S
 
 
-def dropped(lab: Lab, kind: str = "dropped") -> list[tuple[float, str, str]]:
-    return [(at / S, source, target) for at, _, source, target, *_ in events(lab, kind)]
+def dropped(simulation: Simulation, kind: str = "dropped") -> list[tuple[float, str, str]]:
+    return [(at / S, source, target) for at, _, source, target, *_ in events(simulation, kind)]
 
 
 # --- on the wire ---
@@ -58,18 +59,20 @@ PAIRS = {(x, y) for x in "abc" for y in "abc" if x != y}
 def test_a_partition_cuts_what_it_says_for_as_long_as_it_says_and_heals(
     members: dict[str, object], cut: set[tuple[str, str]]
 ) -> None:
-    lab = run(PROBES, fault("partition", at="10s", for_="35s", **members))
-    assert {(source, target) for _, source, target in dropped(lab)} == cut
-    assert all(10 <= second <= 45 for second, _, _ in dropped(lab))
-    assert begin_and_end(lab) == (10, 45)
-    assert max(lags_s(lab, "a") + lags_s(lab, "b") + lags_s(lab, "c")) > (10 if len(cut) > 2 else 2)
+    simulation = run(PROBES, fault("partition", at="10s", for_="35s", **members))
+    assert {(source, target) for _, source, target in dropped(simulation)} == cut
+    assert all(10 <= second <= 45 for second, _, _ in dropped(simulation))
+    assert begin_and_end(simulation) == (10, 45)
+    assert max(lags_s(simulation, "a") + lags_s(simulation, "b") + lags_s(simulation, "c")) > (
+        10 if len(cut) > 2 else 2
+    )
 
 
 def test_a_partition_that_holds_delivers_when_it_heals_what_was_sent_meanwhile() -> None:
-    lab = run(PROBES, fault("partition", at="10s", for_="6s", shape="one", node="a", hold=True))
-    held = dropped(lab, "held")
+    simulation = run(PROBES, fault("partition", at="10s", for_="6s", shape="one", node="a", hold=True))
+    held = dropped(simulation, "held")
     assert held
-    assert dropped(lab) == []
+    assert dropped(simulation) == []
     assert all({source, target} & {"a"} for _, source, target in held)
 
 
@@ -85,34 +88,34 @@ def test_on_a_ring_of_majorities_every_node_sees_a_majority_and_no_two_see_the_s
 
 
 def test_a_federation_on_a_ring_of_majorities_still_converges_by_relaying() -> None:
-    lab = run(PROBES, fault("partition", at="5s", shape="majority-ring"), nodes=tuple("abcde"))
-    during = [lag for node in "abcde" for lag in lags_s(lab, node)]
-    assert dropped(lab)
+    simulation = run(PROBES, fault("partition", at="5s", shape="majority-ring"), nodes=tuple("abcde"))
+    during = [lag for node in "abcde" for lag in lags_s(simulation, node)]
+    assert dropped(simulation)
     assert max(during) < 30
 
 
 def test_without_for_a_fault_lasts_until_the_faults_end() -> None:
-    lab = run(PROBES, fault("partition", at="10s", shape="halves"))
-    assert begin_and_end(lab) == (10, 60)
-    assert lab.ribbons == [("cut", (), 10 * S, 60 * S)]
+    simulation = run(PROBES, fault("partition", at="10s", shape="halves"))
+    assert begin_and_end(simulation) == (10, 60)
+    assert simulation.fault_intervals == [("cut", (), 10 * S, 60 * S)]
 
 
 def test_a_clog_holds_one_link_and_lets_everything_through_at_its_end() -> None:
-    lab = run(PROBES, fault("clog", at="10s", for_="8s", between=["a", "b"]))
-    assert {frozenset(pair[1:]) for pair in dropped(lab, "held")} == {frozenset("ab")}
-    assert dropped(lab) == []
+    simulation = run(PROBES, fault("clog", at="10s", for_="8s", between=["a", "b"]))
+    assert {frozenset(pair[1:]) for pair in dropped(simulation, "held")} == {frozenset("ab")}
+    assert dropped(simulation) == []
 
 
 def test_a_one_way_clog_of_a_node_holds_only_what_it_sends() -> None:
-    lab = run(PROBES, fault("clog", at="10s", for_="8s", node="a", one_way=True))
-    assert {source for _, source, _ in dropped(lab, "held")} == {"a"}
+    simulation = run(PROBES, fault("clog", at="10s", for_="8s", node="a", one_way=True))
+    assert {source for _, source, _ in dropped(simulation, "held")} == {"a"}
 
 
 def test_a_flapping_link_loses_in_its_down_times_only() -> None:
-    lab = run(PROBES, fault("flap", at="10s", for_="40s", links=[["a", "b"]], down="5s", up="5s"))
-    assert dropped(lab)
-    assert all((second - 10) % 10 < 5 for second, _, _ in dropped(lab))
-    assert {frozenset(pair[1:]) for pair in dropped(lab)} == {frozenset("ab")}
+    simulation = run(PROBES, fault("flap", at="10s", for_="40s", links=[["a", "b"]], down="5s", up="5s"))
+    assert dropped(simulation)
+    assert all((second - 10) % 10 < 5 for second, _, _ in dropped(simulation))
+    assert {frozenset(pair[1:]) for pair in dropped(simulation)} == {frozenset("ab")}
 
 
 @pytest.mark.parametrize("members", [{"by": "3s"}, {"by": "3s", "p99": "4s"}])
@@ -121,47 +124,47 @@ def test_a_slow_node_sees_everything_later_and_only_it(members: dict[str, object
     assert median(lags_s(slow, "a")) > median(lags_s(quick, "a")) + 3
     from_c = [
         seen - fact.written_ns
-        for fact, seen in zip(slow.measure.facts, slow.measure.visible["b"], strict=True)
+        for fact, seen in zip(slow.visibility.facts, slow.visibility.visible["b"], strict=True)
         if fact.origin == "c"
     ]
     assert median(from_c) / S < 3
 
 
-def test_a_share_of_parcels_is_lost_at_random_and_only_where_it_is_said() -> None:
-    lab = run(PROBES, fault("loss", at="5s", share=0.5, between=["a", "b"]))
-    assert {frozenset(pair[1:]) for pair in dropped(lab)} == {frozenset("ab")}
-    passed = [sent for sent, *pair, _ in parcels(lab) if set(pair) == set("ab") and 5 * S < sent < 60 * S]
-    assert 0.3 < len(dropped(lab)) / (len(dropped(lab)) + len(passed)) < 0.7
+def test_a_share_of_packets_is_lost_at_random_and_only_where_it_is_said() -> None:
+    simulation = run(PROBES, fault("loss", at="5s", share=0.5, between=["a", "b"]))
+    assert {frozenset(pair[1:]) for pair in dropped(simulation)} == {frozenset("ab")}
+    passed = [sent for sent, *pair, _ in packets(simulation) if set(pair) == set("ab") and 5 * S < sent < 60 * S]
+    assert 0.3 < len(dropped(simulation)) / (len(dropped(simulation)) + len(passed)) < 0.7
 
 
 def test_duplicated_requests_are_answered_once_and_refused_the_second_time() -> None:
-    lab = run(PROBES, fault("duplicate", at="10s", for_="30s", share=0.5))
-    assert lab.rejections["nonce_already_seen"] > 5
+    simulation = run(PROBES, fault("duplicate", at="10s", for_="30s", share=0.5))
+    assert simulation.rejections["nonce_already_seen"] > 5
     assert run(PROBES).rejections == {}
 
 
-def test_reordering_makes_parcels_late_and_nothing_else() -> None:
-    lab = run(PROBES, fault("reorder", at="5s", share=0.5, by="4s"))
-    assert max(lags_s(lab, "a")) > max(lags_s(run(PROBES), "a")) + 1
-    assert dropped(lab) == []
+def test_reordering_makes_packets_late_and_nothing_else() -> None:
+    simulation = run(PROBES, fault("reorder", at="5s", share=0.5, by="4s"))
+    assert max(lags_s(simulation, "a")) > max(lags_s(run(PROBES), "a")) + 1
+    assert dropped(simulation) == []
 
 
 def test_corrupt_bytes_are_survived_and_what_they_hit_comes_again() -> None:
-    lab = run(WRITES, fault("corrupt", at="0s", share=0.05), settle="6m")
-    assert sum(lab.rejections.values()) > 0
+    simulation = run(WRITES, fault("corrupt", at="0s", share=0.05), settle="6m")
+    assert sum(simulation.rejections.values()) > 0
 
 
-def test_little_bandwidth_queues_parcels_on_the_links_it_is_for() -> None:
-    lab = run(PROBES, fault("bandwidth", at="5s", to="4kbit/s", between=["a", "b"]), nodes=("a", "b"))
-    assert max(lags_s(lab, "a")) > 4
-    assert dropped(lab) == []
+def test_little_bandwidth_queues_packets_on_the_links_it_is_for() -> None:
+    simulation = run(PROBES, fault("bandwidth", at="5s", to="4kbit/s", between=["a", "b"]), nodes=("a", "b"))
+    assert max(lags_s(simulation, "a")) > 4
+    assert dropped(simulation) == []
 
 
 # --- all of them ---
 
 
 def test_everything_at_once_is_survived() -> None:
-    lab = run(
+    simulation = run(
         WRITES,
         fault("random-crashes", at="5s", rate="20/m", down="2s"),
         fault("loss", at="0s", share=0.1),
@@ -174,8 +177,8 @@ def test_everything_at_once_is_survived() -> None:
         fault("disk-full", at="30s", for_="5s", node="a"),
         fault("wipe", at="45s", node="c", down="3s"),
     )
-    assert len(events(lab, "fault begins")) == 10
-    assert len(lab.ribbons) == 10
+    assert len(events(simulation, "fault begins")) == 10
+    assert len(simulation.fault_intervals) == 10
 
 
 def test_when_the_faults_end_the_wire_the_clocks_and_the_disks_are_as_before() -> None:
@@ -186,14 +189,16 @@ def test_when_the_faults_end_the_wire_the_clocks_and_the_disks_are_as_before() -
         "crash-at-commit": {"node": "a", "commit": 10}, "crash": {"node": "b"}, "pause": {"node": "c"},
     }  # fmt: skip
     kinds = [str(kind.__struct_config__.tag) for kind in lasting]
-    lab = make_lab(WRITES, *(fault(kind, at="30s", **needed.get(kind, {})) for kind in kinds), settle="6m")
-    standing = list(lab.network.rules)
-    lab.run()
-    approve(lab)
-    assert lab.network.rules == standing
-    assert [offset_s(lab, name) for name in "abc"] == [0, 0, 0]
-    assert [machine.disk.sync_ns for machine in lab.machines.values()] == [500_000] * 3
-    assert len(events(lab, "fault ends")) == len(kinds)
+    simulation = make_simulation(
+        WRITES, *(fault(kind, at="30s", **needed.get(kind, {})) for kind in kinds), settle="6m"
+    )
+    standing = list(simulation.network.rules)
+    simulation.run()
+    approve(simulation)
+    assert simulation.network.rules == standing
+    assert [offset_s(simulation, name) for name in "abc"] == [0, 0, 0]
+    assert [machine.disk.sync_ns for machine in simulation.machines.values()] == [500_000] * 3
+    assert len(events(simulation, "fault ends")) == len(kinds)
 
 
 # --- what does not fit ---
@@ -249,12 +254,12 @@ def test_a_partition_between_nodes_that_were_never_linked_is_refused() -> None:
 def test_a_departure_that_tears_the_federation_apart_is_refused_unless_that_is_expected() -> None:
     table = fault("leave", at="1s", node="b")
     with pytest.raises(Misfit, match="not connected any more"):
-        make_lab_with(table, topology="line")
-    make_lab_with(table, topology="line", converges="false")
-    make_lab_with(fault("leave", at="1s", node="a"), topology="line")
+        make_simulation_with(table, topology="line")
+    make_simulation_with(table, topology="line", converges="false")
+    make_simulation_with(fault("leave", at="1s", node="a"), topology="line")
 
 
-def make_lab_with(table: str, **changes: Any) -> None:
+def make_simulation_with(table: str, **changes: Any) -> None:
     text = scenario_text(table, **changes)
     scenario = parse_scenario(text)
     plan = make_plan(parse_scenario(scenario_text(**changes)), Path())

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from sim.observation.expected import stays
+from sim.observation.expected import stays_local
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import stamp
 from stigmem.core.resolution import conflict_id, provenance
-from tests.sim.small_runs import S, approve, make_lab
+from tests.sim.small_runs import S, approve, make_simulation
 
 NODE = "stigmem://a.example"
 PLAIN = Fact(
@@ -39,27 +39,29 @@ RESOLUTION = msgspec.structs.replace(
     ],
 )
 def test_what_a_fact_is_decides_whether_it_leaves(changes: dict[str, str], expected: bool) -> None:
-    assert stays(msgspec.structs.replace(PLAIN, **changes), owned_sources_only=False) is expected
+    assert stays_local(msgspec.structs.replace(PLAIN, **changes), owned_sources_only=False) is expected
 
 
 def test_resolutions_travel_unless_they_are_none() -> None:
-    assert not stays(RESOLUTION, owned_sources_only=False)
-    assert stays(msgspec.structs.replace(RESOLUTION, derived_from='[{"resolves":7}]'), owned_sources_only=False)
+    assert not stays_local(RESOLUTION, owned_sources_only=False)
+    assert stays_local(msgspec.structs.replace(RESOLUTION, derived_from='[{"resolves":7}]'), owned_sources_only=False)
 
 
 def test_where_sources_must_be_owned_others_stay() -> None:
-    assert stays(PLAIN, owned_sources_only=True)
-    assert not stays(msgspec.structs.replace(PLAIN, source=NODE + "/agent"), owned_sources_only=True)
+    assert stays_local(PLAIN, owned_sources_only=True)
+    assert not stays_local(msgspec.structs.replace(PLAIN, source=NODE + "/agent"), owned_sources_only=True)
 
 
 @pytest.mark.parametrize("entity", ["stigmem://x.example/y", "stigmem:thing"])
 def test_a_run_with_reserved_facts_converges(entity: str) -> None:
-    lab = make_lab()
+    simulation = make_simulation()
     for name in ("a", "b"):
-        lab.world.at(9 * S, lambda _, name=name: lab.write(name, entity, "stigmem:key", "v"))  # type: ignore[misc]
-        lab.world.at(9 * S, lambda _, name=name: lab.write(name, "stigmem://x.example/y", "sim:claims", name))  # type: ignore[misc]
-    lab.run()
-    approve(lab)
-    kept = [fact for fact in lab.measure.facts if fact.stays]
+        simulation.world.at(9 * S, lambda _, name=name: simulation.write(name, entity, "stigmem:key", "v"))  # type: ignore[misc]
+        simulation.world.at(
+            9 * S, lambda _, name=name: simulation.write(name, "stigmem://x.example/y", "sim:claims", name)
+        )  # type: ignore[misc]
+    simulation.run()
+    approve(simulation)
+    kept = [fact for fact in simulation.visibility.facts if fact.stays_local]
     assert len(kept) == 2
-    assert len(lab.measure.facts) == 4
+    assert len(simulation.visibility.facts) == 4

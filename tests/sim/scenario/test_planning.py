@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from sim.fault import Misfit
+from sim.diagnostics.errors import Misfit
 from sim.fault.base import Fault
-from sim.scenario.required_data import DataAbsent
-from sim.scenario.planning import load_plan, make_plan
 from sim.scenario.metrics import REJECTIONS, known_metrics
-from sim.scenario.schema_errors import find_mistakes
 from sim.scenario.plan import Plan
+from sim.scenario.planning import load_plan, make_plan
 from sim.scenario.reading import BadScenario, parse_scenario, typed
+from sim.scenario.required_data import DataAbsent
+from sim.scenario.schema_errors import find_mistakes
 from sim.scenario.tables import Scenario
 from sim.units import Duration, Rate, Speed, parse_duration
 

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.adversary import ADVERSARIES
-from sim.fault import FAULTS
+from sim.diagnostics.suggestions import meant
 from sim.diagnostics.toml_lines import Lines, key_text, parse_key
-from sim.scenario.schema_errors import find_mistakes
+from sim.fault import FAULTS
 from sim.scenario.reading import (
     BadScenario,
     load_scenario,
@@ -27,9 +27,10 @@ from sim.scenario.reading import (
     scenario_schema,
     typed,
 )
-from sim.scenario.tables import Latency, Scenario, Topology
+from sim.scenario.schema_errors import find_mistakes
+from sim.scenario.tables import Scenario
+from sim.topology.tables import Latency, Topology
 from sim.units import parse_duration
-from sim.diagnostics.suggestions import meant
 from sim.workload import WORKLOADS
 
 ROOT = Path(__file__).parents[3]

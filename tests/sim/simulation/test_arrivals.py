@@ -7,7 +7,7 @@ from random import Random
 import pytest
 import trio
 
-from sim.simulation.arrivals import Rhythm
+from sim.simulation.arrivals import Arrivals
 from sim.world.world import World, simulate
 
 S = 1_000_000_000
@@ -17,7 +17,7 @@ def times_of(rate: float, duration: int) -> list[int]:
     """When a process of that rate strikes."""
     world = World()
     seen: list[int] = []
-    Rhythm(world, duration).poisson(Random(7), rate, 0, None, lambda _: seen.append(world.now))
+    Arrivals(world, duration).poisson(Random(7), rate, 0, None, lambda _: seen.append(world.now))
     world.at(duration, lambda _: world.finish())
 
     async def main() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from sim.simulation.digest import knowledge_digest, knowledge_lines, knowledge_of, ledgers, state_digest
-from sim.simulation.simulation import Lab
+from sim.simulation.simulation import Simulation
 from stigmem.core.fact import Fact
 from stigmem.core.ledger import Ledger
 from tests.builders import T0_MS, fact, resolution, retraction
-from tests.sim.small import make_lab, workload
+from tests.sim.small import make_simulation, workload
 
 NOW_US = (T0_MS + 1_000) * 1_000
 TALK = workload("contradictions", rate="30/m", entities=5)
@@ -109,14 +109,14 @@ def test_the_winner_of_a_resolution_counts() -> None:
     assert digest(a, b, resolution(3, a, b)) != digest(a, b, resolution(3, b, a))
 
 
-# --- laboratories ---
+# --- simulations ---
 
 
-def ran(*parts: str, **changes: str) -> Lab:
-    lab = make_lab(TALK, *parts, **changes)
-    lab.run()
-    assert lab.converged_at is not None
-    return lab
+def ran(*parts: str, **changes: str) -> Simulation:
+    simulation = make_simulation(TALK, *parts, **changes)
+    simulation.run()
+    assert simulation.converged_at is not None
+    return simulation
 
 
 def test_two_runs_of_one_plan_have_equal_digests() -> None:
@@ -138,17 +138,17 @@ def test_other_latencies_change_the_state_but_not_what_is_known() -> None:
 
 
 def test_the_state_counts_what_is_no_fact() -> None:
-    lab = ran()
-    before = state_digest(lab)
-    node = lab.machines["a"].node
+    simulation = ran()
+    before = state_digest(simulation)
+    node = simulation.machines["a"].node
     assert node is not None
     node.state.cursors.popitem()
-    assert state_digest(lab) != before
+    assert state_digest(simulation) != before
 
 
 def test_a_machine_that_is_off_has_a_state_and_no_knowledge() -> None:
-    lab = ran()
-    before = state_digest(lab)
-    lab.machines["b"].node = None
-    assert list(ledgers(lab)) == ["a", "c"]
-    assert state_digest(lab) != before
+    simulation = ran()
+    before = state_digest(simulation)
+    simulation.machines["b"].node = None
+    assert list(ledgers(simulation)) == ["a", "c"]
+    assert state_digest(simulation) != before

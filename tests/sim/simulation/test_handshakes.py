@@ -4,51 +4,51 @@ from __future__ import annotations
 
 import pytest
 
-from sim.simulation.simulation import Lab
-from tests.sim.small_runs import approve, fault, make_lab, run, workload
+from sim.simulation.simulation import Simulation
+from tests.sim.small_runs import approve, fault, make_simulation, run, workload
 
 PUBLIC = workload("writers", rate="10/m", scope="public")
 COMPANY = workload("writers", rate="10/m", scope="company")
 
 
-def federation(*parts: str, keys: str, **changes: str) -> Lab:
-    """A laboratory whose federation table has more keys."""
-    return make_lab(*parts, pull_limit=f"100\n{keys}", **changes)
+def federation(*parts: str, keys: str, **changes: str) -> Simulation:
+    """A simulation whose federation table has more keys."""
+    return make_simulation(*parts, pull_limit=f"100\n{keys}", **changes)
 
 
 @pytest.mark.parametrize("trouble", [(), (fault("wipe", at="30s", node="c"),), (fault("join", at="20s", node="a"),)])
 def test_pinned_keys_of_named_nodes_reach_those_who_are_no_neighbours(trouble: tuple[str, ...]) -> None:
-    lab = federation(PUBLIC, *trouble, keys='node_ids = "named"', topology="line")
-    lab.run()
-    approve(lab)
-    assert "origin_unresolvable" not in lab.rejections or trouble
-    node = lab.machines["c"].node
+    simulation = federation(PUBLIC, *trouble, keys='node_ids = "named"', topology="line")
+    simulation.run()
+    approve(simulation)
+    assert "origin_unresolvable" not in simulation.rejections or trouble
+    node = simulation.machines["c"].node
     assert node is not None
     assert {origin: row.how for origin, row in node.state.origins.items()}["stigmem://a.sim"] == "pinned"
 
 
 def test_a_node_that_left_is_still_known_by_its_key() -> None:
-    lab = federation(PUBLIC, fault("leave", at="30s", node="a"), keys='node_ids = "named"', topology="line")
-    lab.run()
-    approve(lab)
+    simulation = federation(PUBLIC, fault("leave", at="30s", node="a"), keys='node_ids = "named"', topology="line")
+    simulation.run()
+    approve(simulation)
 
 
 def test_a_link_may_grant_more_than_the_federation_does() -> None:
     link = '[[link]]\nbetween = ["a", "b"]\nscopes = ["company", "public"]'
-    lab = federation(PUBLIC, COMPANY, link, keys='scopes = ["company"]')
-    lab.run()
-    approve(lab)
-    seen = zip(lab.measure.facts, lab.measure.visible["b"], strict=True)
+    simulation = federation(PUBLIC, COMPANY, link, keys='scopes = ["company"]')
+    simulation.run()
+    approve(simulation)
+    seen = zip(simulation.visibility.facts, simulation.visibility.visible["b"], strict=True)
     held = {(fact.scope, fact.origin) for fact, time in seen if time >= 0}
     assert held == {("public", "a"), ("public", "b"), ("company", "a"), ("company", "b"), ("company", "c")}
 
 
 def test_who_never_became_peers_is_named() -> None:
     slow = '[[link]]\nbetween = ["a", "b"]\nlatency = "6s"'
-    lab = make_lab(PUBLIC, slow, settle="30s")
-    lab.run()
-    assert lab.operator.unlinked() == [("a", "b"), ("b", "a")]
-    said = next(checker for checker in lab.checkers if checker.name == "convergence").settled(lab)
+    simulation = make_simulation(PUBLIC, slow, settle="30s")
+    simulation.run()
+    assert simulation.handshakes.unlinked() == [("a", "b"), ("b", "a")]
+    said = next(checker for checker in simulation.checkers if checker.name == "convergence").result(simulation)
     assert said.ok is False
     assert said.detail == "a never became a peer of b, and 1 more: no handshake came to its end"
 

@@ -12,7 +12,7 @@ import pytest
 from sim import run
 from sim.runner import Interrupted
 from sim.scenario.reading import parse_scenario
-from tests.sim.small import make_lab, small_text, workload
+from tests.sim.small import make_simulation, small_text, workload
 
 
 @pytest.mark.parametrize("pairs", [200, 100_000], ids=["many events", "one event of many writes"])
@@ -33,11 +33,11 @@ def test_ctrl_c_is_heard_where_a_simulated_second_takes_minutes(pairs: int) -> N
     assert time.perf_counter() - pressed[0] < 15  # the judgement of what there is included
 
 
-def test_a_laboratory_that_does_not_run_is_not_interrupted() -> None:
-    lab = make_lab(workload("probe", period="3s"))
-    lab.run()
-    lab.interrupt(Interrupted())
-    assert lab.converged_at is not None
+def test_a_simulation_that_does_not_run_is_not_interrupted() -> None:
+    simulation = make_simulation(workload("probe", period="3s"))
+    simulation.run()
+    simulation.interrupt(Interrupted())
+    assert simulation.converged_at is not None
 
 
 @pytest.mark.parametrize("what", [3, None, b"scenarios/split-brain.toml", {"scenario": {}}])

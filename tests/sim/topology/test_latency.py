@@ -9,23 +9,23 @@ from statistics import fmean, quantiles
 import networkx as nx
 import pytest
 
-from sim.topology.latency import Draw, great_circle_km, link_draws, make_draw, standing_rules
-from sim.topology.regions import read_regions
-from sim.fault.base import Misfit
+from sim.diagnostics.errors import Misfit
 from sim.scenario.plan import Plan
 from sim.scenario.reading import parse_scenario
-from sim.scenario.tables import Latency
+from sim.topology.latency import Draw, great_circle_km, link_draws, make_draw, standing_rules
+from sim.topology.regions import read_regions
+from sim.topology.tables import Latency
 from sim.units import parse_duration
-from sim.world.random_streams import Streams
-from sim.world.network import Parcel
+from sim.world.network import Packet
+from sim.world.random_streams import RandomStreams
 
 MS = 1_000_000
 OUR_REGIONS = Path(__file__).parents[3] / "scenarios" / "data" / "regions-ibm-2024.csv"
 
 
 def drawn(draw: Draw, count: int = 40_000) -> list[int]:
-    chance = Random("latency")
-    return [draw.draw(chance) for _ in range(count)]
+    rng = Random("latency")
+    return [draw.draw(rng) for _ in range(count)]
 
 
 class Share(Random):
@@ -38,9 +38,9 @@ class Share(Random):
 
 
 def at(draw: Draw, share: float) -> int:
-    chance = Share()
-    chance.share = share
-    return draw.draw(chance)
+    rng = Share()
+    rng.share = share
+    return draw.draw(rng)
 
 
 def percentile(values: list[int], percent: int) -> float:
@@ -264,11 +264,11 @@ def test_a_link_goes_before_the_table_of_regions(tmp_path: Path) -> None:
 
 def test_bandwidth_of_one_direction_holds_there_only() -> None:
     links = '[[link]]\nbetween = ["ams", "nyc"]\nbandwidth = "8kbit/s"\none_way = true\n'
-    rules = standing_rules(plan_of('"20ms"', links=links), Streams(1).stream)
+    rules = standing_rules(plan_of('"20ms"', links=links), RandomStreams(1).stream)
 
     def delay(source: str, target: str) -> int:
-        parcel = Parcel(source, target, "x", b"." * 1_000, lambda _: None)
-        return sum(rule.judge(parcel, 0).after for rule in rules)
+        packet = Packet(source, target, "x", b"." * 1_000, lambda _: None)
+        return sum(rule.decide(packet, 0).after for rule in rules)
 
     assert delay("ams", "nyc") == 1_020 * MS
     assert delay("nyc", "ams") == 20 * MS

@@ -10,13 +10,13 @@ from pathlib import Path
 import networkx as nx
 import pytest
 
+from sim.diagnostics.errors import Misfit
+from sim.naming import slug
+from sim.scenario.reading import parse_scenario
 from sim.topology.maps import Map, clean_name, read_map
 from sim.topology.shapes import LINKS_MAX, NODES_MAX, link_up, make_topology
-from sim.fault.base import Misfit
-from sim.scenario.plan import slug
-from sim.scenario.reading import parse_scenario
-from sim.scenario.tables import Topology
-from sim.world.random_streams import Streams
+from sim.topology.tables import Topology
+from sim.world.random_streams import RandomStreams
 
 ROOT = Path(__file__).parents[3]
 OUR_MAP = ROOT / "scenarios" / "data" / "geant.graphml"
@@ -27,7 +27,7 @@ def names(count: int) -> list[str]:
 
 
 def graph(count: int, seed: int = 1, **topology: object) -> nx.Graph:
-    return link_up(names(count), Topology(**topology), Streams(seed).stream("topology"))  # type: ignore[arg-type]
+    return link_up(names(count), Topology(**topology), RandomStreams(seed).stream("topology"))  # type: ignore[arg-type]
 
 
 def made(federation: str, base: Path = ROOT) -> Map:
@@ -91,11 +91,11 @@ def test_without_rewiring_a_small_world_is_a_ring_with_shortcuts_to_the_next_but
 
 def test_a_topology_is_the_same_in_processes_that_hash_differently() -> None:
     code = (
-        "from sim.world.random_streams import Streams; from sim.topology.shapes import link_up\n"
-        "from sim.scenario.tables import Topology\n"
+        "from sim.world.random_streams import RandomStreams; from sim.topology.shapes import link_up\n"
+        "from sim.topology.tables import Topology\n"
         "for kind in ('random-regular', 'small-world'):\n"
-        "    chance = Streams(7).stream('topology')\n"
-        "    print(list(link_up([f'n{i}' for i in range(60)], Topology(kind=kind), chance).edges))\n"
+        "    rng = RandomStreams(7).stream('topology')\n"
+        "    print(list(link_up([f'n{i}' for i in range(60)], Topology(kind=kind), rng).edges))\n"
     )
     outputs = [
         subprocess.run(

@@ -11,32 +11,32 @@ from typing import Any
 import msgspec
 import pytest
 
-from sim.fault import Misfit
-from sim.simulation.simulation import Lab
+from sim.diagnostics.errors import Misfit
 from sim.scenario.planning import make_plan
 from sim.scenario.reading import BadScenario, parse_scenario
+from sim.simulation.simulation import Simulation
 from sim.workload import WORKLOADS
 from sim.workload.trace import nodes_by_org
 from stigmem.core.fact import Fact
 from stigmem.core.timestamps import parse_us
-from tests.sim.small_runs import S, approve, fault, make_lab, run, scenario_text, workload
+from tests.sim.small_runs import S, approve, fault, make_simulation, run, scenario_text, workload
 
 
-def held(lab: Lab, name: str = "a") -> list[Fact]:
+def held(simulation: Simulation, name: str = "a") -> list[Fact]:
     """Everything that a node holds."""
-    node = lab.machines[name].node
+    node = simulation.machines[name].node
     assert node is not None
     return node.state.ledger.log
 
 
-def open_conflicts(lab: Lab, name: str = "a") -> int:
-    node = lab.machines[name].node
+def open_conflicts(simulation: Simulation, name: str = "a") -> int:
+    node = simulation.machines[name].node
     assert node is not None
     return len(node.state.ledger.contested)
 
 
-def written_s(lab: Lab) -> list[float]:
-    return [fact.written_ns / S for fact in lab.measure.facts]
+def written_s(simulation: Simulation) -> list[float]:
+    return [fact.written_ns / S for fact in simulation.visibility.facts]
 
 
 # --- made up ---
@@ -44,14 +44,14 @@ def written_s(lab: Lab) -> list[float]:
 
 def test_writers_write_at_their_rate_on_each_node_or_over_all() -> None:
     each = run(workload("writers", rate="2/s", fresh=True))
-    assert all(90 < sum(fact.origin == name for fact in each.measure.facts) < 150 for name in "abc")
+    assert all(90 < sum(fact.origin == name for fact in each.visibility.facts) < 150 for name in "abc")
     total = run(workload("writers", total_rate="2/s", fresh=True))
-    assert 90 < len(total.measure.facts) < 150
+    assert 90 < len(total.visibility.facts) < 150
 
 
 def test_writers_prefer_some_subjects_as_zipf_says_and_treat_them_alike_with_exponent_zero() -> None:
-    steep = Counter(f.entity for f in run(workload("writers", rate="4/s", entities=50, exponent=1.2)).measure.facts)
-    flat = Counter(f.entity for f in run(workload("writers", rate="4/s", entities=50, exponent=0)).measure.facts)
+    steep = Counter(f.entity for f in run(workload("writers", rate="4/s", entities=50, exponent=1.2)).visibility.facts)
+    flat = Counter(f.entity for f in run(workload("writers", rate="4/s", entities=50, exponent=0)).visibility.facts)
     first = "stigmem://sim.example/topic/0"
     assert steep.most_common(1)[0][0] == first
     assert steep[first] > 0.15 * steep.total()
@@ -59,9 +59,9 @@ def test_writers_prefer_some_subjects_as_zipf_says_and_treat_them_alike_with_exp
 
 
 def test_writers_use_every_kind_of_value_and_scopes_in_their_shares() -> None:
-    lab = run(workload("writers", rate="4/s", scopes={"public": 0.5, "company": 0.3, "local": 0.2}))
-    scopes = Counter(fact.scope for fact in lab.measure.facts)
-    kinds = {fact.kind for name in "abc" for fact in held(lab, name)}
+    simulation = run(workload("writers", rate="4/s", scopes={"public": 0.5, "company": 0.3, "local": 0.2}))
+    scopes = Counter(fact.scope for fact in simulation.visibility.facts)
+    kinds = {fact.kind for name in "abc" for fact in held(simulation, name)}
     assert kinds == {"string", "text", "number", "boolean", "datetime", "ref", "null"}
     assert 0.4 < scopes["public"] / scopes.total() < 0.6
     assert 0.1 < scopes["local"] / scopes.total() < 0.3
@@ -73,17 +73,19 @@ def test_fresh_writers_contradict_nobody_and_others_do() -> None:
 
 
 def test_another_node_does_not_move_the_draws_of_those_that_were_there() -> None:
-    def of_a(lab: Lab) -> list[tuple[str, str, int]]:
-        return [(fact.entity, fact.relation, fact.written_ns) for fact in lab.measure.facts if fact.origin == "a"]
+    def of_a(simulation: Simulation) -> list[tuple[str, str, int]]:
+        return [
+            (fact.entity, fact.relation, fact.written_ns) for fact in simulation.visibility.facts if fact.origin == "a"
+        ]
 
     assert of_a(run(workload("writers", rate="1/s"))) == of_a(run(workload("writers", rate="1/s"), nodes=tuple("abcd")))
 
 
 @pytest.mark.parametrize(("spread", "most_s"), [("0s", 0.0), ("4s", 4.0)])
 def test_contradictions_come_in_pairs_from_two_nodes_at_once_or_within_the_spread(spread: str, most_s: float) -> None:
-    lab = run(workload("contradictions", rate="20/m", entities=1_000_000, spread=spread))
+    simulation = run(workload("contradictions", rate="20/m", entities=1_000_000, spread=spread))
     pairs: dict[str, list[Any]] = {}
-    for fact in lab.measure.facts:
+    for fact in simulation.visibility.facts:
         pairs.setdefault(fact.entity, []).append(fact)
     whole = [pair for pair in pairs.values() if len(pair) == 2]
     gaps = [abs(one.written_ns - other.written_ns) / S for one, other in whole]
@@ -91,22 +93,25 @@ def test_contradictions_come_in_pairs_from_two_nodes_at_once_or_within_the_sprea
     assert all(one.origin != other.origin for one, other in whole)
     assert max(gaps) <= most_s
     assert max(gaps) > most_s / 2 or most_s == 0.0
-    assert open_conflicts(lab) == len(whole)
+    assert open_conflicts(simulation) == len(whole)
 
 
 def test_probes_are_unique_regular_and_spread_over_the_period() -> None:
-    lab = run(workload("probe", period="4s"))
-    assert Counter(fact.origin for fact in lab.measure.facts) == {"a": 15, "b": 15, "c": 15}
-    assert len({(fact.entity, fact.relation) for fact in lab.measure.facts}) == 45
-    phases = {name: [round(f.written_ns / S % 4, 1) for f in lab.measure.facts if f.origin == name] for name in "abc"}
+    simulation = run(workload("probe", period="4s"))
+    assert Counter(fact.origin for fact in simulation.visibility.facts) == {"a": 15, "b": 15, "c": 15}
+    assert len({(fact.entity, fact.relation) for fact in simulation.visibility.facts}) == 45
+    phases = {
+        name: [round(f.written_ns / S % 4, 1) for f in simulation.visibility.facts if f.origin == name]
+        for name in "abc"
+    }
     assert {name: set(found) for name, found in phases.items()} == {"a": {1.0}, "b": {2.0}, "c": {3.0}}
-    assert open_conflicts(lab) == 0
+    assert open_conflicts(simulation) == 0
 
 
 def test_retractions_follow_their_assertions_and_are_followed_by_another() -> None:
-    lab = run(workload("retractions", rate="20/m", after="10s", again="5s", entities=1_000_000, by={"own": 1}))
+    simulation = run(workload("retractions", rate="20/m", after="10s", again="5s", entities=1_000_000, by={"own": 1}))
     by_entity: dict[str, list[Fact]] = {}
-    for fact in sorted(held(lab), key=lambda fact: fact.stamp):
+    for fact in sorted(held(simulation), key=lambda fact: fact.stamp):
         by_entity.setdefault(fact.entity, []).append(fact)
     stories = [story for story in by_entity.values() if len(story) == 3]
     assert len(stories) > 5
@@ -115,7 +120,7 @@ def test_retractions_follow_their_assertions_and_are_followed_by_another() -> No
         assert said.source == retracted.source == again.source
         assert 10_000 <= retracted.wall_ms - said.wall_ms < 10_010
         assert 5_000 <= again.wall_ms - retracted.wall_ms < 5_010
-    assert open_conflicts(lab) == 0
+    assert open_conflicts(simulation) == 0
 
 
 def test_a_retraction_by_a_colleague_ends_the_fact_and_one_by_a_stranger_opens_a_conflict() -> None:
@@ -131,50 +136,50 @@ def test_a_retraction_by_a_colleague_ends_the_fact_and_one_by_a_stranger_opens_a
 
 
 def test_expiring_facts_live_as_long_as_they_should_on_the_writers_own_clock() -> None:
-    lab = run(
+    simulation = run(
         workload("expiring", rate="1/s", life="10s", entities=3),
         '[[clock]]\nnode = "b"\noffset = "-20s"',
     )
-    facts = held(lab)
+    facts = held(simulation)
     assert len(facts) > 30
     for fact in facts:
         assert fact.valid_until is not None
         assert parse_us(fact.valid_until) - fact.timestamp_us == 10_000_000
-    node = lab.machines["a"].node
+    node = simulation.machines["a"].node
     assert node is not None
     assert any(node.state.ledger.expired(fact) for fact in facts)
     assert node.state.ledger.conflicts_opened > 0
 
 
 def test_a_storm_is_so_many_contradictions_at_one_instant() -> None:
-    lab = run(workload("storm", pairs=30, every="25s"))
-    instants = Counter(round(second) for second in written_s(lab))
+    simulation = run(workload("storm", pairs=30, every="25s"))
+    instants = Counter(round(second) for second in written_s(simulation))
     assert instants == {25: 60, 50: 60}
-    assert open_conflicts(lab) == 60
+    assert open_conflicts(simulation) == 60
 
 
 def test_a_burst_is_so_many_stamps_in_one_millisecond_and_small_pages_carry_them_all() -> None:
-    lab = run(workload("burst", count=12, nodes=["b"]), pull_limit="5")
-    stamps = [fact.stamp for fact in held(lab, "a")]
+    simulation = run(workload("burst", count=12, nodes=["b"]), pull_limit="5")
+    stamps = [fact.stamp for fact in held(simulation, "a")]
     assert len(set(stamps)) == 12
-    assert len({fact.wall_ms for fact in held(lab, "a")}) == 1
-    assert {fact.origin for fact in lab.measure.facts} == {"b"}
+    assert len({fact.wall_ms for fact in held(simulation, "a")}) == 1
+    assert {fact.origin for fact in simulation.visibility.facts} == {"b"}
 
 
 def test_people_settle_conflicts_and_what_they_say_of_it_is_kept_everywhere() -> None:
-    lab = run(
+    simulation = run(
         workload("contradictions", rate="10/m", entities=1_000_000, stop="40s"),
         workload("resolver", rate="1/s", nodes=["a", "c"], new_values=0.3),
     )
     for name in "abc":
-        node = lab.machines[name].node
+        node = simulation.machines[name].node
         assert node is not None
         book = node.state.conflicts.all()
         resolved = [conflict for conflict in book if conflict.status == "resolved"]
         assert len(resolved) > 5
         assert all("settled at" in conflict.note for conflict in resolved)
-    assert lab.refused_writes == {}
-    settled_anew = [fact for fact in held(lab, "b") if " settles " in fact.text and fact.derived_from == ""]
+    assert simulation.refused_writes == {}
+    settled_anew = [fact for fact in held(simulation, "b") if " settles " in fact.text and fact.derived_from == ""]
     assert settled_anew
 
 
@@ -186,29 +191,29 @@ def test_every_kind_of_workload_is_quiet_before_its_start_and_after_its_stop() -
     }  # fmt: skip
     kinds = [str(kind.__struct_config__.tag) for kind in WORKLOADS if kind.__struct_config__.tag != "trace"]
     tables = [workload(kind, start="20s", stop="35s", **needed[kind]) for kind in kinds]
-    lab = run(*tables)
-    assert len(lab.measure.facts) > 100
-    assert all(20 <= second < 35 for second in written_s(lab))
+    simulation = run(*tables)
+    assert len(simulation.visibility.facts) > 100
+    assert all(20 <= second < 35 for second in written_s(simulation))
 
 
 def test_workloads_write_only_on_their_nodes_and_in_their_scope() -> None:
-    lab = run(
+    simulation = run(
         workload("contradictions", rate="1/s", nodes=["a", "c"], scope="company"),
         workload("probe", period="2s", nodes=["c"], scope="company"),
         workload("storm", every="20s", pairs=3, nodes=["a"], scope="company"),
     )
-    assert {fact.origin for fact in lab.measure.facts} == {"a", "c"}
-    assert {fact.scope for fact in lab.measure.facts} == {"company"}
+    assert {fact.origin for fact in simulation.visibility.facts} == {"a", "c"}
+    assert {fact.scope for fact in simulation.visibility.facts} == {"company"}
 
 
 def test_what_a_stranger_retracts_before_it_was_acknowledged_is_not_written_at_all() -> None:
-    lab = run(
+    simulation = run(
         workload("retractions", rate="1/s", after="5s"),
         fault("crash", at="10s", for_="10s", node="a"),
     )
-    said = {fact.entity for fact in held(lab, "b") if not fact.is_retraction}
-    assert {fact.entity for fact in held(lab, "b") if fact.is_retraction} <= said
-    assert lab.refused_writes[0] > 0
+    said = {fact.entity for fact in held(simulation, "b") if not fact.is_retraction}
+    assert {fact.entity for fact in held(simulation, "b") if fact.is_retraction} <= said
+    assert simulation.refused_writes[0] > 0
 
 
 # --- recorded ---
@@ -233,10 +238,10 @@ def write_trace(folder: Path, found: list[dict[str, object]], name: str = "trace
 def test_a_trace_is_written_row_by_row_scaled_to_its_fit(tmp_path: Path, name: str) -> None:
     texts = [{"t": 100 * n, "value": {"type": "number", "v": n}, "confidence": n / 10} for n in range(11)]
     file = write_trace(tmp_path, rows(*texts), name)
-    lab = run(workload("trace", file=file, fit="50s", start="5s", scope="company"), base=tmp_path)
-    facts = sorted(held(lab, "b"), key=lambda fact: fact.stamp)
+    simulation = run(workload("trace", file=file, fit="50s", start="5s", scope="company"), base=tmp_path)
+    facts = sorted(held(simulation, "b"), key=lambda fact: fact.stamp)
     assert [fact.text for fact in facts] == [f"{n}.0" for n in range(11)]
-    assert [round(second) for second in written_s(lab)] == [5 + 5 * n for n in range(11)]
+    assert [round(second) for second in written_s(simulation)] == [5 + 5 * n for n in range(11)]
     assert [fact.confidence for fact in facts] == [n / 10 for n in range(11)]
     assert {(fact.source, fact.scope, fact.relation) for fact in facts} == {("user:1", "company", "repo:last")}
 
@@ -253,8 +258,8 @@ def test_a_trace_runs_at_its_time_scale_or_fills_the_time_there_is(tmp_path: Pat
 def test_rows_out_of_order_are_sorted_and_those_of_one_time_stay_in_order(tmp_path: Path) -> None:
     times = [50, 0, 50, 10, 50]
     file = write_trace(tmp_path, rows(*({"t": t, "value": {"type": "number", "v": n}} for n, t in enumerate(times))))
-    lab = run(workload("trace", file=file, fit="40s", start="5s"), base=tmp_path)
-    facts = sorted(held(lab, "a"), key=lambda fact: fact.stamp)
+    simulation = run(workload("trace", file=file, fit="40s", start="5s"), base=tmp_path)
+    facts = sorted(held(simulation, "a"), key=lambda fact: fact.stamp)
     assert [fact.text for fact in facts] == ["1.0", "3.0", "0.0", "2.0", "4.0"]
 
 
@@ -262,16 +267,16 @@ def test_organisations_go_to_nodes_as_mapped_and_the_others_by_activity_round_ro
     orgs = ["w"] * 5 + ["x"] * 4 + ["y"] * 3 + ["z"] * 2 + ["v"]
     file = write_trace(tmp_path, rows(*({"t": n, "org": org, "entity": f"e:{n}"} for n, org in enumerate(orgs))))
     plain = run(workload("trace", file=file, start="1s"), base=tmp_path)
-    assert Counter(fact.origin for fact in plain.measure.facts) == {"a": 7, "b": 5, "c": 3}
+    assert Counter(fact.origin for fact in plain.visibility.facts) == {"a": 7, "b": 5, "c": 3}
     mapped = run(workload("trace", file=file, start="1s", map={"w": "c"}, nodes=["a", "b"]), base=tmp_path)
-    assert Counter(fact.origin for fact in mapped.measure.facts) == {"c": 5, "a": 4 + 2, "b": 3 + 1}
+    assert Counter(fact.origin for fact in mapped.visibility.facts) == {"c": 5, "a": 4 + 2, "b": 3 + 1}
     assert nodes_by_org([], {}, ["a"]) == {}
 
 
 def test_only_the_first_rows_of_a_trace_when_so_many_are_asked_for(tmp_path: Path) -> None:
     file = write_trace(tmp_path, rows(*({"t": n, "entity": f"e:{n}"} for n in range(50))))
-    lab = run(workload("trace", file=file, start="1s", rows=7), base=tmp_path)
-    assert len(lab.measure.facts) == 7
+    simulation = run(workload("trace", file=file, start="1s", rows=7), base=tmp_path)
+    assert len(simulation.visibility.facts) == 7
 
 
 def test_every_value_type_of_a_trace_arrives_as_it_is(tmp_path: Path) -> None:
@@ -281,8 +286,8 @@ def test_every_value_type_of_a_trace_arrives_as_it_is(tmp_path: Path) -> None:
         {"type": "null", "v": None},
     ]  # fmt: skip
     file = write_trace(tmp_path, rows(*({"t": n, "value": value} for n, value in enumerate(values))))
-    lab = run(workload("trace", file=file, start="1s"), base=tmp_path)
-    facts = sorted(held(lab, "c"), key=lambda fact: fact.stamp)
+    simulation = run(workload("trace", file=file, start="1s"), base=tmp_path)
+    facts = sorted(held(simulation, "c"), key=lambda fact: fact.stamp)
     assert [msgspec.to_builtins(fact.value.wire())["v"] for fact in facts] == [value["v"] for value in values]
 
 
@@ -389,7 +394,7 @@ def test_a_workload_that_makes_no_sense_is_refused_with_its_key(table: str, key:
 
 def test_a_bad_trace_stops_a_scenario_before_it_runs(tmp_path: Path) -> None:
     with pytest.raises(BadScenario, match="there is no file"):
-        make_lab(workload("trace", file="nowhere.jsonl"), base=tmp_path)
+        make_simulation(workload("trace", file="nowhere.jsonl"), base=tmp_path)
 
 
 def check(base: Path, **members: object) -> None:
@@ -401,10 +406,10 @@ def check(base: Path, **members: object) -> None:
 def test_a_long_trace_is_held_once_and_its_rows_are_not_queued_up_in_the_world(tmp_path: Path) -> None:
     found = [{"t": n, "entity": f"e:{n % 50}", "value": {"type": "number", "v": n}} for n in range(3_000)]
     file = write_trace(tmp_path, rows(*found), "long.jsonl.gz")
-    lab = make_lab(workload("trace", file=file, fit="50s"), base=tmp_path)
+    simulation = make_simulation(workload("trace", file=file, fit="50s"), base=tmp_path)
     waiting: list[int] = []
-    lab.world.at(10 * S, lambda _: waiting.append(len(lab.world._heap)))
-    lab.run()
-    approve(lab)
+    simulation.world.at(10 * S, lambda _: waiting.append(len(simulation.world._heap)))
+    simulation.run()
+    approve(simulation)
     assert waiting[0] < 100
-    assert lab.acknowledged == lab.writes == 3_000
+    assert simulation.acknowledged == simulation.writes == 3_000

@@ -1,12 +1,12 @@
-"""A laboratory remembers signatures, and what it did not see made it verifies in earnest."""
+"""A simulation remembers signatures, and what it did not see made it verifies in earnest."""
 
 from __future__ import annotations
 
 import pytest
 
 from sim.simulation.digest import state_digest
-from sim.world import verified
-from sim.world.signature_cache import Verified
+from sim.world import signature_cache
+from sim.world.signature_cache import SignatureCache
 from stigmem.core.keys import ED25519, Signer, Suite
 from tests.sim.small_runs import run, workload
 
@@ -31,8 +31,8 @@ class Counting:
 
 def test_a_signature_made_here_is_the_real_one_and_need_not_be_verified() -> None:
     suite = Counting()
-    signer = Verified(suite).signer(SEED)
-    memory = Verified(suite)
+    signer = SignatureCache(suite).signer(SEED)
+    memory = SignatureCache(suite)
     remembered = memory.signer(SEED)
     signature = remembered.sign(b"message")
     assert signature == signer.sign(b"message") == ED25519.signer(SEED).sign(b"message")
@@ -47,7 +47,7 @@ def test_a_signature_made_here_is_the_real_one_and_need_not_be_verified() -> Non
 )
 def test_anything_else_is_verified_once_and_refused(message: bytes, flip: bool, key: bytes) -> None:
     suite = Counting()
-    memory = Verified(suite)
+    memory = SignatureCache(suite)
     signature = memory.signer(SEED).sign(b"message")
     given = bytes([signature[0] ^ 1, *signature[1:]]) if flip else signature
     public_key = ED25519.signer(key).public_key
@@ -58,16 +58,16 @@ def test_anything_else_is_verified_once_and_refused(message: bytes, flip: bool, 
 
 def test_what_was_made_elsewhere_is_verified_once() -> None:
     suite = Counting()
-    memory, signer = Verified(suite), ED25519.signer(SEED)
+    memory, signer = SignatureCache(suite), ED25519.signer(SEED)
     for _ in range(3):
         assert memory.verify(signer.public_key, b"message", signer.sign(b"message"))
     assert suite.asked == 1
 
 
 def test_the_memory_is_bounded_and_forgetting_costs_a_verification_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verified, "_REMEMBERED_MAX", 10)
+    monkeypatch.setattr(signature_cache, "_REMEMBERED_MAX", 10)
     suite = Counting()
-    memory = Verified(suite)
+    memory = SignatureCache(suite)
     signer = memory.signer(SEED)
     first = signer.sign(b"0")
     for number in range(1, 40):
@@ -79,12 +79,12 @@ def test_the_memory_is_bounded_and_forgetting_costs_a_verification_only(monkeypa
 
 def test_a_run_is_the_same_to_the_byte_with_and_without_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     def digests() -> tuple[str, str]:
-        lab = run(workload("writers", rate="1/s"), signatures="ed25519", duration="30s")
-        return lab.trace.close(), state_digest(lab)
+        simulation = run(workload("writers", rate="1/s"), signatures="ed25519", duration="30s")
+        return simulation.trace.close(), state_digest(simulation)
 
     def forgetful(suite: Suite) -> Suite:
         return suite
 
     remembered = digests()
-    monkeypatch.setattr("sim.simulation.build.Verified", forgetful)
+    monkeypatch.setattr("sim.simulation.build.SignatureCache", forgetful)
     assert digests() == remembered

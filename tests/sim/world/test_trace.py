@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.world.network import Parcel
+from sim.world.network import Packet
 from sim.world.trace import Stop, Trace, TraceUnreadable, first_difference, read_trace
 from sim.world.world import World
 
@@ -41,9 +41,9 @@ def test_equal_traces_give_equal_files_byte_for_byte(tmp_path: Path) -> None:
     assert (tmp_path / "a/t.gz").read_bytes() == (tmp_path / "b/t.gz").read_bytes()
 
 
-def test_a_parcel_is_recorded_with_its_size_checksum_and_delay() -> None:
+def test_a_packet_is_recorded_with_its_size_checksum_and_delay() -> None:
     trace = Trace(World())
-    trace.parcel(5, Parcel("a", "b", "GET /x", b"", print), b"123456789", 40)
+    trace.packet(5, Packet("a", "b", "GET /x", b"", print), b"123456789", 40)
     assert trace.tail(1) == [[5, "sent", "a", "b", "GET /x", 9, 0xCBF43926, 40]]
 
 
@@ -52,7 +52,7 @@ def test_the_tail_is_the_last_events_oldest_first() -> None:
     assert [event[1] for event in trace.tail(2)] == ["two", "three"]
 
 
-def test_stopped_parcels_are_counted_by_link_and_rule() -> None:
+def test_stopped_packets_are_counted_by_link_and_rule() -> None:
     trace = Trace(World())
     for kind in ("dropped", "dropped", "held"):
         trace.event(kind, "a", "b", "GET /x", "cut")
