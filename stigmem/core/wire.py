@@ -7,13 +7,17 @@ carries a corrupted body, as on a real wire without checksums.
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
 
-__all__ = ["Request", "Response", "decode_request", "decode_response", "encode", "json_response", "split_target"]
+__all__ = [
+    "Request", "Response", "StreamedResponse", "decode_request", "decode_response", "encode", "json_response",
+    "split_target",
+]  # fmt: skip
 
 
 class Request(msgspec.Struct, array_like=True):
@@ -31,6 +35,13 @@ class Response(msgspec.Struct, array_like=True):
     status: int
     headers: dict[str, str] = {}
     body: bytes = b""
+
+
+class StreamedResponse(Response, kw_only=True):
+    """A response whose body comes piece by piece, `body` being empty: the carrier asks for a piece when the last one
+    was taken, and closes the generator when it was the last or nobody listens any more."""
+
+    chunks: AsyncGenerator[bytes, None]
 
 
 JSON_TYPE: Final = {"content-type": "application/json"}

@@ -15,6 +15,7 @@ from stigmem.core import limits
 from stigmem.core.wire import Request, Response, json_response
 from stigmem.host.context import HostSignal
 from stigmem.host.control import OPERATOR, operator_view
+from stigmem.host.http import BodyBound, Caller
 from stigmem.host.observe import Observer
 from stigmem.host.pages import page
 from stigmem.host.server import PEER_URIS
@@ -62,6 +63,37 @@ class App:
         else:
             await self._http(scope, receive, send)
 
+    # --- as an application of stigmem.host.http ---
+
+    def admit(self, request: Request) -> BodyBound:
+        """How long the body of this head may be."""
+        return _BOUND
+
+    async def respond(self, request: Request, caller: Caller) -> Response:
+        """The answer to a request."""
+        begin = trio.current_time()
+        method, path = request.method, request.target.partition("?")[0]
+        response = self._page(path) if method in ("GET", "HEAD") else None
+        if response is None:
+            response = await self._from_node(request, caller)
+        self._observer.request(method, path, response.status, trio.current_time() - begin)
+        return response
+
+    async def _from_node(self, request: Request, caller: Caller) -> Response:
+        if self.stage == "loading":
+            return _LOADING
+        headers = request.headers
+        for name in [name for name in headers if name.startswith(_OURS)]:
+            del headers[name]  # our own markers come from the connection, never from a client
+        if caller.uris is not None:
+            # The node reads them apart at blanks: a name with a blank in it could pose as two.
+            headers[_OURS + "peer-uri"] = " ".join(uri for uri in caller.uris if uri.split() == [uri])
+        if request.method == "HEAD":
+            request.method = "GET"  # the carrier leaves the body out
+        response = await self.exchange(request)
+        self._observer.exchange(self._node, request, response)
+        return response
+
     async def _http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         begin = trio.current_time()
         response = _SLOW
@@ -88,7 +120,7 @@ class App:
             if own is not None:
                 return own
         if self.stage == "loading":
-            return _refusal(503, "loading", "this node is still reading its journal; try again shortly")
+            return _LOADING
         request = _request(scope, body)
         if request is None:
             return _refusal(400, "malformed_request", "header values and addresses must be ASCII text")
@@ -196,3 +228,8 @@ def _refusal(status: int, code: str, message: str, **headers: str) -> Response:
 _AMBIGUOUS: Final = _refusal(400, "ambiguous_length", "give a content-length or chunks, not both", connection="close")
 _SLOW: Final = _refusal(408, "body_too_slow", f"the body did not arrive within {_BODY_S:g} s")
 _SILENT: Final = _refusal(503, "no_answer", "the node did not answer in time; try again")
+_LOADING: Final = _refusal(503, "loading", "this node is still reading its journal; try again shortly")
+_BOUND: Final = BodyBound(
+    limits.REQUEST_BYTES_MAX,
+    _refusal(413, "body_too_large", f"a request has at most {limits.REQUEST_BYTES_MAX} bytes"),
+)

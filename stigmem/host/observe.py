@@ -162,6 +162,10 @@ class Observer:
             where=where,
         )  # fmt: skip
 
+    def refused(self, kind: str) -> None:
+        """A caller was refused, or sent away, before its request was one."""
+        self.limiter.tell("refused on the wire", key=kind, reason=kind)
+
     # --- what is ---
 
     def metrics(self, node: Node) -> Response:

@@ -23,12 +23,12 @@ from stigmem.host.client import HttpTransport
 from stigmem.host.context import HostClock, HostEntropy
 from stigmem.host.control import listen_at
 from stigmem.host.datadir import database_of
+from stigmem.host.http import Server
 from stigmem.host.identity import Identity, read_identity, settle_identity
 from stigmem.host.journal import SqliteJournal
 from stigmem.host.logs import library_logs
 from stigmem.host.observe import ObservedJournal, Observer
 from stigmem.host.safety import check_settings
-from stigmem.host.server import Server
 from stigmem.host.settings import HostSettings, node_settings
 from stigmem.host.sources import BadSettings
 from stigmem.host.tls import Certificates
@@ -61,6 +61,7 @@ class Deployed:
             tls=lambda: self.certificates.server,
             connections_max=settings.connections_max,
             on_bug=self.observer.fault,
+            on_refused=self.observer.refused,
         )
         self.node: Node
         self.app: App

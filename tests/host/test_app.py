@@ -320,8 +320,15 @@ async def test_a_bug_costs_one_answer_and_is_logged(
     assert (line["level"], "RuntimeError: what only" in line["exception"]) == ("error", True)
 
 
-async def test_http_2_is_spoken_to_whoever_speaks_it(tmp_path: Path) -> None:
-    async with node_at(tmp_path) as node, client_of(node, http1=False, http2=True) as client:
-        made = await client.post("/v1/facts", json=assertion())
-        found = await client.get(f"/v1/facts/{made.json()['id']}")
-        assert (made.http_version, made.status_code, found.status_code) == ("HTTP/2", 201, 200)
+async def test_http_2_is_spoken_to_nobody(tmp_path: Path) -> None:
+    async with node_at(tmp_path) as node:
+        for greeting, status in (
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+            (b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\n\r\n", 501),
+        ):
+            async with await trio.open_tcp_stream("127.0.0.1", node.port) as stream:
+                await stream.send_all(greeting)
+                answer = b""
+                while part := await stream.receive_some(65_536):
+                    answer += part
+                assert answer.startswith(b"HTTP/1.1 %d " % status)

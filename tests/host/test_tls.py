@@ -12,9 +12,9 @@ import pytest
 import trio
 
 from stigmem.core.wire import Request, Response
-from stigmem.host import connection as connection_module
 from stigmem.host.app import App
 from stigmem.host.client import HttpTransport
+from stigmem.host.http import limits
 from stigmem.host.settings import HostSettings
 from stigmem.host.sources import BadSettings
 from stigmem.host.tls import Certificates, certificate_uris
@@ -33,7 +33,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture(autouse=True)
 def _short_farewells(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "_LINGER_S", 0.2)
+    monkeypatch.setattr(limits, "LINGER_S", 0.2)
 
 
 def transport(settings: HostSettings, *expected: str) -> HttpTransport:
@@ -173,9 +173,7 @@ def test_only_uris_are_taken_from_a_certificate() -> None:
 async def test_a_handshake_that_is_never_finished_is_cut_off(
     authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from stigmem.host import server as server_module
-
-    monkeypatch.setattr(server_module, "_HANDSHAKE_S", 0.1)
+    monkeypatch.setattr(limits, "HANDSHAKE_S", 0.1)
     async with node_at(tmp_path / "d", **authority.files("north")) as node:
         stream = await trio.open_tcp_stream("127.0.0.1", node.port)
         with trio.fail_after(5):
