@@ -92,12 +92,13 @@ def append(
     return AuditRow(seq, event, subject, fact_id, text, ts_us, head.hash, digest)
 
 
-def verify(rows: Iterable[AuditRow]) -> tuple[ChainHead, str | None]:
-    """Walk rows from the first: the head reached, and what broke the chain after it, or None.
+def verify(rows: Iterable[AuditRow], after: ChainHead | None = None) -> tuple[ChainHead, str | None]:
+    """Walk rows from the first, or from the one `after` a head: the head reached, and what broke the chain after it, or
+    None.
 
     The reasons are `seq_gap`, `previous_hash_mismatch` and `hash_mismatch`.
     """
-    head = ChainHead()
+    head = after or ChainHead()
     for row in rows:
         if row.seq != head.seq + 1:
             return head, "seq_gap"

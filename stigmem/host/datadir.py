@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from stigmem.core.errors import JournalCorrupt, StigmemError
+from stigmem.host.commit_count import CommitsLost
 from stigmem.host.rows import Damaged
 from stigmem.host.schema import migrate
 
 __all__ = [
     "IN_USE", "NO_ROOM", "DataDirectoryBusy", "DataDirectoryUnusable", "create_journal", "database_of", "error_kind",
-    "judged", "lock_directory", "read_only", "sync_directory",
+    "judged", "lock_directory", "read_only", "read_unchanging", "sync_directory",
 ]  # fmt: skip
 
 NO_ROOM: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
@@ -45,15 +46,23 @@ def read_only(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
 
 
-def create_journal(path: Path) -> None:
-    """An empty journal, if there is none: made under another name, so that a half-made one is never seen."""
+def read_unchanging(path: Path) -> sqlite3.Connection:
+    """As `read_only`, for a file that nobody writes to: needs no file beside it, and sees no write-ahead log."""
+    return sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True, check_same_thread=False)
+
+
+def create_journal(path: Path, acknowledged: int = 0) -> bool:
+    """An empty journal, if there is none: made under another name, so that a half-made one is never seen. Whether it
+    was made. Raises Damaged when there was one, which had `acknowledged` commits."""
     if path.exists():
         if path.stat().st_size == 0:
             raise Damaged("it is empty, and no journal ever is")
-        return
+        return False
     log = path.with_name(path.name + "-wal")
     if log.exists() and log.stat().st_size > 0:
         raise Damaged("it is gone, and its write-ahead log is still there")
+    if acknowledged:
+        raise CommitsLost(0, acknowledged)
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
     new.touch(mode=0o600)
@@ -61,6 +70,7 @@ def create_journal(path: Path) -> None:
         migrate(connection)
     new.rename(path)
     sync_directory(path.parent)
+    return True
 
 
 def sync_directory(directory: Path) -> None:
@@ -107,6 +117,11 @@ def judged(path: Path) -> Iterator[None]:
             sqlite3.SQLITE_PERM,
         ):
             raise DataDirectoryUnusable("data_directory_unusable", f"{path} cannot be opened: {error}") from error
+        if isinstance(error, CommitsLost):
+            raise JournalCorrupt(
+                f"{path} is not whole: {error}. Restore a newer copy where there is one; to go on without what is "
+                f"gone: stigmem recover --accept-loss --data-dir {path.parent}"
+            ) from error
         raise JournalCorrupt(
             f"{path} is damaged ({error}), and a node does not start on part of its past. Restore the last backup, "
             f"or recover what can be read with: sqlite3 {path.name} .recover"

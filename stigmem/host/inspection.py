@@ -18,6 +18,7 @@ from stigmem.core.audit import AuditRow, ChainHead, verify
 from stigmem.core.errors import JournalCorrupt, StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.records import Record
+from stigmem.host.commit_count import CommitFile, commit_number, compare
 from stigmem.host.datadir import database_of, judged, read_only
 from stigmem.host.rows import FACTS, LOADERS, Damaged, read_fact
 
@@ -120,6 +121,9 @@ def verify_journal(directory: Path) -> str | None:
             found = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
         if found != ["ok"]:
             return f"{path} is damaged: {'; '.join(found)}"
+        acknowledged = CommitFile(directory).number  # read first: a node that runs goes on counting
+        with judged(path), closing(read_only(path)) as connection:
+            compare(commit_number(connection) or 0, acknowledged)
         for _ in read_records(directory):
             continue
     except (JournalCorrupt, StigmemError) as error:

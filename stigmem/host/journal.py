@@ -6,6 +6,7 @@ The file is locked by its process, checked when it is opened, and refused with a
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import time
 from collections import deque
@@ -21,6 +22,7 @@ from stigmem.core.audit import AuditRow, ChainHead
 from stigmem.core.fact import Fact
 from stigmem.core.nonces import SpentNonce
 from stigmem.core.records import Record
+from stigmem.host.commit_count import CommitFile, commit_number, compare
 from stigmem.host.datadir import (
     IN_USE,
     NO_ROOM,
@@ -30,10 +32,11 @@ from stigmem.host.datadir import (
     judged,
     lock_directory,
     read_only,
+    read_unchanging,
 )
-from stigmem.host.rows import LOADERS, WRITERS, Damaged
+from stigmem.host.rows import LOADERS, WRITERS, Damaged, checksum
 from stigmem.host.schema import migrate
-from stigmem.host.wal import dropped_commits
+from stigmem.host.wal import dropped_commits, frames_recovered
 from stigmem.node.ports import JournalFull
 
 __all__ = ["SqliteJournal"]
@@ -50,44 +53,120 @@ _AUDIT: Final = "SELECT seq, event, subject, fact_id, detail, ts_us, previous, h
 class SqliteJournal:
     """One node's journal in `directory/stigmem.db`."""
 
-    def __init__(self, directory: Path, *, integrity: bool = True) -> None:
+    def __init__(self, directory: Path, *, integrity: bool = True, accept_loss: bool = False) -> None:
         """Open and lock the data directory. Raises DataDirectoryBusy, DataDirectoryUnusable or JournalCorrupt.
 
         `integrity`: look through the whole file now; without it `verify` must be called before it is trusted.
+        `accept_loss`: go on without commits that were acknowledged and are gone.
         """
         self.path = database_of(directory)
         self.torn = 0
         """Commits that a crash tore and that are gone: at most one, which nobody was told of."""
+        self.remarks: list[str] = []
+        """What the operator should know about what was found."""
+        self._commits = 0
+        self._room = True
+        """Whether it is open for writing."""
         self._nonce_marks: deque[tuple[int, int]] = deque()
         with ExitStack() as opened:
             self._lock = opened.enter_context(lock_directory(directory))
+            self._count = CommitFile(directory)
+            opened.callback(self._count.close)
             with judged(self.path):
-                create_journal(self.path)
-                self._connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
-                opened.callback(self._connection.close)
-                self._prepare()
+                if not create_journal(self.path, 0 if accept_loss else self._count.number or 0):
+                    self._judge(accept_loss=accept_loss)
+                self._open()
+                opened.callback(self._close_connection)
             if integrity:
                 self.verify()
             opened.pop_all()
 
-    def _prepare(self) -> None:
-        run = self._connection.execute
-        run("PRAGMA journal_mode = WAL")
+    def _judge(self, *, accept_loss: bool) -> None:
+        """Whether everything that was acknowledged is there, before anything is changed: on a connection that only
+        reads, so that a damaged log is left as it is for whoever can save more. Raises Damaged."""
+        log = self.path.with_name(self.path.name + "-wal")
+        try:
+            with closing(read_only(self.path)) as connection:
+                held = commit_number(connection)
+                self.torn = dropped_commits(log, frames_recovered(self.path.with_name(self.path.name + "-shm")))
+        except sqlite3.OperationalError as error:
+            if error_kind(error) not in NO_ROOM:
+                raise
+            return  # without room even for the log's index there is nothing to judge by; opening tells how far it goes
+        try:
+            compare(held or 0, self._count.number)
+            if self.torn > 1:
+                raise Damaged(f"{self.torn} commits at the end of its write-ahead log cannot be read")
+        except Damaged as damage:
+            if not accept_loss:
+                raise
+            self.remarks.append(f"went on although {damage}")
+            if log.exists():
+                kept = log.with_name(f"{log.name}.damaged-{time.time_ns()}")
+                shutil.copy2(log, kept)
+                self.remarks.append(f"the damaged write-ahead log was kept as {kept}")
+            return
+        if self.torn:
+            self.remarks.append(
+                "the last write was torn by a crash and is gone; nobody had been told that it was stored"
+            )
+        if held and self._count.number is None:
+            state = "was not whole" if self._count.was_there else "was not there"
+            self.remarks.append(
+                f"{self._count.path} {state} and is made anew; whether acknowledged commits are missing cannot be told"
+            )
+
+    def _open(self) -> None:
+        """Open it for writing, or, on a disk without room for even the index of a log, for reading. Raises Damaged and
+        sqlite3.Error."""
+        try:
+            self._connection = self._prepared()
+            self._room = True
+        except sqlite3.OperationalError as error:
+            log = self.path.with_name(self.path.name + "-wal")
+            if error_kind(error) not in NO_ROOM or (log.exists() and log.stat().st_size):
+                raise
+            # Everything is in the one file, which nobody changes while this process holds the lock.
+            self._connection = read_unchanging(self.path)
+            self._commits = commit_number(self._connection) or 0
+            compare(self._commits, self._count.number)
+            self._room = False
+            self.remarks.append(f"{self.path} can be read and not written ({error}); writes are tried again and again")
+
+    def _prepared(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        run = connection.execute
+        with _as_far_as_there_is_room():
+            run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
         run("SELECT count(*) FROM sqlite_master").fetchone()  # the first read recovers the log
-        _, recovered, _ = run("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        self.torn = dropped_commits(self.path.with_name(self.path.name + "-wal"), max(recovered, 0))
-        if self.torn > 1:
-            raise Damaged(f"{self.torn} commits at the end of its write-ahead log cannot be read")
-        migrate(self._connection)
-        run("DELETE FROM receipts WHERE row <= (SELECT max(row) FROM receipts) - ?", (_RECEIPTS_KEPT,))
+        migrate(connection)
+        self._commits = commit_number(connection) or 0
+        self._count.set(self._commits)
+        with _as_far_as_there_is_room():
+            run("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            run("DELETE FROM receipts WHERE row <= (SELECT max(row) FROM receipts) - ?", (_RECEIPTS_KEPT,))
 
     def verify(self) -> None:
         """Look through the whole file, on a connection of its own, so from any thread; raises JournalCorrupt."""
-        with judged(self.path), closing(read_only(self.path)) as connection:
+        with judged(self.path), closing(self._reader()) as connection:
             found = [row[0] for row in connection.execute("PRAGMA quick_check(5)")]
             if found != ["ok"]:
                 raise Damaged("; ".join(found))
+
+    def _close_connection(self) -> None:
+        self._connection.close()  # whichever it is by then
+
+    def _reader(self) -> sqlite3.Connection:
+        return read_only(self.path) if self._room else read_unchanging(self.path)
 
     # --- writing ---
 
@@ -117,16 +196,25 @@ class SqliteJournal:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All of it or nothing, also when COMMIT itself fails. Raises JournalFull."""
+        with _room():
+            if not self._room:
+                reading, self._connection = self._connection, self._prepared()
+                reading.close()
+                self._room = True
         connection = self._connection
         try:
             with _room():
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
+                number = self._commits + 1
+                connection.execute("UPDATE commits SET number = ?, checksum = ?", (number, checksum((number,))))
                 connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        self._commits = number
+        self._count.set(number)
 
     def _forget_nonces(self) -> None:
         """Delete those whose life is over, seen from now on and back to when this process first saw them."""
@@ -162,7 +250,7 @@ class SqliteJournal:
         return [AuditRow(*row) for row in await trio.to_thread.run_sync(self._read, query, arguments)]
 
     def _read(self, query: str, arguments: tuple[Any, ...]) -> list[Any]:
-        with closing(read_only(self.path)) as connection:
+        with closing(self._reader()) as connection:
             return connection.execute(query, arguments).fetchall()
 
     def meta(self, name: str) -> str | None:
@@ -178,6 +266,7 @@ class SqliteJournal:
     def close(self) -> None:
         """Close the file and let others have it."""
         self._connection.close()
+        self._count.close()
         self._lock.close()
 
 
@@ -220,6 +309,16 @@ def _room() -> Iterator[None]:
         if kind in IN_USE:
             raise JournalFull("journal_in_use", "another program holds the journal; nothing was stored") from error
         raise
+
+
+@contextmanager
+def _as_far_as_there_is_room() -> Iterator[None]:
+    """Housekeeping at a start: a disk without room must not keep reads away."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error_kind(error) not in NO_ROOM:
+            raise
 
 
 def _statements(records: Sequence[Record]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:

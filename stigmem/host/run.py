@@ -19,6 +19,7 @@ import trio
 from stigmem.core.declaration import REJECTED, REVOKED
 from stigmem.core.errors import StigmemError
 from stigmem.host.app import App, Stage
+from stigmem.host.audit_walk import AuditWalk
 from stigmem.host.client import HttpTransport
 from stigmem.host.context import HostClock, HostEntropy
 from stigmem.host.control import listen_at
@@ -50,6 +51,7 @@ class Deployed:
         self.settings = settings
         self.journal: SqliteJournal
         self.identity: Identity
+        self.audit_walk: AuditWalk
         self.observer = Observer()
         self.certificates = Certificates(settings)
         self.transport = HttpTransport(
@@ -75,12 +77,6 @@ class Deployed:
     def url(self) -> str:
         """The address under which others reach it."""
         return self.node.settings.node_url
-
-    def remarks(self) -> list[str]:
-        """What the operator should know about the data that was opened."""
-        if not self.journal.torn:
-            return []
-        return ["the last write was torn by a crash and is gone; nobody had been told that it was stored"]
 
     def open_data(self) -> None:
         """Open or make the data directory and settle who the node is. Raises DataDirectoryBusy,
@@ -166,6 +162,8 @@ async def deployed(
                     found.node.start()
                     if settings.tls:
                         actors.start_soon(found.certificates.watch, found.certificates_seen)
+                    found.audit_walk = AuditWalk(found.journal)
+                    actors.start_soon(_walk_audit_log, found)
                     found.enter("ready")
                     try:
                         yield found
@@ -194,6 +192,13 @@ async def _load(found: Deployed, progress: Callable[[int, int], None] | None) ->
         gc.enable()
     found.facts = len(found.node.state.ledger)
     found.load_s = time.perf_counter() - begin
+
+
+async def _walk_audit_log(found: Deployed) -> None:
+    walk = found.audit_walk
+    await walk.run()
+    if walk.broken is not None:
+        found.observer.log.error("the audit log was altered", finding=walk.broken, see="stigmem audit verify")
 
 
 def _wind_down(found: Deployed) -> None:

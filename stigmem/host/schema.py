@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from stigmem.core.errors import JournalCorrupt
+from stigmem.host.rows import checksum
 
 __all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "ForeignJournal", "migrate"]
 
@@ -20,7 +21,7 @@ class ForeignJournal(JournalCorrupt):
     """A whole file, but not one that this program can go on with."""
 
 
-VERSION: Final = 1
+VERSION: Final = 2
 APPLICATION_ID: Final = 0x5374_6967
 """Marks the file as ours ("Stig"), so that no other database is ever taken for a journal."""
 
@@ -95,7 +96,16 @@ CREATE TABLE receipts (
 ) STRICT;
 """
 
-MIGRATIONS: Final[Mapping[int, str]] = {}
+_COMMITS: Final = f"""
+CREATE TABLE commits (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  number INTEGER NOT NULL,           -- raised by every transaction; see stigmem.host.commit_count
+  checksum INTEGER NOT NULL
+) STRICT;
+INSERT INTO commits VALUES (1, 0, {checksum((0,))});
+"""  # noqa: S608 - a number that is made here
+
+MIGRATIONS: Final[Mapping[int, str]] = {1: _COMMITS}
 """Version -> the SQL that leads to the next one. Statements only: the transaction is put around them."""
 
 
@@ -107,12 +117,19 @@ def migrate(connection: sqlite3.Connection, *, version: int = VERSION, steps: Ma
     tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if mark != APPLICATION_ID and (tables or mark):
         raise ForeignJournal("the file is a database of something else; give the node a data directory of its own")
+    if tables and found < 1:
+        raise ForeignJournal(
+            f"it says that it has schema version {found}, and no journal of this program has: its header was changed, "
+            "or the file was made by something else"
+        )
     if found > version:
         raise ForeignJournal(
             f"the data was written by a newer program (schema {found}, this one knows {version}); "
             "start that one instead"
         )
-    scripts = [_CREATE if tables == 0 else steps[at] for at in ([0] if tables == 0 else range(found, version))]
+    scripts = [
+        _CREATE + _COMMITS if tables == 0 else steps[at] for at in ([0] if tables == 0 else range(found, version))
+    ]
     if scripts:
         mark_sql = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version};"
         try:

@@ -21,13 +21,16 @@ from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp, format_stamp, parse_stamp
 from stigmem.core.keys import decode_base64, encode_base64
 from stigmem.core.records import ClockMark, Record
-from stigmem.host.datadir import database_of, judged, read_only, sync_directory
+from stigmem.host.commit_count import count_file
+from stigmem.host.datadir import database_of, judged, lock_directory, read_only, sync_directory
+from stigmem.host.files import write_private
 from stigmem.host.identity import read_identity, settle_identity
 from stigmem.host.inspection import read_facts
 from stigmem.host.journal import SqliteJournal
+from stigmem.host.schema import APPLICATION_ID
 from stigmem.host.settings import HostSettings
 
-__all__ = ["BadExport", "back_up", "export_facts", "import_facts"]
+__all__ = ["BadExport", "back_up", "export_facts", "import_facts", "restore"]
 
 _FORMAT: Final = 1
 _BATCH: Final = 5_000
@@ -209,3 +212,30 @@ def back_up(directory: Path, target: Path) -> int:
         new.unlink(missing_ok=True)
     sync_directory(target.parent)
     return target.stat().st_size
+
+
+def restore(source: Path, directory: Path) -> int:
+    """Put a backup into a data directory that has no journal; how many facts it holds.
+
+    Raises StigmemError when it is no journal or there is one already, DataDirectoryBusy, JournalCorrupt.
+    """
+    path = database_of(directory)
+    with judged(source), closing(read_only(source)) as connection:
+        if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise StigmemError("no_backup", f"{source} is no backup of a node")
+    lock = lock_directory(directory)
+    try:
+        if path.exists():
+            raise StigmemError("journal_exists", f"{directory} has a journal already; restore into an empty directory")
+        new = path.with_name(path.name + ".new")
+        write_private(new, source.read_bytes())
+        count_file(directory).unlink(missing_ok=True)  # it counts the commits of another past
+        new.rename(path)
+        sync_directory(directory)
+    finally:
+        lock.close()
+    journal = SqliteJournal(directory)  # looks through all of it, and counts from here on
+    try:
+        return journal.count()
+    finally:
+        journal.close()

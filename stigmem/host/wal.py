@@ -11,11 +11,26 @@ import struct
 from pathlib import Path
 from typing import Final
 
-__all__ = ["dropped_commits"]
+__all__ = ["dropped_commits", "frames_recovered"]
 
 _HEADER: Final = struct.Struct(">8I")
 _FRAME: Final = struct.Struct(">6I")
 _MAGIC: Final = (0x377F0682, 0x377F0683)
+
+
+_FRAMES_AT: Final = 16
+"""Where the index of the log keeps the number of valid frames (sqlite.org/walformat.html, section 2.3)."""
+
+
+def frames_recovered(index: Path) -> int:
+    """How many frames SQLite took from a log, by its index (-shm) while a connection is open; 0 without one."""
+    try:
+        with index.open("rb") as file:
+            file.seek(_FRAMES_AT)
+            found = file.read(4)
+    except FileNotFoundError:
+        return 0
+    return struct.unpack("=I", found)[0] if len(found) == 4 else 0
 
 
 def dropped_commits(path: Path, recovered: int) -> int:

@@ -13,6 +13,7 @@ import sys
 
 from stigmem.host.cli import main
 from stigmem.host.run import deployed
+from tests.host.steps import die_at
 
 __all__ = ["keep"]
 
@@ -25,7 +26,11 @@ def keep() -> None:
         process = os.fork()
         if process == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            os._exit(main(json.loads(line)))
+            words = json.loads(line)
+            if words[0] == "--die-at":
+                die_at(words[1], int(words[2]))
+                words = words[3:]
+            os._exit(main(words))
         sys.stdout.write(f"process {process}\n")
         sys.stdout.flush()
 

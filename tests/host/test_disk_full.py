@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import resource
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from stigmem.host.journal import SqliteJournal
 from stigmem.host.run import Deployed
 from stigmem.node.ports import JournalFull
 from tests.host.nodes import assertion, client_of, node_at, numbered, opened
+from tests.host.processes import ask, free_port, started, stopped_cleanly, until
 
 
 def fill(journal: SqliteJournal) -> None:
@@ -79,3 +83,58 @@ def test_a_journal_that_somebody_else_writes_to_is_told_apart_from_a_full_disk(t
         shell.execute("ROLLBACK")
         journal.write(list(numbered(1)))
         assert journal.count() == 1
+
+
+# --- a start on a disk without room ---
+
+
+def largest_file(size: int) -> Callable[[], None]:
+    """From here on the process can make no file larger, as on a disk without room."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+@pytest.mark.parametrize(
+    ("end", "size"),
+    [
+        ("killed", 32_768),  # the index of the write-ahead log has its place already, which a kill leaves
+        ("stopped", 16_384),
+    ],
+)
+def test_a_node_on_a_full_disk_starts_and_answers_reads(tmp_path: Path, end: str, size: int) -> None:
+    """A full disk after a kill kept even reads away."""
+    port = free_port()
+    body = json.dumps(assertion(1))
+    headers = {"content-type": "application/json"}
+    with started(tmp_path, port, "--no-auth-required") as process:
+        until("the node was ready", lambda: ask(port, "/readyz") == 200)
+        assert ask(port, "/v1/facts", "POST", body=body, headers=headers) == 201
+        if end == "stopped":
+            assert stopped_cleanly(process) == 0
+    with started(tmp_path, port, "--no-auth-required", preexec_fn=largest_file(size)) as process:
+        until("the node was ready", lambda: ask(port, "/readyz") == 200)
+        assert ask(port, "/v1/facts") == 200
+        assert ask(port, "/v1/audit") == 200
+        assert ask(port, "/v1/facts", "POST", body=json.dumps(assertion(2)), headers=headers) == 507
+        assert stopped_cleanly(process) == 0
+    assert len(list(read_facts(tmp_path))) == 1
+
+
+def test_writes_resume_when_there_is_room_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(tmp_path) as journal:
+        journal.write(list(numbered(1)))
+    full = sqlite3.OperationalError("disk I/O error")
+    full.sqlite_errorcode = sqlite3.SQLITE_IOERR
+    prepared = SqliteJournal._prepared
+
+    def no_room(self: SqliteJournal) -> sqlite3.Connection:
+        raise full
+
+    monkeypatch.setattr(SqliteJournal, "_prepared", no_room)
+    with opened(tmp_path) as journal:
+        assert "can be read and not written" in journal.remarks[0]
+        assert journal.count() == 1
+        with pytest.raises(JournalFull):
+            journal.write(list(numbered(1, start=2)))
+        monkeypatch.setattr(SqliteJournal, "_prepared", prepared)
+        journal.write(list(numbered(1, start=2)))
+    assert len(list(read_facts(tmp_path))) == 2

@@ -1,4 +1,5 @@
-"""SIGKILL at random instants, fifty times over: a node of the real world keeps every promise that it made.
+"""SIGKILL at random instants, fifty times over, and at every step of a commit: a node of the real world keeps every
+promise that it made.
 
 The body is tests.host.ordeal, which the laboratory goes through as well (tests/parity/test_kill_parity.py).
 """
@@ -32,9 +33,11 @@ from stigmem.host.rows import LOADERS
 from stigmem.host.run import Deployed
 from tests.host.nodes import node_at
 from tests.host.ordeal import Subject, ordeal
+from tests.host.steps import STEPS
 from tests.host.test_federation import FEDERATED, introduce
 
 KILLS = 50
+ROUNDS = 2
 _BOOT_S = 20.0
 _AUDIT = "SELECT seq, event, subject, fact_id, detail, ts_us, previous, hash FROM audit ORDER BY seq"
 
@@ -81,6 +84,8 @@ class Process:
         self._port = port
         self._peer = peer
         self._pid = 0
+        self.before: tuple[str, ...] = ()
+        """Words that come before the command, for the stable."""
         self._console = ""
         self._opened = ExitStack()
 
@@ -90,6 +95,7 @@ class Process:
             "--federation-enabled", "--federation-pull-interval-s", "0.05", "--federation-pull-wait-s", "1",
             "--log-level", "error",
         )  # fmt: skip
+        command = (*self.before, *command)
         with trio.fail_after(_BOOT_S):
             self._pid = await trio.to_thread.run_sync(self._stable.start, *command, abandon_on_cancel=True)
         self._console = self._opened.enter_context(socket_address(self._directory))
@@ -160,8 +166,34 @@ async def _exchange(stream: trio.SocketStream, request: Request) -> Response | N
     return Response(int(lines[0].split()[1]), headers, body)
 
 
+class AtEachStep(Process):
+    """A process that ends by itself, at one step of a commit after the other."""
+
+    lives = 0
+
+    async def boot(self) -> None:
+        rounds, step = divmod(self.lives, len(STEPS))
+        self.before = ("--die-at", STEPS[step], str(20 + 9 * rounds)) if rounds < ROUNDS else ()
+        self.lives += 1
+        await super().boot()
+
+    async def kill(self) -> None:
+        """Wait until it has ended; the clients go on and bring it there."""
+        with trio.fail_after(_BOOT_S):
+            while _runs(self._pid):
+                await trio.sleep(0.005)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 @asynccontextmanager
-async def process(tmp_path: Path) -> AsyncIterator[Process]:
+async def process(tmp_path: Path, kind: type[Process]) -> AsyncIterator[Process]:
     with closing(Stable()) as stable, closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -170,14 +202,14 @@ async def process(tmp_path: Path) -> AsyncIterator[Process]:
             async with node_at(tmp_path / "victim", port=port, **FEDERATED) as victim:
                 await introduce(victim, peer)
                 await introduce(peer, victim)
-                subject = Process(stable, tmp_path / "victim", port, victim, peer)
+                subject = kind(stable, tmp_path / "victim", port, victim, peer)
             with closing(subject):
                 yield subject
 
 
 @pytest.mark.slow
 async def test_a_process_killed_at_any_instant_has_kept_its_promises(tmp_path: Path) -> None:
-    async with process(tmp_path) as subject:
+    async with process(tmp_path, Process) as subject:
         checked: Subject = subject
         promises = await ordeal(checked, Random(20_261), KILLS)
     assert len(promises.writes) > 3 * KILLS
@@ -188,3 +220,12 @@ async def test_a_process_killed_at_any_instant_has_kept_its_promises(tmp_path: P
     assert len(promises.keys) > KILLS / 5
     assert len(promises.revoked) > KILLS / 10
     assert promises.cut > KILLS, "kills must hit requests that are under way"
+
+
+@pytest.mark.slow
+async def test_a_process_killed_at_every_step_of_a_commit_has_kept_its_promises(tmp_path: Path) -> None:
+    async with process(tmp_path, AtEachStep) as subject:
+        checked: Subject = subject
+        promises = await ordeal(checked, Random(8_007), ROUNDS * len(STEPS))
+    assert len(promises.writes) > ROUNDS * len(STEPS)
+    assert promises.cut > ROUNDS * len(STEPS), "kills must hit requests that are under way"

@@ -23,6 +23,7 @@ from stigmem.core.records import ClockMark
 from stigmem.host.cli import main
 from stigmem.host.journal import SqliteJournal
 from tests.host.nodes import filled, node_at, numbered, opened
+from tests.host.processes import ENVIRONMENT, ask, command, free_port, run, started, stopped_cleanly, until
 
 
 @contextmanager
@@ -85,6 +86,92 @@ def test_a_taken_port_is_told_in_a_sentence(tmp_path: Path, capsys: pytest.Captu
         assert main(["serve", "--port", port, "--data-dir", str(tmp_path)]) == 1
     expected = f"cannot listen on 127.0.0.1, port {port}: another program listens there; choose another --port\n"
     assert capsys.readouterr().err == expected
+
+
+def test_every_line_of_a_json_log_is_json_from_the_first_to_the_last(tmp_path: Path) -> None:
+    """The first and the last words were sentences."""
+    port = free_port()
+    with started(
+        tmp_path, port, "--log-style", "json", "--no-auth-required", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        until("the node was ready", lambda: ask(port, "/readyz") == 200)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (0, b"")
+    events = [json.loads(line) for line in err.splitlines()]
+    assert [event["event"] for event in events] == ["listening", "ready", "note", "stopping", "stopped"]
+    assert (events[0]["port"], events[1]["facts"]) == (port, 0)
+    assert "authentication is off" in events[2]["remark"]
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "sentence"),
+    [
+        (
+            ("--host", "0.0.0.0", "--no-auth-required"),
+            2,
+            "without authentication a node may listen on this machine only",
+        ),
+        (("--log-level", "shrill"), 2, "is not one of"),
+        (("--tls-cert-path", "none.pem", "--tls-key-path", "none.key"), 2, "cannot be used"),
+        (("--host", "192.0.2.1"), 1, "no interface of this machine has that address"),
+    ],
+)
+def test_a_refused_start_leaves_no_directory_and_says_why_in_json(
+    tmp_path: Path, options: tuple[str, ...], status: int, sentence: str
+) -> None:
+    """It left a data directory with a fresh key, which belonged to no node."""
+    directory = tmp_path / "new"
+    refused = run("serve", "--port", "0", "--data-dir", str(directory), "--log-style", "json", *options)
+    assert (refused.returncode, refused.stdout) == (status, "")
+    (event,) = [json.loads(line) for line in refused.stderr.splitlines()]
+    assert (event["event"], event["exit_status"]) == ("not started", status)
+    assert sentence in event["reason"]
+    assert not directory.exists()
+
+
+def test_a_start_on_a_taken_port_leaves_no_directory(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        port = str(other.getsockname()[1])
+        refused = run("serve", "--port", port, "--data-dir", str(tmp_path / "new"))
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("words", [("--help",), ("serve", "--help"), ("fact", "query", "--help"), ("config", "show")])
+def test_a_reader_that_leaves_early_sees_no_traceback(words: tuple[str, ...]) -> None:
+    """`stigmem --help | head -1` ended with a traceback and status 70."""
+    with subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (141, b"")
+
+
+@pytest.mark.parametrize("program", ["stigmem", "sim"])
+@pytest.mark.parametrize("library", ["cyclopts", "trio", "msgspec", "stigmem.core", "stigmem.host", "sim.cli"])
+def test_a_ctrl_c_while_libraries_load_shows_no_traceback(tmp_path: Path, program: str, library: str) -> None:
+    """In the first tenth of a second it did."""
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTED.format(library))
+    environment = ENVIRONMENT | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    words = [sys.executable, "-m", program, "--help"]
+    ended = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode in (0, 130)  # 0 when it does not load that library
+
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+INTERRUPTED = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+"""
 
 
 # --- tail ---
@@ -187,6 +274,21 @@ def test_a_change_behind_the_nodes_back_is_found(
     changed(tmp_path, statement)
     status, said = audit(tmp_path, capsys)
     assert (status, expected in said) == (1, True), said
+
+
+def test_an_altered_audit_row_is_noticed_by_the_node_that_starts_on_it(tmp_path: Path) -> None:
+    filled(tmp_path, 450)
+    changed(tmp_path, "UPDATE audit SET subject = 'user:other' WHERE seq = 333")
+    port = free_port()
+    with started(tmp_path, port, "--log-style", "json", stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            event = json.loads(line)
+            if event["event"] == "the audit log was altered":
+                break
+        assert event["finding"] == "the row after row 332 was changed after it was written"
+        assert ask(port, "/healthz") == 200, "what the node serves is not made of audit rows"
+        assert stopped_cleanly(process) == 0
 
 
 def test_rows_cut_off_the_end_show_against_a_head_kept_elsewhere(

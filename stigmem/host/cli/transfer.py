@@ -22,6 +22,8 @@ def add_to(app: App) -> None:
     app.command(export, help_epilogue=examples("export --out facts.jsonl", "export | gzip > facts.jsonl.gz"))
     app.command(import_, name="import", help_epilogue=examples("import facts.jsonl --data-dir new-data"))
     app.command(backup, help_epilogue=examples("backup /var/backups/stigmem-monday.db"))
+    app.command(restore, help_epilogue=examples("restore /var/backups/stigmem-monday.db --data-dir new-data"))
+    app.command(recover, help_epilogue=examples("recover", "recover --accept-loss"))
 
 
 def export(
@@ -73,8 +75,7 @@ def import_(file: Path, /, *, data_dir: _DataDir = None, config: _Config = None)
 def backup(file: Path, /, *, data_dir: _DataDir = None, config: _Config = None) -> None:
     """Copy the whole journal into a file, while the node runs or not.
 
-    To restore: put the file as stigmem.db into an empty data directory, with
-    the federation.key that belongs to it. The key is not in the backup.
+    `stigmem restore` takes it back. The key is not in the backup.
 
     Parameters
     ----------
@@ -87,3 +88,47 @@ def backup(file: Path, /, *, data_dir: _DataDir = None, config: _Config = None) 
     directory = settings.directory
     size = back_up(directory, file)
     say(f"{size / 1e6:.1f} MB written to {file}; keep {directory / 'federation.key'} as well, it is not in there")
+
+
+def restore(file: Path, /, *, data_dir: _DataDir = None, config: _Config = None) -> None:
+    """Make a data directory from a backup.
+
+    The directory must hold no journal yet. Copy the federation.key that belongs
+    to the backup there as well. What was stored after the backup is not in it.
+
+    Parameters
+    ----------
+    file
+        What `stigmem backup` wrote.
+    """
+    from stigmem.host.transfer import restore as take_back
+
+    directory = Where(data_dir=data_dir, config=config).settings.data_dir
+    facts = take_back(file, directory)
+    say(f"{facts} fact{'' if facts == 1 else 's'} restored into {directory}; federation.key must be put there as well")
+
+
+def recover(
+    *,
+    accept_loss: Annotated[
+        bool, Parameter(negative=(), help="Go on without what was acknowledged and is gone.")
+    ] = False,
+    data_dir: _DataDir = None,
+    config: _Config = None,
+) -> None:
+    """Open a journal whose last commits are gone.
+
+    A node does not start when commits that it acknowledged are missing, or
+    cannot be read. This says how many; with --accept-loss it goes on without
+    them, and keeps the damaged write-ahead log beside the journal.
+    """
+    from stigmem.host.journal import SqliteJournal
+
+    directory = Where(data_dir=data_dir, config=config).settings.data_dir
+    if not directory.is_dir():
+        raise Mistake(f"there is no data directory {directory}")
+    journal = SqliteJournal(directory, accept_loss=accept_loss)
+    journal.close()
+    for remark in journal.remarks:
+        say(remark)
+    say(f"{directory} can be used: a node starts on it")

@@ -49,7 +49,7 @@ class Sentences:
         tell(f"stigmem {stigmem.__version__}, node {node.identity.node_id}")
         place = _address(node.settings, node.port)
         tell(f"listening on {place}, reached as {node.url}, documented at {node.url}/docs")
-        for remark in node.remarks():
+        for remark in node.journal.remarks:
             say(f"note: {remark}")
 
     def ready(self, node: Deployed) -> None:
@@ -94,7 +94,7 @@ class Events:
             "listening", version=stigmem.__version__, node_id=node.identity.node_id, host=settings.host,
             port=node.port, tls=settings.tls, url=node.url,
         )  # fmt: skip
-        for remark in node.remarks():
+        for remark in node.journal.remarks:
             self.note(remark)
 
     def ready(self, node: Deployed) -> None:
