@@ -220,7 +220,7 @@ class PeerScript(Author):
 
     def expect(self, victim: str, fact_id: str, *codes: str) -> None:
         """Announce a fact that the victim must refuse with one of these codes, or must keep when there is none."""
-        self.obligations.announce(Obligation(victim, fact_id, codes))
+        self.obligations.announce(Obligation(self.name, victim, fact_id, codes))
 
     def due(self) -> list[Obligation]:
         """What victims owe for the pages that they stored; nothing on a wire that flips bits, where a good fact may

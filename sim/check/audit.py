@@ -109,7 +109,7 @@ class Audit(Checker):
 
     def result(self, simulation: Simulation) -> CheckResult:
         for peer in simulation.adversaries.values():
-            for victim, fact_id, codes in peer.due():
+            for _, victim, fact_id, codes in peer.due():
                 found = self.reasons(victim, fact_id)
                 if codes and not any(reason in codes for reason in found) and not _unmet(simulation, victim, fact_id):
                     return CheckResult(

@@ -26,7 +26,7 @@ class FactIsolation(Checker):
     def result(self, simulation: Simulation) -> CheckResult:
         kept = 0
         for peer in simulation.adversaries.values():
-            for victim, fact_id, codes in peer.due():
+            for _, victim, fact_id, codes in peer.due():
                 node = simulation.machines[victim].node
                 if codes or node is None or victim in self._wiped:
                     continue

@@ -41,6 +41,10 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field=
         """Nodes that are not there from the start."""
         return ()
 
+    def leaves(self) -> tuple[str, ...]:
+        """Nodes that are gone for good afterwards."""
+        return ()
+
     def span(self) -> int | None:
         """How long it lasts, in ns; None is until the faults end, or no time at all when it is momentary."""
         return self.lasts

@@ -25,6 +25,9 @@ class Leave(Fault, tag="leave", kw_only=True):
     def nodes(self) -> tuple[str, ...]:
         return (self.node,)
 
+    def leaves(self) -> tuple[str, ...]:
+        return (self.node,)
+
     def check(self, plan: Plan) -> None:
         if self.lasts is not None:
             raise Misfit("for", "a node that leaves does not come back; write a fault of kind 'crash' instead")

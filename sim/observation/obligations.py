@@ -1,7 +1,7 @@
-"""What a victim owes for the pages it took: an audit row for each bad fact, a place for each good one.
+"""What victims must do with the facts that hostile peers serve: refuse each bad one and audit it, keep each good one.
 
-Only pages that a victim is known to have stored count: its next request comes with their cursor. A page that
-was lost on the wire, or in a crash, makes no debt.
+Only pages that a victim is known to have stored count: its next request comes with their cursor. A page that was lost
+on the wire, or in a crash, obliges nobody.
 """
 
 from __future__ import annotations
@@ -12,21 +12,23 @@ __all__ = ["Obligation", "Obligations"]
 
 
 class Obligation(NamedTuple):
-    """One fact of one page: the codes of which one must be audited, or none when the fact must be held."""
+    """One fact of one page of the hostile peer named: the codes of which one must be audited, or none when the fact
+    must be kept."""
 
+    peer: str
     victim: str
     fact_id: str
     codes: tuple[str, ...]
 
 
 class Obligations:
-    """Debts from a script's announcement over the page that carried it to the victim's receipt."""
+    """The obligations to one hostile peer: announced by its script, carried by a page, due when the victim has it."""
 
     def __init__(self) -> None:
         self._announced: dict[tuple[str, str], Obligation] = {}
         """What the latest version of a fact is worth to a victim, however often it is served."""
         self._served: dict[tuple[str, str], list[Obligation]] = {}
-        self._due: dict[tuple[str, str, tuple[str, ...]], Obligation] = {}
+        self._due: dict[Obligation, None] = {}
         self.receipts: dict[str, int] = {}
         """Victim -> pages that it is known to have stored since it knows us."""
 
@@ -45,8 +47,8 @@ class Obligations:
         if page is not None:
             self.receipts[victim] = self.receipts.get(victim, 0) + 1
             for obligation in page:
-                self._due[obligation] = obligation
+                self._due[obligation] = None
 
     def due(self) -> list[Obligation]:
-        """Every debt of pages that were received."""
-        return list(self._due.values())
+        """Every obligation of pages that were received."""
+        return list(self._due)

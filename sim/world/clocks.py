@@ -7,9 +7,10 @@ is taken back, in whatever order they end; only the world knows true time (spec/
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
 
-__all__ = ["EPOCH_NS", "NodeClock"]
+__all__ = ["EPOCH_NS", "ClockError", "Drift", "Freeze", "NodeClock", "Slew", "Step", "Strobe"]
 
 EPOCH_NS: Final = 1_780_272_000_000_000_000
 """True wall time at the start of every scenario: 2026-06-01T00:00:00Z."""
@@ -127,3 +128,78 @@ class NodeClock:
     def unstrobe(self, key: object) -> None:
         """End a strobe."""
         self._strobes.pop(key, None)
+
+
+# --- the same as values, for whoever says which error and leaves it to others when and whose ---
+
+
+class ClockError(Protocol):
+    """A way in which a clock can be wrong for a while. `key` is whoever makes it so, `true_ns` the present instant."""
+
+    def begin(self, clock: NodeClock, key: object, true_ns: int) -> None: ...
+
+    def end(self, clock: NodeClock, key: object, true_ns: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """Set ahead, or back when below 0."""
+
+    by_ns: int
+
+    def begin(self, clock: NodeClock, key: object, true_ns: int) -> None:
+        clock.step(key, self.by_ns)
+
+    def end(self, clock: NodeClock, key: object, true_ns: int) -> None:
+        clock.unstep(key)
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """Standing still."""
+
+    def begin(self, clock: NodeClock, key: object, true_ns: int) -> None:
+        clock.freeze(key, true_ns)
+
+    def end(self, clock: NodeClock, key: object, true_ns: int) -> None:
+        clock.thaw(key)
+
+
+@dataclass(frozen=True)
+class Strobe:
+    """Off by `swing_ns` in every other period, beginning with the first."""
+
+    swing_ns: int
+    period_ns: int
+
+    def begin(self, clock: NodeClock, key: object, true_ns: int) -> None:
+        clock.strobe(key, true_ns, self.swing_ns, self.period_ns)
+
+    def end(self, clock: NodeClock, key: object, true_ns: int) -> None:
+        clock.unstrobe(key)
+
+
+@dataclass(frozen=True)
+class Slew:
+    """Run fast, or slow when below 0, as a time daemon makes it: timers stay right."""
+
+    ppm: int
+
+    def begin(self, clock: NodeClock, key: object, true_ns: int) -> None:
+        clock.slew(key, true_ns, self.ppm)
+
+    def end(self, clock: NodeClock, key: object, true_ns: int) -> None:
+        clock.unslew(key)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """An oscillator that runs fast or slow instead of what it did: wall clock and timers."""
+
+    ppm: int
+
+    def begin(self, clock: NodeClock, key: object, true_ns: int) -> None:
+        clock.drift(key, true_ns, self.ppm)
+
+    def end(self, clock: NodeClock, key: object, true_ns: int) -> None:
+        clock.undrift(key, true_ns)

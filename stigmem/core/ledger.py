@@ -176,6 +176,19 @@ class Ledger:
             if fact.quarantine is None and not fact.is_system:
                 self._apply_expiry(fact, expired=now_us > old)
 
+    def as_of(self, now_us: int) -> Ledger:
+        """What this ledger would be if expiry had been applied as of `now_us`: itself when nothing expires between
+        there and the horizon, else a copy with that horizon. This ledger stays as it is; a copy costs as much as adding
+        every fact again."""
+        old = self.horizon_us
+        if not any(self._expiring.irange((min(old, now_us) + 1,), (max(old, now_us) + 1,), (True, False))):
+            return self
+        copy = Ledger(relay=self._relay, resolvers=self._resolvers)
+        for fact in self.log:
+            copy.add(fact)
+        copy.advance(now_us)
+        return copy
+
     # --- keeping ---
 
     def _derive(self, fact: Fact) -> None:

@@ -1,0 +1,170 @@
+"""What may be read of a node from outside: its facts, its conflicts, its settings, and how full its queues are.
+
+Everything that checkers, adversaries and samples know of a node's inside comes through here, so that the parts of
+`stigmem.node` can be arranged anew without any of those noticing. Nothing here changes a node: the ledger is handed
+out as `LedgerReader`, which has no method that adds a fact or moves the ledger's time.
+
+A view belongs to one life of a node, from a boot to the power cut after it. Whoever looks asks for the view of the
+moment and keeps none: after a crash the machine has another node, and another view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from stigmem.core.audit import ChainHead
+from stigmem.core.conflict_set import ConflictSet
+from stigmem.core.conflicts import Conflict, ConflictBook
+from stigmem.core.fact import Fact
+from stigmem.core.ledger import Ledger
+from stigmem.node.node import Node
+from stigmem.node.settings import NodeSettings
+
+__all__ = ["LedgerReader", "NodeView", "QueueLengths", "SlotKey"]
+
+SlotKey = tuple[str, str, str]
+"""Entity, relation and scope."""
+
+
+class LedgerReader(Protocol):
+    """The questions of `stigmem.core.ledger.Ledger`; what they mean is said there."""
+
+    @property
+    def log(self) -> Sequence[Fact]: ...
+
+    @property
+    def contested(self) -> Mapping[SlotKey, ConflictSet]: ...
+
+    @property
+    def last_seq(self) -> int: ...
+
+    @property
+    def horizon_us(self) -> int: ...
+
+    def find(self, fact_id: str) -> Sequence[Fact]: ...
+
+    def held(self, origin: str, fact_id: str) -> Fact | None: ...
+
+    def facts_of(self, key: SlotKey) -> Sequence[Fact]: ...
+
+    def contradicted(self, fact: Fact) -> bool: ...
+
+    def superseded(self, fact: Fact) -> bool: ...
+
+    def expired(self, fact: Fact) -> bool: ...
+
+    def live(self, fact: Fact) -> bool: ...
+
+    def next_expiry_us(self) -> int | None: ...
+
+
+class QueueLengths(NamedTuple):
+    """How much a node keeps of everything that strangers can make it keep, in entries. `mailbox` is the longest that
+    the mailbox has been since the node booted, `dead_letters` the most of any one peer."""
+
+    mailbox: int
+    nonces: int
+    dead_letters: int
+    deferred: int
+    long_polls: int
+    origins: int
+    peers: int
+
+
+class NodeView:
+    """One life of one node, to be read."""
+
+    __slots__ = ("__weakref__", "_copy", "_copy_seq", "_listings", "_listings_seq", "_node", "name")
+
+    def __init__(self, name: str, node: Node) -> None:
+        """`name` is what the scenario calls the node."""
+        self.name = name
+        self._node = node
+        self._copy: Ledger | None = None
+        self._copy_seq = 0
+        self._listings: dict[int, list[Conflict]] = {}
+        """Horizon -> the conflicts as of then."""
+        self._listings_seq = 0
+        """How many facts the node held when they were listed."""
+
+    @property
+    def node_id(self) -> str:
+        return self._node.node_id
+
+    @property
+    def settings(self) -> NodeSettings:
+        return self._node.settings
+
+    @property
+    def ledger(self) -> LedgerReader:
+        """Every fact that the node holds, and what follows from them, expiry as the node has applied it so far."""
+        return self._node.state.ledger
+
+    def ledger_as_of(self, now_us: int) -> LedgerReader:
+        """The same with expiry as of an instant, in microseconds since the epoch: nodes' clocks differ, and whoever
+        compares nodes has to look at all of them at one instant. The node's own ledger stays as it is."""
+        return self._as_of(now_us)
+
+    def _as_of(self, now_us: int) -> Ledger:
+        own = self._node.state.ledger
+        known = self._copy
+        if known is None or (self._copy_seq, known.horizon_us) != (own.last_seq, now_us):
+            known = self._copy = own.as_of(now_us)
+            self._copy_seq = own.last_seq
+        return known
+
+    @property
+    def audit_head(self) -> ChainHead:
+        """Number and hash of the last row of the audit log."""
+        return self._node.state.head
+
+    @property
+    def deferred(self) -> Collection[tuple[str, str]]:
+        """(peer id, fact id) of facts that are stamped too far ahead and wait until they are due."""
+        return self._node.state.deferred.keys()
+
+    def conflicts(self, now_us: int | None = None) -> list[Conflict]:
+        """Every open or settled conflict as the node lists them, or as it would list them with expiry as of an instant.
+
+        Worked out once for as long as the ledger stands still: a listing of a long run takes seconds, and several
+        checkers ask for it at the end. The same list is the same object.
+        """
+        own = self._node.state.ledger
+        ledger = own if now_us is None else self._as_of(now_us)
+        if self._listings_seq != own.last_seq:
+            self._listings.clear()
+            self._listings_seq = own.last_seq
+        listing = self._listings.get(ledger.horizon_us)
+        if listing is None:
+            book = self._node.state.conflicts if ledger is own else ConflictBook(ledger)
+            listing = self._listings[ledger.horizon_us] = book.all()
+        return listing
+
+    def rejected(self, fact_id: str) -> bool:
+        """Whether a fact of this id is among the dead letters of any peer."""
+        return any(fact_id in letters for letters in self._node.state.letters.values())
+
+    def position(self, cursor: str | None) -> int:
+        """How many facts of the node's log lie before a cursor that it gave out; 0 for None, and for a cursor of a
+        past that the node does not have."""
+        return self._node.page_server.start(cursor, ())  # scopes matter for the cursors of other implementations only
+
+    def peer_status(self, node_id: str) -> str:
+        """The status of a peer's row, "" when the node does not know the peer."""
+        row = self._node.state.peer_of(node_id)
+        return "" if row is None else row.status
+
+    def queue_lengths(self) -> QueueLengths:
+        """How full the node is now."""
+        node, state = self._node, self._node.state
+        letters = max(map(len, state.letters.values()), default=0) if state.letters else 0
+        return QueueLengths(
+            node.mailbox.longest,
+            len(state.nonces),
+            letters,
+            len(state.deferred),
+            len(node.long_polls),
+            len(state.origins),
+            len(state.peers),
+        )

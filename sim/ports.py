@@ -1,0 +1,439 @@
+"""What the kinds may touch of a run: one Protocol for each sort of kind, and nothing wider than it.
+
+Whoever writes a kind of fault, workload, adversary or checker reads this file and the base class of its sort, and no
+more: what stands here is all that a kind can do to a run, and all that it can know of it.
+
+* `FaultEnv` is for faults (`sim.fault`): machines, the wire, chance of the fault's own, and times.
+* `Clients` is for workloads (`sim.workload`): requests that people and programs make of the nodes on their machines.
+* `PeerEnv` is for adversaries (`sim.adversary`): what a hostile peer with a genuine key can say, ask and look up.
+* `Observed` is for checkers (`sim.check`): everything that is known of a run, to be read and never changed.
+
+Times are integer nanoseconds of true time since the run began, unless a name ends in another unit. Everything happens
+in the events of one simulated world, one after the other: an action that is given to one of these objects is called in
+an event of its own, may call every method here, and must not wait. A kind draws chance only from the generators that it
+is given; it may not ask the operating system for time or chance, and may not iterate a set, or two runs of one seed
+would differ.
+
+A guard is a context manager that holds something in a state: entering makes the trouble, leaving undoes it. Every guard
+is a hold of its own. Several may hold one machine in the same state at once; it leaves the state when the last of them
+lets go, and none lets go of what another holds. `sim.fault.base.all_of` enters several guards and leaves them in the
+order in which it entered them, which is the order of the federation's nodes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import AbstractContextManager
+from random import Random
+from typing import Any, Literal, Protocol
+
+from sim.observation.conditions import Conditions
+from sim.observation.node_view import NodeView
+from sim.observation.obligations import Obligation
+from sim.observation.visibility import Visibility
+from sim.topology.federation import Federation
+from sim.world.clocks import ClockError
+from sim.world.disk import Fate
+from sim.world.network import Rule
+from sim.world.rules import SenderStreams
+from stigmem.core.fact import Fact
+from stigmem.core.scopes import Scope
+from stigmem.core.wire import Request, Response
+from stigmem.node.settings import NodeSettings
+
+__all__ = [
+    "Clients", "FaultEnv", "Hold", "HostilePeer", "MachineControl", "NetworkControl", "Observed", "PageEntry",
+    "PeerEnv",
+]  # fmt: skip
+
+
+# --- for faults ---
+
+
+class Hold(Protocol):
+    """Something that is held in a state until it is let go of, for faults that cannot be written as one block."""
+
+    def release(self) -> None:
+        """Let go. A second time, or after the run has let go of everything, nothing happens."""
+
+
+class MachineControl(Protocol):
+    """One machine and the node on it, as a fault may treat them. Verbs in the past participle are guards."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the machine has power. Between its power and its node's first answer lies the loading of its disk."""
+
+    def powered_off(self, fate: Fate | None = None) -> AbstractContextManager[None]:
+        """Without power: nothing that was on its way arrives, and what was not yet synced has this fate, or one that is
+        drawn. It boots when nobody holds it off any more."""
+
+    def hold_off(self, fate: Fate | None = None) -> Hold:
+        """The same from now on, until the hold is released."""
+
+    def paused(self) -> AbstractContextManager[None]:
+        """Not scheduled: the kernel takes connections and the disk works on, and everything that came happens, in its
+        order, when nobody holds it any more. A power cut ends the pause; a machine without power cannot be paused."""
+
+    def disk_full(self) -> AbstractContextManager[None]:
+        """No room on the disk: nothing is stored, what is there can be read."""
+
+    def disk_slow(self, times: int) -> AbstractContextManager[None]:
+        """A sync takes so many times as long; several guards multiply."""
+
+    def clock(self, error: ClockError) -> AbstractContextManager[None]:
+        """A wrong clock (`sim.world.clocks`). Afterwards it shows what it would have shown without this error."""
+
+    def wipe(self) -> None:
+        """Lose everything on the disk. The machine must be off; what was only there is expected of nobody any more."""
+
+    def leave(self) -> None:
+        """Go off for good: nothing more is expected of it, and what only it knew goes with it."""
+
+    def join(self) -> None:
+        """Boot for the first time; for machines that `Fault.boots_later` names, which are held off from the start."""
+
+    def at_commit(
+        self, count: int, when: Literal["before", "after"], action: Callable[[], None]
+    ) -> AbstractContextManager[None]:
+        """A guard during which the `count`-th commit (from 1) that begins from now on calls the action once: `before`
+        its batch is durable, or `after`, when it is durable and nobody was told yet. Before means as the next event of
+        that instant: the node's own task is running when the batch is handed to the disk, and must not be killed
+        under itself."""
+
+
+class NetworkControl(Protocol):
+    """The wire between machines."""
+
+    def rule(self, rule: Rule) -> AbstractContextManager[None]:
+        """A rule (`sim.world.rules`) is in force, after those there are; what it held back goes on its way when the
+        guard is left."""
+
+
+class FaultEnv(Protocol):
+    """What a fault can do. Made anew for every fault of every run: a fault is a value and remembers nothing itself."""
+
+    @property
+    def now_ns(self) -> int: ...
+
+    @property
+    def federation(self) -> Federation: ...
+
+    @property
+    def gone(self) -> Container[str]:
+        """Nodes that left for good."""
+
+    @property
+    def network(self) -> NetworkControl: ...
+
+    def rng(self) -> Random:
+        """A generator of the fault's own; each call begins its stream (`fault/<number>`) anew, so ask once."""
+
+    def sender_streams(self) -> SenderStreams:
+        """Streams of the fault's own for a rule of the wire, one a sender: then no machine's traffic moves the draws
+        for another's."""
+
+    def machine(self, name: str) -> MachineControl:
+        """The machine of a node of the federation."""
+
+    def machines(self, name: str | None = None) -> Sequence[MachineControl]:
+        """The machine of this name, or all that have not left, in the order of the federation."""
+
+    def after(self, delay_ns: int, action: Callable[[], None]) -> None:
+        """Do something later; also when the fault has ended by then."""
+
+    def every_poisson(self, rng: Random, rate: float, action: Callable[[], None]) -> None:
+        """Do something again and again from now on, as a Poisson process of `rate` per second, until all faults end;
+        also when this fault has ended before that."""
+
+
+# --- for workloads ---
+
+
+class Clients(Protocol):
+    """People and programs on the machines of the federation: each talks to the node on its own machine.
+
+    A client does not try again: who meets a machine that is off, or is cut off with it, has not written.
+    """
+
+    @property
+    def now_ns(self) -> int: ...
+
+    @property
+    def federation(self) -> Federation: ...
+
+    @property
+    def nodes(self) -> Sequence[str]:
+        """The nodes of the federation, in its order."""
+
+    def rng(self, name: str = "") -> Random:
+        """A generator of the workload's own stream, or of the one of this name below it (`workload/<number>/<name>`);
+        each call begins the stream anew, so ask once."""
+
+    def wall_us(self, node: str) -> int:
+        """What the wall clock of a node's machine shows, in microseconds since the epoch: right or wrong."""
+
+    def write(
+        self,
+        node: str,
+        entity: str,
+        relation: str,
+        value: Any,
+        *,
+        scope: str = "public",
+        source: str | None = None,
+        kind: str = "string",
+        confidence: float = 1.0,
+        valid_until: str | None = None,
+        then: Callable[[Response], None] | None = None,
+    ) -> None:
+        """Assert a fact. `source` is the node's own agent unless given; `kind` the type of the value; `confidence` 0 is
+        a retraction. `then` gets the answer, if there is one."""
+
+    def resolve(self, node: str, conflict: str, body: dict[str, Any]) -> None:
+        """Settle a conflict by its id; `body` is that of `POST /v1/conflicts/{id}/resolve`. One that was settled
+        meanwhile is left as it is."""
+
+    def request(self, node: str, request: Request, then: Callable[[Response], None]) -> bool:
+        """Ask a node anything; False when its machine is off, and `then` is not called."""
+
+    def end_of(self, stop: int | None) -> int:
+        """When a workload with this `stop` ends: when the faults end at the latest."""
+
+    def at(self, when_ns: int, action: Callable[[], None]) -> None:
+        """Do something at an instant, or now if it has passed."""
+
+    def after(self, delay_ns: int, action: Callable[[], None]) -> None:
+        """Do something later."""
+
+    def poisson(
+        self, rng: Random, rate: float, start_ns: int, stop_ns: int | None, action: Callable[[int], None]
+    ) -> None:
+        """Call `action(0)`, `action(1)`... as a Poisson process of `rate` per second between the two instants; without
+        a stop until the faults end."""
+
+    def every(self, period_ns: int, start_ns: int, stop_ns: int | None, action: Callable[[int], None]) -> None:
+        """Call `action(0)`, `action(1)`... once a period, the first time a period after the start."""
+
+
+# --- for adversaries ---
+
+
+PageEntry = dict[str, Any] | bytes
+"""An entry of a page as plain data, or already as bytes when it is not even JSON."""
+
+
+class PeerEnv(Protocol):
+    """A hostile peer: an address, a genuine key, a right clock, and a place among its victims' approved peers.
+
+    What it signs, hashes and says of itself is genuine unless a script changes it, so that a page fails only for the
+    reason that it is meant to fail for.
+    """
+
+    # who it is
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def node_id(self) -> str: ...
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def dialect(self) -> str:
+        """`2.1+` like our own nodes, `2.1` or `0.5`."""
+
+    @property
+    def scopes(self) -> Sequence[Scope]:
+        """The scopes that it declared to its victims."""
+
+    @property
+    def victims(self) -> Sequence[str]: ...
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the script remembers; the peer itself never looks into it."""
+
+    # time, chance, and who else is there
+
+    @property
+    def now_ms(self) -> int:
+        """True time in milliseconds since the epoch: a hostile peer's own clock is right."""
+
+    @property
+    def rng(self) -> Random:
+        """Its one generator, which its ids and nonces are drawn from as well."""
+
+    @property
+    def federation(self) -> Federation: ...
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Node id -> name, of every honest node that has booted so far."""
+
+    @property
+    def served(self) -> int:
+        """Answers to pulls so far, over all victims."""
+
+    def every(self, period_ns: int, action: Callable[[int], None]) -> None:
+        """Call `action(0)`, `action(1)`... once a period for as long as the peer is hostile, the first time after
+        one."""
+
+    # looking: lies that need to know the truth
+
+    def truth(self, name: str) -> NodeView | None:
+        """A look into a node of the federation; None while its machine is off."""
+
+    def settings(self, name: str) -> NodeSettings:
+        """The settings of a node of the federation, whether it runs or not."""
+
+    def clock_lead_ms(self, name: str) -> int:
+        """By how much the wall clock of a node's machine is ahead of true time."""
+
+    def has_steady_clock(self, name: str) -> bool:
+        """Whether no fault of the run moves that clock: else it may show another time when a page has come."""
+
+    def has_read_to_the_end(self, victim: str) -> bool:
+        """Whether a victim has come to the end of what the peer serves since it knows the peer."""
+
+    # saying
+
+    def uuid(self) -> str:
+        """A random id in the layout of version 4."""
+
+    def fact(self, entity: str, relation: str, text: str, *, ahead_ms: int = 0, **changes: Any) -> Fact:
+        """A complete fact of this peer. `changes` are fields of Fact that are set before its id is made, so that the
+        lie is consistently hashed; an `id` among them is kept as it is. `ahead_ms` is how far ahead it is stamped."""
+
+    def entry(
+        self, fact: Fact, *, cid: str | None = None, grant: list[str] | None = None, **changes: Any
+    ) -> dict[str, Any]:
+        """The signed entry of a fact, bare in dialect 0.5. `cid` and `grant` (the allowed scopes) are signed as they
+        are given; `changes` are members of the record that are changed after signing."""
+
+    def page(self, victim: str, entries: list[PageEntry], *, cursor: Any = ..., has_more: Any = False) -> Response:
+        """A page in the peer's dialect; without a `cursor` it gets a new one, by which its receipt is known."""
+
+    def waiting(self, victim: str) -> deque[PageEntry]:
+        """What is left to serve a victim of the batch at hand, to be taken from its beginning."""
+
+    def manifest(self, *entities: str) -> Any:
+        """A genuine manifest of its key for itself, or for these entities instead."""
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature of a message under its key."""
+
+    def token(
+        self, victim: str, *, nonce: str | None = None, scopes: tuple[str, ...] | None = None, at_ms: int | None = None
+    ) -> str:
+        """A genuine peer token for a victim, with another nonce, scopes or time of issue if they are given."""
+
+    def authorised(self, method: str, target: str, token: str, body: bytes = b"") -> Request:
+        """A request with a peer token."""
+
+    # asking
+
+    def send(self, victim: str, request: Request, then: Callable[[Response | str], None]) -> None:
+        """Send a request over the wire; `then` gets a Response, or `refused` or `broken_answer`, or is never called
+        when packets are lost."""
+
+    def console(self, victim: str, request: Request, then: Callable[[Response], None]) -> bool:
+        """Have the victim's operator do something at its console, as people can be talked into; False when it is
+        off."""
+
+    # what must come of it
+
+    def expect(self, victim: str, fact_id: str, *codes: str) -> None:
+        """Announce a fact that the victim must refuse with one of these codes, or must keep when there is none. It
+        counts from when the victim is known to have stored the page."""
+
+    def report(self, victim: str, sentence: str) -> None:
+        """A victim did what no node may do to a hostile peer's request: the run has failed."""
+
+
+# --- for checkers ---
+
+
+class HostilePeer(Protocol):
+    """What is known of a hostile peer from outside."""
+
+    @property
+    def node_id(self) -> str: ...
+
+    @property
+    def scopes(self) -> Sequence[str]:
+        """The scopes that it declared to its victims."""
+
+    @property
+    def dialect(self) -> str:
+        """`2.1+` like our own nodes, `2.1` or `0.5`: then it takes every fact served for one of the server's own."""
+
+
+class Observed(Protocol):
+    """A run as it stands when it is looked at. True time throughout: clocks of nodes do not come into it.
+
+    Mappings and lists are live: they show the run as it goes on, and whoever wants to compare two moments keeps a copy.
+    """
+
+    @property
+    def now_ns(self) -> int:
+        """Simulated nanoseconds since the run began."""
+
+    @property
+    def faults_end_ns(self) -> int:
+        """When faults end, hostile peers fall silent and the federation begins to settle."""
+
+    @property
+    def must_converge(self) -> bool:
+        """Whether the scenario expects the federation to converge at all."""
+
+    @property
+    def converged_at(self) -> int | None:
+        """When it was found to have converged, or None while it was not."""
+
+    @property
+    def federation(self) -> Federation:
+        """The honest nodes, their links and what crosses them, as planned."""
+
+    @property
+    def visibility(self) -> Visibility:
+        """Every fact that honest nodes wrote, and who came to hold it when."""
+
+    @property
+    def conditions(self) -> Conditions:
+        """What may have delayed something besides malice or a bug."""
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Node id -> name, of every honest node that has booted so far."""
+
+    @property
+    def gone(self) -> Container[str]:
+        """Nodes that left for good."""
+
+    @property
+    def nodes(self) -> Mapping[str, NodeView]:
+        """The nodes that run at the moment, by name, in the order of the federation."""
+
+    @property
+    def hostile(self) -> Mapping[str, HostilePeer]:
+        """Hostile peers by name; none of them is in the federation."""
+
+    def node(self, name: str) -> NodeView | None:
+        """A node of the federation; None while its machine is off."""
+
+    def settings(self, name: str) -> NodeSettings:
+        """The settings of a node of the federation, whether it runs or not."""
+
+    def unlinked(self) -> Sequence[tuple[str, str]]:
+        """(newcomer, host) of every link between nodes that have not left where the one is no active peer at the
+        other; none when all handshakes have come to their end."""
+
+    def obligations(self) -> Sequence[Obligation]:
+        """What victims must have done with the facts of hostile peers that they are known to have stored."""
