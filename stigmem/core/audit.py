@@ -30,7 +30,8 @@ EVENTS: Final = frozenset(
 
 
 class AuditRow(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="audit"):
-    """One event. `subject` is a peer, an origin or a principal; `fact_id` where the event is about a fact.
+    """One event. `subject` is a peer id, an origin's node id or a principal's entity; `fact_id` is None where the event
+    is not about a fact. `ts_us` is this node's wall clock in microseconds since the epoch.
 
     `detail` is canonical JSON text. `seq` starts at 1 and has no gaps; `previous` is None on the first row.
     """
@@ -55,7 +56,7 @@ class ChainHead(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="hea
 def event_hash(
     seq: int, event: str, subject: str, fact_id: str | None, detail: str, ts_us: int, previous: str | None
 ) -> str:
-    """Hash of a row over all of its members and the hash of the row before it."""
+    """`sha256:` and the hash of a row over all of its members and the hash of the row before it (None on the first)."""
     # As `compact` would write it, at a third of the price: every fact that is written has a row.
     text = (
         f'{{"detail":{quote(detail)},"event":{quote(event)},"fact_id":{_text(fact_id)},'
@@ -84,7 +85,8 @@ def _text(member: str | None) -> str:
 def append(
     head: ChainHead, event: str, subject: str, fact_id: str | None, detail: dict[str, object], ts_us: int
 ) -> AuditRow:
-    """The row that follows `head`; raises ValueError for an event outside the vocabulary."""
+    """The row that follows `head`, with `detail` as canonical JSON. Raises ValueError for an event outside the
+    vocabulary. Nothing is stored: the caller stages the row and keeps the new head."""
     if event not in EVENTS:
         raise ValueError(f"unknown audit event {event!r}")
     seq, text = head.seq + 1, _detail(detail)

@@ -19,7 +19,7 @@ _compact: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure
 
 
 def compact(value: Any) -> bytes:
-    """Sorted keys, no spaces, non-ASCII as raw UTF-8: content ids, chains, manifests, envelopes.
+    """JSON with sorted keys, no spaces and non-ASCII as raw UTF-8: content ids, chains, manifests, envelopes.
 
     Raises ValueError for NaN, infinities and lone surrogates.
     """
@@ -27,10 +27,11 @@ def compact(value: Any) -> bytes:
 
 
 def escaped(value: Any) -> bytes:
-    r"""As `compact`, but non-ASCII as \uXXXX escapes: peer declarations only (federation 2.1)."""
+    r"""As `compact`, but non-ASCII as \uXXXX escapes: peer declarations only (federation 2.1). Raises ValueError for
+    NaN and infinities."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def sha256_hex(data: bytes) -> str:
-    """`sha256:` and 64 lower-case hex digits."""
+    """The SHA-256 of some bytes, as `sha256:` and 64 lower-case hex digits."""
     return "sha256:" + hashlib.sha256(data).hexdigest()

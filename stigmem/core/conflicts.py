@@ -23,11 +23,15 @@ from stigmem.core.timestamps import format_us
 __all__ = ["Conflict", "ConflictBook"]
 
 PLACES_SCANNED_MAX: Final = 20_000
-"""Conflicts one page looks through, moot ones included."""
+"""Conflicts one page looks through, moot ones included: some tens of milliseconds of the writer's time."""
 
 
 class Conflict(msgspec.Struct, frozen=True):
-    """One conflict set. `fact_a` and `fact_b` are the best fact and the best one that contradicts it."""
+    """One conflict set as it is listed. `fact_a` and `fact_b` are the best fact and the best one that contradicts it.
+
+    `members`: all facts of the set, oldest first. `detected_at`: ISO-8601 text. `resolved_by`: id of the latest
+    resolution fact, None while the conflict is open; `note` is that resolution's, or empty.
+    """
 
     id: str
     slot: tuple[str, str, str]
@@ -41,7 +45,8 @@ class Conflict(msgspec.Struct, frozen=True):
 
 
 class ConflictBook:
-    """Looks conflicts up in a ledger and lists them, the one met last first."""
+    """Looks conflicts up in a ledger and lists them, the one this node met last first. Reads only; called in the
+    writer's batch, where the ledger stands still."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -58,7 +63,10 @@ class ConflictBook:
     def page(
         self, *, status: str | None, scopes: frozenset[str] | None, cursor: str | None, limit: int
     ) -> tuple[list[Conflict], str | None]:
-        """One page, and the cursor of the next (None on the last).
+        """One page of at most `limit` conflicts, and the cursor of the next page (None on the last).
+
+        `status`: `unresolved` or `resolved`, None for both; any other text matches nothing. `scopes`: what the caller
+        may read, None for all. `cursor`: one that this method gave out, or None for the first page.
 
         A conflict keeps its place for as long as the node runs, so a walk to the end shows each that existed at
         its start once. Raises Refusal 400 `invalid_cursor`.

@@ -48,7 +48,7 @@ def is_cid(text: str) -> bool:
 
 
 def uuid_from_hash(data: bytes) -> str:
-    """A UUID whose 122 free bits come from SHA-256, in the layout of version 4 that the contract asks for.
+    """The text of a UUID whose 122 free bits come from SHA-256, in the layout of version 4 that the contract asks for.
 
     Pseudo-random bits are what RFC 9562 section 5.4 wants; that they can be recomputed is our addition.
     """
@@ -61,6 +61,9 @@ def self_certifying_id(
     origin: str, stamp_text: str, timestamp: str, valid_until: str | None, content: str, derived: str
 ) -> str:
     """The id our nodes give a fact: a commitment to its eight-field content id, stamp, time and provenance.
+
+    `stamp_text`: as `format_stamp` writes it. `timestamp`: ISO-8601 text of the write time. `valid_until`: the writer's
+    own text, or None. `content`: the content id of eight fields. `derived`: provenance as canonical JSON, or empty.
 
     Whoever holds the fact can recompute it; whoever wants the same id on other content needs a second
     preimage of 122 bits of SHA-256.

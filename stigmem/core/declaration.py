@@ -1,7 +1,7 @@
 """Peer declarations: the signed statement "this is me, at this address, for these scopes" (federation 2).
 
-Making, checking and approving them, and the life of a peer as a transition table. Fetching the other side's
-discovery document is the steward's work; it hands the answer in here.
+Making and checking them, and the life of a peer as a transition table. Fetching the other side's discovery document
+is `stigmem.node.membership.handshake`, which hands the answer in here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
 CERTIFYING: Final = "2.1+"
 """Dialect 2.1 between nodes whose fact ids commit to their stamps: ours."""
 EXTENSIONS: Final = ("certified-ids", "wait")
-"""What our nodes advertise beyond dialect 2.1."""
+"""What our nodes advertise beyond dialect 2.1: ids that commit to their facts, and pulls that wait for news."""
 
 UNVERIFIED: Final = "pending_verification"
 PENDING: Final = "pending_approval"
@@ -53,7 +53,8 @@ _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.URI_CHARS_MA
 
 
 class Declaration(msgspec.Struct, kw_only=True):
-    """Body of `POST /v1/federation/peers` (federation 2.1)."""
+    """Body of `POST /v1/federation/peers` (federation 2.1): base64url key and signature, `signed_at` as ISO-8601 text.
+    Only the bounds of its texts have been checked when it exists."""
 
     node_url: _Text
     node_id: Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NODE_ID_CHARS_MAX)]
@@ -64,7 +65,7 @@ class Declaration(msgspec.Struct, kw_only=True):
 
 
 class Discovery(msgspec.Struct, kw_only=True):
-    """What of `/.well-known/stigmem` decides a registration; other members are ignored."""
+    """What of `/.well-known/stigmem` decides a registration; other members are ignored. None: the document lacks it."""
 
     node_id: str | None = None
     federation_pubkey: str | None = None
@@ -86,7 +87,7 @@ def step(state: str, event: str) -> str | None:
 
 
 def signed_bytes(declaration: Declaration) -> bytes:
-    """Exactly five members, ASCII-escaped, the scopes in the order they were sent."""
+    """What the declaring node signs: exactly five members as escaped JSON, the scopes in the order they were sent."""
     return escaped(
         {
             "allowed_scopes": list(declaration.allowed_scopes),
@@ -99,7 +100,8 @@ def signed_bytes(declaration: Declaration) -> bytes:
 
 
 def declare(signer: Signer, *, node_id: str, node_url: str, scopes: tuple[str, ...], signed_at: str) -> Declaration:
-    """A signed declaration; scopes are sorted so that signed and sent order agree."""
+    """A signed declaration of our own. Scopes are sorted by name, so that the order that is signed is the one that is
+    sent; `signed_at` is ISO-8601 text."""
     draft = Declaration(
         node_url=node_url,
         node_id=node_id,
@@ -114,7 +116,8 @@ def declare(signer: Signer, *, node_id: str, node_url: str, scopes: tuple[str, .
 def verify_declaration(
     declaration: Declaration, discovery: Discovery | None, suite: Suite, *, now_ms: int, fresh: bool
 ) -> None:
-    """Check a declaration against what its address serves.
+    """Check a declaration against what its address serves. `discovery`: that document, or None when it could not be
+    fetched. `now_ms`: our wall clock. `fresh`: whether the age of the declaration counts.
 
     Raises Rejection `declaration_sig`, `well_known_key_differs_or_unreachable`, `node_id_differs` or, when
     `fresh` asks for it, `declaration_stale` (S-15 to S-17).

@@ -22,7 +22,7 @@ VERSION: Final = "2.1"
 
 
 class Origin(msgspec.Struct, kw_only=True):
-    """The `origin` member of an entry, as received."""
+    """The `origin` member of an entry, as received: nothing of it is checked. A member that is absent is empty."""
 
     tenant: str = ""
     node_id: str = ""
@@ -32,7 +32,7 @@ class Origin(msgspec.Struct, kw_only=True):
 
 
 def origin_bytes(origin: Origin, fact_id: str, cid: str, valid_until: str | None) -> bytes:
-    """What the origin signed, rebuilt from an entry."""
+    """The bytes that the origin signed, rebuilt from an entry. Raises UnicodeEncodeError for what is no Unicode."""
     # As `compact` would write it, at a third of the price: every fact that arrives has an envelope.
     until = "null" if valid_until is None else quote(valid_until)
     return (
@@ -49,7 +49,8 @@ def _listed(names: list[str]) -> str:
 
 
 def envelope_bytes(fact: Fact, cid8: str, entity_uri: str) -> bytes:
-    """What we sign for a fact of our own: the bytes of `origin_bytes` for our fixed tenant and grant."""
+    """What we sign for a fact of our own: the bytes of `origin_bytes` for our one tenant and the fact's own scope.
+    `entity_uri`: the organisation that this node speaks for."""
     until = "null" if fact.valid_until is None else quote(fact.valid_until)
     return (
         f'{{"cid":"{cid8}","entity_uri":{quote(entity_uri)},"fact_id":{quote(fact.id)},'
@@ -60,7 +61,8 @@ def envelope_bytes(fact: Fact, cid8: str, entity_uri: str) -> bytes:
 
 
 def entry_json(fact: Fact, signer: Signer, entity_uri: str) -> bytes:
-    """One entry of a 2.1 page. A received fact goes out under its origin's own signature, unchanged."""
+    """One entry of a page of dialect 2.1, as JSON. A fact of our own is signed here; a received one goes out under its
+    origin's own signature, unchanged. Only for facts that `is_exportable` lets out."""
     cid = fact.cid8
     if fact.received_from is None:
         signature = signer.sign(envelope_bytes(fact, cid, entity_uri))

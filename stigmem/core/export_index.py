@@ -1,4 +1,4 @@
-"""What may leave this node: local sequence numbers per scope, in the order in which peers are served.
+"""What may leave this node: local sequence numbers for each scope, in the order in which peers are served.
 
 Decides what is ever served (leaks L1 to L6 of federation 5) and finds where a page begins. Which scopes a peer
 may see, and how facts look on the wire, is decided above.
@@ -42,21 +42,22 @@ def is_exportable(fact: Fact, *, relay: bool, bookkeeping: bool) -> bool:
 
 
 class ExportIndex:
-    """Sequence numbers of the facts that may leave."""
+    """Sequence numbers of the facts that may leave, by scope; the ledger adds each once, in ascending order.
+    `scopes` below are never `local`, which never leaves."""
 
     def __init__(self) -> None:
         scopes = [scope for scope in SCOPES if scope != "local"]
         self._numbers = {scope: array("q") for scope in scopes}
         self._highest: dict[str, array[int]] = {scope: array("q") for scope in scopes}
-        """The greatest stamp so far, beside each number: it only grows, so that a stamp can be looked up. Made when
-        asked for: only peers of dialect 0.5 come with stamps."""
+        """Beside each number the greatest stamp so far: these only grow, so that a stamp can be found by bisection.
+        Filled when asked for, since only peers of dialect 0.5 come with stamps."""
 
     def add(self, fact: Fact) -> None:
         """Note the newest fact as one that may leave."""
         self._numbers[fact.scope].append(fact.seq)
 
     def after(self, scopes: tuple[str, ...], seq: int) -> Iterator[int]:
-        """Numbers greater than `seq`, ascending."""
+        """Numbers of these scopes greater than `seq`, ascending; tolerates no change meanwhile."""
         rest = [
             map(facts.__getitem__, range(bisect_right(facts, seq), len(facts)))
             for scope in scopes
@@ -69,7 +70,8 @@ class ExportIndex:
         return max((facts[-1] for scope in scopes if (facts := self._numbers[scope])), default=0)
 
     def before(self, scopes: tuple[str, ...], stamp: Stamp, log: Sequence[Fact]) -> int:
-        """The number just before the first fact with a greater stamp; the last number when there is none."""
+        """The number just before the first fact with a greater stamp than `stamp`; the last number when there is none.
+        `log`: the ledger's facts by local sequence number, the first at index 0."""
         found = []
         for scope in scopes:
             numbers, highest = self._numbers[scope], self._highest[scope]

@@ -1,8 +1,8 @@
 """The fact: one immutable, provenance-tagged assertion, and its form on the wire.
 
-A Fact is complete and validated when it exists; whoever builds one has checked it (`stigmem.core.assertion`
-for local writes, `stigmem.core.ingest` for a peer's). Wire structs are here because they are the same
-seven-tuple in other clothes.
+A Fact is complete and validated when it exists; whoever builds one has checked it (`stigmem.node.api.assertion` for
+local writes, `stigmem.core.ingest` for a peer's). The record that responses and pages carry is here too: it has the
+same members under the names of the contract.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Fact(msgspec.Struct, frozen=True, order=True, gc=False, array_like=True, t
 
     @property
     def slot(self) -> tuple[str, str, str]:
-        """(entity, relation, scope): what a contradiction is about."""
+        """(entity, relation, scope): what a contradiction is about. Facts of one slot are compared with each other."""
         return (self.entity, self.relation, self.scope)
 
     @property
@@ -98,7 +98,7 @@ class Fact(msgspec.Struct, frozen=True, order=True, gc=False, array_like=True, t
 
     @property
     def expires_us(self) -> int | None:
-        """Expiry in microseconds since the epoch, or None."""
+        """Expiry in microseconds since the epoch, or None when the fact does not expire."""
         return None if self.valid_until is None else parse_us(self.valid_until)
 
     def certified_id(self) -> str:
@@ -109,7 +109,7 @@ class Fact(msgspec.Struct, frozen=True, order=True, gc=False, array_like=True, t
 
 
 def derivation(entries: list[dict[str, Any]]) -> str:
-    """The `derived_from` text of provenance entries; empty when there are none.
+    """The `derived_from` text of provenance entries as callers and peers send them; empty when there are none.
 
     Raises Rejection `malformed_fact` when they are nested too deeply or hold text that is no Unicode.
     """
@@ -125,7 +125,7 @@ def derivation(entries: list[dict[str, Any]]) -> str:
 
 
 def _nested(value: Any, most: int) -> bool:
-    """Whether a value is nested at most this deep."""
+    """Whether a JSON value has at most `most` levels of objects and arrays."""
     if isinstance(value, dict):
         return most > 0 and all(_nested(inner, most - 1) for inner in value.values())
     if isinstance(value, list):
@@ -140,7 +140,8 @@ def rank(fact: Fact) -> tuple[float, int, str, str]:
 
 
 class FactRecord(msgspec.Struct, kw_only=True):
-    """A fact in responses and pages: 26 members, always all of them, in the order of http-api 1.2."""
+    """A fact in responses and pages: 26 members, always all of them, in the order of http-api 1.2. What this node does
+    not know or has no notion of is null, false or empty, as the contract has it."""
 
     id: str
     entity: str
@@ -171,7 +172,8 @@ class FactRecord(msgspec.Struct, kw_only=True):
 
 
 def record_of(fact: Fact, cid: str | None) -> FactRecord:
-    """The wire record with every node-internal member null, as pages carry it (leak L10)."""
+    """The wire record of a fact with every node-internal member null, as pages carry it (leak L10). `cid`: the content
+    id to show, None for none."""
     return FactRecord(
         id=fact.id,
         entity=fact.entity,

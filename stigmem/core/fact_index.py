@@ -19,7 +19,8 @@ K = TypeVar("K", bound=Hashable)
 
 
 class FactIndex(Generic[K]):
-    """Facts by key; a lone fact is stored bare, which halves the memory of a ledger with many entities."""
+    """Facts by key, in stamp order. A lone fact is stored bare, which halves the memory of a ledger with many entities.
+    Only grows; iteration gives the keys."""
 
     __slots__ = ("_entries",)
 
@@ -39,7 +40,7 @@ class FactIndex(Generic[K]):
             self._entries[key] = sorted_facts.add(held, fact)
 
     def get(self, key: K) -> SortedFacts:
-        """The facts under a key, oldest first; empty when there are none."""
+        """The facts under a key, oldest first; empty when there are none. Not to be changed by the caller."""
         held = self._entries.get(key)
         if held is None:
             return []

@@ -43,8 +43,8 @@ _TEXT: Final = re.compile(r"([0-9]{1,16})(?:\.([0-9]{1,9}))?")
 
 
 def stamp(wall_ms: int, counter: int) -> Stamp:
-    """The stamp of a wall clock in milliseconds and a counter; a foreign counter of 2**20 or more counts as
-    the last one below, which only levels stamps that no clock of ours issues."""
+    """The stamp of a wall clock, in milliseconds since the epoch, and a counter; a foreign counter of 2**20 or more
+    counts as the last one below, which only levels stamps that no clock of ours issues."""
     return Stamp((wall_ms << _COUNTER_BITS) | min(counter, _COUNTER_MASK))
 
 
@@ -59,12 +59,12 @@ def stamp_counter(value: Stamp) -> int:
 
 
 def format_stamp(value: Stamp) -> str:
-    """Text of fixed width whose order as text is the order of the stamps we issue."""
+    """`<13 digits of wall ms>.<3 digits of counter>`: text whose order is the order of the stamps we issue."""
     return f"{value >> _COUNTER_BITS:013d}.{value & _COUNTER_MASK:03d}"
 
 
 def parse_stamp(text: str) -> Stamp:
-    """A stamp from padded or unpadded text; raises Rejection `hlc_malformed`."""
+    """A stamp from its text, padded or not, with or without counter; raises Rejection `hlc_malformed`."""
     match = _TEXT.fullmatch(text)
     if match is None:
         raise Rejection("hlc_malformed", "a stamp is <wall ms>.<counter> in decimal digits", field="hlc")
@@ -79,12 +79,13 @@ def _next(value: Stamp) -> Stamp:
 
 
 def tick(last: Stamp, now_ms: int) -> Stamp:
-    """The stamp of a local event: later than `last`, and not behind the physical clock."""
+    """The stamp of a local event: greater than `last`, the last one of this node, and not behind the physical clock
+    `now_ms`."""
     return max(_next(last), stamp(now_ms, 0))
 
 
 def receive(last: Stamp, remote: Stamp, now_ms: int, drag_ms: int = limits.DRAG_MS) -> Stamp:
-    """The clock after a remote stamp was seen: later than `last` and, within the drag bound, than `remote`.
+    """The clock after a remote stamp was seen: greater than `last` and, within the drag bound, than `remote`.
 
     A remote stamp that would move our clock more than `drag_ms` ahead of the physical one does not move it: it
     is stored with its fact, but one boasting peer must not push our own stamps over an honest neighbour's skew
@@ -103,7 +104,8 @@ def check_skew(
     future_ms: int = limits.SKEW_FUTURE_MS,
     past_ms: int = limits.SKEW_PAST_MS,
 ) -> tuple[Literal["future", "past"], int] | None:
-    """The direction and size in ms of a skew beyond its bound, or None; a bound of 0 is switched off."""
+    """The direction of a remote stamp that lies beyond its bound, with the signed distance in ms from our clock
+    `now_ms` (positive: the stamp is ahead); None when it lies within. A bound of 0 is switched off."""
     skew = (remote >> _COUNTER_BITS) - now_ms
     if future_ms and skew > future_ms:
         return "future", skew

@@ -63,7 +63,7 @@ def key_id(public_key: str) -> str:
 
 
 class Signer(Protocol):
-    """A private key: signs bytes and names its public half (base64url)."""
+    """A private key. `public_key` is its public half as unpadded base64url; a signature has 64 raw bytes."""
 
     @property
     def public_key(self) -> str: ...
@@ -72,7 +72,8 @@ class Signer(Protocol):
 
 
 class Suite(Protocol):
-    """A signature scheme: makes signers from 32-byte seeds and checks signatures."""
+    """A signature scheme: makes signers from seeds of 32 bytes (another length raises ValueError) and checks
+    signatures. `verify` never raises: whatever is malformed is not valid."""
 
     name: str
 

@@ -1,7 +1,7 @@
 """Organisation manifests: which key speaks for which node, signed by that key, with its rotations.
 
 Parsing, verification and the rule by which one manifest may replace another (federation 1.5). Where manifests
-are fetched, kept and served is the node's affair.
+are fetched, kept and served is `stigmem.node.membership` and `stigmem.node.api.manifests`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,16 @@ __all__ = [
 
 _DAY_US: Final = 86_400_000_000
 LIFE_DAYS_MAX: Final = 730
+"""Longest validity of a manifest, in days: the contract's two years (federation 1.5)."""
 LIFE_DAYS_MAX_STRICT: Final = 365
+"""As LIFE_DAYS_MAX where the operator is strict."""
 ROTATION_EVENTS_MAX: Final = 100
+"""Hand-overs that a manifest may list: the contract's bound; each costs one signature check."""
 
 
 class RotationEvent(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One hand-over of a key, signed by the key that retires."""
+    """One hand-over of a key, signed by the key that retires. Keys and signature are base64url, `rotated_at` is
+    ISO-8601 text, ids are those of `key_id`."""
 
     previous_key_id: str
     new_key_id: str
@@ -39,7 +43,8 @@ class RotationEvent(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Manifest(msgspec.Struct, kw_only=True):
-    """The wire object of federation 1.5."""
+    """The wire object of federation 1.5. `entities`: the node ids and URIs that the key speaks for. Instants are
+    ISO-8601 text; only `verify_manifest` has read them."""
 
     entity_uri: str
     key_id: str
@@ -51,6 +56,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     signature: str = ""
 
     def expired(self, now_us: int) -> bool:
+        """Whether `expires_at` has come; raises ValueError when it is no instant."""
         return parse_us(self.expires_at) <= now_us
 
 
@@ -72,7 +78,7 @@ def signed_bytes(manifest: Manifest) -> bytes:
 def make_manifest(
     signer: Signer, *, entity_uri: str, entities: tuple[str, ...], issued_at: str, expires_at: str
 ) -> Manifest:
-    """A signed manifest of one key without rotations."""
+    """A signed manifest of one key without rotations; instants are ISO-8601 text."""
     draft = Manifest(
         entity_uri=entity_uri,
         key_id=key_id(signer.public_key),
@@ -85,7 +91,8 @@ def make_manifest(
 
 
 def verify_manifest(manifest: Manifest, suite: Suite, *, strict: bool = False) -> None:
-    """Check validity window, event count and self-signature; expiry as of now is the caller's question.
+    """Check the window of validity, the number of events and the signature by the key itself. Whether the manifest has
+    expired by now is the caller's question. `strict`: one year of validity at most instead of two.
 
     Raises Rejection `manifest_window`, `manifest_events` or `manifest_signature`.
     """

@@ -18,7 +18,8 @@ __all__ = ["NonceTable", "SpentNonce"]
 
 
 class SpentNonce(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="nonce"):
-    """A spent nonce as the journal keeps it: hash, peer, and when it may be forgotten (ms)."""
+    """A spent nonce as the journal keeps it: BLAKE2b hash of 16 bytes, peer id, and the wall time in ms since the epoch
+    from which it may be forgotten."""
 
     digest: bytes
     peer: str
@@ -40,7 +41,8 @@ class NonceTable:
         return len(self._spent)
 
     def spend(self, nonce: str, peer: str, expiry_ms: int, now_ms: int) -> SpentNonce:
-        """The record of a nonce that becomes spent when it is applied.
+        """The record of a nonce that becomes spent when it is applied; the table is unchanged until then. `expiry_ms`:
+        of the token, `now_ms`: our wall clock, both since the epoch.
 
         Raises Rejection `nonce_already_seen`, or `too_many_tokens` when the peer holds its limit.
         """
@@ -53,7 +55,7 @@ class NonceTable:
         return SpentNonce(digest, peer, until)
 
     def apply(self, record: SpentNonce, now_ms: int, monotonic_ns: int) -> None:
-        """Take in a spent nonce, now or from the journal."""
+        """Take in a spent nonce, after its commit or from the journal at start; one that is known changes nothing."""
         if record.digest in self._spent:
             return
         life_ms = min(max(record.until_ms - now_ms, 0), 2 * limits.TOKEN_LIFE_MS)
@@ -62,7 +64,7 @@ class NonceTable:
         heappush(self._queue, (monotonic_ns + life_ms * 1_000_000, record.digest))
 
     def forget(self, monotonic_ns: int) -> int:
-        """Drop what no token can need any more; the number dropped."""
+        """Drop what no token can need any more at this monotonic time; the number dropped."""
         dropped = 0
         while self._queue and self._queue[0][0] < monotonic_ns:
             _, digest = heappop(self._queue)

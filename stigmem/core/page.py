@@ -21,7 +21,7 @@ __all__ = ["Page", "PageEntry", "WireFact", "decode_entry", "decode_page", "entr
 
 
 class WireValue(msgspec.Struct):
-    """The `value` member as received; checked by `stigmem.core.values`."""
+    """The `value` member as received; `stigmem.core.values` checks it."""
 
     type: str
     v: Any = None
@@ -29,7 +29,7 @@ class WireValue(msgspec.Struct):
 
 
 class WireFact(msgspec.Struct, kw_only=True):
-    """The members of a FactRecord that a receiver uses; the others are never authoritative."""
+    """The members of a FactRecord that a receiver uses; nobody relies on the others, which are ignored."""
 
     id: str | UnsetType = UNSET
     entity: str
@@ -79,7 +79,8 @@ _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 def decode_page(body: bytes, dialect: str, limit: int) -> Page:
-    """Take a page apart; raises Rejection `page_version`, `page_malformed` or `cursor_malformed`."""
+    """Take a page apart. `dialect`: `0.5`, `2.1` or `2.1+`; `limit`: how many entries were asked for, more are dropped.
+    Raises Rejection `page_version`, `page_malformed` or `cursor_malformed`."""
     try:
         raw = _pages.decode(body)
     except _UNREADABLE as error:
@@ -94,7 +95,8 @@ def decode_page(body: bytes, dialect: str, limit: int) -> Page:
 
 
 def decode_entry(raw: bytes, dialect: str) -> PageEntry:
-    """Read one entry; raises Rejection `malformed_fact`, `entry_incomplete` or `id_required`."""
+    """Read one entry; raises Rejection `malformed_fact`, `entry_incomplete` or `id_required`. Entries are shared
+    between callers, who must not change them."""
     if len(raw) > limits.FACT_BYTES_MAX:
         raise Rejection("malformed_fact", f"a fact has at most {limits.FACT_BYTES_MAX} bytes as JSON")
     return _read_known(raw, dialect) if len(raw) <= _KNOWN_BYTES_MAX else _read(raw, dialect)

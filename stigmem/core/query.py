@@ -26,12 +26,15 @@ from stigmem.core.uris import is_system
 __all__ = ["FactPage", "FactQuery", "run_query"]
 
 ROWS_SCANNED_MAX: Final = 20_000
+"""Rows that one page looks through: some tens of milliseconds. The cursor goes on where it stopped."""
 
 
 class FactQuery(msgspec.Struct, kw_only=True):
     """The filters of http-api 3.4; texts are already normalised, None means any.
 
-    `scopes`: what the caller may read, None for all.
+    `min_confidence` from 0 to 1. `after_us`: only facts whose write time is greater, in microseconds since the epoch.
+    `include_contradicted` also shows what is superseded. `cursor`: one that a page gave out. `limit`: rows of a page,
+    from 1. `scopes`: what the caller may read, None for all.
     """
 
     entity: str | None = None

@@ -22,13 +22,16 @@ __all__ = [
 
 
 class ClockMark(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="clock"):
-    """High-water mark of the hybrid clock: no stamp up to here may be issued again."""
+    """High-water mark of the hybrid clock: no stamp up to this one may be issued again, whatever the wall clock
+    says."""
 
     stamp: Stamp
 
 
 class PeerRow(msgspec.Struct, frozen=True, array_like=True, tag="peer"):
-    """One peer as this node knows it; an empty status is a deleted row (federation 2.4)."""
+    """One peer as this node knows it (federation 2.4). `status` is one of `stigmem.core.declaration`; an empty one is a
+    deleted row. `established_us`: when it was approved, in microseconds since the epoch, or None. `reason`: why it was
+    rejected, or empty."""
 
     peer_id: str
     node_id: str
@@ -43,8 +46,9 @@ class PeerRow(msgspec.Struct, frozen=True, array_like=True, tag="peer"):
 
 
 class CursorRow(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="cursor"):
-    """How far this node has read a peer. `watermark` is our newest sequence number at that moment, `drained`
-    whether the peer's history had been read to its end, `taken` how many facts came from it in all."""
+    """How far this node has read a peer. `cursor` is the peer's own text, None before its first page; `watermark` our
+    newest sequence number at that moment, `drained` whether the peer's history had been read to its end, `taken` how
+    many facts came from it in all, `updated_us` our wall clock in microseconds since the epoch."""
 
     peer_id: str
     cursor: str | None
@@ -72,8 +76,9 @@ class OriginRow(msgspec.Struct, frozen=True, array_like=True, tag="origin"):
 class DeadLetter(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="letter"):
     """A rejected fact, remembered so that reading it again is not audited again.
 
-    `raw` and `retry_ms` are set on a fact that was only too early: it is tried again at that wall time. An
-    empty code takes the letter back.
+    `name` is its fact id, or a hash of its bytes. `raw` and `retry_ms` (wall time in ms since the epoch) are set on a
+    fact that was only too early: it is tried again then. With the code `origin_unresolvable`, `raw` is the node id of
+    the origin whose key is missing. An empty code takes all letters of the name back.
     """
 
     peer_id: str
@@ -112,7 +117,7 @@ _decoder: Final[msgspec.msgpack.Decoder[Record]] = msgspec.msgpack.Decoder(Recor
 
 
 def encode_record(record: Record) -> bytes:
-    """A record's bytes."""
+    """The MessagePack bytes of a record, as the journals keep them."""
     return _encoder.encode(record)
 
 

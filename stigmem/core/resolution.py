@@ -1,7 +1,7 @@
 """Resolutions: facts that settle a contradiction by naming what they cover (spec/contradiction.md, 4).
 
 The naming travels in the fact's provenance, which its certified id commits to. Reading and writing that form
-is all that happens here; what a resolution does to a slot is decided in `stigmem.core.conflict_set`.
+is all that happens here; what a resolution does to a slot is decided in `stigmem.core.contradiction`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "stigmem:conflict")
 
 
 class Resolution(msgspec.Struct, frozen=True, gc=False):
-    """What a resolution fact says: the slot, the facts it covers, which of them stands, and why."""
+    """What a resolution fact says. `resolves`: the id of the conflict. `covers`: fact ids, the winner among them.
+    `supersedes`: ids of earlier resolution facts. `note`: the resolver's reason, or empty."""
 
     fact: Fact
     resolves: str
@@ -38,7 +39,7 @@ class Resolution(msgspec.Struct, frozen=True, gc=False):
 
 @lru_cache(maxsize=16_384)
 def conflict_id(slot: tuple[str, str, str], last_resolution: str = "") -> str:
-    """`stigmem:conflict:` and the uuid5 of the slot and the last resolution of it.
+    """`stigmem:conflict:` and the uuid5 of the slot and of the id of the last resolution in it (empty: none yet).
 
     Equal on every node that holds the same facts; a contradiction after a resolution gets the next id.
     """
@@ -55,7 +56,8 @@ def provenance(
     supersedes: tuple[str, ...],
     note: str,
 ) -> str:
-    """The `derived_from` text of a resolution fact."""
+    """The `derived_from` text of a resolution fact: a head that names everything, then one entry a covered fact. The
+    members are those of `Resolution`."""
     head = {
         "resolves": resolves,
         "entity": slot[0],

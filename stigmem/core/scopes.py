@@ -18,7 +18,7 @@ _RANK: Final = {name: rank for rank, name in enumerate(SCOPES)}
 
 
 def is_scope(text: object) -> bool:
-    """Whether this is one of the four names."""
+    """Whether this is one of the four names; anything that is no text is not."""
     return isinstance(text, str) and text in _RANK
 
 

@@ -1,4 +1,4 @@
-"""Sorted runs of facts: a plain list as long as facts come nearly in order, a SortedList after that.
+"""Facts in the order of their stamps: a plain list as long as facts come nearly in order, a SortedList after that.
 
 Most index entries of a ledger hold one to five facts and the hot ones hold a million, nearly all of them
 appended: a list does both at a quarter of the cost. Only an insertion or removal far from the end of a long

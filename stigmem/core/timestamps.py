@@ -1,4 +1,4 @@
-"""Instants as integer microseconds since the Unix epoch, and their ISO-8601 text.
+"""Instants as integer microseconds since the Unix epoch (1970, UTC), and their ISO-8601 text.
 
 Conversion only: nobody here asks what time it is. Texts are compared as instants, never as strings, because
 `Z`, offsets and missing fractions mix on the wire (http-api 1.6).

@@ -1,7 +1,8 @@
 """Peer tokens: compact EdDSA JWTs with millisecond times and a nonce of one use (federation 2.6).
 
 Every check in the order of the contract, type checks first: whatever a claim contains, the answer is a
-Rejection and never another exception. Spending the nonce and looking up the peer is the gate's work.
+Rejection and never another exception. Spending the nonce and looking up the peer is
+`stigmem.node.api.peer_auth`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class Claims(msgspec.Struct, kw_only=True):
-    """The claims of a token that passed every check."""
+    """The claims of a token that passed every check; `exp` in ms since the epoch. Unknown scopes are still among
+    them."""
 
     iss: str
     exp: int
@@ -33,7 +35,8 @@ class Claims(msgspec.Struct, kw_only=True):
 
 
 class Token(msgspec.Struct):
-    """A token taken apart, nothing checked yet but its shape."""
+    """A token taken apart, nothing checked yet but its shape. `issuer`: `iss` as text, cut to the length of a node id,
+    or empty. `signed`: the bytes that the signature is over."""
 
     issuer: str
     header: dict[str, Any]
@@ -43,7 +46,7 @@ class Token(msgspec.Struct):
 
 
 def mint(signer: Signer, *, issuer: str, audience: str, scopes: tuple[str, ...], nonce: str, now_ms: int) -> str:
-    """A token whose life is centred on `now_ms`.
+    """The text of a token whose life is centred on `now_ms`, our wall clock. `issuer` and `audience` are node ids.
 
     Centred, because the receiver's clock may be wrong either way: a token issued "now" is refused by a
     receiver 31 s behind, one that began five minutes ago is not. The life stays well within one hour.

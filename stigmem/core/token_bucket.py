@@ -1,6 +1,6 @@
 """Token buckets: how much somebody may ask for, as arithmetic on a given time.
 
-One bucket per principal and dimension; who has which is the gate's table.
+One bucket for each principal and dimension; who has which is `stigmem.node.quotas`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ __all__ = ["TokenBucket"]
 
 
 class TokenBucket:
-    """`burst` tokens at most, refilled at `per_s`; a request takes one."""
+    """`burst` tokens at most, refilled at `per_s` a second; a new bucket is full. With `per_s` 0 it is never
+    refilled."""
 
     __slots__ = ("_at_ns", "_level", "burst", "per_s")
 
@@ -20,7 +21,8 @@ class TokenBucket:
         self._at_ns = now_ns
 
     def take(self, now_ns: int, amount: float = 1.0) -> float:
-        """Take `amount`; 0.0 when it was there, else the seconds until it will be (nothing is taken)."""
+        """Take `amount` tokens; 0.0 when they were there, else the seconds until they will be (nothing is taken then;
+        infinite when they never will). `now_ns` is monotonic; an earlier time than the last one refills nothing."""
         if now_ns > self._at_ns:
             self._level = min(self.burst, self._level + (now_ns - self._at_ns) * 1e-9 * self.per_s)
         self._at_ns = now_ns

@@ -101,7 +101,7 @@ _READERS: Final[dict[str, Callable[[object], str]]] = {
 
 
 def parse_value(kind: str, v: object, interpret_as: str | None = None) -> Value:
-    """A Value from the members of its JSON object.
+    """A Value from the members of its JSON object. `kind`: the member `type`. `interpret_as`: None counts as `content`.
 
     Raises Rejection `malformed_fact` (unknown type, v of another type, not finite, not a date),
     `value_too_large` or `invalid_interpret_as`, with the offending field.
@@ -118,7 +118,7 @@ def parse_value(kind: str, v: object, interpret_as: str | None = None) -> Value:
 
 
 def wire_value(kind: str, text: str, interpret_as: str) -> dict[str, Any]:
-    """The JSON object of a stored value; `v` is never null for another type than null."""
+    """The JSON object of a stored value, from the members of a Fact; `v` is never null for another type than null."""
     v: str | float | bool | None = text
     if kind == "number":
         v = float(text)

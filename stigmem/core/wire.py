@@ -21,7 +21,8 @@ __all__ = [
 
 
 class Request(msgspec.Struct, array_like=True):
-    """One HTTP request: `target` is path and query as sent, `headers` lower-case names."""
+    """One HTTP request. `method` in capitals, `target` path and query as sent (percent-encoded), `headers` by
+    lower-case name."""
 
     method: str
     target: str
@@ -30,7 +31,7 @@ class Request(msgspec.Struct, array_like=True):
 
 
 class Response(msgspec.Struct, array_like=True):
-    """One HTTP response."""
+    """One HTTP response; `headers` by lower-case name."""
 
     status: int
     headers: dict[str, str] = {}
@@ -53,7 +54,7 @@ _responses: Final = msgspec.msgpack.Decoder(Response)
 
 
 def encode(message: Request | Response) -> bytes:
-    """The frame of a message."""
+    """The frame of a message: its MessagePack bytes, as the simulated network carries them."""
     return _encoder.encode(message)
 
 
@@ -74,12 +75,13 @@ def decode_response(frame: bytes) -> Response:
 
 
 def json_response(status: int, value: Any, headers: dict[str, str] | None = None) -> Response:
-    """A response with a JSON body."""
+    """A response whose body is `value` as JSON (anything that msgspec encodes), with its content type."""
     return Response(status, JSON_TYPE | headers if headers else JSON_TYPE, msgspec.json.encode(value))
 
 
 def split_target(target: str) -> tuple[str, list[tuple[str, str]]]:
-    """Percent-decoded path and the query's pairs in order. The path keeps double slashes (http-api 3.0)."""
+    """Percent-decoded path and the query's pairs in order, also those with an empty value. Double slashes in the path
+    stay (http-api 3.0)."""
     path, pairs = _split_known(target) if len(target) <= _KNOWN_CHARS_MAX else _split(target)
     return path, list(pairs)
 
