@@ -22,39 +22,39 @@ class FactIndex(Generic[K]):
     """Facts by key, in stamp order. A lone fact is stored bare, which halves the memory of a ledger with many entities.
     Only grows; iteration gives the keys."""
 
-    __slots__ = ("_entries",)
+    __slots__ = ("_by_key",)
 
     def __init__(self) -> None:
-        self._entries: dict[K, Fact | SortedFacts] = {}
+        self._by_key: dict[K, Fact | SortedFacts] = {}
 
     def add(self, key: K, fact: Fact) -> None:
         """File a fact under a key."""
-        held = self._entries.get(key)
+        held = self._by_key.get(key)
         if held is None:
-            self._entries[key] = fact
+            self._by_key[key] = fact
         elif type(held) is list and held[-1] < fact:
             held.append(fact)  # as runs.add would: facts come nearly in order, and this is the hottest line of a write
         elif isinstance(held, Fact):
-            self._entries[key] = [held, fact] if held < fact else [fact, held]
+            self._by_key[key] = [held, fact] if held < fact else [fact, held]
         else:
-            self._entries[key] = sorted_facts.add(held, fact)
+            self._by_key[key] = sorted_facts.add(held, fact)
 
     def get(self, key: K) -> SortedFacts:
         """The facts under a key, oldest first; empty when there are none. Not to be changed by the caller."""
-        held = self._entries.get(key)
+        held = self._by_key.get(key)
         if held is None:
             return []
         return [held] if isinstance(held, Fact) else held
 
     def count(self, key: K) -> int:
         """How many facts the key has."""
-        held = self._entries.get(key)
+        held = self._by_key.get(key)
         if held is None:
             return 0
         return 1 if isinstance(held, Fact) else len(held)
 
     def __iter__(self) -> Iterator[K]:
-        return iter(self._entries)
+        return iter(self._by_key)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._by_key)

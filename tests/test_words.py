@@ -1,0 +1,154 @@
+"""One meaning a word: seven words that carried several, what each means here, and where it may stand.
+
+What is looked at are the names that we choose: modules, classes, functions, parameters, variables and attributes, cut
+at underscores and capitals. A word may stand in a name in the places that its entry lists. `OLD_MEANINGS` are names
+that have another meaning still; that list may only shrink. Names that others decide (members on the wire, kinds of
+scenarios, SQLite's own words) are listed with their reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PLURALS = {"pages": "page", "entries": "entry", "faults": "fault", "verdicts": "verdict"}
+
+
+class Word(NamedTuple):
+    """`places`: beginnings of paths below the root in which names may have the word."""
+
+    meaning: str
+    places: tuple[str, ...]
+    instead: str
+
+
+WORDS = {
+    "held": Word(
+        "a fact or a record that a node has",
+        (
+            "stigmem/core/", "stigmem/node/", "sim/adversary/", "sim/analysis/", "sim/ports.py",
+            "sim/check/", "sim/observation/", "sim/simulation/digest.py", "stigmem/host/journal.py",
+        ),
+        "waiting (a request or a packet), retried (a page), paused (a machine)",
+    ),
+    "settled": Word(
+        "a fact that lost to a resolution, and a conflict that has one",
+        ("stigmem/core/", "sim/check/conflicts.py"),
+        "quiet (a federation), result (a checker)",
+    ),
+    "verdict": Word(
+        "how a run ended: pass, fail or inconclusive",
+        ("sim/analysis/", "sim/runner.py", "sim/report/"),
+        "state (a slot), decision (a packet), outcome (a registration)",
+    ),
+    "page": Word(
+        "a piece of a longer list, with a cursor: of facts between nodes, or of what the API lists",
+        (
+            "stigmem/core/", "stigmem/node/", "stigmem/host/cli/", "stigmem/host/observe.py", "sim/adversary/",
+            "sim/check/", "sim/observation/", "sim/ports.py", "sim/simulation/",
+        ),
+        "html (what a browser is shown)",
+    ),
+    "entry": Word(
+        "one fact on a page with its origin and signature",
+        (
+            "stigmem/core/page.py", "stigmem/core/ingest.py", "stigmem/core/envelope.py", "stigmem/node/replication/",
+            "stigmem/node/api/push.py", "sim/adversary/", "sim/ports.py", "sim/simulation/", "sim/check/",
+        ),
+        "row (a table), item (a list), fact (a map)",
+    ),
+    "fault": Word(
+        "trouble that a scenario asks for",
+        ("sim/",),
+        "bug (ours), validation error (a caller's), refusal",
+    ),
+    "later": Word(
+        "nothing: say what is meant",
+        (),
+        "deferred or retry (not now), background (while others go on), not implemented, after (a time)",
+    ),
+}  # fmt: skip
+
+DECIDED_BY_OTHERS = {
+    ("page", "stigmem/host/wal.py"): "pages of SQLite's file format",
+    ("page", "stigmem/host/pages.py"): "what a browser is shown at / and /docs; the file's name is older than the word",
+    ("page", "stigmem/host/app.py"): "what a browser is shown at /",
+    ("entry", "stigmem/node/api/audit_views.py"): "`entries` is the contract's name for rows of the audit log",
+    ("entry", "stigmem/core/fact.py"): "entries of `derived_from`, in the contract's words",
+    ("entry", "stigmem/core/resolution.py"): "entries of `derived_from`, in the contract's words",
+    ("entry", "stigmem/node/api/facts.py"): "entries of `derived_from`, in the contract's words",
+}
+
+OLD_MEANINGS: dict[str, tuple[str, ...]] = {
+    "held": ("_HELD_BYTES_MAX", "_Held", "_all_held", "_held", "held", "is_held"),
+    "settled": ("_settled",),
+    "verdict": ("Verdict", "_verdict", "verdict"),
+    "entry": ("Entry", "_entry", "entries", "entry"),
+    "fault": ("fault",),
+    "later": ("_later", "answer_later", "boots_later", "later", "later_api"),
+}
+"""Word -> names in which it still has another meaning somewhere. Take a name away when the last one is renamed."""
+
+
+def names(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+        elif isinstance(node, ast.alias) and node.asname:
+            yield node.asname
+
+
+def words_of(name: str) -> set[str]:
+    parts = (part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name))
+    return {PLURALS.get(part, part) for part in parts}
+
+
+def found() -> dict[tuple[str, str], set[str]]:
+    """(word, file) -> names with the word in files where it may not stand."""
+    odd: dict[tuple[str, str], set[str]] = {}
+    for package in ("stigmem", "sim"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            where = path.relative_to(ROOT).as_posix()
+            for name in (path.stem, *names(ast.parse(path.read_text()))):
+                for word in words_of(name) & WORDS.keys():
+                    if not where.startswith(WORDS[word].places) and (word, where) not in DECIDED_BY_OTHERS:
+                        odd.setdefault((word, where), set()).add(name)
+    return odd
+
+
+ODD = found()
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_has_one_meaning(word: str) -> None:
+    meaning, _, instead = WORDS[word]
+    new = [
+        f"{where}: {name}"
+        for (each, where), names_here in sorted(ODD.items())
+        for name in sorted(names_here)
+        if each == word and name not in OLD_MEANINGS.get(word, ())
+    ]
+    assert not new, f"'{word}' means here: {meaning}. Otherwise say {instead}. {new}"
+
+
+@pytest.mark.parametrize("word", OLD_MEANINGS)
+def test_the_list_of_old_meanings_only_shrinks(word: str) -> None:
+    left = {name for (each, _), names_here in ODD.items() if each == word for name in names_here}
+    assert set(OLD_MEANINGS[word]) <= left, f"renamed everywhere: take {sorted(set(OLD_MEANINGS[word]) - left)} away"
+
+
+def test_what_others_decide_is_still_there() -> None:
+    files = {where for _, where in DECIDED_BY_OTHERS}
+    assert [where for where in sorted(files) if not (ROOT / where).is_file()] == []
