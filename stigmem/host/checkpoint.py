@@ -16,7 +16,6 @@ import msgspec
 from stigmem.core.errors import StigmemError
 from stigmem.core.records import CursorRow, PeerRow
 from stigmem.core.timestamps import format_us
-from stigmem.host.context import HostSignal
 from stigmem.host.datadir import database_of, judged, read_only
 from stigmem.host.settings import HostSettings
 from stigmem.host.stopped import stopped_node
@@ -107,7 +106,7 @@ def read_checkpoint(file: Path) -> Checkpoint:
 
 
 async def import_cursors(settings: HostSettings, checkpoint: Checkpoint, *, force: bool) -> Outcome:
-    """Set the cursors of a stopped node. Raises DataDirectoryBusy, JournalCorrupt and JournalFull."""
+    """Set the cursors of a stopped node. Raises DataDirectoryBusy, JournalCorrupt and NotStored."""
     async with stopped_node(settings) as stopped:
         plan = _Plan(stopped.node.state, checkpoint, force=force)
         if plan.ahead:
@@ -117,11 +116,7 @@ async def import_cursors(settings: HostSettings, checkpoint: Checkpoint, *, forc
             ]
             return Outcome(lines, _AHEAD)
         if plan.rows:
-            done = HostSignal()
-            message = _CursorsImported(plan, done)
-            await stopped.put(message, done)
-            if message.error is not None:
-                raise message.error
+            await stopped.submit(_ImportCursors(plan.rows))
         summary = (
             f"cursor import complete: {len(plan.rows)} restored, {plan.unknown} skipped (peer not found), "
             f"{plan.kept} skipped (already set)"
@@ -173,23 +168,13 @@ class _Plan:
         return None
 
 
-class _CursorsImported:
-    """The cursors, for the writer."""
+class _ImportCursors:
+    """The command that sets cursors."""
 
-    def __init__(self, plan: _Plan, done: HostSignal) -> None:
-        self._plan = plan
-        self._done = done
-        self.error: StigmemError | None = None
+    def __init__(self, rows: list[CursorRow]) -> None:
+        self._rows = rows
 
-    def stage(self, turn: Transaction) -> bool:
-        for row in self._plan.rows:
-            turn.add(msgspec.structs.replace(row, updated_us=turn.now_us))
-            turn.audit("cursor_imported", row.peer_id, cursor=row.cursor, watermark=row.watermark)
-        return True
-
-    def finish(self) -> None:
-        self._done.set()
-
-    def fail(self, error: StigmemError) -> None:
-        self.error = error
-        self._done.set()
+    def stage(self, txn: Transaction) -> None:
+        for row in self._rows:
+            txn.add(msgspec.structs.replace(row, updated_us=txn.now_us))
+            txn.audit("cursor_imported", row.peer_id, cursor=row.cursor, watermark=row.watermark)

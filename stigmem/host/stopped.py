@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import trio
 
@@ -17,11 +18,13 @@ from stigmem.host.control import OPERATOR, operator_view
 from stigmem.host.identity import settle_identity
 from stigmem.host.journal import SqliteJournal
 from stigmem.host.settings import HostSettings, node_settings
-from stigmem.node.mailbox import Command
 from stigmem.node.node import Node
 from stigmem.node.ports import Context, Unreachable
+from stigmem.node.transaction import Command
 
 __all__ = ["StoppedNode", "stopped_node"]
+
+T = TypeVar("T")
 
 
 class StoppedNode:
@@ -49,10 +52,9 @@ class StoppedNode:
             raise self.node.bugs[0]
         return answers[0]
 
-    async def put(self, message: Command, done: HostSignal) -> None:
-        """Have the writer take a message that is no request; `done` is set by it."""
-        self.node.mailbox.put(message)
-        await done.wait()
+    async def submit(self, command: Command[T]) -> T:
+        """Have the writer take a command that is no request; its result. Raises NotStored."""
+        return await self.node.mailbox.submit(command)
 
 
 class _NoTransport:

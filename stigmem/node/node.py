@@ -19,14 +19,14 @@ from stigmem.core.keys import Signer
 from stigmem.core.manifest import certified_node_id, make_manifest
 from stigmem.core.records import PeerRow
 from stigmem.core.timestamps import format_us
-from stigmem.core.wire import Request, Response, json_response
+from stigmem.core.wire import Request, Response
 from stigmem.node.api.api_keys import ApiKeys, Principal
 from stigmem.node.api.call import Call
 from stigmem.node.api.feedback_guard import FeedbackGuard
 from stigmem.node.api.peer_auth import PeerAuthenticator
 from stigmem.node.api.routes import ROUTER
 from stigmem.node.cursors import CursorCodec
-from stigmem.node.mailbox import Mailbox
+from stigmem.node.mailbox import Delivered, Mailbox
 from stigmem.node.membership.handshake import Handshakes
 from stigmem.node.ports import Context
 from stigmem.node.quotas import Quotas
@@ -38,7 +38,7 @@ from stigmem.node.responses import quota_exceeded
 from stigmem.node.settings import NodeSettings
 from stigmem.node.state import NodeState
 from stigmem.node.timers import Timers
-from stigmem.node.transaction import Transaction
+from stigmem.node.transaction import DeadlineAdded, FactsAdded, PeerChanged, Transaction
 from stigmem.node.writer import Writer
 
 __all__ = ["ROUTER", "Node"]
@@ -68,11 +68,21 @@ class Node:
         self.long_polls = LongPolls()
         self.last_cursor_sent: dict[str, str | None] = {}
         """Peer -> cursor of our last page to it: going on from there is free of charge."""
-        self.writer = Writer(self)
+        self.writer = Writer(
+            mailbox=self.mailbox,
+            state=self.state,
+            settings=settings,
+            clock=context.clock,
+            journal=context.journal,
+            on_bug=self.report_bug,
+        )
         self.timers = Timers(self)
         self.handshakes = Handshakes(self)
         self.pullers: dict[str, Puller] = {}
         self.lag = LagMonitor(self.pullers)
+        self.writer.subscribe(PeerChanged, lambda notice: self.peer_changed(notice.row))
+        self.writer.subscribe(DeadlineAdded, lambda _: self.timers.wake())
+        self.writer.subscribe(FactsAdded, self._release_long_polls)
         self.bugs: list[Exception] = []
         """Bugs of ours that handlers met; each cost one 500. The host logs them, the simulator fails on them."""
         self.on_bug: Callable[[Exception], None] | None = None
@@ -139,6 +149,11 @@ class Node:
             del self.pullers[row.peer_id]
             running.stop()
 
+    def _release_long_polls(self, notice: FactsAdded) -> None:
+        if self.long_polls:
+            for pull in self.long_polls.release(notice.monotonic_ns, news=True):
+                self.mailbox.put(pull)
+
     def peer_seen(self, peer_id: str) -> None:
         """An authenticated request of a peer: it is there, so its puller need not wait any longer."""
         puller = self.pullers.get(peer_id)
@@ -147,7 +162,7 @@ class Node:
 
     def page_refused(self, peer_id: str, rejection: Rejection) -> None:
         """A peer's answer was no page."""
-        self.mailbox.put(_RecordPageRefused(peer_id, rejection))
+        self.mailbox.put(Delivered(_RecordPageRefused(peer_id, rejection)))
 
     def charge(self, txn: Transaction, principal: Principal, dimension: str) -> None:
         """Take one from a principal's bucket; raises Refusal 429."""
@@ -160,14 +175,12 @@ class Node:
                 txn.audit("quota_breach", principal.entity_uri, dimension=dimension)
             raise quota_exceeded(dimension, principal.entity_uri, wait_s)
 
-    def report_bug(self, bug: Exception) -> Response:
-        """Remember a bug and answer the request that met it."""
+    def report_bug(self, bug: Exception) -> None:
+        """Remember a bug and tell whoever listens."""
         self.bugs.append(bug)
         del self.bugs[:-_BUGS_KEPT]
         if self.on_bug is not None:
             self.on_bug(bug)
-        detail = {"code": "internal_error", "message": "this node met a bug of its own; it was reported"}
-        return json_response(500, {"detail": detail})
 
     # --- identity ---
 
@@ -203,18 +216,11 @@ class Node:
 
 
 class _RecordPageRefused:
-    """An answer that was no page, for the audit log; the puller reports it once, until a page is good again."""
+    """The command that notes an answer that was no page; the puller tells it once, until a page is good again."""
 
     def __init__(self, peer_id: str, rejection: Rejection) -> None:
         self._peer_id = peer_id
         self._rejection = rejection
 
-    def stage(self, txn: Transaction) -> bool:
+    def stage(self, txn: Transaction) -> None:
         txn.audit("page_refused", self._peer_id, reason=self._rejection.code, **self._rejection.detail)
-        return True
-
-    def finish(self) -> None:
-        return
-
-    def fail(self, error: Exception) -> None:
-        return

@@ -11,7 +11,7 @@ from typing import Any
 from stigmem.core.errors import Refusal, Rejection
 from stigmem.core.wire import Response, json_response
 
-__all__ = ["busy", "quota_exceeded", "refusal_of_value", "render"]
+__all__ = ["busy", "internal_error", "quota_exceeded", "refusal_of_value", "render"]
 
 
 def render(refusal: Refusal) -> Response:
@@ -46,6 +46,12 @@ def quota_exceeded(dimension: str, principal: str, retry_after_s: float, *, stat
 def busy(what: str) -> Refusal:
     """This node has no room for the request right now."""
     return Refusal(503, "busy", f"{what}; try again shortly", headers=(("retry-after", "1"),))
+
+
+def internal_error() -> Response:
+    """The answer to a request that met a bug of ours."""
+    detail = {"code": "internal_error", "message": "this node met a bug of its own; it was reported"}
+    return json_response(500, {"detail": detail})
 
 
 def refusal_of_value(rejection: Rejection) -> Refusal:

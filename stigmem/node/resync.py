@@ -13,12 +13,13 @@ from stigmem.node.transaction import Transaction
 __all__ = ["read_again", "read_again_for_key", "read_again_for_origin", "reserve_cursors"]
 
 
-def reserve_cursors(txn: Transaction) -> bool:
-    """Reserve every peer's cursor for this turn; False when a page has one: then wait for the next turn.
+def reserve_cursors(txn: Transaction) -> None:
+    """Reserve every peer's cursor for this batch; raises RetryNextBatch when a page has one.
 
-    What such a page refuses is not known before its turn is over, and its cursor would go on from there.
+    What such a page refuses is not known before its batch is over, and its cursor would go on from there.
     """
-    return all(txn.reserve("cursor", peer_id) for peer_id in txn.state.peers)
+    for peer_id in txn.state.peers:
+        txn.reserve("cursor", peer_id)
 
 
 def read_again_for_origin(txn: Transaction, origin: str) -> None:

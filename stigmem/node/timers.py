@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from stigmem.core import limits
-from stigmem.core.errors import StigmemError
 from stigmem.core.ingest import PeerLink
 from stigmem.core.records import DeadLetter
 from stigmem.core.scopes import crossing
-from stigmem.node.ports import Signal
+from stigmem.node.mailbox import NotStored
 from stigmem.node.replication.page_ingest import IngestPage
 from stigmem.node.replication.page_verifier import verify_raw
 from stigmem.node.transaction import Transaction
@@ -77,9 +76,10 @@ class Timers:
         return max(rest, _SOONEST_NS)
 
     async def _tick(self) -> None:
-        done = self._node.context.clock.signal()
-        self._node.mailbox.put(_Tick(self._node, done))
-        await done.wait()
+        try:
+            await self._node.mailbox.submit(_Tick(self._node))
+        except NotStored as failure:
+            self._node.peer_auth.suppressed += failure.staged or 0
 
     async def _retry_deferred(self, now_ms: int) -> None:
         due: dict[str, list[DeadLetter]] = {}
@@ -102,31 +102,23 @@ class Timers:
             arrivals.append(verify_raw(node, link, letter.raw or b""))
             if number % _LETTERS_PER_CHECKPOINT == 0:
                 await node.context.clock.checkpoint()
-        done = node.context.clock.signal()
-        message = IngestPage(peer_id, link, node.policy, arrivals, done, retry=True)
-        node.mailbox.put(message)
-        await done.wait()
-        if message.error is not None:
+        try:
+            ingested = await node.mailbox.submit(IngestPage(peer_id, link, node.policy, arrivals, retry=True))
+        except NotStored:
+            ingested = None
+        if ingested is None:
             self._retry_after_ns = node.context.clock.monotonic_ns() + int(limits.BACKOFF_S_MIN * 1e9)
 
 
 class _Tick:
-    """An empty message: its turn applies expiry, and records how many audit rows were not written."""
+    """An empty command: its batch applies expiry, and records how many audit rows were not written, which is its
+    result."""
 
-    def __init__(self, node: Node, done: Signal) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
-        self._done = done
-        self._suppressed = 0
 
-    def stage(self, txn: Transaction) -> bool:
-        self._suppressed, self._node.peer_auth.suppressed = self._node.peer_auth.suppressed, 0
-        if self._suppressed:
-            txn.audit("strangers_suppressed", "", count=self._suppressed)
-        return True
-
-    def finish(self) -> None:
-        self._done.set()
-
-    def fail(self, error: StigmemError) -> None:
-        self._node.peer_auth.suppressed += self._suppressed
-        self._done.set()
+    def stage(self, txn: Transaction) -> int:
+        suppressed, self._node.peer_auth.suppressed = self._node.peer_auth.suppressed, 0
+        if suppressed:
+            txn.audit("strangers_suppressed", "", count=suppressed)
+        return suppressed

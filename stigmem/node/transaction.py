@@ -1,28 +1,149 @@
-"""A turn: what one batch of messages wants to make true, before the journal has it.
+"""A transaction: what one batch of submissions wants to make true, before the journal has it.
 
-Staging reads committed state and writes only here; the writer commits the records and then applies them. So a
-refused commit costs nothing but the turn, and no answer can show what a crash would take back.
+Theory
+------
+A node has one writer. It takes what is in the mailbox (requests, pages that were pulled, things that fell due), and
+has each **submission** stage what it wants into one **transaction**. The outcome is a **batch**, a plain value that
+says what happens next and in which order:
+
+1. `records` are made durable by the journal, all or none, and then applied to the state in memory;
+2. `replies` are released: each submission answers whoever waits for it;
+3. `notices` are told to the parts of this node that have work because of the records.
+
+Staging reads committed state and writes only into the transaction. That gives the properties on which the rest of a
+node rests:
+
+* I1. A batch that the journal refuses costs nothing but itself: no state was touched, so there is nothing to undo.
+* I2. No answer shows what a crash at that instant could take back: state that is not durable can be seen by nobody.
+  A read is answered from the state before the batch, or by a function that runs after the batch was applied.
+* I3. Submissions of one batch do not see each other's records in the state, only in the transaction. Where that
+  matters (two writes of one fact, two decisions on one peer) they look there (`staged`, `staged_content`) or reserve
+  a name; whoever comes second raises `RetryNextBatch`, stages nothing, and comes again in the next batch, in its place.
+* I4. A bug in a submission costs that submission alone: the transaction is rolled back to the savepoint before it.
+* I5. Local sequence numbers, stamps and the chain of audit rows continue from those of the state; a batch that was
+  refused leaves no gap.
+* I6. A reply that leans on records fails when the journal refuses, also when it staged no record of its own: a write
+  that repeats another write of the same batch has nothing to stage, and yet is true only once the batch is durable.
+  A reply that leans on nothing (a read) is released all the same.
+
+Example: three submissions meet in one batch. `POST /v1/facts` stages a fact, an audit row and the answer "201 with
+what the ledger shows of it". The same request once more finds the staged fact, stages nothing and leans on the batch.
+`GET /v1/facts` is answered from the ledger as it was. The journal takes both records in one commit; then the fact is
+applied, the three answers go out in the order of the requests, and `FactsAdded` releases the long polls that have
+news now. Had the disk been full, the first two would have been told 507 and the third its page.
+
+Nothing here waits, and nothing here knows a clock, a journal or a task: `stage_batch` can be called in a test without
+an event loop. Committing, applying and releasing is `stigmem.node.writer`; the queue is `stigmem.node.mailbox`.
+
+A wart: `finish` puts a record for a moved hybrid clock at the end of a batch that has records, so that no restart
+issues a stamp twice; a batch without records does not move the clock durably, and need not, since nobody saw its
+stamps.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from stigmem.core import hlc
+from stigmem.core import hlc, limits
 from stigmem.core.audit import AuditRow, ChainHead, append
+from stigmem.core.errors import StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp
-from stigmem.core.records import ClockMark, Record
+from stigmem.core.nonces import SpentNonce
+from stigmem.core.records import ClockMark, DeadLetter, PeerRow, Record
 from stigmem.node.settings import NodeSettings
 from stigmem.node.state import NodeState
 
-__all__ = ["Savepoint", "Transaction"]
+__all__ = [
+    "Batch", "Command", "DeadlineAdded", "FactsAdded", "Notice", "PeerChanged", "Reply", "RetryNextBatch", "Savepoint",
+    "Submission", "Transaction", "stage_batch",
+]  # fmt: skip
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class RetryNextBatch(Exception):
+    """Raised while staging by a submission whose subject another one of this batch has reserved: nothing of it is
+    staged, and it comes again in the next batch, before everything that came after it."""
+
+
+class Reply(Protocol):
+    """Somebody waits for the outcome of a submission. Exactly one of the two methods is called, once; neither raises
+    or waits."""
+
+    @property
+    def leans_on_records(self) -> bool:
+        """Whether the outcome is true only once the batch is durable; meaningful after staging."""
+        ...
+
+    def release(self) -> None:
+        """The batch is durable and applied, or this reply does not lean on it."""
+        ...
+
+    def fail(self, error: StigmemError) -> None:
+        """The journal refused the batch, or staging met a bug of ours (`internal_error`)."""
+        ...
+
+
+class Submission(Reply, Protocol):
+    """What is in the mailbox: it stages once, or again after RetryNextBatch, and is then its own reply.
+
+    One object from the mailbox to the answer: a request costs no second one.
+    """
+
+    def stage(self, txn: Transaction) -> None:
+        """Read committed state, add to the transaction. Raises RetryNextBatch."""
+        ...
+
+
+class Command(Protocol[T_co]):
+    """Something that a task of this node wants to make true; `Mailbox.submit` awaits its result."""
+
+    def stage(self, txn: Transaction) -> T_co:
+        """Read committed state, add to the transaction; the result, which its submitter gets once the batch is
+        durable. May be called again after RetryNextBatch, so it keeps nothing on the command itself."""
+        ...
+
+
+class PeerChanged(NamedTuple):
+    """A peer was registered, approved, revoked or deleted."""
+
+    row: PeerRow
+
+
+class DeadlineAdded(NamedTuple):
+    """Something falls due by itself: a fact that expires, or one that was too early and is tried again."""
+
+
+class FactsAdded(NamedTuple):
+    """The ledger has new facts. `monotonic_ns`: when the batch began."""
+
+    monotonic_ns: int
+
+
+Notice = PeerChanged | DeadlineAdded | FactsAdded
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one transaction came to. The order of the fields is the order of effects."""
+
+    records: tuple[Record, ...]
+    """Made durable, as one, before anything below happens; then applied to the state, in this order."""
+    replies: tuple[Reply, ...]
+    """Released after the records are durable and applied, in the order of submission. When the journal refuses the
+    records, those that lean on them fail and the others are released."""
+    notices: tuple[Notice, ...]
+    """Told to their subscribers after the replies, and only when the records are durable: the changed peers in the
+    order of their records, then at most one DeadlineAdded, then at most one FactsAdded."""
 
 
 class Savepoint(NamedTuple):
-    """A place in a turn that it can be taken back to."""
+    """A place in a transaction that it can be taken back to."""
 
     records: int
     stamp: Stamp
@@ -31,9 +152,10 @@ class Savepoint(NamedTuple):
 
 
 class Transaction:
-    """The records of one batch, in order, with the little that later messages of the batch must see."""
+    """The records of one batch, in order, with the little that later submissions of the batch must see."""
 
     def __init__(self, state: NodeState, settings: NodeSettings, now_ns: int, monotonic_ns: int) -> None:
+        """`now_ns`: the node's own wall clock, `monotonic_ns`: its monotonic clock, both when the batch began."""
         self.state = state
         self.settings = settings
         self.now_ns = now_ns
@@ -49,19 +171,29 @@ class Transaction:
 
     @property
     def now_ms(self) -> int:
-        """The node's own wall clock at the start of the turn."""
+        """The node's own wall clock at the start of the batch."""
         return self.now_ns // 1_000_000
 
     @property
     def now_us(self) -> int:
         return self.now_ns // 1_000
 
-    def reserve(self, kind: str, name: str) -> bool:
-        """Reserve something for this turn; False when a message before took it: then wait for the next turn."""
+    # --- what only one submission of a batch may decide on ---
+
+    def try_reserve(self, kind: str, name: str) -> bool:
+        """Reserve something for the rest of the batch; False when an earlier submission has it. A rollback gives
+        nothing back: whatever was reserved stays so until the next batch."""
         if (kind, name) in self._reserved:
             return False
         self._reserved[kind, name] = None
         return True
+
+    def reserve(self, kind: str, name: str) -> None:
+        """As `try_reserve`, for who cannot go on without: raises RetryNextBatch."""
+        if not self.try_reserve(kind, name):
+            raise RetryNextBatch
+
+    # --- staging ---
 
     def add(self, record: Record) -> None:
         """Stage a record."""
@@ -97,24 +229,28 @@ class Transaction:
         if stored.received_from is None:
             self._contents.setdefault(cid or stored.cid, []).append(stored)
 
+    # --- what earlier submissions staged ---
+
     def staged(self, origin: str, fact_id: str) -> Fact | None:
-        """A fact staged earlier in this turn."""
+        """A fact staged earlier in this batch."""
         return self._held.get((origin, fact_id))
 
     def staged_id(self, fact_id: str) -> list[Fact]:
-        """Facts staged earlier in this turn with this id, of whatever origin."""
+        """Facts staged earlier in this batch with this id, of whatever origin."""
         return self._ids.get(fact_id, [])
 
     def staged_content(self, cid: str) -> list[Fact]:
-        """Local facts staged earlier in this turn with this content id."""
+        """Local facts staged earlier in this batch with this content id."""
         return self._contents.get(cid, [])
 
+    # --- taking back, and the end ---
+
     def savepoint(self) -> Savepoint:
-        """Where the turn stands, for `rollback`."""
+        """Where the transaction stands, for `rollback`."""
         return Savepoint(len(self.records), self.stamp, self._head, self._next_seq)
 
     def rollback(self, savepoint: Savepoint) -> None:
-        """Undo what was staged since: a message that met a bug leaves nothing half done."""
+        """Undo what was staged since: a submission that met a bug leaves nothing half done."""
         del self.records[savepoint.records :]
         self.stamp, self._head, self._next_seq = savepoint.stamp, savepoint.head, savepoint.next_seq
         self._held, self._contents, self._ids = {}, {}, {}
@@ -122,8 +258,56 @@ class Transaction:
             if isinstance(record, Fact):
                 self._file(record)
 
-    def finish(self) -> list[Record]:
-        """The records to commit; a moved clock is among them, so that no restart issues a stamp again."""
+    def finish(self, replies: Iterable[Reply]) -> Batch:
+        """The batch; a moved clock is among its records, so that no restart issues a stamp again."""
         if self.records and self.stamp > self.state.stamp:
             self.records.append(ClockMark(self.stamp))
-        return self.records
+        return Batch(tuple(self.records), tuple(replies), self._notices())
+
+    def _notices(self) -> tuple[Notice, ...]:
+        changed: list[Notice] = []
+        has_facts = has_deadline = False
+        for record in self.records:
+            if isinstance(record, SpentNonce):
+                continue  # the only record of most batches
+            if isinstance(record, Fact):
+                has_facts = True
+                has_deadline = has_deadline or record.valid_until is not None
+            elif isinstance(record, DeadLetter):
+                has_deadline = has_deadline or record.retry_ms is not None
+            elif isinstance(record, PeerRow):
+                changed.append(PeerChanged(record))
+        if has_deadline:
+            changed.append(DeadlineAdded())
+        if has_facts:
+            changed.append(FactsAdded(self.monotonic_ns))
+        return tuple(changed)
+
+
+def stage_batch(
+    txn: Transaction, submissions: Sequence[Submission], on_bug: Callable[[Exception], None]
+) -> tuple[Batch, list[Submission]]:
+    """The batch of these submissions, and those among them that come again in the next one, in their order.
+
+    A submission that meets a bug has failed when this returns; the bug was told to `on_bug`. When the transaction is
+    full (TURN_RECORDS_MAX records) the rest comes again.
+    """
+    replies: list[Reply] = []
+    again: list[Submission] = []
+    for submission in submissions:
+        if len(txn.records) >= limits.TURN_RECORDS_MAX:
+            again.append(submission)
+            continue
+        savepoint = txn.savepoint()
+        try:
+            submission.stage(txn)
+        except RetryNextBatch:
+            txn.rollback(savepoint)
+            again.append(submission)
+        except Exception as bug:  # a bug of ours must cost one submission, not the node
+            txn.rollback(savepoint)
+            on_bug(bug)
+            submission.fail(StigmemError("internal_error", f"this node met a bug of its own: {bug}"))
+        else:
+            replies.append(submission)
+    return txn.finish(replies), again

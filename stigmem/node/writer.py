@@ -1,97 +1,98 @@
-"""The writer: the one actor that changes the ledger.
+"""The writer: the one task that changes the ledger.
 
-A turn: drain the mailbox (bounded), stage every message, one journal commit for the whole batch, apply, then
-release every answer. While the commit is on its way the next batch gathers, which is the group commit.
+It drives batches through their life, one after the other; what a batch is, and why the order of its effects is what
+it is, stands in `stigmem.node.transaction`:
+
+    take      everything in the mailbox, up to TURN_MESSAGES_MAX submissions
+    stage     each into one transaction, against committed state
+    commit    the records, one write and one sync for all of them; with no records there is nothing to wait for
+    apply     the records to the state, in order
+    release   the replies, in order
+    tell      the notices, to the parts that subscribed
+
+While a commit is on its way the next batch gathers in the mailbox, which is the group commit: the slower the disk, the
+larger the batches, without a timer and without a setting.
+
+Between `take` and `release` nobody else changes the state, and nothing but the commit waits. So a submission's view of
+the state does not change while it is staged, and a reply that is made after the commit sees its own records.
+
+The expiry of facts and of spent nonces moves with the clock and not with records; both are brought up to the clock at
+the beginning of every batch, so that all submissions of one batch judge by the same instant.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any
 
 from stigmem.core import limits
-from stigmem.core.errors import StigmemError
-from stigmem.core.fact import Fact
-from stigmem.core.nonces import SpentNonce
-from stigmem.core.records import DeadLetter, PeerRow, Record
-from stigmem.node.mailbox import Command
-from stigmem.node.ports import JournalFull
-from stigmem.node.transaction import Transaction
-
-if TYPE_CHECKING:
-    from stigmem.node.node import Node
+from stigmem.node.mailbox import Mailbox
+from stigmem.node.ports import Clock, Journal, JournalFull
+from stigmem.node.settings import NodeSettings
+from stigmem.node.state import NodeState
+from stigmem.node.transaction import Notice, Submission, Transaction, stage_batch
 
 __all__ = ["Writer"]
 
 
 class Writer:
-    """Runs turns until the node stops."""
+    """Runs batches until the node stops."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self.turns = 0
+    def __init__(
+        self,
+        *,
+        mailbox: Mailbox,
+        state: NodeState,
+        settings: NodeSettings,
+        clock: Clock,
+        journal: Journal,
+        on_bug: Callable[[Exception], None],
+    ) -> None:
+        self._mailbox = mailbox
+        self._state = state
+        self._settings = settings
+        self._clock = clock
+        self._journal = journal
+        self._on_bug = on_bug
+        self._subscribers: dict[type[Notice], Callable[[Any], None]] = {}
+        self.batches = 0
         self.commits = 0
         self.largest_batch = 0
 
-    async def run(self) -> None:
-        """Turn after turn."""
-        node = self._node
-        while True:
-            batch = await node.mailbox.take(limits.TURN_MESSAGES_MAX)
-            await self._run_batch(batch)
+    def subscribe(self, kind: type[Notice], told: Callable[[Any], None]) -> None:
+        """Have `told` called with every notice of a kind; one subscriber a kind."""
+        self._subscribers[kind] = told
 
-    async def _run_batch(self, batch: list[Command]) -> None:
-        node = self._node
-        clock = node.context.clock
-        self.turns += 1
-        self.largest_batch = max(self.largest_batch, len(batch))
-        txn = Transaction(node.state, node.settings, clock.wall_ns(), clock.monotonic_ns())
-        node.state.ledger.advance(txn.now_us)
-        node.state.nonces.forget(txn.monotonic_ns)
-        done: list[Command] = []
-        postponed: list[Command] = []
-        for message in batch:
-            if len(txn.records) >= limits.TURN_RECORDS_MAX:
-                postponed.append(message)
-                continue
-            savepoint = txn.savepoint()
+    async def run(self) -> None:
+        """One batch after the other."""
+        while True:
+            await self._run_batch(await self._mailbox.take(limits.TURN_MESSAGES_MAX))
+
+    async def _run_batch(self, submissions: list[Submission]) -> None:
+        self.batches += 1
+        self.largest_batch = max(self.largest_batch, len(submissions))
+        state = self._state
+        txn = Transaction(state, self._settings, self._clock.wall_ns(), self._clock.monotonic_ns())
+        state.ledger.advance(txn.now_us)
+        state.nonces.forget(txn.monotonic_ns)
+        batch, again = stage_batch(txn, submissions, self._on_bug)
+        if batch.records:
             try:
-                (done if message.stage(txn) else postponed).append(message)
-            except Exception as bug:  # a bug of ours must cost one message, not the node
-                txn.rollback(savepoint)
-                node.report_bug(bug)
-                message.fail(StigmemError("internal_error", f"this node met a bug of its own: {bug}"))
-        records = txn.finish()
-        if records:
-            try:
-                await node.context.journal.commit(records)
+                await self._journal.commit(batch.records)
             except JournalFull as error:
-                node.mailbox.put_back(postponed)
-                for message in done:
-                    message.fail(error)
+                self._mailbox.put_back(again)
+                for reply in batch.replies:
+                    if reply.leans_on_records:
+                        reply.fail(error)
+                    else:
+                        reply.release()
                 return
             self.commits += 1
-            for record in records:
-                node.state.apply(record)
-        for message in done:
-            message.finish()
-        if postponed:
-            node.mailbox.put_back(postponed)
-        self._after(records, txn.monotonic_ns)
-
-    def _after(self, records: list[Record], monotonic_ns: int) -> None:
-        news = falls_due = False
-        for record in records:
-            if isinstance(record, SpentNonce):
-                continue  # the only record of most turns
-            if isinstance(record, Fact):
-                news = True
-                falls_due = falls_due or record.valid_until is not None
-            elif isinstance(record, DeadLetter):
-                falls_due = falls_due or record.retry_ms is not None
-            elif isinstance(record, PeerRow):
-                self._node.peer_changed(record)
-        if falls_due:
-            self._node.timers.wake()
-        if news and self._node.long_polls:
-            for pull in self._node.long_polls.release(monotonic_ns, news=True):
-                self._node.mailbox.put(pull)
+            for record in batch.records:
+                state.apply(record)
+        for reply in batch.replies:
+            reply.release()
+        if again:
+            self._mailbox.put_back(again)
+        for notice in batch.notices:
+            self._subscribers[type(notice)](notice)

@@ -13,7 +13,8 @@ from stigmem.core.keys import ED25519, fingerprint
 from stigmem.core.records import PeerRow
 from stigmem.core.wire import JSON_TYPE, Request, Response
 from stigmem.node.api.api_keys import Principal
-from stigmem.node.membership.handshake import _RegistrationOutcome
+from stigmem.node.mailbox import Delivered
+from stigmem.node.membership.handshake import RegistrationOutcome
 from stigmem.node.settings import NodeSettings
 from tests.node.api import ADMIN, NOW_MS, SEED, Peer, ask, caller, read, saying
 from tests.node.fresh import fresh
@@ -313,7 +314,7 @@ async def test_an_operator_who_revokes_while_a_declaration_is_checked_is_obeyed(
         verdict = msgspec.convert(declaration(), Declaration)
         found = Discovery(node_id=OTHER_ID, federation_pubkey=OTHER.public_key)
         node.mailbox.put(
-            _RegistrationOutcome(node, row, verdict, found, lambda response: answers.append(response.status))
+            Delivered(RegistrationOutcome(row, verdict, found), lambda response: answers.append(response.status))
         )
         await bench.settle()
         assert answers == ([200, 409] if action == "revoke" else [405, 201])

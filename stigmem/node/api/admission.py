@@ -54,7 +54,7 @@ def make_room(call: Call, txn: Transaction, held: PeerRow | None) -> None:
     crowded = held is None and len(rows) >= limits.PEERS_MAX
     spare = None
     if crowded:
-        spare = next((row for row in rows if row.status == REJECTED and txn.reserve("peer", row.node_id)), None)
+        spare = next((row for row in rows if row.status == REJECTED and txn.try_reserve("peer", row.node_id)), None)
     full = crowded and spare is None
     if waiting >= limits.PENDING_PEERS_MAX or full or not call.node.handshakes.has_room:
         raise Refusal(503, "too_many_peers", "too many registrations are waiting", headers=(("retry-after", "60"),))

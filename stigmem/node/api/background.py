@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from stigmem.core.errors import Refusal
 from stigmem.core.wire import Response
-from stigmem.node.api.routing import Outcome
-from stigmem.node.responses import render
+from stigmem.node.api.routing import Answer, InBackground
+from stigmem.node.responses import internal_error, render
 
 if TYPE_CHECKING:
     from stigmem.node.api.call import Call
@@ -28,25 +28,25 @@ class ConcurrencyLimit(NamedTuple):
     full: Refusal
 
 
-def answer_in_background(call: Call, places: ConcurrencyLimit, make: Callable[[], Awaitable[Response]]) -> Outcome:
-    """What a handler returns to have `make` answer its call once the turn is committed."""
+def answer_in_background(call: Call, limit: ConcurrencyLimit, make: Callable[[], Awaitable[Response]]) -> InBackground:
+    """What a handler returns to have a task call `make` for its response, once the batch is durable."""
     node = call.node
 
-    async def run() -> None:
-        try:
-            response = await make()
-        except Refusal as refusal:
-            response = render(refusal)
-        except Exception as bug:  # a bug of ours must cost one answer, not the node
-            response = node.report_bug(bug)
-        finally:
-            node.quotas.leave(places.kind, places.name)
-        call.answer(response)
+    def begin(answer: Answer) -> None:
+        async def run() -> None:
+            try:
+                response = await make()
+            except Refusal as refusal:
+                response = render(refusal)
+            except Exception as bug:  # a bug of ours must cost one answer, not the node
+                node.report_bug(bug)
+                response = internal_error()
+            finally:
+                node.quotas.leave(limit.kind, limit.name)
+            answer(response)
 
-    def begin() -> Response | None:
-        if not node.quotas.enter(places.kind, places.name, places.most):
-            return render(places.full)
-        node.context.clock.spawn(f"answer-{places.kind}", run)
-        return None
+        if not node.quotas.enter(limit.kind, limit.name, limit.most):
+            raise limit.full
+        node.context.clock.spawn(f"answer-{limit.kind}", run)
 
-    return begin
+    return InBackground(begin)

@@ -18,7 +18,6 @@ from stigmem.core.fact import Fact
 from stigmem.core.records import Receipt
 from stigmem.core.wire import JSON_TYPE, Response
 from stigmem.node.api.assertion import AssertRequest, draft_fact, write_fact
-from stigmem.node.api.call import RetryNextBatch
 from stigmem.node.api.feedback_guard import session_of
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.api.validation_errors import decode_error
@@ -71,8 +70,8 @@ class BatchAnswer(msgspec.Struct):
 def post_batch(call: Call, txn: Transaction) -> Outcome:
     request: BatchRequest = call.body
     name = _receipt_name(call, request)
-    if name and not txn.reserve("receipt", name):
-        raise RetryNextBatch
+    if name:
+        txn.reserve("receipt", name)
     call.node.charge(txn, call.principal, "fact_write")
     session = session_of(call.request)
     receipt = _receipt(call, txn, name) if name else None

@@ -7,31 +7,29 @@ commit. A caller always gets an answer, and only one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from stigmem.core.errors import Refusal, StigmemError
 from stigmem.core.wire import Request, Response, split_target
 from stigmem.node.api.api_keys import ANONYMOUS, Principal
 from stigmem.node.api.peer_auth import PeerCaller, bearer
-from stigmem.node.api.routing import Operation, read_body, read_query
-from stigmem.node.responses import busy, render
-from stigmem.node.transaction import Transaction
+from stigmem.node.api.routing import AfterCommit, InBackground, Operation, Outcome, read_body, read_query
+from stigmem.node.responses import busy, internal_error, render
+from stigmem.node.transaction import RetryNextBatch, Transaction
 
 if TYPE_CHECKING:
     from stigmem.node.node import Node
 
-__all__ = ["Call", "RetryNextBatch"]
+__all__ = ["Call"]
 
-
-class RetryNextBatch(Exception):
-    """Raised by a handler whose subject another message of this turn has claimed: it comes again next turn."""
+_UNSTAGED: Final = Response(500)
 
 
 class Call:
     """One request in the mailbox; `answer` takes its response and is called exactly once."""
 
     __slots__ = (
-        "_given", "_make", "_response", "_staged", "answer", "body", "node", "operation", "params", "peer", "principal",
+        "_given", "_outcome", "answer", "body", "leans_on_records", "node", "operation", "params", "peer", "principal",
         "query", "request",
     )  # fmt: skip
 
@@ -52,52 +50,48 @@ class Call:
         self._given = principal
         self.principal: Principal = principal or ANONYMOUS
         self.peer: PeerCaller | None = None
-        self._response: Response | None = None
-        self._make: Callable[[], Response | None] | None = None
-        self._staged = False
+        self._outcome: Outcome = _UNSTAGED
+        self.leans_on_records = False
 
-    def stage(self, txn: Transaction) -> bool:
+    def stage(self, txn: Transaction) -> None:
         savepoint, leans = txn.savepoint(), False
         try:
-            outcome = self._handle(txn)
-            # A write whose fact was staged by somebody before it in this turn leans on the commit without a record.
+            self._outcome = self._handle(txn)
+            # A write whose fact an earlier request of this batch staged leans on the batch without a record of its own.
             leans = self.operation is not None and self.operation.permission == "write"
         except RetryNextBatch:
-            return False
+            raise
         except Refusal as refusal:
-            outcome = render(refusal)
+            self._outcome = render(refusal)
         except Exception as bug:  # a bug of ours must cost one answer, not the node
             txn.rollback(savepoint)
-            outcome = self.node.report_bug(bug)
-        self._staged = leans or len(txn.records) > savepoint.records
-        if callable(outcome):
-            self._make = outcome
-        elif outcome is not None:
-            self._response = outcome
-        return True
+            self.node.report_bug(bug)
+            self._outcome = internal_error()
+        self.leans_on_records = leans or len(txn.records) > savepoint.records
 
-    def finish(self) -> None:
-        if self._make is not None:
-            try:
-                self._response = self._make()
-            except Refusal as refusal:
-                self._response = render(refusal)
-            except Exception as bug:
-                self._response = self.node.report_bug(bug)
-        if self._response is not None:
-            self.answer(self._response)
+    def release(self) -> None:
+        outcome = self._outcome
+        try:
+            if isinstance(outcome, AfterCommit):
+                outcome = outcome.make()
+            elif isinstance(outcome, InBackground):
+                outcome.begin(self.answer)
+                return
+        except Refusal as refusal:
+            outcome = render(refusal)
+        except Exception as bug:
+            self.node.report_bug(bug)
+            outcome = internal_error()
+        self.answer(outcome)
 
     def fail(self, error: StigmemError) -> None:
-        if self._staged:
-            self.answer(render(Refusal(507, error.code, error.message, headers=(("retry-after", "5"),))))
-        else:
-            self.finish()
+        self.answer(render(Refusal(507, error.code, error.message, headers=(("retry-after", "5"),))))
 
     def refuse_busy(self) -> None:
         """Answer that the mailbox is full."""
         self.answer(render(busy("this node's mailbox is full")))
 
-    def _handle(self, txn: Transaction) -> Any:
+    def _handle(self, txn: Transaction) -> Outcome:
         path = self.request.target.partition("?")[0]
         federated = path.startswith("/v1/federation/")
         if path.startswith("/v1/") and not federated:

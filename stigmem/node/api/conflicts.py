@@ -20,8 +20,7 @@ from stigmem.core.uris import RESOLUTION_PREFIX, normalise
 from stigmem.core.values import Value
 from stigmem.core.wire import json_response
 from stigmem.node.api.assertion import ValueBody, read_value, stage_fact
-from stigmem.node.api.call import RetryNextBatch
-from stigmem.node.api.routing import Operation, Outcome
+from stigmem.node.api.routing import AfterCommit, Operation, Outcome
 from stigmem.node.api.views import ConflictRecord, conflict_record
 from stigmem.node.responses import refusal_of_value
 from stigmem.node.transaction import Transaction
@@ -96,8 +95,7 @@ def post_resolve(call: Call, txn: Transaction) -> Outcome:
     request: ResolveRequest = call.body
     if conflict.status == "resolved":
         raise Refusal(409, "conflict_already_resolved", "conflict already resolved", style="text")
-    if not txn.reserve("conflict", conflict.id):
-        raise RetryNextBatch
+    txn.reserve("conflict", conflict.id)
     call.node.charge(txn, call.principal, "fact_write")
     members = sorted(conflict.members, key=rank, reverse=True)
     if request.new_value is not None:
@@ -109,7 +107,7 @@ def post_resolve(call: Call, txn: Transaction) -> Outcome:
     txn.audit(
         "fact_write", call.principal.entity_uri, fact_id=fact.id, cid=fact.cid, scope=fact.scope, resolves=conflict.id
     )
-    return lambda: json_response(200, ResolveAnswer(fact.id))
+    return AfterCommit(lambda: json_response(200, ResolveAnswer(fact.id)))
 
 
 def _member(members: list[Fact], fact_id: str | None) -> Fact:

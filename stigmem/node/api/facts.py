@@ -20,7 +20,7 @@ from stigmem.core.uris import normalise_filter, relation_warnings
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.assertion import AssertRequest, draft_fact, owner_warnings, write_fact
 from stigmem.node.api.feedback_guard import session_of
-from stigmem.node.api.routing import Operation, Outcome
+from stigmem.node.api.routing import AfterCommit, Operation, Outcome
 from stigmem.node.api.validation_errors import invalid_parameter
 from stigmem.node.api.views import fact_record, shown_cid
 from stigmem.node.transaction import Transaction
@@ -99,7 +99,7 @@ def post_fact(call: Call, txn: Transaction) -> Outcome:
         record = fact_record(written.fact, txn.state.ledger, warnings=warnings)
         return json_response(201, record)
 
-    return answer
+    return AfterCommit(answer)
 
 
 def get_facts(call: Call, txn: Transaction) -> Outcome:

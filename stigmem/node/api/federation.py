@@ -16,7 +16,7 @@ from stigmem.core.errors import Refusal
 from stigmem.core.manifest import parse_manifest
 from stigmem.core.wire import JSON_TYPE, Response, json_response
 from stigmem.node.api.peer_auth import PeerCaller
-from stigmem.node.api.routing import Operation, Outcome
+from stigmem.node.api.routing import Answer, InBackground, Operation, Outcome
 from stigmem.node.replication.long_polls import LongPoll
 from stigmem.node.replication.page_server import narrow
 from stigmem.node.replication.pull_request import HOLDING_HEADER, held_by_asker
@@ -61,14 +61,15 @@ def get_facts(call: Call, txn: Transaction) -> Outcome:
         node.lag.refuse_if_stale(txn, peer.row.peer_id)
     held = held_by_asker(call.request.headers.get(HOLDING_HEADER, ""))
     waits = given.wait > 0.0 and not node.page_server.has_news(peer.row, scopes, given.cursor, held)
-    if waits and node.long_polls.room_for(peer.row.peer_id) and txn.reserve("wait", peer.row.peer_id):
+    if waits and node.long_polls.room_for(peer.row.peer_id) and txn.try_reserve("wait", peer.row.peer_id):
         deadline_ns = txn.monotonic_ns + int(given.wait * 1e9)
         # Held once its nonce is stored, and not before: who could not be taken in is answered now, and only now.
-        return partial(_hold, call, LongPoll(call, peer, scopes, given.cursor, given.limit, held, deadline_ns))
+        pull = LongPoll(call, peer, scopes, given.cursor, given.limit, held, deadline_ns)
+        return InBackground(partial(_hold, call, pull))
     return answer_pull(call, txn, peer, scopes, given.cursor, given.limit, held)
 
 
-def _hold(call: Call, pull: LongPoll) -> None:
+def _hold(call: Call, pull: LongPoll, _answer: Answer) -> None:
     call.node.long_polls.add(pull)
     call.node.timers.wake()
 

@@ -16,7 +16,6 @@ from stigmem.core.keys import decode_base64, key_id
 from stigmem.core.manifest import Manifest, parse_manifest, verify_manifest, verify_replacement, verify_rotation_chain
 from stigmem.core.records import OriginRow
 from stigmem.core.wire import json_response
-from stigmem.node.api.call import RetryNextBatch
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.responses import quota_exceeded
 from stigmem.node.resync import read_again_for_key, read_again_for_origin, reserve_cursors
@@ -39,8 +38,8 @@ class ManifestAnswer(msgspec.Struct):
 
 
 def put_manifest(call: Call, txn: Transaction) -> Outcome:
-    if not txn.reserve("manifest", "") or not reserve_cursors(txn):
-        raise RetryNextBatch
+    txn.reserve("manifest", "")
+    reserve_cursors(txn)
     manifest: Manifest = call.body
     _check(call, txn, manifest)
     names = list(dict.fromkeys((manifest.entity_uri, *manifest.entities)))

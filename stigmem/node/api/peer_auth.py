@@ -78,7 +78,7 @@ class PeerAuthenticator:
                 raise quota_exceeded("peer_tokens", row.node_id, 60.0, status=slow_down(row)) from rejection
             self._audit_refusal(txn, row.peer_id, rejection)
             raise _unauthorised(rejection.code, txn) from rejection
-        if not txn.reserve("nonce", claims.nonce):
+        if not txn.try_reserve("nonce", claims.nonce):
             replay = Rejection("nonce_already_seen", "this token was presented before")
             self._audit_refusal(txn, row.peer_id, replay)
             raise _unauthorised(replay.code, txn)

@@ -6,6 +6,7 @@ steward, and a person compares the key's fingerprint before anything flows.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -18,8 +19,7 @@ from stigmem.core.scopes import crossing, ordered
 from stigmem.core.timestamps import format_us
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.admission import charge_registration, is_address, make_room
-from stigmem.node.api.call import RetryNextBatch
-from stigmem.node.api.routing import Operation, Outcome
+from stigmem.node.api.routing import AfterCommit, InBackground, Operation, Outcome
 from stigmem.node.resync import read_again_for_key, read_again_for_origin, reserve_cursors
 from stigmem.node.transaction import Transaction
 
@@ -96,8 +96,8 @@ def post_peer(call: Call, txn: Transaction) -> Outcome:
     if not is_address(declaration.node_url):
         message = "node_url must be an http or https address, without user, query or fragment"
         raise invalid("node_url", message, given=declaration.node_url)
-    if not txn.reserve("peer", declaration.node_id) or not txn.reserve("registration", ""):
-        raise RetryNextBatch
+    txn.reserve("peer", declaration.node_id)
+    txn.reserve("registration", "")
     held = txn.state.peer_of(declaration.node_id)
     if step(held.status if held else "", "register") is None:
         status = held.status if held else ""
@@ -115,19 +115,14 @@ def post_peer(call: Call, txn: Transaction) -> Outcome:
     )
     txn.add(row)
 
-    def verify() -> Response | None:
-        node.handshakes.check_registration(row, declaration, call.answer)
-        return None
-
-    return verify
+    return InBackground(partial(node.handshakes.check_registration, row, declaration))
 
 
 def _row(call: Call, txn: Transaction) -> PeerRow:
     row = txn.state.peers.get(call.params["peer"])
     if row is None:
         raise Refusal(404, "peer_not_found", "peer not found", style="text")
-    if not txn.reserve("peer", row.node_id):
-        raise RetryNextBatch
+    txn.reserve("peer", row.node_id)
     return row
 
 
@@ -138,11 +133,10 @@ def post_approve(call: Call, txn: Transaction) -> Outcome:
     for scope in crossing(row.scopes, allow_team=txn.settings.allow_team):
         call.principal.need_scope(scope)  # whoever lets a peer read a scope must be able to read it
     request: ApproveRequest = call.body
-    if not reserve_cursors(txn):
-        raise RetryNextBatch
+    reserve_cursors(txn)
     if request.pubkey_fingerprint != fingerprint(row.public_key):
         txn.audit("peer_approval_failed", row.peer_id, given=request.pubkey_fingerprint)
-        return _refused_fingerprint
+        return AfterCommit(_refused_fingerprint)
     approved = msgspec.structs.replace(row, status=ACTIVE, established_us=txn.now_us)
     txn.add(approved)
     known = txn.state.key_of_origin(row.node_id)
@@ -153,7 +147,7 @@ def post_approve(call: Call, txn: Transaction) -> Outcome:
     txn.add(CursorRow(row.peer_id, None, txn.state.ledger.last_seq, False, 0, txn.now_us))
     txn.audit("peer_approved", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri)
     answer = ApproveAnswer(row.peer_id, row.node_id, ACTIVE, format_us(txn.now_us))
-    return lambda: json_response(200, answer)
+    return AfterCommit(lambda: json_response(200, answer))
 
 
 def _refused_fingerprint() -> Response:
@@ -167,7 +161,7 @@ def post_revoke(call: Call, txn: Transaction) -> Outcome:
         raise Refusal(409, "peer_not_revocable", f"peer cannot be revoked (status={row.status})", style="text")
     txn.add(msgspec.structs.replace(row, status=REVOKED))
     txn.audit("peer_revoked", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri)
-    return lambda: json_response(200, peer_record(txn.state.peers[row.peer_id]))
+    return AfterCommit(lambda: json_response(200, peer_record(txn.state.peers[row.peer_id])))
 
 
 def delete_peer(call: Call, txn: Transaction) -> Outcome:
@@ -176,7 +170,7 @@ def delete_peer(call: Call, txn: Transaction) -> Outcome:
         raise Refusal(409, "peer_not_deletable", f"revoke the peer first (status={row.status})", style="text")
     txn.add(msgspec.structs.replace(row, status=""))
     txn.audit("peer_deleted", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri)
-    return lambda: Response(204)
+    return AfterCommit(lambda: Response(204))
 
 
 def get_peers(call: Call, txn: Transaction) -> Outcome:

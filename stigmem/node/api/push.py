@@ -12,16 +12,17 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from stigmem.core import limits
+from stigmem.core.declaration import ACTIVE
 from stigmem.core.errors import Refusal, Rejection
 from stigmem.core.fact import Fact
 from stigmem.core.ingest import PeerLink, check_scope
 from stigmem.core.page import decode_entry, entry_name
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.background import ConcurrencyLimit, answer_in_background
-from stigmem.node.api.peer_auth import PeerCaller, bearer, slow_down
+from stigmem.node.api.peer_auth import PeerAuthenticator, PeerCaller, bearer, slow_down
 from stigmem.node.api.routing import Operation, Outcome
-from stigmem.node.ports import Signal
-from stigmem.node.replication.page_ingest import Arrival, IngestPage, Refused
+from stigmem.node.mailbox import NotStored
+from stigmem.node.replication.page_ingest import Arrival, Ingestion, IngestPage, Refused
 from stigmem.node.replication.page_verifier import verify_raw
 from stigmem.node.responses import quota_exceeded
 from stigmem.node.transaction import Transaction
@@ -69,34 +70,50 @@ class _Shape(msgspec.Struct):
     fact: msgspec.Raw | UnsetType = UNSET
 
 
-class IngestPush(IngestPage):
-    """Pushed facts for the writer: no cursor moves, nothing is kept for later, and each fact has its own answer."""
+class IngestPush:
+    """The command that stores pushed facts: no cursor moves, nothing is kept for another try, and each fact that is
+    not taken has an error of its own."""
 
-    def __init__(self, node: Node, peer: PeerCaller, link: PeerLink, arrivals: list[Arrival], done: Signal) -> None:
-        super().__init__(peer.row.peer_id, link, node.policy, arrivals, done, retry=True)
-        self._gate = node.peer_auth
+    def __init__(self, peer_auth: PeerAuthenticator, page: IngestPage) -> None:
+        self._peer_auth = peer_auth
+        self._page = page
+
+    def stage(self, txn: Transaction) -> list[PushError] | None:
+        """None when the peer was revoked meanwhile."""
+        row = txn.state.peers.get(self._page.peer_id)
+        if row is None or row.status != ACTIVE:
+            return None
+        ingestion = _PushIngestion(self._page, txn, self._peer_auth)
+        ingestion.run()
+        return ingestion.errors
+
+
+class _PushIngestion(Ingestion):
+    def __init__(self, page: IngestPage, txn: Transaction, peer_auth: PeerAuthenticator) -> None:
+        super().__init__(page, txn)
+        self._peer_auth = peer_auth
         self._code = ""
         self._index = 0
         self.errors: list[PushError] = []
 
-    def _take(self, txn: Transaction, arrival: Arrival) -> Fact | None:
-        repeated, self._code = self.repeated, "origin_unresolvable"
-        fact = super()._take(txn, arrival)
-        if fact is None and self.repeated == repeated:
+    def take(self, arrival: Arrival) -> Fact | None:
+        repeated, self._code = self._repeated, "origin_unresolvable"
+        fact = super().take(arrival)
+        if fact is None and self._repeated == repeated:
             name = entry_name(arrival.raw)
             error = _ERRORS.get(self._code, "ingest_error")
             self.errors.append(PushError(None if name.startswith("sha256:") else name, error, self._code, self._index))
         self._index += 1
         return fact
 
-    def _reject(self, txn: Transaction, refused: Refused, raw: bytes) -> None:
+    def reject(self, refused: Refused, raw: bytes) -> None:
         self._code = refused.rejection.code
-        known = txn.state.letters.get(self._peer_id, {}).get(refused.name, ())
+        known = self._txn.state.letters.get(self._peer_id, {}).get(refused.name, ())
         # A pulled page costs us a request; pushed ones come as fast as their sender likes.
-        if self._code not in known and self._gate.may_audit(self._peer_id, txn.monotonic_ns):
-            super()._reject(txn, refused, raw)
+        if self._code not in known and self._peer_auth.may_audit(self._peer_id, self._txn.monotonic_ns):
+            super().reject(refused, raw)
 
-    def _due_ms(self, rejection: Rejection) -> int | None:
+    def due_ms(self, rejection: Rejection) -> int | None:
         return None  # its sender was told, and can bring it again when it is due
 
 
@@ -139,17 +156,15 @@ async def _take_in(node: Node, peer: PeerCaller, facts: list[bytes]) -> Response
         arrivals.append(_checked(node, PeerLink(peer.row.node_id, _dialect(peer, raw), peer.scopes), raw))
         if number % _FACTS_PER_CHECKPOINT == 0:
             await clock.checkpoint()
-    done = clock.signal()
-    message = IngestPush(node, peer, PeerLink(peer.row.node_id, peer.row.dialect, peer.scopes), arrivals, done)
-    node.mailbox.put(message)
-    await done.wait()
-    if message.error is not None and message.error.code == "peer_not_active":
+    link = PeerLink(peer.row.node_id, peer.row.dialect, peer.scopes)
+    page = IngestPage(peer.row.peer_id, link, node.policy, arrivals, retry=True)
+    try:
+        errors = await node.mailbox.submit(IngestPush(node.peer_auth, page))
+    except NotStored as failure:
+        raise Refusal(507, failure.code, failure.message, headers=(("retry-after", "5"),)) from failure
+    if errors is None:
         raise Refusal(401, "peer_not_approved", "peer_not_approved", style="text")
-    if message.error is not None:
-        headers = (("retry-after", "5"),)
-        raise Refusal(507, message.error.code, message.error.message, headers=headers) from message.error
-    rejected = len(message.errors)
-    return json_response(202, PushAnswer(len(facts) - rejected, rejected, message.errors))
+    return json_response(202, PushAnswer(len(facts) - len(errors), len(errors), errors))
 
 
 def _checked(node: Node, link: PeerLink, raw: bytes) -> Arrival:

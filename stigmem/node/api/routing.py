@@ -23,11 +23,34 @@ if TYPE_CHECKING:
     from stigmem.node.api.call import Call
     from stigmem.node.transaction import Transaction
 
-__all__ = ["Handler", "Operation", "Outcome", "Router", "read_body", "read_query"]
+__all__ = [
+    "AfterCommit", "Answer", "Handler", "InBackground", "Now", "Operation", "Outcome", "Router", "read_body",
+    "read_query",
+]  # fmt: skip
 
-Outcome = Response | Callable[[], Response | None] | None
-"""What a handler returns: an answer, a function that makes it once the turn is committed, or None (from
-either) when the answer comes later from somebody else."""
+Answer = Callable[[Response], None]
+"""Takes the response to one request, once."""
+
+
+class AfterCommit(msgspec.Struct, frozen=True):
+    """The response shows what the handler staged: `make` is called once that is durable and applied. It may raise
+    Refusal; it is not called when the journal refuses the batch."""
+
+    make: Callable[[], Response]
+
+
+class InBackground(msgspec.Struct, frozen=True):
+    """The response is not made in the turn: `begin` is called with the request's answer once what the handler staged
+    is durable, and hands it to a task, a long poll or a command. It may raise Refusal, before it hands it on."""
+
+    begin: Callable[[Answer], None]
+
+
+Now = Response
+"""The response is known while the handler runs, from committed state. It is returned as it is: a wrapper for every
+read would be one object more for each of the requests that come most often."""
+Outcome = Now | AfterCommit | InBackground
+"""What a handler returns."""
 Handler = Callable[["Call", "Transaction"], Outcome]
 
 _BOOLEANS: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}

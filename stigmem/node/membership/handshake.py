@@ -7,12 +7,15 @@ the writer as a message. It decides nothing about facts.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from stigmem.core import limits
 from stigmem.core.declaration import (
+    ACTIVE,
     CERTIFYING,
     PENDING,
     REJECTED,
@@ -26,16 +29,17 @@ from stigmem.core.manifest import Manifest, certified_node_id, parse_manifest, s
 from stigmem.core.records import OriginRow, PeerRow
 from stigmem.core.timestamps import format_us
 from stigmem.core.wire import JSON_TYPE, Request, Response, json_response
-from stigmem.node.membership.dialects import LearnDialect
+from stigmem.node.mailbox import Delivered, NotStored
 from stigmem.node.membership.origin_keys import LearnOriginKey
 from stigmem.node.ports import Unreachable
 from stigmem.node.responses import render
+from stigmem.node.resync import read_again, reserve_cursors
 from stigmem.node.transaction import Transaction
 
 if TYPE_CHECKING:
     from stigmem.node.node import Node
 
-__all__ = ["Handshakes"]
+__all__ = ["Handshakes", "LearnDialect", "RegistrationOutcome"]
 
 _BIND_REST_NS: Final = 10_000_000_000
 _TIMEOUT_NS: Final = int(limits.DISCOVERY_TIMEOUT_S * 1e9)
@@ -86,7 +90,8 @@ class Handshakes:
                 found = await self._fetch_discovery(row.node_url)
             finally:
                 self._checking -= 1
-            self._node.mailbox.put(_RegistrationOutcome(self._node, row, declaration, found, answer))
+            outcome = RegistrationOutcome(row, declaration, found)
+            self._node.mailbox.put(Delivered(outcome, answer, partial(_not_stored, answer)))
 
         self._checking += 1
         self._node.context.clock.spawn("verify-declaration", check)
@@ -114,7 +119,7 @@ class Handshakes:
         if found is None or found.node_id != row.node_id or found.federation_pubkey != row.public_key:
             return
         if _RICHNESS.index(found.dialect) > _RICHNESS.index(row.dialect):
-            self._node.mailbox.put(LearnDialect(row, found.dialect))
+            self._node.mailbox.put(Delivered(LearnDialect(row, found.dialect)))  # else the next bad page asks again
 
     # --- keys of origins ---
 
@@ -161,36 +166,24 @@ class Handshakes:
         return None if manifest.expired(self._node.context.clock.wall_ns() // 1_000) else manifest
 
     async def _tell(self, row: OriginRow, peer_id: str) -> None:
-        done = self._node.context.clock.signal()
-        self._node.mailbox.put(LearnOriginKey(self._node, row, peer_id, done))
-        await done.wait()
+        with suppress(NotStored):  # the next page that needs the key asks for it again
+            await self._node.mailbox.submit(LearnOriginKey(row, peer_id))
 
 
-class _RegistrationOutcome:
-    """What the address of a declaration served, for the writer."""
+class RegistrationOutcome:
+    """The command that decides on a declaration by what its address served; its result is the answer to the request
+    that brought it."""
 
-    def __init__(
-        self,
-        node: Node,
-        row: PeerRow,
-        declaration: Declaration,
-        found: Discovery | None,
-        answer: Callable[[Response], None],
-    ) -> None:
-        self._node = node
+    def __init__(self, row: PeerRow, declaration: Declaration, found: Discovery | None) -> None:
         self._row = row
         self._declaration = declaration
         self._found = found
-        self._answer = answer
-        self._response: Response | None = None
 
-    def stage(self, txn: Transaction) -> bool:
-        if not txn.reserve("peer", self._row.node_id):
-            return False  # somebody revoked or deleted it in this very turn
+    def stage(self, txn: Transaction) -> Response:
+        txn.reserve("peer", self._row.node_id)  # somebody may have revoked or deleted it in this very batch
         row = txn.state.peers.get(self._row.peer_id)
         if row is None or row != self._row:
-            self._response = render(Refusal(409, "registration_overtaken", "another registration came between"))
-            return True
+            return render(Refusal(409, "registration_overtaken", "another registration came between"))
         try:
             verify_declaration(
                 self._declaration,
@@ -207,12 +200,27 @@ class _RegistrationOutcome:
             row = msgspec.structs.replace(row, status=PENDING, dialect=dialect)
             txn.audit("peer_registered", row.peer_id, node_id=row.node_id, dialect=dialect)
         txn.add(row)
-        self._response = json_response(201, {"peer_id": row.peer_id, "status": row.status, "verified_at": None})
-        return True
+        return json_response(201, {"peer_id": row.peer_id, "status": row.status, "verified_at": None})
 
-    def finish(self) -> None:
-        if self._response is not None:
-            self._answer(self._response)
 
-    def fail(self, error: StigmemError) -> None:
-        self._answer(render(Refusal(507, error.code, error.message)))
+def _not_stored(answer: Callable[[Response], None], error: StigmemError) -> None:
+    answer(render(Refusal(507, error.code, error.message)))
+
+
+class LearnDialect:
+    """The command that takes over what a peer's discovery document says now; nothing happens when the peer has changed
+    meanwhile. The peer is read again from its beginning, because what it served so far could not be read for what it
+    was."""
+
+    def __init__(self, row: PeerRow, dialect: str) -> None:
+        self._row = row
+        self._dialect = dialect
+
+    def stage(self, txn: Transaction) -> None:
+        txn.reserve("peer", self._row.node_id)
+        reserve_cursors(txn)
+        row = txn.state.peers.get(self._row.peer_id)
+        if row == self._row and row.status == ACTIVE:
+            txn.add(msgspec.structs.replace(row, dialect=self._dialect))
+            txn.audit("peer_dialect_changed", row.peer_id, node_id=row.node_id, was=row.dialect, dialect=self._dialect)
+            read_again(txn, row.peer_id)

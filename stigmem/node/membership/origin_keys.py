@@ -1,22 +1,17 @@
 """Keys of origins becoming known: which of two keys stands, and who is read again then (spec/identity.md, 3).
 
-One message for the writer. What an operator pinned stands over what an id certifies, and that over what a peer
+One command for the writer. What an operator pinned stands over what an id certifies, and that over what a peer
 vouched for; among vouchers the first stands, and another's claim is recorded once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from stigmem.core import limits
-from stigmem.core.errors import StigmemError
 from stigmem.core.records import DeadLetter, OriginRow
-from stigmem.node.ports import Signal
 from stigmem.node.resync import read_again_for_key, read_again_for_origin, reserve_cursors
 from stigmem.node.transaction import Transaction
-
-if TYPE_CHECKING:
-    from stigmem.node.node import Node
 
 __all__ = ["LearnOriginKey"]
 
@@ -24,38 +19,28 @@ _WEIGHT: Final = {"vouched": 0, "certified": 1, "pinned": 2}
 
 
 class LearnOriginKey:
-    """A key for an origin, for the writer; `done` is set when it was considered."""
+    """The command that considers a key for an origin, brought by the peer of that id."""
 
-    def __init__(self, node: Node, row: OriginRow, peer_id: str, done: Signal) -> None:
-        self._node = node
+    def __init__(self, row: OriginRow, peer_id: str) -> None:
         self._row = row
         self._peer_id = peer_id
-        self._done = done
 
-    def stage(self, txn: Transaction) -> bool:
+    def stage(self, txn: Transaction) -> None:
         row = self._row
-        if not reserve_cursors(txn):
-            return False
+        reserve_cursors(txn)
         held = txn.state.origins.get(row.node_id)
         if held == row or (held is None and not self._has_room(txn)):
-            return True
+            return
         if held is not None and not self._stands_over(held):
             if held.public_key not in ("", row.public_key):
                 self._report_conflict(txn)
-            return True
+            return
         txn.add(row)
         txn.audit("origin_key_learned", self._peer_id, origin=row.node_id, how=row.how)
         if row.public_key:
             read_again_for_origin(txn, row.node_id)
         if held is not None and held.public_key not in ("", row.public_key):
             read_again_for_key(txn)
-        return True
-
-    def finish(self) -> None:
-        self._done.set()
-
-    def fail(self, error: StigmemError) -> None:
-        self._done.set()
 
     def _stands_over(self, held: OriginRow) -> bool:
         if self._row.how == held.how == "pinned":

@@ -22,9 +22,11 @@ __all__ = ["LongPoll", "LongPolls"]
 
 
 class LongPoll:
-    """One held pull; a message once it is released."""
+    """One held pull; a submission once it is released."""
 
     __slots__ = ("_call", "_cursor", "_held", "_limit", "_response", "_scopes", "deadline_ns", "peer")
+
+    leans_on_records = True
 
     def __init__(
         self,
@@ -49,7 +51,7 @@ class LongPoll:
         """Whether its page would hold a fact now."""
         return self._call.node.page_server.has_news(self.peer.row, self._scopes, self._cursor, self._held)
 
-    def stage(self, txn: Transaction) -> bool:
+    def stage(self, txn: Transaction) -> None:
         from stigmem.node.api.federation import answer_pull
 
         row = txn.state.peers.get(self.peer.row.peer_id)
@@ -59,9 +61,8 @@ class LongPoll:
             self._response = answer_pull(
                 self._call, txn, self.peer, self._scopes, self._cursor, self._limit, self._held
             )
-        return True
 
-    def finish(self) -> None:
+    def release(self) -> None:
         if self._response is not None:
             self._call.answer(self._response)
 

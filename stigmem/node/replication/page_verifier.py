@@ -75,8 +75,8 @@ class PageVerifier:
         self._asked: dict[str, tuple[int, int]] = {}
         """Origin -> when to ask for its key again on the monotonic clock, and how often no answer came."""
 
-    async def inspect(self, row: PeerRow, link: PeerLink, page: Page) -> tuple[list[Arrival], int]:
-        """What is to be done with each entry, and how many are plain repetitions.
+    async def inspect(self, row: PeerRow, link: PeerLink, page: Page) -> list[Arrival]:
+        """What is to be done with each entry, plain repetitions left out.
 
         Raises Unreachable or Throttled when the peer must be asked for an origin's key and does not answer.
         """
@@ -87,7 +87,7 @@ class PageVerifier:
             arrival = await self._check(row, link, raw)
             if arrival is not None:
                 arrivals.append(arrival)
-        return arrivals, len(page.entries) - len(arrivals)
+        return arrivals
 
     async def _check(self, row: PeerRow, link: PeerLink, raw: bytes) -> Arrival | None:
         """The outcome of the stateless checks; None for a plain repetition."""

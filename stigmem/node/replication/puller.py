@@ -15,9 +15,10 @@ from stigmem.core.errors import Rejection
 from stigmem.core.ingest import PeerLink
 from stigmem.core.page import Page, decode_page
 from stigmem.core.records import PeerRow
+from stigmem.node.mailbox import NotStored
 from stigmem.node.ports import Unreachable
 from stigmem.node.replication.backoff import PullBackoff
-from stigmem.node.replication.page_ingest import IngestPage
+from stigmem.node.replication.page_ingest import IngestPage, PageIngested
 from stigmem.node.replication.page_verifier import PageVerifier
 from stigmem.node.replication.peer_client import PeerClient, Throttled, granted_scopes
 from stigmem.node.replication.pull_request import AlreadyHeldHint, target
@@ -138,23 +139,23 @@ class Puller:
         link = PeerLink(row.node_id, row.dialect, self._scopes(row), again)
         now_ms = self._clock.wall_ns() // 1_000_000
         kept = self._stamp_cursor.store(stored, page.cursor, now_ms, drained=not page.has_more)
-        message = await self._hand_over(row, link, page, stored, kept)
-        moved = page.cursor is not None and page.cursor != cursor and not message.page_retry
-        if not message.page_retry:
+        ingested = await self._ingest(row, link, page, stored, kept)
+        moved = page.cursor is not None and page.cursor != cursor and not ingested.page_retry
+        if not ingested.page_retry:
             self._stored_ns = self._clock.monotonic_ns()
             self._stamp_cursor.arrived(kept, page.cursor, self._stored_ns, drained=not page.has_more)
-        clean = self.backoff.page(len(page.entries), message.peer_errors)
+        clean = self.backoff.page(len(page.entries), ingested.peer_errors)
         if not page.has_more:
             self.behind_since_ns = None
         elif self.behind_since_ns is None and moved:
             self.behind_since_ns = self._clock.monotonic_ns()
-        if not clean or message.full:
+        if not clean or ingested.deferred_full:
             return _Next.REST
-        if message.page_retry:
+        if ingested.page_retry:
             return _Next.MORE
         if page.has_more:  # one that says "more" without moving or showing anything would have us ask for ever
             return _Next.MORE if moved and page.entries else _Next.REST
-        return _Next.NEWS if waited or (wait_s > 0 and moved and message.stored > 0) else _Next.REST
+        return _Next.NEWS if waited or (wait_s > 0 and moved and ingested.stored > 0) else _Next.REST
 
     def _names(self, row: PeerRow) -> str:
         """What the peer need not send us; nothing to one that would not be told of it anyway."""
@@ -179,24 +180,27 @@ class Puller:
     def _scopes(self, row: PeerRow) -> tuple[str, ...]:
         return granted_scopes(self._node, row)
 
-    async def _hand_over(
+    async def _ingest(
         self, row: PeerRow, link: PeerLink, page: Page, begun: str | None, kept: str | None
-    ) -> IngestPage:
-        """Have a page checked and let the writer store it, and the cursor `kept` in place of `begun`.
-
-        Raises Unreachable when it could not.
-        """
-        arrivals, repeats = await self._verifier.inspect(row, link, page)
-        done = self._clock.signal()
+    ) -> PageIngested:
+        """Have a page checked and stored, and the cursor `kept` in place of `begun`. Raises Unreachable when it could
+        not be stored."""
+        arrivals = await self._verifier.inspect(row, link, page)
         times = self._retried[1] if self._retried[0] == begun else 0
-        message = IngestPage(
-            self.peer_id, link, self._node.policy, arrivals, done,
+        command = IngestPage(
+            self.peer_id, link, self._node.policy, arrivals,
             begun=begun, cursor=kept, drained=not page.has_more, last_attempt=times == _TIMES_RETRIED_MAX,
         )  # fmt: skip
-        self._node.mailbox.put(message)
-        await done.wait()
-        self._retried = (begun, min(times + 1, _TIMES_RETRIED_MAX)) if message.page_retry else ("", 0)
-        if message.error is not None:
-            raise Unreachable("not_stored", message.error.message)
-        message.repeated += repeats
-        return message
+        try:
+            ingested = await self._node.mailbox.submit(command)
+        except NotStored as failure:
+            if isinstance(failure.staged, PageIngested):
+                self._count_retry(begun, times, failure.staged)
+            raise Unreachable("not_stored", failure.message) from failure
+        if ingested is None:
+            raise Unreachable("not_stored", "the peer was revoked meanwhile")
+        self._count_retry(begun, times, ingested)
+        return ingested
+
+    def _count_retry(self, begun: str | None, times: int, ingested: PageIngested) -> None:
+        self._retried = (begun, min(times + 1, _TIMES_RETRIED_MAX)) if ingested.page_retry else ("", 0)

@@ -19,10 +19,8 @@ from stigmem.core.nonces import NonceTable
 from stigmem.core.records import PeerRow
 from stigmem.core.wire import Request, Response, json_response
 from stigmem.node.node import Node
-from stigmem.node.replication import page_ingest as intake
-from stigmem.node.replication import page_server as exchange_module
-from stigmem.node.replication import page_verifier as inspection
-from stigmem.node.replication.page_ingest import IngestPage
+from stigmem.node.replication import page_ingest, page_server, page_verifier
+from stigmem.node.replication.page_ingest import Ingestion
 from stigmem.node.replication.page_server import PageCursorCodec, PageServer, ServedPage
 from stigmem.node.replication.pull_request import AlreadyHeldHint
 from stigmem.node.replication.puller import Puller
@@ -81,14 +79,14 @@ def test_an_acknowledgement_before_the_commit_is_caught() -> None:
 
 
 def test_a_fact_stored_twice_is_caught(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(inspection, "is_repeat", lambda *_: False)
-    monkeypatch.setattr(intake, "admit", lambda candidate, *_: candidate.fact)
+    monkeypatch.setattr(page_verifier, "is_repeat", lambda *_: False)
+    monkeypatch.setattr(page_ingest, "admit", lambda candidate, *_: candidate.fact)
     monkeypatch.setattr(PageServer, "start", lambda *_: 0)
     store = Transaction.store  # facts that are alike in all but the number are the only ones that a ledger can sort
     monkeypatch.setattr(
         Transaction,
         "store",
-        lambda turn, fact, cid=None: store(turn, msgspec.structs.replace(fact, signature=b""), cid),
+        lambda txn, fact, cid=None: store(txn, msgspec.structs.replace(fact, signature=b""), cid),
     )
     caught(by="no-duplicates", saying="stored twice")
 
@@ -114,9 +112,9 @@ def test_a_second_answer_to_one_request_is_caught(monkeypatch: Patch) -> None:
 def test_a_copy_that_was_changed_is_caught(monkeypatch: Patch) -> None:
     honest = Transaction.store
 
-    def store(turn: Transaction, fact: Fact, cid: str | None = None) -> Fact:
+    def store(txn: Transaction, fact: Fact, cid: str | None = None) -> Fact:
         changed = fact.received_from is not None and fact.text.endswith("7")
-        return honest(turn, msgspec.structs.replace(fact, text="something else") if changed else fact, cid)
+        return honest(txn, msgspec.structs.replace(fact, text="something else") if changed else fact, cid)
 
     monkeypatch.setattr(Transaction, "store", store)
     caught(by="no-mutation", saying="is not what")
@@ -326,12 +324,12 @@ def test_a_puller_that_names_what_is_not_for_everybody_is_caught(monkeypatch: Pa
 
 
 def test_a_server_that_leaves_out_what_was_not_named_is_caught(monkeypatch: Patch) -> None:
-    honest = exchange_module._goes_to
+    honest = page_server._goes_to
 
     def goes_to(peer: PeerRow, fact: Fact, held: frozenset[str], *, echo: bool = False) -> bool:
         return honest(peer, fact, held, echo=echo) and not (held and fact.text.endswith("7"))
 
-    monkeypatch.setattr(exchange_module, "_goes_to", goes_to)
+    monkeypatch.setattr(page_server, "_goes_to", goes_to)
     caught(by="cursors-silent", saying="which is for the peer and is not in it", duration="3m")
 
 
@@ -356,9 +354,9 @@ def test_a_cursor_in_memory_that_outlives_what_was_taken_is_caught(monkeypatch: 
 
 
 def test_a_stamp_issued_again_is_caught(monkeypatch: Patch) -> None:
-    def tick(turn: Transaction) -> Any:
-        turn.stamp = hlc.stamp(max(turn.now_ms // 1_000 * 1_000, turn.stamp >> 20), 0)
-        return turn.stamp
+    def tick(txn: Transaction) -> Any:
+        txn.stamp = hlc.stamp(max(txn.now_ms // 1_000 * 1_000, txn.stamp >> 20), 0)
+        return txn.stamp
 
     monkeypatch.setattr(Transaction, "tick", tick)
     caught(by="causality", saying="was issued at or below an earlier one")
@@ -377,8 +375,8 @@ def test_a_clock_that_ignores_what_it_saw_is_caught(monkeypatch: Patch) -> None:
 
 
 def test_a_clock_that_follows_a_boast_is_caught(monkeypatch: Patch) -> None:
-    def observe(turn: Transaction, remote: Any) -> None:
-        turn.stamp = hlc.receive(turn.stamp, remote, turn.now_ms, 10**9)
+    def observe(txn: Transaction, remote: Any) -> None:
+        txn.stamp = hlc.receive(txn.stamp, remote, txn.now_ms, 10**9)
 
     monkeypatch.setattr(Transaction, "observe", observe)
     caught(adversary("clock-pusher", beyond=False), by="drag-bound", saying="the drag bound is 5000 ms")
@@ -401,8 +399,8 @@ def test_a_stamp_taken_in_beyond_the_skew_bound_is_caught() -> None:
 def without(event: str) -> Callable[..., AuditRow | None]:
     honest = Transaction.audit
 
-    def audit(turn: Transaction, name: str, *args: Any, **keys: Any) -> AuditRow | None:
-        return None if name == event else honest(turn, name, *args, **keys)
+    def audit(txn: Transaction, name: str, *args: Any, **keys: Any) -> AuditRow | None:
+        return None if name == event else honest(txn, name, *args, **keys)
 
     return audit
 
@@ -427,16 +425,16 @@ def test_a_rejection_audited_each_time_is_caught(monkeypatch: Patch) -> None:
 
 
 def test_a_bad_fact_dropped_in_silence_is_caught(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(IngestPage, "_reject", lambda *_: None)
+    monkeypatch.setattr(Ingestion, "reject", lambda *_: None)
     caught(adversary("overreach"), by="audit", saying="and audited nothing")
 
 
 def test_a_rewritten_audit_row_is_caught(monkeypatch: Patch) -> None:
     honest = Transaction.audit
 
-    def audit(turn: Transaction, *args: Any, **keys: Any) -> AuditRow:
-        row = honest(turn, *args, **keys)
-        turn.records[-1] = msgspec.structs.replace(row, subject="nobody")
+    def audit(txn: Transaction, *args: Any, **keys: Any) -> AuditRow:
+        row = honest(txn, *args, **keys)
+        txn.records[-1] = msgspec.structs.replace(row, subject="nobody")
         return row
 
     monkeypatch.setattr(Transaction, "audit", audit)
@@ -446,10 +444,10 @@ def test_a_rewritten_audit_row_is_caught(monkeypatch: Patch) -> None:
 def test_an_audit_row_out_of_the_chain_is_caught(monkeypatch: Patch) -> None:
     honest = Transaction.audit
 
-    def audit(turn: Transaction, *args: Any, **keys: Any) -> AuditRow:
-        row = honest(turn, *args, **keys)
+    def audit(txn: Transaction, *args: Any, **keys: Any) -> AuditRow:
+        row = honest(txn, *args, **keys)
         if row.seq == 20:
-            turn.records.pop()
+            txn.records.pop()
         return row
 
     monkeypatch.setattr(Transaction, "audit", audit)
@@ -572,16 +570,15 @@ def test_a_node_that_lets_one_peer_hold_up_another_is_caught(monkeypatch: Patch)
 
 
 def test_a_page_dropped_for_one_bad_fact_is_caught(monkeypatch: Patch) -> None:
-    honest = IngestPage._take
+    honest = Ingestion.take
 
-    def take(page: IngestPage, turn: Transaction, arrival: Any) -> Fact | None:
-        if any(isinstance(each.outcome, intake.Refused) for each in page._arrivals) and not isinstance(
-            arrival.outcome, intake.Refused
-        ):
+    def take(ingestion: Ingestion, arrival: Any) -> Fact | None:
+        is_bad = [isinstance(each.outcome, page_ingest.Refused) for each in ingestion._page.arrivals]
+        if any(is_bad) and not isinstance(arrival.outcome, page_ingest.Refused):
             return None
-        return honest(page, turn, arrival)
+        return honest(ingestion, arrival)
 
-    monkeypatch.setattr(IngestPage, "_take", take)
+    monkeypatch.setattr(Ingestion, "take", take)
     caught(adversary("hasher"), by="bad-facts-alone", saying="lost a good fact among the bad")
 
 
@@ -606,14 +603,14 @@ def test_a_fact_that_disappears_without_a_conflict_is_caught() -> None:
 
 
 def test_a_fact_withheld_from_one_node_for_ever_is_caught(monkeypatch: Patch) -> None:
-    honest = intake.admit
+    honest = page_ingest.admit
 
     def admit(candidate: Any, ledger: Any, link: Any, policy: Any, now_ms: int) -> Fact | None:
         if candidate.fact.text.endswith("says 5") and candidate.fact.scope == "public" and policy.node_id.endswith(""):
             raise Rejection("malformed_fact", "we do not like it")
         return honest(candidate, ledger, link, policy, now_ms)
 
-    monkeypatch.setattr(intake, "admit", admit)
+    monkeypatch.setattr(page_ingest, "admit", admit)
     caught(by="convergence", saying="copies are missing", settle="20s")
 
 
