@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Final, NamedTuple
 
 from rich.console import Console
@@ -21,12 +22,16 @@ from rich.table import Table
 
 from bench.node_load import Load, Measured, run
 from bench.node_replication import catch_up_ours, catch_up_reference, lag
-from bench.node_sides import memory_mib, ours, reference, reference_environment
+from bench.node_sides import behind_hypercorn, cpu_s, memory_mib, ours, reference, reference_environment
+from tests.interop.ours import OurNode
 
 __all__ = ["Bench", "Row", "main"]
 
 _LIMITED: Final = "*"
 """Marks a number for which the load generator was the limit."""
+_ROUNDS: Final = 3
+_SERVER_AIMS: Final = {"query": ">= 2.6x", "write": ">= 2.1x", "health": ">= 4.8x"}
+"""Four fifths of what a throw-away server without TLS and limits had."""
 _LOADED: Final = re.compile(r"(\d+) facts? loaded in ([0-9.]+) s")
 
 
@@ -54,7 +59,7 @@ FULL: Final = Sizes(4.0, (10_000, 100_000, 1_000_000), (5_000, 100_000), 5_000, 
 QUICK: Final = Sizes(1.5, (1_000, 10_000, 100_000), (1_000, 10_000), 300, 5.0)
 
 
-PARTS: Final = ("writes", "batches", "sizes", "catch_up", "lags")
+PARTS: Final = ("writes", "servers", "batches", "sizes", "catch_up", "lags")
 """The measurements, by the names of the methods below."""
 
 
@@ -94,6 +99,34 @@ class Bench:
                 theirs = self._beside(load, auth=auth)
                 what = f"writes/s, {connections} connection{'s' * (connections > 1)}, auth {'on' if auth else 'off'}"
                 yield _pair(what, mine, theirs, target)
+
+    def servers(self) -> Iterator[Row]:
+        """The same application behind our server and behind hypercorn, in turn; CPU is what one request costs."""
+        facts = self._sizes.facts[1]
+        with (
+            self._fresh() as directory,
+            ours(directory / "ours", facts=facts) as mine,
+            behind_hypercorn(directory / "hypercorn", facts=facts) as theirs,
+        ):
+            for load in (
+                Load(port=0, what="query", connections=16, seconds=self._sizes.seconds, facts=facts),
+                Load(port=0, what="write", connections=16, seconds=self._sizes.seconds),
+                Load(port=0, what="health", connections=16, seconds=self._sizes.seconds),
+            ):
+                pairs = [(_cost(load, mine), _cost(load, theirs)) for _ in range(_ROUNDS)]
+                rates = [(one.per_s, two.per_s) for (one, _), (two, _) in pairs]
+                costs = [(one, two) for (_, one), (_, two) in pairs]
+                yield Row(
+                    f"{load.what}/s, 16 connections (hypercorn)",
+                    *(f"{median(side):,.0f}" for side in zip(*rates, strict=True)),
+                    f"{median(a / b for a, b in rates):.1f}x",
+                )
+                yield Row(
+                    "  CPU of one, us",
+                    *(f"{median(side):,.0f}" for side in zip(*costs, strict=True)),
+                    f"{median(b / a for a, b in costs):.1f}x",
+                    _SERVER_AIMS[load.what],
+                )
 
     def batches(self) -> Iterator[Row]:
         """Facts in batches of 500."""
@@ -146,6 +179,13 @@ class Bench:
         named = f"lag with wait, {found.per_s:.0f} writes/s"
         yield Row(f"{named}, median ms", f"{found.median_ms:.1f}", target="< 50")
         yield Row(f"{named}, p99 ms", f"{found.p99_ms:.1f}", target="< 250")
+
+
+def _cost(load: Load, node: OurNode) -> tuple[Measured, float]:
+    """What a load measured, and the processor time of one request in microseconds."""
+    before = cpu_s(node.pid)
+    found = run(_aimed(load, node.port, "", load.facts))
+    return found, 1e6 * (cpu_s(node.pid) - before) / found.requests
 
 
 def _aimed(load: Load, port: int, key: str, facts: int) -> Load:

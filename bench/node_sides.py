@@ -7,6 +7,7 @@ are asked for is `bench.node`.
 from __future__ import annotations
 
 import os
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -25,9 +26,10 @@ from stigmem.core.records import Record
 from stigmem.host.journal import SqliteJournal
 from tests.interop.environments import Absent, environment
 from tests.interop.ours import OurNode
+from tests.interop.processes import plain_environment
 from tests.interop.reference import ReferenceNode
 
-__all__ = ["fill", "memory_mib", "ours", "reference", "reference_environment"]
+__all__ = ["behind_hypercorn", "cpu_s", "fill", "memory_mib", "ours", "reference", "reference_environment"]
 
 _CHUNK: Final = 10_000
 _LOADING_S: Final = 300.0
@@ -49,6 +51,28 @@ def ours(directory: Path, *, auth: bool = False, facts: int = 0, seed: bytes = b
     node = OurNode(directory, seed=seed, federation_pull_interval_s="0.1", log_level="error", **more)
     if facts:
         fill(node.data, seed, facts)
+    try:
+        node.start(seconds=_LOADING_S)
+        yield node
+    finally:
+        node.close()
+
+
+class _BehindHypercorn(OurNode):
+    """The same node with hypercorn in front of its application."""
+
+    def start(self, *, seconds: float = 30.0) -> None:
+        """Start it and wait so long for it."""
+        del self.http.headers["authorization"]  # it has no key, and asks for none
+        program = [sys.executable, "-m", "bench.hypercorn_side", str(self.data), str(self.port)]
+        self.launch(program, plain_environment(PYTHONPATH=str(Path(__file__).parents[1])), seconds=seconds)
+
+
+@contextmanager
+def behind_hypercorn(directory: Path, *, facts: int, seed: bytes = b"o" * 32) -> Iterator[OurNode]:
+    """As `ours`, without authentication, behind hypercorn."""
+    node = _BehindHypercorn(directory, seed=seed)
+    fill(node.data, seed, facts)
     try:
         node.start(seconds=_LOADING_S)
         yield node
@@ -92,6 +116,12 @@ def fill(directory: Path, seed: bytes, count: int) -> None:
                 rows.clear()
     finally:
         journal.close()
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time that a process has used, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mib(pid: int) -> float:

@@ -135,6 +135,11 @@ class Node:
         if not self.mailbox.offer(call):
             call.refuse_busy()
 
+    def withdraw(self, answer: Callable[[Response], None]) -> None:
+        """The caller of a request that was offered with this `answer` has gone. A request under way goes on, and is
+        answered to nobody; one that waits for news gives its place back."""
+        self.long_polls.withdraw(answer)
+
     # --- what the actors tell each other ---
 
     def peer_changed(self, row: PeerRow) -> None:

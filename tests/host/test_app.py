@@ -15,13 +15,13 @@ from openapi_spec_validator import validate
 
 from stigmem.core import limits
 from stigmem.core.wire import Request, Response
-from stigmem.host import app as app_module
 from stigmem.host.app import App
+from stigmem.host.http import Caller
 from stigmem.host.logs import configure_logs
 from stigmem.host.observe import Observer
 from stigmem.host.openapi import document
-from stigmem.host.server import PEER_URIS
 from stigmem.node.node import ROUTER, Node
+from stigmem.node.settings import NodeSettings
 from tests.host.nodes import assertion, client_of, node_at
 
 
@@ -113,105 +113,73 @@ class Door:
 
     def __init__(self, answer: Response | None) -> None:
         self.answer = answer
+        self.settings = NodeSettings(seed=bytes(32))
         self.requests: list[Request] = []
+        self.answers: list[Any] = []
+        self.withdrawn: list[Any] = []
+
+    def withdraw(self, answer: Any) -> None:
+        self.withdrawn.append(answer)
 
     def offer(self, request: Request, answer: Any, principal: Any = None) -> None:
         self.requests.append(request)
+        self.answers.append(answer)
         if self.answer is not None:
             answer(self.answer)
 
 
-async def asked(door: Door, *, headers: list[tuple[bytes, bytes]] = [], body: bytes = b"", path: str = "/v1/x") -> Any:  # noqa: B006
-    """Status and body that the application answers with."""
+async def asked(door: Door, request: Request, caller: Caller = Caller()) -> Response:  # noqa: B008 - a value
+    """What the application answers."""
     app = App(door, Observer())  # type: ignore[arg-type]
     app.stage = "ready"
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body}
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
-        "headers": headers,
-    }  # fmt: skip
-    await app(scope, receive, send)
-    return sent[0]["status"], sent[1]["body"]
+    return await app.respond(request, caller)
 
 
 async def test_markers_of_our_own_never_come_from_a_client() -> None:
     door = Door(Response(200))
-    await asked(door, headers=[(b"X-Stigmem-Internal-Peer-Uri", b"stigmem:node:liar"), (b"x-other", b"1")])
+    await asked(door, Request("POST", "/v1/x", {"x-stigmem-internal-peer-uri": "stigmem:node:liar", "x-other": "1"}))
     assert door.requests[0].headers == {"x-other": "1"}
 
 
-@pytest.mark.parametrize("uris", [("stigmem:node:a", "https://b.example"), ()])
-async def test_the_certificate_of_the_connection_is_passed_on(uris: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("uris", "told"),
+    [
+        (("stigmem:node:a", "https://b.example"), "stigmem:node:a https://b.example"),
+        (("n:one", "n:two n:victim", "n:three\u2003n:victim", ""), "n:one"),  # a name with a blank in it is no name
+        ((), ""),
+    ],
+)
+async def test_the_certificate_of_the_connection_is_passed_on(uris: tuple[str, ...], told: str) -> None:
     door = Door(Response(200))
-    token = PEER_URIS.set(uris)
-    await asked(door, headers=[(b"x-stigmem-internal-peer-uri", b"stigmem:node:liar")])
-    PEER_URIS.reset(token)
-    assert door.requests[0].headers["x-stigmem-internal-peer-uri"] == " ".join(uris)
+    liar = Request("POST", "/v1/x", {"x-stigmem-internal-peer-uri": "stigmem:node:liar"})
+    await asked(door, liar, Caller(is_secure=True, uris=uris))
+    assert door.requests[0].headers["x-stigmem-internal-peer-uri"] == told
 
 
-async def test_header_bytes_that_are_no_text_are_refused() -> None:
-    status, body = await asked(Door(Response(200)), headers=[("x-é".encode(), b"1")])
-    assert (status, json.loads(body)["detail"]["code"]) == (400, "malformed_request")
+async def test_head_is_asked_of_the_node_as_get() -> None:
+    door = Door(Response(200, {}, b"body"))
+    response = await asked(door, Request("HEAD", "/v1/x"))
+    assert (door.requests[0].method, response.body) == ("GET", b"body")  # which the carrier leaves out
 
 
-async def test_of_a_header_given_twice_the_first_counts() -> None:
-    door = Door(Response(200))
-    await asked(door, headers=[(b"Authorization", b"Bearer a"), (b"authorization", b"Bearer b")])
-    assert door.requests[0].headers == {"authorization": "Bearer a"}
+async def test_an_answer_that_nobody_waits_for_is_withdrawn() -> None:
+    door = Door(None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(asked, door, Request("GET", "/v1/x"))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert door.withdrawn == door.answers
 
 
-async def test_an_answer_that_does_not_come_is_503(
-    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    status, body = await asked(Door(None))
-    assert (status, json.loads(body)["detail"]["code"]) == (503, "no_answer")
-    assert trio.current_time() == pytest.approx(app_module._ANSWER_S)
-
-
-async def test_a_body_that_does_not_come_is_408(autojump_clock: trio.testing.MockClock) -> None:
-    app = App(Door(Response(200)), Observer())  # type: ignore[arg-type]
-    sent: list[dict[str, Any]] = []
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": "POST", "path": "/v1/x", "query_string": b"", "headers": []}
-    await app(scope, trio.sleep_forever, send)
-    assert sent[0]["status"] == 408
-
-
-async def test_a_client_that_left_is_not_answered() -> None:
-    app = App(Door(Response(200)), Observer())  # type: ignore[arg-type]
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.disconnect"}
-
-    async def send(message: dict[str, Any]) -> None:
-        raise AssertionError(message)
-
-    await app({"type": "http", "method": "POST", "path": "/v1/x", "query_string": b"", "headers": []}, receive, send)
-
-
-async def test_the_application_speaks_lifespan() -> None:
-    app = App(Door(None), Observer())  # type: ignore[arg-type]
-    messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
-    sent: list[str] = []
-
-    async def receive() -> dict[str, Any]:
-        return next(messages)
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message["type"])
-
-    await app({"type": "lifespan"}, receive, send)
-    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+async def test_head_works_where_get_does(tmp_path: Path) -> None:
+    async with node_at(tmp_path) as node, client_of(node) as client:
+        await client.post("/v1/facts", json=assertion(1))
+        for path in ("/healthz", "/readyz", "/v1/facts", "/openapi.json", "/docs", "/v1/nothing"):
+            get, head = await client.get(path), await client.head(path)
+            names = ("content-length", "content-type")
+            assert (head.status_code, [head.headers[name] for name in names], head.content) == (
+                get.status_code, [get.headers[name] for name in names], b"",
+            ), path  # fmt: skip
 
 
 # --- what it says about itself ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -15,8 +16,10 @@ import trio
 from stigmem.core.audit import AuditRow
 from stigmem.core.keys import ED25519, encode_base64
 from stigmem.core.manifest import certified_node_id
+from stigmem.core.token import mint
 from stigmem.host.cli import main
 from stigmem.host.datadir import database_of, read_only
+from stigmem.host.http import limits as http_limits
 from stigmem.host.run import Deployed
 from tests.host.authority import Authority
 from tests.host.nodes import assertion, client_of, node_at
@@ -83,6 +86,26 @@ async def test_with_waiting_pulls_news_arrives_at_once(tmp_path: Path) -> None:
             made = (await one.post("/v1/facts", json=assertion(1))).json()["id"]
             await until(lambda: bool(south.node.state.ledger.find(made)))
             assert trio.current_time() - begin < 2.0
+
+
+async def test_a_pull_that_waits_gives_its_place_back_when_its_caller_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_limits, "LOOK_S", 0.05)
+    monkeypatch.setattr(http_limits, "HALF_CLOSED_S", 0.1)
+    async with pair(tmp_path) as (north, south):
+        await introduce(south, north)
+        token = mint(
+            ED25519.signer(south.identity.seed), issuer=south.identity.node_id, audience=north.identity.node_id,
+            scopes=("public",), nonce="once", now_ms=time.time_ns() // 1_000_000,
+        )  # fmt: skip
+        stream = await trio.open_tcp_stream("127.0.0.1", north.port)
+        head = f"GET /v1/federation/facts?wait=30 HTTP/1.1\r\nhost: north\r\nauthorization: Bearer {token}\r\n\r\n"
+        await stream.send_all(head.encode())
+        await until(lambda: len(north.node.long_polls) == 1)
+        assert len(north.server) == 1
+        await stream.aclose()
+        await until(lambda: len(north.node.long_polls) == 0 and len(north.server) == 0)
 
 
 async def test_a_node_that_waits_for_news_elsewhere_stops_without_delay(tmp_path: Path) -> None:

@@ -12,10 +12,7 @@ from nacl import pwhash
 from stigmem.core import limits
 from stigmem.core.scopes import SCOPES
 from stigmem.core.wire import Request
-from stigmem.host.app import _request
-from stigmem.host.server import PEER_URIS
 from stigmem.node.api.api_keys import PERMISSIONS
-from stigmem.node.api.peer_auth import PEER_URI_HEADER
 from stigmem.node.api.routing import Operation
 from stigmem.node.node import ROUTER
 from stigmem.node.settings import NodeSettings
@@ -209,21 +206,6 @@ async def test_a_session_that_read_a_scope_names_its_sources_when_it_writes_ther
         for method, path, sent in (("GET", "/v1/facts", None), ("POST", "/v1/facts", body)):
             long = await node.ask(method, path, sent, stigmem_session="x" * 129)
             assert read(long, 400)["detail"]["code"] == "session_too_long"
-
-
-def test_a_client_cannot_say_what_its_certificate_names() -> None:
-    scope = {
-        "method": "GET", "path": "/healthz", "raw_path": b"/healthz", "query_string": b"",
-        "headers": [(b"X-Stigmem-Internal-Peer-Uri", b"n:victim"), (b"accept", b"a"), (b"accept", b"b")],
-    }  # fmt: skip
-    assert _request(scope, b"") == Request("GET", "/healthz", {"accept": "a"}, b"")
-    mark = PEER_URIS.set(("n:one", "n:two n:victim", "n:three\u2003n:victim", ""))
-    try:
-        request = _request(scope, b"")
-    finally:
-        PEER_URIS.reset(mark)
-    assert request is not None
-    assert request.headers[PEER_URI_HEADER] == "n:one"  # a name with a blank in it is no name
 
 
 async def test_a_full_mailbox_answers_at_once() -> None:

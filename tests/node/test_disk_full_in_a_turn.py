@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from stigmem.core.records import Record
-from stigmem.core.wire import Request
+from stigmem.core.wire import Request, Response
 from stigmem.node.ports import JournalFull
 from stigmem.node.settings import NodeSettings
 from tests.node.api import NOW_MS, SEED, WRITER, Peer, ask, read, saying
@@ -82,6 +82,24 @@ async def test_a_pull_that_would_wait_is_answered_once_when_its_nonce_cannot_be_
         assert await in_one_turn(bench, request("POST", "/v1/facts", saying())) == [201]
         await bench.settle()
         assert answers == [507, 200]
+
+
+async def test_a_pull_whose_caller_has_gone_gives_its_place_back() -> None:
+    bench = Bench(NOW_MS)
+    peer = Peer(bench, 7)
+    async with running(bench, NodeSettings(seed=SEED, federation=True)) as node:
+        answers: list[int] = []
+
+        def answer(response: Response) -> None:
+            answers.append(response.status)
+
+        pull = Request("GET", "/v1/federation/facts?wait=20", {"authorization": f"Bearer {peer.token()}"})
+        node.offer(pull, answer)
+        await bench.settle()
+        node.withdraw(lambda response: None)
+        assert len(node.long_polls) == 1, "it was another caller that left"
+        node.withdraw(answer)
+        assert (answers, len(node.long_polls)) == ([], 0)
 
 
 async def test_two_pulls_of_one_peer_in_one_turn_do_not_both_wait() -> None:

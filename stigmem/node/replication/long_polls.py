@@ -6,6 +6,7 @@ or its time is up, so that its page is built in a turn like any other.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from stigmem.core import limits
@@ -62,6 +63,10 @@ class LongPoll:
                 self._call, txn, self.peer, self._scopes, self._cursor, self._limit, self._held
             )
 
+    def is_for(self, answer: Callable[[Response], None]) -> bool:
+        """Whether this is where its page goes."""
+        return self._call.answer is answer
+
     def release(self) -> None:
         if self._response is not None:
             self._call.answer(self._response)
@@ -86,6 +91,10 @@ class LongPolls:
 
     def add(self, pull: LongPoll) -> None:
         self._held.append(pull)
+
+    def withdraw(self, answer: Callable[[Response], None]) -> None:
+        """Nobody waits for this answer any more: its place is free."""
+        self._held = [pull for pull in self._held if not pull.is_for(answer)]
 
     def next_deadline_ns(self) -> int | None:
         """When the first of them must be answered, on the monotonic clock."""
