@@ -16,7 +16,8 @@ import httpx
 import trio
 
 from stigmem.core.wire import Request, Response
-from stigmem.host.dialing import AddressPolicy, Dialer, Forbidden, WrongPeer
+from stigmem.host.address_policy import AddressPolicy, Forbidden
+from stigmem.host.dialing import Dialer, WrongPeer
 from stigmem.host.tls import TlsContexts
 from stigmem.node.ports import Unreachable
 

@@ -6,38 +6,21 @@ between. Over TLS a peer is recognised by the node id in its certificate, anybod
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 import httpcore
 import trio
 
+from stigmem.host.address_policy import AddressPolicy, check_address
 from stigmem.host.tls import TlsContexts, certificate_uris
 
-__all__ = ["AddressPolicy", "Dialer", "Forbidden", "WrongPeer", "check_address"]
-
-AddressPolicy = Literal["any", "public"]
-"""Which addresses peers may have: `any` but link-local and metadata ones, or only `public` ones."""
-
-
-class Forbidden(Exception):
-    """The address is not one that this node connects to."""
+__all__ = ["Dialer", "WrongPeer"]
 
 
 class WrongPeer(Exception):
     """The certificate at the other end is not that of the node expected there."""
-
-
-def check_address(address: str, policy: AddressPolicy) -> None:
-    """Raises Forbidden for addresses that no peer has any business at."""
-    ip = ipaddress.ip_address(address)
-    ip = getattr(ip, "ipv4_mapped", None) or ip
-    # Loopback is "reserved" in IPv6; peers on one machine are for `public` to forbid.
-    never = ip.is_link_local or ip.is_multicast or ip.is_unspecified or (ip.is_reserved and not ip.is_loopback)
-    if never or (policy == "public" and not ip.is_global):
-        raise Forbidden(f"{address} is not an address that peers may have here")
 
 
 class Dialer(httpcore.AsyncNetworkBackend):

@@ -12,7 +12,6 @@ import trio
 from stigmem.core.wire import Request, Response
 from stigmem.host import client as client_module
 from stigmem.host.client import HttpTransport
-from stigmem.host.dialing import Forbidden, check_address
 from stigmem.host.tls import TlsContexts
 from stigmem.node.ports import Unreachable
 
@@ -158,23 +157,6 @@ async def test_private_addresses_are_refused_where_only_public_ones_are_allowed(
         assert await code(strict, found.url) == "forbidden_address"
         assert found.connections == 0
     await strict.aclose()
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["169.254.169.254", "fe80::1", "0.0.0.0", "::", "224.0.0.1", "255.255.255.255", "::ffff:169.254.169.254"],
-)
-def test_metadata_and_other_special_addresses_are_never_connected_to(address: str) -> None:
-    for policy in ("any", "public"):
-        with pytest.raises(Forbidden):
-            check_address(address, policy)  # type: ignore[arg-type]
-
-
-def test_ordinary_addresses_are_allowed() -> None:
-    for address in ("127.0.0.1", "::1", "10.0.0.1", "192.168.1.1", "93.184.216.34", "2606:2800:220:1::1"):
-        check_address(address, "any")
-    for address in ("93.184.216.34", "2606:2800:220:1::1"):
-        check_address(address, "public")
 
 
 async def test_only_so_many_addresses_have_a_connection(
