@@ -1,7 +1,7 @@
 """Which addresses a node connects to: no peer lives at the address of a metadata service, however it is written.
 
 A peer's URL comes from outside, and the node fetches it. Whoever may register can so have it send requests to where
-only it can reach: to the cloud's metadata service, which hands out credentials, to the host's agent, to a neighbour's box.
+only it can reach: to the cloud's metadata service, which hands out credentials, to the host's agent, to a neighbour.
 The check is made on the resolved address that is then connected to (`stigmem.host.dialing`), never on a name.
 
 Three kinds are refused whatever the policy:

@@ -181,6 +181,8 @@ async def _body(answer: httpx.Response, body_max: int) -> bytes | None:
     try:
         async for part in answer.aiter_raw():
             body += part
+            # What has arrived may be ten thousand chunks of a byte each: others get their turn between them.
+            await trio.lowlevel.checkpoint()
             if len(body) > body_max:
                 # Close what it is read from and read on: so the generators under this loop end by themselves.
                 await answer.aclose()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -64,3 +67,52 @@ def test_an_entry_of_more_than_a_quarter_megabyte_is_malformed() -> None:
     draft = Draft.of()
     draft.fact["padding"] = "x" * limits.FACT_BYTES_MAX
     assert Receiver().take(draft) == "malformed_fact"
+
+
+# --- pages that are large on purpose ---
+
+EMPTY = b'{"v":2,"facts":[%s],"cursor":"s:9","has_more":true}'
+MANY = 1_000_000
+
+
+def memory_for(run: Callable[[], object]) -> int:
+    """The most memory that it needed at one time, in bytes."""
+    tracemalloc.start()
+    try:
+        run()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("entry", [b"{}", b"1", b"[]", b'""'])
+def test_a_page_of_a_million_entries_does_not_become_a_million_objects(entry: bytes) -> None:
+    """A hostile page of 30 MB held the node up for seconds."""
+    body = EMPTY % b",".join([entry] * MANY)
+    assert memory_for(lambda: decode_page(body, "2.1", 100)) < 1_000_000
+    page = decode_page(body, "2.1", 100)
+    assert (page.entries, page.cursor, page.has_more) == ([entry] * 100, "s:9", True)
+
+
+def test_a_long_page_and_a_short_one_are_read_alike() -> None:
+    for count in (0, 1, 3, limits.PAGE_LIMIT_MAX):
+        entries = [b'{"n":%d}' % number for number in range(count)]
+        short, long = EMPTY % b",".join(entries), EMPTY % b",".join(entries) + b" " * 300_000
+        assert decode_page(long, "2.1", 400) == decode_page(short, "2.1", 400)
+    for broken in (b"null", b"{}", b'"x"'):
+        body = b'{"v":2,"facts":%s}' % broken
+        for padded in (body, body + b" " * 300_000):
+            assert refused(lambda page=padded: decode_page(page, "2.1", 100)) == "page_malformed"
+
+
+@pytest.mark.parametrize("shape", [b'{"x":[%s],"id":"f-1"}', b'{"fact":{"id":"f-1","x":[%s]}}'])
+def test_the_name_of_an_entry_beyond_every_bound_is_found_without_reading_it_all(shape: bytes) -> None:
+    raw = shape % b",".join([b"[]"] * MANY)
+    assert memory_for(lambda: entry_name(raw)) < 2 * len(raw)
+    assert entry_name(raw) == entry_name(shape % b"") == "f-1"
+
+
+@pytest.mark.parametrize("raw", [b"[]", b'{"id":1}', b'{"id":null}', b"{", b'{"fact":[]}', b'{"fact":{}}'])
+def test_a_long_entry_without_a_name_is_named_by_its_hash(raw: bytes) -> None:
+    long = raw + b" " * 300_000
+    assert entry_name(long) == "sha256:" + hashlib.sha256(long).hexdigest()

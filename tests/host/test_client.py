@@ -159,6 +159,26 @@ async def test_private_addresses_are_refused_where_only_public_ones_are_allowed(
     await strict.aclose()
 
 
+async def test_an_answer_in_chunks_of_a_byte_lets_others_work(transport: HttpTransport) -> None:
+    chunks = 2_000
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with peer(lambda _: head + b"1\r\na\r\n" * chunks + b"0\r\n\r\n") as found:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(others)
+            answer = await ask(transport, found.url)
+            nursery.cancel_scope.cancel()
+    assert answer.body == b"a" * chunks
+    assert turns >= chunks
+
+
 async def test_only_so_many_addresses_have_a_connection(
     transport: HttpTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
