@@ -386,6 +386,10 @@ class Observed(Protocol):
         """Simulated nanoseconds since the run began."""
 
     @property
+    def now_us(self) -> int:
+        """The true wall time, in microseconds since the epoch."""
+
+    @property
     def faults_end_ns(self) -> int:
         """When faults end, hostile peers fall silent and the federation begins to settle."""
 
@@ -426,7 +430,7 @@ class Observed(Protocol):
         """Hostile peers by name; none of them is in the federation."""
 
     def node(self, name: str) -> NodeView | None:
-        """A node of the federation; None while its machine is off."""
+        """A node of the federation; None while its machine is off, and for any other name."""
 
     def settings(self, name: str) -> NodeSettings:
         """The settings of a node of the federation, whether it runs or not."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from types import FrameType, TracebackType
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from sim.analysis.result import Result
+    from sim.check import CheckerFactory
     from sim.scenario.plan import Plan
     from sim.scenario.tables import Scenario
 
@@ -78,12 +79,15 @@ def run(
     seed: int | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
+    *,
+    checkers: Sequence[CheckerFactory] = (),
     **tables: Mapping[str, Any] | list[Any],
 ) -> Result:
     """Run a scenario: a file, or a Scenario (its data files are then looked for in the current directory).
 
     `tables` change tables of the scenario by the names they have in a file: `network={"latency": "80ms"}`
     updates one, a list such as `fault=[]` replaces all of a kind. With `out` the run folder is written too.
+    `checkers` are classes of properties (`sim.check.base.Checker`) that judge the run besides the standard ones.
     Raises `sim.scenario.reading.BadScenario` for a scenario that cannot be run.
     """
     from sim.scenario.planning import load_plan, make_plan
@@ -94,12 +98,12 @@ def run(
         raise TypeError(f"run takes the path of a scenario file or a Scenario, and was given {_kind(what)}")
     source = Path(what) if isinstance(what, (str, Path)) else None
     if source is not None and not tables:
-        return run_plan(load_plan(source, seed), None, out, progress, source=source)
+        return run_plan(load_plan(source, seed), None, out, progress, source=source, checkers=checkers)
     scenario = what if not isinstance(what, (str, Path)) else load_scenario(Path(what))
     if tables:
         scenario = typed(_changed(plain_values(scenario), tables))
     plan = make_plan(scenario, source.parent if source is not None else Path.cwd(), seed)
-    return run_plan(plan, None, out, progress, source=source)
+    return run_plan(plan, None, out, progress, source=source, checkers=checkers)
 
 
 def _kind(what: object) -> str:
@@ -123,6 +127,7 @@ def run_plan(
     source: Path | None = None,
     trace: bool = True,
     figures: bool = True,
+    checkers: Sequence[CheckerFactory] = (),
 ) -> Result:
     """Run a plan, or the plan of the same scenario with another seed.
 
@@ -138,7 +143,7 @@ def run_plan(
         plan = make_plan(plan.scenario, plan.base, seed)  # the topology may be drawn from the seed
     folder = open_folder(Path(out), plan, source) if out is not None else None
     try:
-        result = _simulated(plan, progress, folder / TRACE if folder is not None and trace else None)
+        result = _simulated(plan, progress, folder / TRACE if folder is not None and trace else None, checkers)
         if folder is not None:
             result.save(folder, figures=figures, heading=opening_comments(source) if source is not None else "")
     except Exception:
@@ -148,7 +153,10 @@ def run_plan(
     return result
 
 
-def _simulated(plan: Plan, progress: Progress | None, trace_path: Path | None) -> Result:
+def _simulated(
+    plan: Plan, progress: Progress | None, trace_path: Path | None, checkers: Sequence[CheckerFactory]
+) -> Result:
+    import sim.check
     from sim.analysis.result import conclude
     from sim.simulation.simulation import Simulation
     from sim.world.world import rare_collections
@@ -156,7 +164,9 @@ def _simulated(plan: Plan, progress: Progress | None, trace_path: Path | None) -
     interrupted = False
     begun = perf_counter()
     with _Stopping(progress) as stopping:
-        simulation = Simulation(plan, trace_path=trace_path, progress=stopping.look)
+        simulation = Simulation(
+            plan, trace_path=trace_path, progress=stopping.look, checkers=[*sim.check.CHECKERS, *checkers]
+        )
         stopping.stop = simulation.interrupt
         try:
             simulation.run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from sim.observation.conditions import FaultInterval
 from sim.observation.visibility import NEVER
 
 if TYPE_CHECKING:
@@ -14,11 +15,9 @@ if TYPE_CHECKING:
     from sim.observation.sampler import Sample
     from sim.observation.visibility import Visibility
 
-__all__ = ["FaultInterval", "facts_frame", "faults_frame", "samples_frame"]
+__all__ = ["facts_frame", "faults_frame", "samples_frame"]
 
 _NS: Final = 1e9
-FaultInterval = tuple[str, tuple[str, ...], int, int]
-"""A fault that happened: label, nodes it names, begin and end in nanoseconds."""
 
 
 def facts_frame(visibility: Visibility, copies: Copies) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 import stigmem
-from sim.analysis.frames import FaultInterval, facts_frame, faults_frame, samples_frame
+from sim.analysis.frames import facts_frame, faults_frame, samples_frame
 from sim.analysis.lag import Copies, copies_of, summarise
 from sim.analysis.verdict import (
     ExpectationResult,
@@ -28,6 +28,7 @@ from sim.analysis.verdict import (
     tally_conflicts,
 )
 from sim.check.base import CheckResult
+from sim.observation.conditions import FaultInterval
 from sim.simulation.digest import knowledge_of, state_digest
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def _unfinished(simulation: Simulation) -> list[FaultInterval]:
     """Faults in force when a run was cut short."""
     now = simulation.world.now
     return [
-        (fault.label(), fault.nodes(), int(fault.at), now)
+        FaultInterval(fault.label(), fault.nodes(), int(fault.at), now)
         for fault in simulation.scenario.fault
         if simulation.is_active(fault)
     ]
@@ -179,7 +180,7 @@ def _numbers(
     simulation: Simulation, copies: Copies, *, whole: bool
 ) -> tuple[dict[str, Any], tuple[ExpectationResult, ...]]:
     lag = summarise(copies)
-    tally = tally_conflicts(simulation)
+    tally = tally_conflicts(simulation.observed)
     refused = {
         str(status) if status else "node_off": count for status, count in sorted(simulation.refused_writes.items())
     }

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from sim.check.base import CheckResult
-from sim.check.conflict_views import conflicts_of
-from sim.check.conflicts import disagreements
+from sim.check.conflict_diff import compare as compare_conflicts
+from sim.ports import Observed
 from sim.scenario.metrics import REJECTIONS, TIMED
 from sim.scenario.tables import Expectation
 from sim.units import format_duration, parse_duration
@@ -61,7 +61,7 @@ def check_everything(simulation: Simulation, *, interrupted: bool) -> list[Check
     """Every checker's last word; in a run that was cut short only the broken property is judged."""
     violation = simulation.violation
     if violation is None and not interrupted:
-        return [checker.result(simulation) for checker in simulation.checkers]
+        return simulation.relay.results()
     when = format_duration(simulation.world.now)
     results = []
     for checker in simulation.checkers:
@@ -76,16 +76,16 @@ def check_everything(simulation: Simulation, *, interrupted: bool) -> list[Check
 # --- conflicts ---
 
 
-def tally_conflicts(simulation: Simulation) -> ConflictTally:
-    """Counts over all nodes that run, each conflict once. Ledgers must stand at one instant."""
-    books = [conflicts_of(machine.node) for machine in simulation.machines.values() if machine.node is not None]
+def tally_conflicts(observed: Observed) -> ConflictTally:
+    """Counts over all nodes that run, each conflict once, all nodes looked at as of one instant."""
+    now_us = observed.now_us
     status: dict[str, str] = {}
-    for book in books:
-        for conflict in book:
+    for node in observed.nodes.values():
+        for conflict in node.conflicts(now_us):
             if conflict.status == "unresolved" or conflict.id not in status:
                 status[conflict.id] = conflict.status
     unresolved = sum(each == "unresolved" for each in status.values())
-    return ConflictTally(unresolved, len(status) - unresolved, len(disagreements(simulation)))
+    return ConflictTally(unresolved, len(status) - unresolved, len(compare_conflicts(observed, now_us).odd))
 
 
 # --- expectations ---

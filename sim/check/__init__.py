@@ -1,4 +1,4 @@
-"""Properties that must hold, one file each; `standard_checkers` is what every run is judged by.
+"""Properties that must hold, one file each; CHECKERS are those by which every run is judged.
 
 To add one: a file here with a subclass of Checker (`base.py` says what it may look at; `tokens.py` is a short model),
 its name in CHECKERS below, and in `tests/sim/check/test_checkers.py` a run in which the property is broken on purpose.
@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from sim.check.answers import Answers
 from sim.check.audit import Audit
-from sim.check.base import Checker, CheckResult, Commit
+from sim.check.base import (
+    Boot,
+    Checker,
+    CheckerFactory,
+    CheckResult,
+    Commit,
+    Commits,
+    PropertyViolated,
+    Served,
+    build_checkers,
+)
 from sim.check.clock import Causality, Drag, Skew
 from sim.check.conflicts import ConflictAgreement
 from sim.check.convergence import Convergence
@@ -23,15 +33,13 @@ from sim.check.peer_isolation import PeerIsolation
 from sim.check.queues import Queues
 from sim.check.tokens import Tokens
 
-__all__ = ["CHECKERS", "CheckResult", "Checker", "Commit", "standard_checkers"]
+__all__ = [
+    "CHECKERS", "Boot", "CheckResult", "Checker", "CheckerFactory", "Commit", "Commits", "PropertyViolated", "Served",
+    "build_checkers",
+]  # fmt: skip
 
 CHECKERS: tuple[type[Checker], ...] = (
     Durability, Duplicates, Mutation, Leaks, Cursors, Causality, Drag, Skew, Audit, Answers, Tokens, Queues,
     PeerIsolation, FactIsolation, Erasure, ConflictAgreement, Convergence,
 )  # fmt: skip
 """Safety first, then what is judged at the end."""
-
-
-def standard_checkers() -> list[Checker]:
-    """A fresh instance of every checker."""
-    return [checker() for checker in CHECKERS]

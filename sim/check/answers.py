@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from sim.check.base import Checker, CheckResult
-from sim.diagnostics.errors import Violation
-from stigmem.core.wire import Request, Response
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
-    from sim.world.machine import Machine
+from sim.check.base import Checker, CheckResult, Served
+from sim.ports import Observed
+from stigmem.core.wire import Request
 
 __all__ = ["Answers"]
 
 _REMEMBERED: Final = 4_096
+"""Refused requests whose second answer would be noticed: many more than can be under way at once."""
 
 
 class Answers(Checker):
@@ -23,31 +20,28 @@ class Answers(Checker):
 
     name = "no-server-errors"
 
-    def __init__(self) -> None:
+    def __init__(self, observed: Observed) -> None:
+        super().__init__(observed)
         self.statuses: dict[int, int] = {}
         self._refused: dict[int, tuple[Request, int]] = {}
         """The latest requests that were refused so, by identity: an equal one may be another that the wire doubled."""
 
-    def on_response(
-        self, simulation: Simulation, machine: Machine, asker: str, request: Request, response: Response
-    ) -> Violation | None:
+    def on_response(self, served: Served) -> None:
+        machine, asker, request, response = served
         self.statuses[response.status] = self.statuses.get(response.status, 0) + 1
         if response.status >= 500 and response.status not in (501, 503, 507):
-            return self.violation(
-                machine.name, simulation.world.now, f"answered {response.status} to {request.target} of {asker}"
-            )
+            self.fail(machine, f"answered {response.status} to {request.target} of {asker}")
         known, status = self._refused.get(id(request), (None, 0))
         if known is request:
-            sentence = (
-                f"answered one request of {asker} for {request.target} twice: {status}, and {response.status} later"
+            self.fail(
+                machine,
+                f"answered one request of {asker} for {request.target} twice: {status}, and {response.status} later",
             )
-            return self.violation(machine.name, simulation.world.now, sentence)
         if response.status >= 500:
             self._refused[id(request)] = request, response.status
             if len(self._refused) > _REMEMBERED:
                 del self._refused[next(iter(self._refused))]
-        return None
 
-    def result(self, simulation: Simulation) -> CheckResult:
+    def result(self) -> CheckResult:
         counts = ", ".join(f"{count} x {status}" for status, count in sorted(self.statuses.items()))
-        return CheckResult(self.name, True, counts or "nobody asked")
+        return self.holds(counts or "nobody asked")

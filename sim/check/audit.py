@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from sim.check.base import Checker, CheckResult, Commit
-from sim.diagnostics.errors import Violation
+from sim.check.base import Boot, Checker, CheckResult, Commit, Commits
 from sim.observation.visibility import NEVER
+from sim.ports import Observed
 from stigmem.core import limits
 from stigmem.core.audit import AuditRow, ChainHead, event_hash
 from stigmem.core.fact import Fact
 from stigmem.core.records import DeadLetter, Record
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
-    from sim.world.machine import Machine
 
 __all__ = ["Audit"]
 
@@ -27,9 +22,10 @@ class Audit(Checker):
     commit, and no rejection has two."""
 
     name = "audit"
-    every_commit = False
+    sees = Commits.THAT_TELL
 
-    def __init__(self) -> None:
+    def __init__(self, observed: Observed) -> None:
+        super().__init__(observed)
         self._heads: dict[str, ChainHead] = {}
         self._reasons: dict[tuple[str, str, str], dict[str, None]] = {}
         """(node, peer, fact id) -> reasons on that node's disk."""
@@ -38,62 +34,55 @@ class Audit(Checker):
         self._refused_of: dict[tuple[str, str], int] = {}
         self.rows = 0
 
-    def on_disk_wiped(self, name: str) -> None:
-        self._heads.pop(name, None)
-        self._reasons = {key: reasons for key, reasons in self._reasons.items() if key[0] != name}
-        self._refused_of = {key: count for key, count in self._refused_of.items() if key[0] != name}
+    def on_disk_wiped(self, machine: str) -> None:
+        self._heads.pop(machine, None)
+        self._reasons = {key: reasons for key, reasons in self._reasons.items() if key[0] != machine}
+        self._refused_of = {key: count for key, count in self._refused_of.items() if key[0] != machine}
 
-    def on_boot(self, simulation: Simulation, machine: Machine) -> Violation | None:
-        known = self._heads.get(machine.name, ChainHead())
-        for batch in machine.disk.batches():
+    def on_boot(self, boot: Boot) -> None:
+        name = boot.machine
+        known = self._heads.get(name, ChainHead())
+        for batch in boot.read_disk():
             for record in batch:
                 # A batch may have survived a crash that nobody was told of.
                 if isinstance(record, AuditRow) and record.seq > known.seq:
-                    sentence = self._row(machine.name, record)
-                    if sentence is not None:
-                        return self.violation(machine.name, simulation.world.now, sentence)
-        head = machine.node.state.head if machine.node is not None else known
+                    self._row(name, record)
+        node = self.observed.node(name)
+        head = node.audit_head if node is not None else known
         if head.seq < known.seq or (head.seq == known.seq and head.hash != known.hash):
-            return self.violation(
-                machine.name,
-                simulation.world.now,
-                f"the log had {known.seq} rows and has {head.seq} after boot {machine.boots}",
-            )
-        return None
+            self.fail(name, f"the log had {known.seq} rows and has {head.seq} after boot {boot.number}")
 
-    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
-        name = commit.machine.name
+    def on_commit(self, commit: Commit) -> None:
+        name = commit.machine
         for record in commit.records:
             if isinstance(record, AuditRow):
-                sentence = self._row(name, record)
-                if sentence is not None:
-                    return self.violation(name, commit.at_ns, sentence)
+                self._row(name, record)
             elif isinstance(record, DeadLetter) and not record.code:
                 # Taken in after all: what comes under this id from now on may be refused, and audited, anew.
                 self._reasons.pop((name, record.peer_id, record.name), None)
         sentence = _unaccounted(commit.facts, commit.rows) or self._unaudited(name, commit.records)
-        return None if sentence is None else self.violation(name, commit.at_ns, sentence)
+        if sentence is not None:
+            self.fail(name, sentence)
 
-    def _row(self, name: str, row: AuditRow) -> str | None:
+    def _row(self, name: str, row: AuditRow) -> None:
         self.rows += 1
         head = self._heads.get(name, ChainHead())
         if row.seq != head.seq + 1 or row.previous != head.hash:
-            return f"audit row {row.seq} does not follow row {head.seq}"
+            self.fail(name, f"audit row {row.seq} does not follow row {head.seq}")
         digest = event_hash(row.seq, row.event, row.subject, row.fact_id, row.detail, row.ts_us, row.previous)
         if digest != row.hash:
-            return f"audit row {row.seq} does not have the hash of its content"
+            self.fail(name, f"audit row {row.seq} does not have the hash of its content")
         self._heads[name] = ChainHead(row.seq, row.hash)
         if row.fact_id is None or row.event == "fact_write":
-            return None
+            return
         reason = str(msgspec.json.decode(row.detail).get("reason", row.event))
         reasons = self._reasons.setdefault((name, row.subject, row.fact_id), {})
         count = self._refused_of[name, row.subject] = self._refused_of.get((name, row.subject), 0) + 1
         # A node's memory of what it refused is bounded; past that the same fact may be audited anew.
         if reason in reasons and count <= limits.DEAD_LETTERS_PER_PEER_MAX:
-            return f"the rejection of {row.fact_id} ({reason}) was audited twice"
+            self.fail(name, f"the rejection of {row.fact_id} ({reason}) was audited twice")
         reasons[reason] = None
         self._ever.setdefault((name, row.fact_id), {})[reason] = None
-        return None
 
     def _unaudited(self, name: str, records: Sequence[Record]) -> str | None:
         for record in records:
@@ -103,30 +92,24 @@ class Audit(Checker):
                     return f"the rejection of {record.name} ({record.code}) was not audited"
         return None
 
-    def reasons(self, node: str, fact_id: str) -> list[str]:
-        """Why a node refused or held back a fact, as far as it audited that."""
-        return list(self._ever.get((node, fact_id), ()))
+    def result(self) -> CheckResult:
+        for peer, victim, fact_id, codes in self.observed.obligations():
+            found = list(self._ever.get((victim, fact_id), ()))
+            if codes and not any(reason in codes for reason in found) and not self._unmet(victim, fact_id):
+                self.fail(
+                    "",
+                    f"{victim} took a bad fact of {peer} ({fact_id}), should have audited one of "
+                    f"{', '.join(codes)} and audited {', '.join(found) or 'nothing'}",
+                )
+        return self.holds(f"{self.rows} rows chained, {len(self._ever)} facts refused, once each")
 
-    def result(self, simulation: Simulation) -> CheckResult:
-        for peer in simulation.adversaries.values():
-            for _, victim, fact_id, codes in peer.due():
-                found = self.reasons(victim, fact_id)
-                if codes and not any(reason in codes for reason in found) and not _unmet(simulation, victim, fact_id):
-                    return CheckResult(
-                        self.name,
-                        False,
-                        f"{victim} took a bad fact of {peer.name} ({fact_id}), should have audited one of "
-                        f"{', '.join(codes)} and audited {', '.join(found) or 'nothing'}",
-                    )
-        return CheckResult(self.name, True, f"{self.rows} rows chained, {len(self._ever)} facts refused, once each")
-
-
-def _unmet(simulation: Simulation, victim: str, fact_id: str) -> bool:
-    """Whether an id that a hostile peer took is that of an honest fact which never came to the victim: then there was
-    nothing for the two to collide over. That it should have come is the convergence checker's to say."""
-    numbers = [simulation.visibility.number(origin, fact_id) for origin in simulation.plan.nodes]
-    owned = [number for number in numbers if number is not None]
-    return bool(owned) and all(simulation.visibility.visible[victim][number] == NEVER for number in owned)
+    def _unmet(self, victim: str, fact_id: str) -> bool:
+        """Whether an id that a hostile peer took is that of an honest fact which never came to the victim: then there
+        was nothing for the two to collide over. That it should have come is the convergence checker's to say."""
+        visibility = self.observed.visibility
+        numbers = [visibility.number(origin, fact_id) for origin in self.observed.federation.nodes]
+        owned = [number for number in numbers if number is not None]
+        return bool(owned) and all(visibility.visible[victim][number] == NEVER for number in owned)
 
 
 def _unaccounted(facts: Sequence[Fact], rows: Sequence[AuditRow]) -> str | None:

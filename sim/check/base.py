@@ -1,32 +1,70 @@
 """What every checker is: one property, watched while it can be broken and judged at the end.
 
-A checker sees every commit, every answer put on the wire, every acknowledgement and every boot, and says what
-is wrong the moment it is. A false alarm is as bad as a miss: each has a test that breaks its property on
-purpose. To add one: a file here with a subclass, and a line in `sim/check/__init__.py`.
+A checker is built once for each run, with what may be seen of the run (`sim.ports.Observed`), and overrides the hooks
+that it needs. All hooks are called from `sim.simulation.events` and from nowhere else:
+
+  on_commit        a batch became durable on a machine: its facts are stored, nobody has been answered yet
+  on_response      a node is about to put an answer on the wire; the asker has not seen it
+  on_acknowledged  a client on a machine was told that its write is stored
+  on_boot          a node has loaded its journal and runs; its first commit comes later
+  on_disk_wiped    a machine that is off got an empty disk, on purpose
+  is_quiet         asked four times a second after the faults ended: may the federation be called settled?
+  result           asked once, after a run in which nothing was violated
+
+Rules for all of them:
+
+1. Looking only. A checker changes nothing, draws nothing at random and awaits nothing, so that a run with more or
+   fewer checkers is the same run, digest for digest.
+2. One way to fail: `self.fail(machine, sentence)`, from any hook. It raises `PropertyViolated`, which ends the run when
+   it goes on and is the last word of the checker when it is over. What else a checker raises is a bug of its own.
+3. A false alarm is as bad as a miss. Crashes, wiped disks and machines that leave are legal; `on_disk_wiped` tells what
+   need not be remembered any more, and `Observed.node` gives None for a machine that is off.
+4. Hooks stand on the hot path. `on_commit` runs for each of some hundred thousand commits, most of which hold nothing
+   but the nonce of a token: whoever overrides it says in `sees` whether those matter.
+
+To add one: a file here with a subclass, a line in `sim/check/__init__.py`, and in `tests/sim/check/test_checkers.py` a
+run in which the property is broken on purpose. `tokens.py` is a short model. A program that uses this package as a
+library gives its own to `sim.run(..., checkers=[...])` instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from sim.diagnostics.errors import Violation
+from sim.ports import Observed
 from stigmem.core.audit import AuditRow
 from stigmem.core.fact import Fact
 from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response
 
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
-    from sim.world.machine import Machine
+__all__ = [
+    "Boot", "CheckResult", "Checker", "CheckerFactory", "Commit", "Commits", "PropertyViolated", "Served",
+    "build_checkers",
+]  # fmt: skip
 
-__all__ = ["CheckResult", "Checker", "Commit"]
+
+class PropertyViolated(Exception):
+    """A property does not hold. Raised by `Checker.fail`, caught where hooks are called."""
+
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(violation.sentence)
+        self.violation = violation
+
+
+class Commits(Enum):
+    """Which commits a checker is shown."""
+
+    ALL = "all"
+    THAT_TELL = "those with a fact, an audit row or a dead letter in them"
 
 
 class Commit(NamedTuple):
-    """One batch that became durable, and the facts and audit rows in it."""
+    """One batch that became durable on a machine: all of its records, and the facts and audit rows among them."""
 
-    machine: Machine
+    machine: str
     records: Sequence[Record]
     at_ns: int
     facts: Sequence[Fact]
@@ -34,9 +72,27 @@ class Commit(NamedTuple):
 
     @property
     def turn_ms(self) -> int | None:
-        """The node's own clock in the turn; every commit that stores facts has an audit row with it, which is the audit
-        checker's to see to."""
+        """The node's own clock in the turn, in milliseconds since the epoch; None when the commit has no audit row.
+        Every commit that stores facts has one, which is the audit checker's to see to."""
         return self.rows[0].ts_us // 1000 if self.rows else None
+
+
+class Served(NamedTuple):
+    """A request that came over the wire from another node or a hostile peer, and the answer to it."""
+
+    machine: str
+    asker: str
+    request: Request
+    response: Response
+
+
+class Boot(NamedTuple):
+    """A node that has loaded its journal: the `number` of the boot, from 1, and what its disk holds. The disk is read
+    when `read_disk` is called, which takes as long as loading did."""
+
+    machine: str
+    number: int
+    read_disk: Callable[[], Iterable[Sequence[Record]]]
 
 
 class CheckResult(NamedTuple):
@@ -50,42 +106,71 @@ class CheckResult(NamedTuple):
 class Checker:
     """One property; override what it needs to see."""
 
-    name = ""
-    liveness = False
-    """Whether the property is about the end (then a run that was cut short cannot judge it)."""
+    name: ClassVar[str] = ""
+    """As in run.json. No two checkers of a run have the same."""
 
-    every_commit = True
-    """Whether `committed` looks at every commit, or only at those with a fact, an audit row or a dead letter in them;
-    most commits of a quiet federation hold nothing but the nonce of a token."""
+    sees: ClassVar[Commits]
+    """Which commits `on_commit` looks at; said by every class that overrides it."""
 
-    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
+    def __init__(self, observed: Observed) -> None:
+        """Before the first event of the run, when no machine has booted."""
+        self.observed = observed
+
+    def __init_subclass__(cls, **keys: Any) -> None:
+        super().__init_subclass__(**keys)
+        if "on_commit" in vars(cls) and "sees" not in vars(cls):
+            raise TypeError(
+                f"{cls.__name__} overrides on_commit and does not say which commits it sees: write sees = Commits.ALL, "
+                "or Commits.THAT_TELL if those without a fact, an audit row or a dead letter mean nothing to it"
+            )
+
+    def on_commit(self, commit: Commit) -> None:
         """A batch became durable on a machine."""
-        return None
 
-    def on_response(
-        self, simulation: Simulation, machine: Machine, asker: str, request: Request, response: Response
-    ) -> Violation | None:
+    def on_response(self, served: Served) -> None:
         """A node is about to answer over the wire."""
-        return None
 
-    def on_acknowledged(self, simulation: Simulation, machine: Machine, response: Response) -> None:
-        """A client got 201 for a write."""
+    def on_acknowledged(self, machine: str, fact_id: str) -> None:
+        """A client on a machine got 201 for a write, or 200 for a resolution."""
 
-    def on_boot(self, simulation: Simulation, machine: Machine) -> Violation | None:
+    def on_boot(self, boot: Boot) -> None:
         """A node has loaded its journal."""
-        return None
 
-    def on_disk_wiped(self, name: str) -> None:
+    def on_disk_wiped(self, machine: str) -> None:
         """A machine's disk was wiped on purpose: what this property knew of it no longer counts."""
 
-    def is_quiet(self, simulation: Simulation) -> bool:
+    def is_quiet(self) -> bool:
         """Whether the federation may be called settled as far as this property goes."""
         return True
 
-    def result(self, simulation: Simulation) -> CheckResult:
+    def result(self) -> CheckResult:
         """The judgement at the end of a run without violations."""
-        return CheckResult(self.name, True, "")
+        return self.holds("")
 
-    def violation(self, node: str, at_ns: int, sentence: str) -> Violation:
-        """A violation of this property."""
-        return Violation(self.name, node, at_ns, sentence)
+    # --- words ---
+
+    def holds(self, detail: str) -> CheckResult:
+        """The property holds; `detail` says of what that was seen, in numbers."""
+        return CheckResult(self.name, True, detail)
+
+    def fail(self, machine: str, sentence: str) -> NoReturn:
+        """The property does not hold on a machine ("" when no single one is to blame); one sentence says what is
+        wrong. Raises PropertyViolated."""
+        raise PropertyViolated(Violation(self.name, machine, self.observed.now_ns, sentence))
+
+
+CheckerFactory = Callable[[Observed], Checker]
+"""A checker class, or whatever else makes one for a run."""
+
+
+def build_checkers(factories: Iterable[CheckerFactory], observed: Observed) -> list[Checker]:
+    """The checkers of one run, in the order in which they look. Raises ValueError when one has no name, or that of
+    another: results are told apart by names."""
+    found: dict[str, Checker] = {}
+    for make in factories:
+        checker = make(observed)
+        if not checker.name or checker.name in found:
+            other = f"that of another, {checker.name!r}" if checker.name else "none"
+            raise ValueError(f"every checker needs a name of its own; {type(checker).__name__} has {other}")
+        found[checker.name] = checker
+    return list(found.values())

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from sim.check.base import Checker, CheckResult, Commit
-from sim.diagnostics.errors import Violation
+from sim.check.base import Checker, CheckResult, Commit, Commits
+from sim.ports import Observed
 from stigmem.core.hlc import format_stamp
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["Causality", "Drag", "Skew"]
 
@@ -22,94 +19,92 @@ class Causality(Checker):
     that was within the drag bound."""
 
     name = "causality"
-    every_commit = False
+    sees = Commits.THAT_TELL
 
-    def __init__(self) -> None:
+    def __init__(self, observed: Observed) -> None:
+        super().__init__(observed)
         self._last: dict[str, int] = {}
+        """Node -> the stamp that it issued last."""
         self._seen: dict[str, int] = {}
+        """Node -> the highest stamp that it took in within the bound."""
         self.stamps = 0
 
-    def on_disk_wiped(self, name: str) -> None:
-        self._last.pop(name, None)
-        self._seen.pop(name, None)
+    def on_disk_wiped(self, machine: str) -> None:
+        self._last.pop(machine, None)
+        self._seen.pop(machine, None)
 
-    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
-        name = commit.machine.name
-        turn_ms = commit.turn_ms
-        for record in commit.facts:
-            if record.received_from is not None:
-                if turn_ms is not None and record.wall_ms - turn_ms <= commit.machine.settings.drag_ms:
-                    self._seen[name] = max(self._seen.get(name, 0), record.stamp)
+    def on_commit(self, commit: Commit) -> None:
+        if not commit.facts:
+            return
+        name, turn_ms = commit.machine, commit.turn_ms
+        drag_ms = self.observed.settings(name).drag_ms
+        for fact in commit.facts:
+            if fact.received_from is not None:
+                if turn_ms is not None and fact.wall_ms - turn_ms <= drag_ms:
+                    self._seen[name] = max(self._seen.get(name, 0), fact.stamp)
                 continue
             self.stamps += 1
-            text = format_stamp(record.stamp)
-            if record.stamp <= self._last.get(name, -1):
-                return self.violation(name, commit.at_ns, f"stamp {text} was issued at or below an earlier one")
-            if record.stamp <= self._seen.get(name, -1):
-                return self.violation(name, commit.at_ns, f"stamp {text} is not after a stamp that was seen before it")
-            self._last[name] = record.stamp
-        return None
+            if fact.stamp <= self._last.get(name, -1):
+                self.fail(name, f"stamp {format_stamp(fact.stamp)} was issued at or below an earlier one")
+            if fact.stamp <= self._seen.get(name, -1):
+                self.fail(name, f"stamp {format_stamp(fact.stamp)} is not after a stamp that was seen before it")
+            self._last[name] = fact.stamp
 
-    def result(self, simulation: Simulation) -> CheckResult:
-        return CheckResult(self.name, True, f"{self.stamps} stamps in order")
+    def result(self) -> CheckResult:
+        return self.holds(f"{self.stamps} stamps in order")
 
 
 class Drag(Checker):
     """Nobody pushes a node's own stamps further ahead than the drag bound of where its clock has ever been (S-37)."""
 
     name = "drag-bound"
-    every_commit = False
+    sees = Commits.THAT_TELL
 
-    def __init__(self) -> None:
+    def __init__(self, observed: Observed) -> None:
+        super().__init__(observed)
         self._furthest_ms: dict[str, int] = {}
+        """Node -> the latest that its clock has ever shown in a commit."""
         self.largest_ms = 0
 
-    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
-        name, turn_ms = commit.machine.name, commit.turn_ms
+    def on_commit(self, commit: Commit) -> None:
+        name, turn_ms = commit.machine, commit.turn_ms
         if turn_ms is None:
-            return None
+            return
         furthest = self._furthest_ms[name] = max(turn_ms, self._furthest_ms.get(name, turn_ms))
-        drag_ms = commit.machine.settings.drag_ms
-        for record in commit.facts:
-            if record.received_from is None:
-                ahead = record.wall_ms - furthest
+        drag_ms = self.observed.settings(name).drag_ms
+        for fact in commit.facts:
+            if fact.received_from is None:
+                ahead = fact.wall_ms - furthest
                 self.largest_ms = max(self.largest_ms, ahead)
                 if ahead > drag_ms + _BURST_MS:
-                    return self.violation(
-                        name,
-                        commit.at_ns,
-                        f"wrote a stamp {ahead} ms ahead of its clock; the drag bound is {drag_ms} ms",
-                    )
-        return None
+                    self.fail(name, f"wrote a stamp {ahead} ms ahead of its clock; the drag bound is {drag_ms} ms")
 
-    def result(self, simulation: Simulation) -> CheckResult:
-        return CheckResult(self.name, True, f"largest lead of an own stamp: {self.largest_ms / 1000:g} s")
+    def result(self) -> CheckResult:
+        return self.holds(f"largest lead of an own stamp: {self.largest_ms / 1000:g} s")
 
 
 class Skew(Checker):
     """What a node takes in lies within the skew bound of its own clock at that moment."""
 
     name = "skew-bound"
-    every_commit = False
+    sees = Commits.THAT_TELL
 
-    def __init__(self) -> None:
+    def __init__(self, observed: Observed) -> None:
+        super().__init__(observed)
         self.largest_ms = 0
 
-    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
+    def on_commit(self, commit: Commit) -> None:
         turn_ms = commit.turn_ms
-        bound = commit.machine.settings.skew_future_ms
-        for record in commit.facts:
-            if record.received_from is None or turn_ms is None:
+        if turn_ms is None:
+            return
+        bound = self.observed.settings(commit.machine).skew_future_ms
+        for fact in commit.facts:
+            if fact.received_from is None:
                 continue
-            ahead = record.wall_ms - turn_ms
+            ahead = fact.wall_ms - turn_ms
             self.largest_ms = max(self.largest_ms, ahead)
             if bound and ahead > bound:
-                return self.violation(
-                    commit.machine.name,
-                    commit.at_ns,
-                    f"took in a stamp {ahead} ms ahead of its clock; the bound is {bound} ms",
-                )
-        return None
+                self.fail(commit.machine, f"took in a stamp {ahead} ms ahead of its clock; the bound is {bound} ms")
 
-    def result(self, simulation: Simulation) -> CheckResult:
-        return CheckResult(self.name, True, f"largest lead taken in: {self.largest_ms / 1000:g} s")
+    def result(self) -> CheckResult:
+        return self.holds(f"largest lead taken in: {self.largest_ms / 1000:g} s")

@@ -1,65 +1,34 @@
-"""What nodes tell of their conflicts, worked out once for as long as their ledgers stand still.
-
-The checkers and the judgement ask for the same listings at the end of a run; a listing of a long one takes seconds.
-Nothing here judges.
-"""
+"""What nodes tell of their conflicts, in the form in which checkers compare it. Nothing here judges."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from weakref import WeakKeyDictionary
 
-from stigmem.core.conflicts import Conflict, ConflictBook
+from sim.observation.node_view import LedgerReader, NodeView, SlotKey
+from stigmem.core.conflicts import Conflict
 from stigmem.core.errors import Rejection
-from stigmem.core.ledger import Ledger
 from stigmem.core.resolution import Resolution, read_resolution
 
-if TYPE_CHECKING:
-    from stigmem.node.node import Node
+__all__ = ["resolutions_of", "view_of"]
 
-__all__ = ["Key", "conflicts_of", "resolutions_of", "view_of"]
-
-Key = tuple[str, str, str]
-
-
-class _Listing:
-    """The conflicts of a ledger as it stood."""
-
-    __slots__ = ("conflicts", "horizon_us", "last_seq", "told")
-
-    def __init__(self, book: ConflictBook, ledger: Ledger) -> None:
-        self.last_seq = ledger.last_seq
-        self.horizon_us = ledger.horizon_us
-        self.conflicts = book.all()
-        self.told: dict[Key, object] | None = None
+_View = dict[SlotKey, object]
+_views: Final[WeakKeyDictionary[NodeView, tuple[list[Conflict], _View]]] = WeakKeyDictionary()
+"""The latest view of each node, with the listing that it was made from."""
 
 
-_listings: Final[WeakKeyDictionary[ConflictBook, _Listing]] = WeakKeyDictionary()
+def view_of(node: NodeView, now_us: int | None = None) -> _View:
+    """What a node tells of its public conflicts, by slot: ids, status, the two best facts, all members; as it stands,
+    or with expiry as of an instant. Views of two nodes that tell the same are equal."""
+    listing = node.conflicts(now_us)
+    known = _views.get(node)
+    if known is None or known[0] is not listing:
+        known = _views[node] = listing, _told(listing)
+    return known[1]
 
 
-def conflicts_of(node: Node) -> list[Conflict]:
-    """Every open or settled conflict of a node."""
-    return _listing(node).conflicts
-
-
-def view_of(node: Node) -> dict[Key, object]:
-    """What a node tells of its public conflicts, by slot: ids, status, the two best facts, all members."""
-    listing = _listing(node)
-    if listing.told is None:
-        listing.told = _told(listing.conflicts)
-    return listing.told
-
-
-def _listing(node: Node) -> _Listing:
-    book, ledger = node.state.conflicts, node.state.ledger
-    known = _listings.get(book)
-    if known is None or (known.last_seq, known.horizon_us) != (ledger.last_seq, ledger.horizon_us):
-        known = _listings[book] = _Listing(book, ledger)
-    return known
-
-
-def _told(conflicts: list[Conflict]) -> dict[Key, object]:
-    found: dict[Key, list[object]] = {}
+def _told(conflicts: list[Conflict]) -> _View:
+    found: dict[SlotKey, list[object]] = {}
     for each in sorted(conflicts, key=lambda conflict: conflict.id):
         if each.slot[2] == "public":
             members = tuple(fact.id for fact in each.members)
@@ -67,9 +36,9 @@ def _told(conflicts: list[Conflict]) -> dict[Key, object]:
     return {key: tuple(told) for key, told in found.items()}
 
 
-def resolutions_of(ledger: Ledger) -> dict[Key, list[Resolution]]:
+def resolutions_of(ledger: LedgerReader) -> dict[SlotKey, list[Resolution]]:
     """The resolutions among the facts of a ledger, by the slot that they settle."""
-    found: dict[Key, list[Resolution]] = {}
+    found: dict[SlotKey, list[Resolution]] = {}
     for fact in ledger.log:
         if fact.derived_from and fact.quarantine is None:
             try:

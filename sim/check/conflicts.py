@@ -3,96 +3,89 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from sim.check.base import Checker, CheckResult
 from sim.check.conflict_diff import Disagreement, compare, running
-from sim.check.conflict_views import Key, conflicts_of, resolutions_of
-from sim.world.clocks import EPOCH_NS
+from sim.check.conflict_views import resolutions_of
+from sim.observation.node_view import LedgerReader, SlotKey
+from sim.ports import Observed
 from stigmem.core.conflicts import Conflict
 from stigmem.core.contradiction import SlotState, evaluate
 from stigmem.core.fact import Fact
-from stigmem.core.ledger import Ledger
 
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
-
-__all__ = ["ConflictAgreement", "disagreements", "open_by_definition"]
+__all__ = ["ConflictAgreement", "open_by_definition"]
 
 
-def open_by_definition(ledger: Ledger, now_us: int) -> dict[Key, SlotState]:
+def open_by_definition(ledger: LedgerReader, now_us: int) -> dict[SlotKey, SlotState]:
     """The open conflicts among the facts of a ledger, by the plain definition and not by the ledger's own
     bookkeeping."""
     resolutions = resolutions_of(ledger)
-    by_slot: dict[Key, list[Fact]] = {}
+    by_slot: dict[SlotKey, list[Fact]] = {}
     for fact in ledger.log:
         if not fact.is_system and fact.quarantine is None:
             by_slot.setdefault(fact.slot, []).append(fact)
-    found: dict[Key, SlotState] = {}
+    found: dict[SlotKey, SlotState] = {}
     for key, facts in by_slot.items():
         if len(facts) > 1:
-            verdict = evaluate(key, facts, resolutions.get(key, ()), now_us)
-            if verdict.conflict is not None:
-                found[key] = verdict
+            state = evaluate(key, facts, resolutions.get(key, ()), now_us)
+            if state.conflict is not None:
+                found[key] = state
     return found
-
-
-def disagreements(simulation: Simulation) -> list[Key]:
-    """Slots of public facts about which nodes that are meant to hold the same do not see the same conflicts, apart
-    from what some of them may lack."""
-    return compare(simulation).odd
 
 
 class ConflictAgreement(Checker):
     """Every node's conflicts are those that its facts define; public ones are the same on all nodes, apart from
-    facts of hostile origins that a node refused, still holds back, or that nobody could pass on to it."""
+    facts of hostile origins that a node refused, still holds back, or that nobody could pass on to it.
+
+    Nodes' clocks differ, and expiry with them: at the end all are looked at as of one instant of true time.
+    """
 
     name = "conflict-agreement"
-    liveness = True
 
-    def __init__(self) -> None:
+    def __init__(self, observed: Observed) -> None:
+        super().__init__(observed)
         self.resolved = 0
         """The most that any node told of as settled."""
 
-    def is_quiet(self, simulation: Simulation) -> bool:
-        return not compare(simulation, thorough=bool(simulation.adversaries)).odd
+    def is_quiet(self) -> bool:
+        return not compare(self.observed, thorough=bool(self.observed.hostile)).odd
 
-    def result(self, simulation: Simulation) -> CheckResult:
-        now_us = (EPOCH_NS + simulation.world.now) // 1_000
-        nodes = running(simulation)
-        for name, node in nodes:
-            ledger = node.state.ledger
-            ledger.advance(now_us)  # all at one instant: nodes' clocks differ, and expiry with them
-            sentence = self._by_definition(ledger, now_us) or _unlisted(ledger, conflicts_of(node))
+    def result(self) -> CheckResult:
+        now_us = self.observed.now_us
+        nodes = running(self.observed)
+        for node in nodes:
+            ledger = node.ledger_as_of(now_us)
+            sentence = _undefined(ledger, now_us) or _unlisted(ledger, node.conflicts(now_us))
             if sentence is not None:
-                return CheckResult(self.name, False, f"{name}: {sentence}")
-        told = [[each for each in conflicts_of(node) if each.slot[2] == "public"] for _, node in nodes]
+                self.fail(node.name, sentence)
+        told = [[each for each in node.conflicts(now_us) if each.slot[2] == "public"] for node in nodes]
         counts = [sum(conflict.status == "unresolved" for conflict in each) for each in told]
         settled = [len(each) - count for each, count in zip(told, counts, strict=True)]
         self.resolved = max(settled, default=0)
         numbers = f"{_span(counts)} open and {_span(settled)} resolved in scope public"
-        if simulation.converged_at is None:
+        if self.observed.converged_at is None:
             why = "on each node what its own facts define; not compared, since the federation did not converge"
-            return CheckResult(self.name, True, f"{numbers}, {why}")
-        found = compare(simulation)
+            return self.holds(f"{numbers}, {why}")
+        found = compare(self.observed, now_us)
         if found.odd:
-            sentence = f"the nodes do not see the same conflicts about {' '.join(found.odd[0])}"
-            return CheckResult(self.name, False, sentence)
-        return CheckResult(self.name, True, f"{numbers}, {_likeness(simulation, found)}")
-
-    def _by_definition(self, ledger: Ledger, now_us: int) -> str | None:
-        expected = open_by_definition(ledger, now_us)
-        if expected.keys() != ledger.contested.keys():
-            odd = min(expected.keys() ^ ledger.contested.keys())
-            return f"the ledger and the definition differ on whether {odd} is contested"
-        for key, verdict in expected.items():
-            slot = ledger.contested[key]
-            if slot.conflict != verdict.conflict or tuple(slot.members()) != verdict.members:
-                return f"the ledger's conflict set of {key} is not the defined one"
-        return None
+            self.fail("", f"the nodes do not see the same conflicts about {' '.join(found.odd[0])}")
+        return self.holds(f"{numbers}, {_likeness(found)}")
 
 
-def _unlisted(ledger: Ledger, told: Sequence[Conflict]) -> str | None:
+def _undefined(ledger: LedgerReader, now_us: int) -> str | None:
+    """Where a ledger's bookkeeping and the definition of a contradiction differ."""
+    expected = open_by_definition(ledger, now_us)
+    if expected.keys() != ledger.contested.keys():
+        odd = min(expected.keys() ^ ledger.contested.keys())
+        return f"the ledger and the definition differ on whether {odd} is contested"
+    for key, state in expected.items():
+        slot = ledger.contested[key]
+        if slot.conflict != state.conflict or tuple(slot.members()) != state.members:
+            return f"the ledger's conflict set of {key} is not the defined one"
+    return None
+
+
+def _unlisted(ledger: LedgerReader, told: Sequence[Conflict]) -> str | None:
     """An open conflict that the node's own listing does not show."""
     shown = {conflict.slot: conflict.id for conflict in told if conflict.status == "unresolved"}
     odd = next((key for key, slot in ledger.contested.items() if shown.get(key) != slot.conflict), None)
@@ -104,7 +97,7 @@ def _span(counts: Sequence[int]) -> str:
     return f"{most}" if least == most else f"{least} to {most}"
 
 
-def _likeness(simulation: Simulation, found: Disagreement) -> str:
+def _likeness(found: Disagreement) -> str:
     """What was compared, in words: no more than was."""
     if not found.compared:
         return "on nodes of which no two are meant to hold the same"

@@ -2,103 +2,87 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sim.check.base import Checker, CheckResult
+from sim.observation.node_view import NodeView
 from sim.observation.visibility import NEVER
 from sim.units import format_duration
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
-    from sim.world.machine import Machine
 
 __all__ = ["Convergence"]
 
 
 class Convergence(Checker):
-    """Equal knowledge on all nodes that may hold it, scope by scope, within `settle`: as the simulation saw it being
-    stored, and as the ledgers show it at the end."""
+    """Equal knowledge on all nodes that may hold it, scope by scope, within `settle`: as it was seen being stored, and
+    as the ledgers show it at the end."""
 
     name = "convergence"
-    liveness = True
 
-    def is_quiet(self, simulation: Simulation) -> bool:
-        return not self._waiting(simulation)
+    def is_quiet(self) -> bool:
+        return not self._waiting()
 
-    def _waiting(self, simulation: Simulation) -> list[str]:
+    def _waiting(self) -> list[str]:
         """Nodes on which honest facts that are stamped too far ahead wait to become due; what hostile peers date
         into the future keeps nobody waiting."""
+        origins, visibility = self.observed.federation.nodes, self.observed.visibility
 
-        def waits(machine: Machine) -> bool:
-            names = (
-                machine.node.state.deferred if machine.node is not None and machine.name not in simulation.gone else ()
-            )
-            return any(
-                simulation.visibility.number(origin, name) is not None
-                for _, name in names
-                for origin in simulation.plan.nodes
-            )
+        def waits(node: NodeView) -> bool:
+            return any(visibility.number(origin, name) is not None for _, name in node.deferred for origin in origins)
 
-        return [machine.name for machine in simulation.machines.values() if waits(machine)]
+        gone = self.observed.gone
+        return [name for name, node in self.observed.nodes.items() if name not in gone and waits(node)]
 
-    def result(self, simulation: Simulation) -> CheckResult:
-        if not simulation.scenario.scenario.converges:
-            return CheckResult(self.name, True, f"not expected; {simulation.visibility.missing} copies are missing")
-        if simulation.converged_at is None:
-            return CheckResult(self.name, False, self._why(simulation))
-        sentence = self._too_much(simulation) or self._too_little(simulation)
+    def result(self) -> CheckResult:
+        seen = self.observed
+        if not seen.must_converge:
+            return self.holds(f"not expected; {seen.visibility.missing} copies are missing")
+        if seen.converged_at is None:
+            self.fail("", self._why())
+        sentence = self._too_much() or self._too_little()
         if sentence is not None:
-            return CheckResult(self.name, False, sentence)
-        took = format_duration(simulation.converged_at - simulation.duration)
-        return CheckResult(
-            self.name, True, f"{len(simulation.visibility.facts)} facts everywhere, {took} after the faults ended"
-        )
+            self.fail("", sentence)
+        took = format_duration(seen.converged_at - seen.faults_end_ns)
+        return self.holds(f"{len(seen.visibility.facts)} facts everywhere, {took} after the faults ended")
 
-    def _too_much(self, simulation: Simulation) -> str | None:
-        visibility = simulation.visibility
+    def _too_much(self) -> str | None:
+        visibility = self.observed.visibility
         known: dict[tuple[str, str], tuple[str, ...]] = {}
         for number, fact in enumerate(visibility.facts):
             key = (fact.origin, "local" if fact.stays_local else fact.scope)
             readers = known.get(key)
             if readers is None:
-                readers = known[key] = simulation.plan.readers(*key)
+                readers = known[key] = self.observed.federation.readers(*key)
             for name, times in visibility.visible.items():
                 if times[number] != NEVER and name not in readers:
                     return f"{name} holds a {fact.scope} fact of {fact.origin} that it may not hold"
         return None
 
-    def _too_little(self, simulation: Simulation) -> str | None:
+    def _too_little(self) -> str | None:
         """What was stored once and is not there any more."""
-        node_ids = {name: node_id for node_id, name in simulation.name_of_node.items()}
+        visibility = self.observed.visibility
+        node_ids = {name: node_id for node_id, name in self.observed.names.items()}
         held = {
-            name: {(fact.origin, fact.id) for fact in machine.node.state.ledger.log}
-            for name, machine in simulation.machines.items()
-            if machine.node is not None
+            name: {(fact.origin, fact.id) for fact in node.ledger.log} for name, node in self.observed.nodes.items()
         }
-        for number, name in simulation.visibility.expected():
-            fact = simulation.visibility.facts[number]
+        for number, name in visibility.expected():
+            fact = visibility.facts[number]
             if name in held and (node_ids[fact.origin], fact.id) not in held[name]:
                 return f"{name} stored fact {fact.id} of {fact.origin} and does not hold it any more"
         return None
 
-    def _why(self, simulation: Simulation) -> str:
-        if not simulation.handshakes.all_linked():
-            return _strangers(simulation)
-        lacking = simulation.visibility.lacking()
+    def _why(self) -> str:
+        unlinked = self.observed.unlinked()
+        if unlinked:
+            newcomer, host = unlinked[0]
+            rest = f", and {len(unlinked) - 1} more" if len(unlinked) > 1 else ""
+            return f"{newcomer} never became a peer of {host}{rest}: no handshake came to its end"
+        visibility = self.observed.visibility
+        lacking = visibility.lacking()
         if lacking:
             fact, node = lacking[0]
             return (
-                f"{simulation.visibility.missing} copies are missing; for example {node} lacks fact {fact.id} "
+                f"{visibility.missing} copies are missing; for example {node} lacks fact {fact.id} "
                 f"({fact.scope}), written by {fact.origin} at {format_duration(fact.written_ns)}"
             )
-        waiting = self._waiting(simulation)
+        waiting = self._waiting()
         if waiting:
             return f"facts stamped too far ahead still wait on {', '.join(waiting)}"
         return "every fact is everywhere, but the nodes do not agree on what is in conflict"
-
-
-def _strangers(simulation: Simulation) -> str:
-    pairs = simulation.handshakes.unlinked()
-    newcomer, host = pairs[0]
-    rest = f", and {len(pairs) - 1} more" if len(pairs) > 1 else ""
-    return f"{newcomer} never became a peer of {host}{rest}: no handshake came to its end"

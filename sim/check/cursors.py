@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from sim.check.base import Checker, CheckResult
+from sim.check.base import Checker, CheckResult, Served
 from sim.check.leaks import Page, crosses, node_id_of, page_of
-from sim.diagnostics.errors import Violation
 from sim.observation.expected import never_served
+from sim.observation.node_view import NodeView
+from sim.ports import Observed
 from stigmem.core.fact import Fact
-from stigmem.core.wire import Request, Response, split_target
+from stigmem.core.wire import split_target
 from stigmem.node.replication.pull_request import HOLDING_HEADER, held_by_asker
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
-    from sim.world.machine import Machine
-    from stigmem.node.node import Node
 
 __all__ = ["Cursors"]
 
@@ -47,44 +43,58 @@ class Cursors(Checker):
 
     name = "cursors-silent"
 
-    def __init__(self) -> None:
+    def __init__(self, observed: Observed) -> None:
+        super().__init__(observed)
         self._told: dict[tuple[str, str], str | None] = {}
         """(server, asker) -> the cursor that it was given last."""
         self._near: dict[tuple[str, str], int] = {}
         """(server, asker) -> close moves in a row."""
         self._harmless: dict[str, frozenset[str]] = {}
         """Asker -> the names that were found to be for everybody in its latest questions, which repeat them."""
+        self._honest = frozenset(observed.federation.nodes)
         self.moves = 0
 
-    def on_disk_wiped(self, name: str) -> None:
-        self._told = {pair: told for pair, told in self._told.items() if pair[0] != name}
+    def on_disk_wiped(self, machine: str) -> None:
+        self._told = {pair: told for pair, told in self._told.items() if pair[0] != machine}
 
-    def on_response(
-        self, simulation: Simulation, machine: Machine, asker: str, request: Request, response: Response
-    ) -> Violation | None:
-        if response.status != 200 or machine.node is None:
-            return None
+    def on_response(self, served: Served) -> None:
+        machine, asker, request, response = served
+        node = self.observed.node(machine)
+        if response.status != 200 or node is None:
+            return
         question = _question(request.target)
         if question is None:
-            return None
+            return
         page = page_of(response.body)
-        pair = (machine.name, asker)
+        pair = (machine, asker)
         before = self._told.get(pair)
         self._told[pair] = page.cursor
         sentence = self._move(pair, before, page.cursor)
         named = held_by_asker(request.headers.get(HOLDING_HEADER, ""))
-        if named and asker in simulation.machines:
+        if named and asker in self._honest:
             known = self._harmless.get(asker, _NONE)
-            told = None if named <= known else _tells(simulation, asker, named - known)
+            told = None if named <= known else self._tells(asker, named - known)
             if told is not None:
-                return self.violation(asker, simulation.world.now, f"{told} (to {machine.name})")
+                self.fail(asker, f"{told} (to {machine})")
             self._harmless[asker] = named
         if page.has_more or page.cursor != question.cursor:
-            asking = _asking(simulation, machine, asker, question, named, page)
-            sentence = _skips(asking, page) or _passes(asking, page) or _promises(asking, page) or sentence
-        return (
-            None if sentence is None else self.violation(machine.name, simulation.world.now, f"{sentence} (to {asker})")
-        )
+            asking = _asking(self.observed, node, asker, question, named, page)
+            skipped = _skips(asking, page) if asker in self._honest else None
+            sentence = skipped or _passes(asking, page) or _promises(asking, page) or sentence
+        if sentence is not None:
+            self.fail(machine, f"{sentence} (to {asker})")
+
+    def _tells(self, asker: str, named: frozenset[str]) -> str | None:
+        """What is wrong with the names in an honest node's question, if anything: it names only what everybody may
+        know. A name that it does not hold is no secret of its own: its disk may have been lost since it asked."""
+        node = self.observed.node(asker)
+        if node is None:
+            return None
+        for name in sorted(named):
+            facts = node.ledger.find(name)
+            if facts and not any(fact.scope == "public" and not never_served(fact) for fact in facts):
+                return f"a question named fact {name}, which is not for everybody (L1)"
+        return None
 
     def _move(self, pair: tuple[str, str], before: str | None, after: str | None) -> str | None:
         if after is None or before is None or after == before:
@@ -97,8 +107,8 @@ class Cursors(Checker):
             return f"cursors {before} and {after} show how many facts lie between them (L1)"
         return None
 
-    def result(self, simulation: Simulation) -> CheckResult:
-        return CheckResult(self.name, True, f"{self.moves} moves of cursors, none of which tells a count")
+    def result(self) -> CheckResult:
+        return self.holds(f"{self.moves} moves of cursors, none of which tells a count")
 
 
 @lru_cache(maxsize=1_024)
@@ -121,9 +131,8 @@ def _question(target: str) -> _Question | None:
 class _Asking(NamedTuple):
     """Who asks whom for what, and what it says to hold already."""
 
-    simulation: Simulation
-    node: Node
-    server: str
+    observed: Observed
+    node: NodeView
     asker: str
     question: _Question
     named: frozenset[str]
@@ -136,7 +145,7 @@ class _Asking(NamedTuple):
     """The places in the server's log between which the page lies: after the cursor asked with, up to the one given."""
 
     def crosses(self, fact: Fact) -> bool:
-        return crosses(self.simulation, self.server, self.asker, fact.scope)
+        return crosses(self.observed, self.node.name, self.asker, fact.scope)
 
     def is_known(self, fact: Fact) -> bool:
         """Whether the peer does not get a public fact that is no secret to it: its own, one that it brought or named,
@@ -157,40 +166,28 @@ class _Asking(NamedTuple):
 
 
 def _asking(
-    simulation: Simulation, machine: Machine, asker: str, question: _Question, named: frozenset[str], page: Page
+    observed: Observed, node: NodeView, asker: str, question: _Question, named: frozenset[str], page: Page
 ) -> _Asking:
-    node = machine.node
-    if node is None:
-        raise ValueError("a machine without a node answered")
-    hostile = simulation.adversaries.get(asker)
+    hostile = observed.hostile.get(asker)
     return _Asking(
-        simulation, node, machine.name, asker, question, named,
-        theirs="" if question.echo else node_id_of(simulation, asker),
+        observed=observed,
+        node=node,
+        asker=asker,
+        question=question,
+        named=named,
+        theirs="" if question.echo else node_id_of(observed, asker),
         bare=hostile is not None and hostile.dialect == "0.5",
-        begin=node.page_server.start(question.cursor, ()),
-        end=node.page_server.start(page.cursor, ()),
-    )  # fmt: skip
-
-
-def _tells(simulation: Simulation, asker: str, named: frozenset[str]) -> str | None:
-    """What is wrong with the names in an honest node's question, if anything: it names only what everybody may know. A
-    name that it does not hold is no secret of its own: its disk may have been lost since it asked."""
-    node = simulation.machines[asker].node
-    if node is None:
-        return None
-    for name in sorted(named):
-        facts = node.state.ledger.find(name)
-        if facts and not any(fact.scope == "public" and not never_served(fact) for fact in facts):
-            return f"a question named fact {name}, which is not for everybody (L1)"
-    return None
+        begin=node.position(question.cursor),
+        end=node.position(page.cursor),
+    )
 
 
 def _skips(asking: _Asking, page: Page) -> str | None:
     """What an honest peer misses for good, if anything: a fact for it that lies before the cursor, not in the page."""
     question = asking.question
-    if asking.asker not in asking.simulation.machines or question.scope is not None or page.cursor == question.cursor:
+    if question.scope is not None or page.cursor == question.cursor:
         return None
-    passed = asking.node.state.ledger.log[asking.begin : asking.end]
+    passed = asking.node.ledger.log[asking.begin : asking.end]
     due = [fact.id for fact in passed if asking.is_shown(fact)]
     if len(due) <= len(page.facts):
         return None
@@ -207,7 +204,7 @@ def _passes(asking: _Asking, page: Page) -> str | None:
         return "an empty page says that there is more (L8)"
     if page.cursor == asked or page.cursor is None:
         return None
-    log = asking.node.state.ledger.log
+    log = asking.node.ledger.log
     last = log[asking.end - 1] if asking.begin < asking.end <= len(log) else None
     known = last is not None and asking.is_known(last) and asking.crosses(last)
     if not page.facts and not known:
@@ -221,6 +218,6 @@ def _promises(asking: _Asking, page: Page) -> str | None:
     """What is wrong with the promise of more, if anything: nothing that the peer gets lies beyond the cursor."""
     if not page.has_more:
         return None
-    log = asking.node.state.ledger.log
+    log = asking.node.ledger.log
     beyond = (log[seq] for seq in range(asking.end, len(log)))
     return None if any(map(asking.is_shown, beyond)) else "has_more promised facts that the peer may not see (L8)"

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from sim.check.base import Checker, CheckResult, Commit
-from sim.diagnostics.errors import Violation
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
-    from sim.world.machine import Machine
+from sim.check.base import Boot, Checker, CheckResult, Commit, Commits
+from sim.ports import Observed
 
 __all__ = ["Duplicates"]
 
@@ -18,31 +12,29 @@ class Duplicates(Checker):
     """(origin, id) is unique on a node, however often a page comes."""
 
     name = "no-duplicates"
-    every_commit = False
+    sees = Commits.THAT_TELL
 
-    def __init__(self) -> None:
+    def __init__(self, observed: Observed) -> None:
+        super().__init__(observed)
         self._held: dict[str, dict[tuple[str, str], None]] = {}
         self.count = 0
 
-    def on_boot(self, simulation: Simulation, machine: Machine) -> Violation | None:
-        facts = machine.node.state.ledger.log if machine.node is not None else []
+    def on_boot(self, boot: Boot) -> None:
+        node = self.observed.node(boot.machine)
+        facts = node.ledger.log if node is not None else []
         held: dict[tuple[str, str], None] = {(fact.origin, fact.id): None for fact in facts}
-        self._held[machine.name] = held
+        self._held[boot.machine] = held
         if len(held) < len(facts):
-            return self.violation(
-                machine.name, simulation.world.now, f"{len(facts) - len(held)} facts are on the disk twice"
-            )
-        return None
+            self.fail(boot.machine, f"{len(facts) - len(held)} facts are on the disk twice")
 
-    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
-        held = self._held.setdefault(commit.machine.name, {})
+    def on_commit(self, commit: Commit) -> None:
+        held = self._held.setdefault(commit.machine, {})
         for fact in commit.facts:
             self.count += 1
             key = (fact.origin, fact.id)
             if key in held:
-                return self.violation(commit.machine.name, commit.at_ns, f"fact {fact.id} was stored twice")
+                self.fail(commit.machine, f"fact {fact.id} was stored twice")
             held[key] = None
-        return None
 
-    def result(self, simulation: Simulation) -> CheckResult:
-        return CheckResult(self.name, True, f"{self.count} facts stored, each once a node")
+    def result(self) -> CheckResult:
+        return self.holds(f"{self.count} facts stored, each once a node")

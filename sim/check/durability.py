@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import msgspec
-
-from sim.check.base import Checker, CheckResult
-from sim.diagnostics.errors import Violation
-from stigmem.core.wire import Response
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
-    from sim.world.machine import Machine
+from sim.check.base import Boot, Checker, CheckResult
+from sim.ports import Observed
 
 __all__ = ["Durability"]
-
-
-class _Answer(msgspec.Struct):
-    id: str
 
 
 class Durability(Checker):
@@ -26,49 +13,37 @@ class Durability(Checker):
 
     name = "durability"
 
-    def __init__(self) -> None:
+    def __init__(self, observed: Observed) -> None:
+        super().__init__(observed)
         self._acknowledged: dict[str, dict[str, None]] = {}
-        self._wiped: dict[str, None] = {}
         self.count = 0
 
-    def on_acknowledged(self, simulation: Simulation, machine: Machine, response: Response) -> None:
-        fact_id = msgspec.json.decode(response.body, type=_Answer).id
-        self._acknowledged.setdefault(machine.name, {})[fact_id] = None
+    def on_acknowledged(self, machine: str, fact_id: str) -> None:
+        self._acknowledged.setdefault(machine, {})[fact_id] = None
         self.count += 1
-        on_disk = any(
-            simulation.visibility.number(origin, fact_id) is not None
-            for origin in (machine.name, *simulation.plan.nodes)
-        )
-        if not on_disk:
-            simulation.violated(
-                self.violation(
-                    machine.name, simulation.world.now, f"fact {fact_id} was acknowledged before it was durable"
-                )
-            )
+        seen = self.observed
+        origins = (machine, *seen.federation.nodes)
+        if all(seen.visibility.number(origin, fact_id) is None for origin in origins):
+            self.fail(machine, f"fact {fact_id} was acknowledged before it was durable")
 
-    def on_disk_wiped(self, name: str) -> None:
-        """The machine's disk was wiped on purpose; nothing is owed of what was only there."""
-        self._acknowledged.pop(name, None)
+    def on_disk_wiped(self, machine: str) -> None:
+        self._acknowledged.pop(machine, None)
 
-    def on_boot(self, simulation: Simulation, machine: Machine) -> Violation | None:
-        return self._missing(simulation, machine)
+    def on_boot(self, boot: Boot) -> None:
+        lost = self._lost(boot.machine)
+        if lost is not None:
+            self.fail(boot.machine, f"fact {lost} was acknowledged and is gone after boot {boot.number}")
 
-    def _missing(self, simulation: Simulation, machine: Machine) -> Violation | None:
-        node = machine.node
+    def _lost(self, machine: str) -> str | None:
+        node = self.observed.node(machine)
         if node is None:
             return None
-        for fact_id in self._acknowledged.get(machine.name, {}):
-            if not node.state.ledger.find(fact_id):
-                return self.violation(
-                    machine.name,
-                    simulation.world.now,
-                    f"fact {fact_id} was acknowledged and is gone after boot {machine.boots}",
-                )
-        return None
+        ledger = node.ledger
+        return next((name for name in self._acknowledged.get(machine, {}) if not ledger.find(name)), None)
 
-    def result(self, simulation: Simulation) -> CheckResult:
-        for machine in simulation.machines.values():
-            violation = self._missing(simulation, machine)
-            if violation is not None:
-                return CheckResult(self.name, False, violation.sentence)
-        return CheckResult(self.name, True, f"{self.count} acknowledged writes, all there")
+    def result(self) -> CheckResult:
+        for machine in self.observed.nodes:
+            lost = self._lost(machine)
+            if lost is not None:
+                self.fail(machine, f"fact {lost} was acknowledged and is gone at the end")
+        return self.holds(f"{self.count} acknowledged writes, all there")

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sim.check.base import Checker, CheckResult
-from sim.check.conflict_views import conflicts_of, resolutions_of
+from sim.check.conflict_views import resolutions_of
+from sim.observation.node_view import LedgerReader, NodeView
+from sim.ports import Observed
 from stigmem.core.contradiction import evaluate
 from stigmem.core.fact import Fact
-from stigmem.core.ledger import Ledger
 from stigmem.core.resolution import Resolution
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
-    from stigmem.node.node import Node
 
 __all__ = ["Erasure"]
 
@@ -25,44 +20,45 @@ class Erasure(Checker):
 
     name = "no-silent-erasure"
 
-    def __init__(self) -> None:
+    def __init__(self, observed: Observed) -> None:
+        super().__init__(observed)
         self.disputed = 0
 
-    def result(self, simulation: Simulation) -> CheckResult:
-        if not simulation.adversaries:
-            return CheckResult(self.name, True, "nobody hostile")
-        for machine in simulation.machines.values():
-            erased = None if machine.node is None else self._erased(simulation, machine.node)
+    def result(self) -> CheckResult:
+        if not self.observed.hostile:
+            return self.holds("nobody hostile")
+        for node in self.observed.nodes.values():
+            erased = self._erased(node)
             if erased is not None:
-                return CheckResult(
-                    self.name,
-                    False,
-                    f"on {machine.name} fact {erased.id} of {simulation.name_of_node[erased.origin]} was ended by a "
-                    "hostile one, and no conflict tells of it",
+                origin = self.observed.names[erased.origin]
+                self.fail(
+                    "",
+                    f"on {node.name} fact {erased.id} of {origin} was ended by a hostile one, and no conflict tells "
+                    "of it",
                 )
-        return CheckResult(self.name, True, f"{self.disputed} honest facts ended by others, all of them listed")
+        return self.holds(f"{self.disputed} honest facts ended by others, all of them listed")
 
-    def _erased(self, simulation: Simulation, node: Node) -> Fact | None:
-        ledger = node.state.ledger
+    def _erased(self, node: NodeView) -> Fact | None:
+        ledger = node.ledger
         resolutions = resolutions_of(ledger)
-        listed = {fact.id for conflict in conflicts_of(node) for fact in conflict.members}
+        listed = {fact.id for conflict in node.conflicts() for fact in conflict.members}
         for fact in ledger.log:
-            if fact.origin not in simulation.name_of_node or fact.is_retraction or not ledger.superseded(fact):
+            if fact.origin not in self.observed.names or fact.is_retraction or not ledger.superseded(fact):
                 continue
             if fact.id in listed:
                 self.disputed += 1
-            elif not ledger.expired(fact) and _stands(simulation, ledger, fact, resolutions.get(fact.slot, [])):
+            elif not ledger.expired(fact) and _stands(self.observed, ledger, fact, resolutions.get(fact.slot, [])):
                 return fact
         return None
 
 
-def _stands(simulation: Simulation, ledger: Ledger, fact: Fact, resolutions: list[Resolution]) -> bool:
+def _stands(observed: Observed, ledger: LedgerReader, fact: Fact, resolutions: list[Resolution]) -> bool:
     """Whether a fact stands among what honest nodes wrote."""
     honest = [
         other
         for other in ledger.facts_of(fact.slot)
-        if other.origin in simulation.name_of_node or (other.is_retraction and other.source == fact.source)
+        if other.origin in observed.names or (other.is_retraction and other.source == fact.source)
     ]
-    theirs = [resolution for resolution in resolutions if resolution.fact.origin in simulation.name_of_node]
-    hostile = [resolution for resolution in resolutions if resolution.fact.origin not in simulation.name_of_node]
+    theirs = [resolution for resolution in resolutions if resolution.fact.origin in observed.names]
+    hostile = [resolution for resolution in resolutions if resolution.fact.origin not in observed.names]
     return fact in evaluate(fact.slot, honest, theirs, ledger.horizon_us, unapplied=hostile).live

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sim.check.base import Checker, CheckResult
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
+from sim.ports import Observed
 
 __all__ = ["FactIsolation"]
 
@@ -17,26 +13,22 @@ class FactIsolation(Checker):
 
     name = "bad-facts-alone"
 
-    def __init__(self) -> None:
+    def __init__(self, observed: Observed) -> None:
+        super().__init__(observed)
         self._wiped: dict[str, None] = {}
 
-    def on_disk_wiped(self, name: str) -> None:
-        self._wiped[name] = None
+    def on_disk_wiped(self, machine: str) -> None:
+        self._wiped[machine] = None
 
-    def result(self, simulation: Simulation) -> CheckResult:
+    def result(self) -> CheckResult:
         kept = 0
-        for peer in simulation.adversaries.values():
-            for _, victim, fact_id, codes in peer.due():
-                node = simulation.machines[victim].node
-                if codes or node is None or victim in self._wiped:
-                    continue
-                if any(name == fact_id for _, name in node.state.deferred):
-                    continue  # the victim's clock is that far behind: it will be kept when it is due
-                if not node.state.ledger.find(fact_id):
-                    return CheckResult(
-                        self.name, False, f"{victim} lost a good fact among the bad of {peer.name} ({fact_id})"
-                    )
-                kept += 1
-        return CheckResult(
-            self.name, True, f"{kept} good facts kept among the bad" if simulation.adversaries else "nobody hostile"
-        )
+        for peer, victim, fact_id, codes in self.observed.obligations():
+            node = self.observed.node(victim)
+            if codes or node is None or victim in self._wiped:
+                continue
+            if any(name == fact_id for _, name in node.deferred):
+                continue  # the victim's clock is that far behind: it will be kept when it is due
+            if not node.ledger.find(fact_id):
+                self.fail("", f"{victim} lost a good fact among the bad of {peer} ({fact_id})")
+            kept += 1
+        return self.holds(f"{kept} good facts kept among the bad" if self.observed.hostile else "nobody hostile")

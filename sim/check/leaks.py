@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from sim.check.base import Checker, CheckResult, Commit
-from sim.diagnostics.errors import Violation
+from sim.check.base import Checker, CheckResult, Commit, Commits, Served
+from sim.observation.node_view import NodeView
+from sim.ports import Observed
 from stigmem.core.fact import Fact
 from stigmem.core.scopes import crossing
 from stigmem.core.uris import RESOLUTION_PREFIX, is_system
-from stigmem.core.wire import Request, Response
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
-    from sim.world.machine import Machine
-    from stigmem.node.node import Node
+from stigmem.core.wire import Response
 
 __all__ = ["Leaks", "Page", "crosses", "node_id_of", "page_of"]
 
@@ -34,24 +30,24 @@ _INTERNAL: Final = (
 _UUID: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-def node_id_of(simulation: Simulation, name: str) -> str:
-    """The node id of a machine or adversary; empty before a machine first booted."""
-    peer = simulation.adversaries.get(name)
+def node_id_of(observed: Observed, name: str) -> str:
+    """The node id of a node or a hostile peer; empty before a node first booted."""
+    peer = observed.hostile.get(name)
     if peer is not None:
         return peer.node_id
-    node = simulation.machines[name].node if name in simulation.machines else None
+    node = observed.node(name)
     if node is not None:
         return node.node_id
     # A machine that is off, or was while its answer was on the way, is still the one whose facts it wrote.
-    return next((node_id for node_id, each in simulation.name_of_node.items() if each == name), "")
+    return next((node_id for node_id, each in observed.names.items() if each == name), "")
 
 
-def crosses(simulation: Simulation, first: str, second: str, scope: str) -> bool:
-    """Whether facts of a scope may pass between a machine and another one, or an adversary."""
-    hostile = simulation.adversaries.get(second) or simulation.adversaries.get(first)
+def crosses(observed: Observed, first: str, second: str, scope: str) -> bool:
+    """Whether facts of a scope may pass between a node and another one, or a hostile peer."""
+    hostile = observed.hostile.get(second) or observed.hostile.get(first)
     if hostile is None:
-        return simulation.plan.crosses(first, second, scope)
-    return scope in crossing(hostile.scopes, allow_team=simulation.scenario.federation.allow_team)
+        return observed.federation.crosses(first, second, scope)
+    return scope in crossing(tuple(hostile.scopes), allow_team=observed.federation.allow_team)
 
 
 class Page(msgspec.Struct):
@@ -104,68 +100,61 @@ class Leaks(Checker):
     """Pages hold only what the link grants and the origin allows; other answers hold no facts at all."""
 
     name = "no-leaks"
-    every_commit = False
+    sees = Commits.THAT_TELL
 
-    def __init__(self) -> None:
+    def __init__(self, observed: Observed) -> None:
+        super().__init__(observed)
         self.pages = 0
         self.entries = 0
         self._granted: dict[tuple[str, str, str], bool] = {}
         """(server, asker, scope) -> whether that link of honest nodes grants it: asked for every entry served."""
 
-    def on_response(
-        self, simulation: Simulation, machine: Machine, asker: str, request: Request, response: Response
-    ) -> Violation | None:
-        if response.status == 200 and request.target.startswith("/v1/federation/facts"):
-            sentence = self._page(simulation, machine, asker, request, response)
+    def on_response(self, served: Served) -> None:
+        if served.response.status == 200 and served.request.target.startswith("/v1/federation/facts"):
+            sentence = self._page(served)
         else:
-            sentence = self._other(simulation, response)
-        return (
-            None if sentence is None else self.violation(machine.name, simulation.world.now, f"{sentence} (to {asker})")
-        )
+            sentence = self._other(served.response)
+        if sentence is not None:
+            self.fail(served.machine, f"{sentence} (to {served.asker})")
 
-    def _page(
-        self, simulation: Simulation, machine: Machine, asker: str, request: Request, response: Response
-    ) -> str | None:
+    def _page(self, served: Served) -> str | None:
         self.pages += 1
-        if response.body.startswith((b'{"v":2,"facts":[]', b'{"facts":[]')) or machine.node is None:
+        body, node = served.response.body, self.observed.node(served.machine)
+        if body.startswith((b'{"v":2,"facts":[]', b'{"facts":[]')) or node is None:
             return None
-        theirs = "" if "echo=true" in request.target else node_id_of(simulation, asker)
-        for raw in page_of(response.body).facts:
+        theirs = "" if "echo=true" in served.request.target else node_id_of(self.observed, served.asker)
+        for raw in page_of(body).facts:
             self.entries += 1
             entry, fact, secret = _shown(bytes(raw))
             sentence = (
-                secret
-                or self._scope(simulation, machine.name, asker, fact)
-                or self._relayed(simulation, machine.node, theirs, entry, fact)
+                secret or self._scope(served.machine, served.asker, fact) or self._relayed(node, theirs, entry, fact)
             )
             if sentence is not None:
                 return f"fact {fact['id']}: {sentence}"
         return None
 
-    def _scope(self, simulation: Simulation, name: str, asker: str, fact: dict[str, Any]) -> str | None:
+    def _scope(self, name: str, asker: str, fact: dict[str, Any]) -> str | None:
         scope = fact["scope"]
         if scope == "local":
             return "a local fact left its node (L1)"
-        if not self._crosses(simulation, name, asker, scope):
+        if not self._crosses(name, asker, scope):
             return f"scope {scope} may not cross this link"
         return None
 
-    def _crosses(self, simulation: Simulation, first: str, second: str, scope: str) -> bool:
-        if simulation.adversaries:
-            return crosses(simulation, first, second, scope)
+    def _crosses(self, first: str, second: str, scope: str) -> bool:
+        if self.observed.hostile:
+            return crosses(self.observed, first, second, scope)
         link = (first, second, scope)
         granted = self._granted.get(link)
         if granted is None:
-            granted = self._granted[link] = crosses(simulation, first, second, scope)
+            granted = self._granted[link] = crosses(self.observed, first, second, scope)
         return granted
 
-    def _relayed(
-        self, simulation: Simulation, node: Node, theirs: str, entry: dict[str, Any], fact: dict[str, Any]
-    ) -> str | None:
+    def _relayed(self, node: NodeView, theirs: str, entry: dict[str, Any], fact: dict[str, Any]) -> str | None:
         # `theirs`: whose facts need no echo; a peer that reads from the beginning may ask for its own.
         envelope = entry.get("origin", {})
         origin = envelope.get("node_id", node.node_id)
-        held = node.state.ledger.held(origin, fact["id"])
+        held = node.ledger.held(origin, fact["id"])
         if held is None:
             return "the node serves what it does not hold"
         if held.quarantine is not None:
@@ -182,39 +171,38 @@ class Leaks(Checker):
             "default"
         ]:
             return "it belongs to another tenant (L5)"
-        number = simulation.visibility.number(simulation.name_of_node.get(origin, ""), fact["id"])
-        if number is not None and simulation.visibility.facts[number].scope != fact["scope"]:
+        visibility = self.observed.visibility
+        number = visibility.number(self.observed.names.get(origin, ""), fact["id"])
+        if number is not None and visibility.facts[number].scope != fact["scope"]:
             return "its scope is not the one it was written in (L9)"
         return None
 
-    def _other(self, simulation: Simulation, response: Response) -> str | None:
+    def _other(self, response: Response) -> str | None:
+        is_fact = self.observed.visibility.is_fact
         for found in _UUID.findall(response.body):
             name = found.decode()
-            if simulation.visibility.is_fact(name):
+            if is_fact(name):
                 return f"an answer that is no page names fact {name} (L1, L7)"
         return None
 
-    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
+    def on_commit(self, commit: Commit) -> None:
         for fact in commit.facts:
             if fact.received_from is not None:
-                sentence = self._taken(simulation, commit.machine.name, fact)
+                sentence = self._taken(commit.machine, fact.received_from, fact)
                 if sentence is not None:
-                    return self.violation(commit.machine.name, commit.at_ns, sentence)
-        return None
+                    self.fail(commit.machine, sentence)
 
-    def _taken(self, simulation: Simulation, name: str, fact: Fact) -> str | None:
-        sender = simulation.name_of_node.get(fact.received_from or "")
+    def _taken(self, name: str, sender_id: str, fact: Fact) -> str | None:
+        sender = self.observed.names.get(sender_id)
         if sender is None:
-            sender = next(
-                (peer.name for peer in simulation.adversaries.values() if peer.node_id == fact.received_from), None
-            )
+            sender = next((each for each, peer in self.observed.hostile.items() if peer.node_id == sender_id), None)
         if sender is None:
-            return f"took a fact from {fact.received_from}, whom nobody knows"
-        if not self._crosses(simulation, name, sender, fact.scope):
+            return f"took a fact from {sender_id}, whom nobody knows"
+        if not self._crosses(name, sender, fact.scope):
             return f"took a {fact.scope} fact from {sender}, which the link does not grant"
-        if fact.scope != "public" and fact.origin != fact.received_from:
+        if fact.scope != "public" and fact.origin != sender_id:
             return f"took a {fact.scope} fact of another node from {sender} (L3)"
         return None
 
-    def result(self, simulation: Simulation) -> CheckResult:
-        return CheckResult(self.name, True, f"{self.entries} entries in {self.pages} pages read on the wire")
+    def result(self) -> CheckResult:
+        return self.holds(f"{self.entries} entries in {self.pages} pages read on the wire")

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from sim.check.base import Checker, CheckResult, Commit
-from sim.diagnostics.errors import Violation
+from sim.check.base import Boot, Checker, CheckResult, Commit, Commits
+from sim.ports import Observed
 from stigmem.core.fact import Fact
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
-    from sim.world.machine import Machine
 
 __all__ = ["Mutation"]
 
@@ -20,47 +14,45 @@ class Mutation(Checker):
     and at the end. Facts of hostile origins too, if their ids commit to their content."""
 
     name = "no-mutation"
-    every_commit = False
+    sees = Commits.THAT_TELL
 
-    def __init__(self) -> None:
+    def __init__(self, observed: Observed) -> None:
+        super().__init__(observed)
         self._written: dict[tuple[str, str], int] = {}
         self.compared = 0
 
-    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
+    def on_commit(self, commit: Commit) -> None:
         for fact in commit.facts:
-            if not self._unchanged(simulation, fact):
-                return self.violation(commit.machine.name, commit.at_ns, self._sentence(simulation, fact))
-        return None
+            if not self._unchanged(fact):
+                self.fail(commit.machine, self._sentence(fact))
 
-    def on_boot(self, simulation: Simulation, machine: Machine) -> Violation | None:
-        changed = self._changed(simulation, machine)
-        if changed is None:
-            return None
-        return self.violation(
-            machine.name, simulation.world.now, f"{self._sentence(simulation, changed)}, since boot {machine.boots}"
-        )
+    def on_boot(self, boot: Boot) -> None:
+        changed = self._changed(boot.machine)
+        if changed is not None:
+            self.fail(boot.machine, f"{self._sentence(changed)}, since boot {boot.number}")
 
-    def result(self, simulation: Simulation) -> CheckResult:
-        for machine in simulation.machines.values():
-            changed = self._changed(simulation, machine)
+    def result(self) -> CheckResult:
+        for machine in self.observed.nodes:
+            changed = self._changed(machine)
             if changed is not None:
-                return CheckResult(self.name, False, f"{machine.name}: {self._sentence(simulation, changed)}")
-        return CheckResult(self.name, True, f"{self.compared} copies compared")
+                self.fail(machine, self._sentence(changed))
+        return self.holds(f"{self.compared} copies compared")
 
-    def _changed(self, simulation: Simulation, machine: Machine) -> Fact | None:
-        facts = machine.node.state.ledger.log if machine.node is not None else []
-        return next((fact for fact in facts if not self._unchanged(simulation, fact)), None)
+    def _changed(self, machine: str) -> Fact | None:
+        node = self.observed.node(machine)
+        facts = node.ledger.log if node is not None else []
+        return next((fact for fact in facts if not self._unchanged(fact)), None)
 
-    def _unchanged(self, simulation: Simulation, fact: Fact) -> bool:
+    def _unchanged(self, fact: Fact) -> bool:
         # An uncertified id of a hostile origin may stand for different facts on different nodes.
-        if not (fact.certified or fact.origin in simulation.name_of_node):
+        if not (fact.certified or fact.origin in self.observed.names):
             return True
         self.compared += 1
         found = _print(fact)
         return self._written.setdefault((fact.origin, fact.id), found) == found
 
-    def _sentence(self, simulation: Simulation, fact: Fact) -> str:
-        origin = simulation.name_of_node.get(fact.origin, fact.origin)
+    def _sentence(self, fact: Fact) -> str:
+        origin = self.observed.names.get(fact.origin, fact.origin)
         return f"fact {fact.id} of {origin} is not what {origin} wrote"
 
 

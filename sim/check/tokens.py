@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
-from sim.check.base import Checker, CheckResult
-from sim.diagnostics.errors import Violation
+from sim.check.base import Checker, CheckResult, Served
+from sim.ports import Observed
 from stigmem.core.keys import decode_base64
-from stigmem.core.wire import Request, Response
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
-    from sim.world.machine import Machine
+from stigmem.core.wire import Request
 
 __all__ = ["Tokens"]
 
@@ -34,41 +30,40 @@ class Tokens(Checker):
 
     name = "tokens-once"
 
-    def __init__(self) -> None:
+    def __init__(self, observed: Observed) -> None:
+        super().__init__(observed)
         self._spent: dict[str, dict[str, None]] = {}
+        """Node -> nonces that were accepted there."""
         self._order: deque[tuple[int, str, str]] = deque()
         self.count = 0
         self.refused = 0
 
-    def on_disk_wiped(self, name: str) -> None:
-        self._spent.pop(name, None)
+    def on_disk_wiped(self, machine: str) -> None:
+        self._spent.pop(machine, None)
 
-    def on_response(
-        self, simulation: Simulation, machine: Machine, asker: str, request: Request, response: Response
-    ) -> Violation | None:
+    def on_response(self, served: Served) -> None:
+        machine, asker, request, response = served
         if not request.target.startswith("/v1/federation/") or response.status not in (200, 401, 403):
-            return None
+            return
         nonce = _nonce(request)
         if nonce is None:
-            return None
-        spent = self._spent.setdefault(machine.name, {})
+            return
+        spent = self._spent.setdefault(machine, {})
         if response.status == 401:
             self.refused += nonce in spent
-            return None
+            return
         if nonce in spent and response.status == 200:
-            return self.violation(
-                machine.name, simulation.world.now, f"accepted a spent token of {asker} for {request.target}"
-            )
+            self.fail(machine, f"accepted a spent token of {asker} for {request.target}")
         self.count += 1
         spent[nonce] = None
-        self._order.append((simulation.world.now, machine.name, nonce))
-        while self._order[0][0] < simulation.world.now - _KEPT_NS:
+        now = self.observed.now_ns
+        self._order.append((now, machine, nonce))
+        while self._order[0][0] < now - _KEPT_NS:
             _, name, old = self._order.popleft()
             self._spent.get(name, {}).pop(old, None)
-        return None
 
-    def result(self, simulation: Simulation) -> CheckResult:
-        return CheckResult(self.name, True, f"{self.count} tokens spent, {self.refused} refused the second time")
+    def result(self) -> CheckResult:
+        return self.holds(f"{self.count} tokens spent, {self.refused} refused the second time")
 
 
 def _nonce(request: Request) -> str | None:

@@ -36,7 +36,7 @@ class FaultTimes(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConditions:
-    """What the wire does by itself, faults apart. `corrupt`, `duplicate` and `reorder` are shares of packets, 0 to
+    """What the wire does by itself, faults apart. `corrupt`, `duplicate` and `reorder` are shares of packets, from 0 to
     1."""
 
     corrupt: float = 0.0

@@ -1,19 +1,21 @@
 """Samples of a run at regular instants, for the curves: what is everywhere, what is open, what is missing.
 
 Looking only: a sample draws nothing, changes nothing and leaves no trace, so that a run with other sampling
-instants is the same run.
+instants is the same run. When samples are taken is decided by `sim.simulation.simulation`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
+from sim.observation.node_view import NodeView
+from sim.observation.visibility import Visibility
 
-__all__ = ["Sample", "Sampler"]
+__all__ = ["SAMPLES", "Sample", "Sampler"]
 
-_SAMPLES: Final = 400
+SAMPLES: Final = 400
+"""About so many are taken of a run: enough for a curve as wide as a page, and few enough for the longest run."""
 
 
 class Sample(NamedTuple):
@@ -31,36 +33,33 @@ class Sample(NamedTuple):
 
 
 class Sampler:
-    """Takes about 400 samples of a run."""
+    """Takes the samples of a run, and keeps them."""
 
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
+    def __init__(
+        self, now_ns: Callable[[], int], visibility: Visibility, nodes: Callable[[], Mapping[str, NodeView]]
+    ) -> None:
+        """`nodes` gives the nodes that run at the moment, by name."""
+        self._now_ns = now_ns
+        self._visibility = visibility
+        self._nodes = nodes
         self.samples: list[Sample] = []
-
-    def schedule(self) -> None:
-        """Begin sampling."""
-        self._take(max(self._simulation.deadline // _SAMPLES, 1_000_000))
-
-    def _take(self, period: int) -> None:
-        self.take()
-        self._simulation.world.after(period, self._take, period)
 
     def take(self) -> None:
         """One sample, now; of two at the same instant the later stands."""
-        simulation = self._simulation
-        if self.samples and self.samples[-1].at_ns == simulation.world.now:
+        now_ns, seen = self._now_ns(), self._visibility
+        if self.samples and self.samples[-1].at_ns == now_ns:
             del self.samples[-1]
-        nodes = [machine.node for machine in simulation.machines.values() if machine.node is not None]
-        contested = [len(node.state.ledger.contested) for node in nodes]
+        views = list(self._nodes().values())
+        contested = [len(view.ledger.contested) for view in views]
         self.samples.append(
             Sample(
-                simulation.world.now,
-                len(simulation.visibility.facts),
-                simulation.visibility.everywhere,
-                simulation.visibility.missing,
-                max(contested, default=0),
-                len(nodes),
-                sum(len(node.state.deferred) for node in nodes),
-                min(contested, default=0),
+                at_ns=now_ns,
+                facts=len(seen.facts),
+                everywhere=seen.everywhere,
+                missing=seen.missing,
+                open_conflicts=max(contested, default=0),
+                up=len(views),
+                deferred=sum(len(view.deferred) for view in views),
+                open_conflicts_least=min(contested, default=0),
             )
         )

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from sim.analysis.frames import FaultInterval
     from sim.analysis.result import Result
+    from sim.observation.conditions import FaultInterval
     from sim.report.style import TimeUnit
 
 __all__ = ["shade", "with_lanes"]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from sim.naming import slug
 from sim.scenario.tables import Scenario
-from sim.simulation.events import EventRelay
 from sim.world.clocks import NodeClock
 from sim.world.disk import Disk
 from sim.world.machine import Machine
@@ -47,7 +46,7 @@ def make_machines(simulation: Simulation) -> dict[str, Machine]:
             NodeClock(offset_ns=offset, drift_ppm=drift),
             Disk(simulation.random(f"disk/{name}"), sync_ns=scenario.disk.sync, capacity_bytes=scenario.disk.capacity),
             simulation.random(f"entropy/{name}"),
-            EventRelay(simulation),
+            simulation.relay,
         )
     return machines
 

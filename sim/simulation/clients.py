@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sim.naming import agent
-from stigmem.core.wire import JSON_TYPE, Request, Response, json_response
+from stigmem.core.wire import JSON_TYPE, Request, Response
 
 if TYPE_CHECKING:
     from sim.simulation.simulation import Simulation
     from sim.world.machine import Machine
 
 __all__ = ["Clients"]
+
+
+class _Stored(msgspec.Struct):
+    """What a client looks at in the answer to a write."""
+
+    id: str
 
 
 class Clients:
@@ -66,7 +72,7 @@ class Clients:
 
         def answered(response: Response) -> None:
             if response.status == 201:
-                self._acknowledge(machine, response)
+                self._acknowledge(machine, msgspec.json.decode(response.body, type=_Stored).id)
             else:
                 self._refused(response.status)
             if then is not None:
@@ -80,8 +86,7 @@ class Clients:
 
         def answered(response: Response) -> None:
             if response.status == 200:
-                fact_id = msgspec.json.decode(response.body)["resolution_fact_id"]
-                self._acknowledge(machine, json_response(201, {"id": fact_id}))
+                self._acknowledge(machine, msgspec.json.decode(response.body)["resolution_fact_id"])
             elif response.status not in (404, 409):  # moot or settled meanwhile: nothing was refused
                 self._refused(response.status)
 
@@ -112,7 +117,6 @@ class Clients:
         counts = self._simulation.refused_writes
         counts[status] = counts.get(status, 0) + 1
 
-    def _acknowledge(self, machine: Machine, response: Response) -> None:
+    def _acknowledge(self, machine: Machine, fact_id: str) -> None:
         self._simulation.acknowledged += 1
-        for checker in self._simulation.checkers:
-            checker.on_acknowledged(self._simulation, machine, response)
+        self._simulation.relay.acknowledged(machine.name, fact_id)

@@ -105,9 +105,9 @@ def knowledge_digest(nodes: Mapping[str, Ledger], at_us: int) -> str:
 def knowledge_lines(ledger: Ledger, at_us: int, heads: dict[tuple[str, str], bytes] | None = None) -> list[bytes]:
     """The sorted lines of one node: a line per fact with how it stands, one per resolution, one per conflict.
 
-    Moves the ledger's horizon to `at_us`. `heads` keeps what does not differ between nodes, for speed.
+    The ledger stays as it is. `heads` keeps what does not differ between nodes, for speed.
     """
-    ledger.advance(at_us)
+    ledger = ledger.as_of(at_us)
     kept = {} if heads is None else heads
     ends = _last_retractions(ledger)
     lines = [_fact_line(ledger, fact, kept, ends) for fact in ledger.log if _is_knowledge(fact)]

@@ -1,42 +1,80 @@
-"""What machines tell the simulation: every commit, boot, answer and power cut, passed on to measure and checkers.
+"""The relay of events: what happens on machines, told to the trace, to what is measured, and to the checkers.
 
-One way only: an observer counts, writes the trace and asks the checkers; it never touches a machine.
+One way only: the relay counts, writes the trace and calls the hooks of checkers; it never touches a machine. Every
+hook of every checker is called from this file, so that whoever writes one finds here when it is called:
+
+  on_commit        `committed`: the batch is on the disk. Facts in it are already in `Visibility`; the node has neither
+                   applied the batch nor answered anybody, since this happens inside its journal's commit
+  on_response      `answered`: inside the node's turn, before the answer's bytes are put on the wire
+  on_acknowledged  `acknowledged`: a client of the machine has its 201, or the 200 of a resolution
+  on_boot          `booted`: the node has loaded its journal and started its tasks, none of which has run yet
+  on_disk_wiped    `disk_wiped`: the machine is off
+  is_quiet         `is_quiet`: after the faults ended, as long as everything else is settled too
+  result           `results`: the run is over and nothing was violated
+
+A property that does not hold is told by `PropertyViolated`. It is caught here, in each of these methods, and goes no
+further: most hooks run inside a turn of a node, which would take the exception for a bug of its own handler and answer
+500. The first violation ends the run; the checkers that come after the one that failed do not see that event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from sim.check import Checker, Commit
+from sim.check import Boot, Checker, CheckResult, Commit, Commits, PropertyViolated, Served
+from sim.diagnostics.errors import Violation
 from sim.observation.expected import stays_local
+from sim.observation.node_view import NodeView
 from sim.observation.visibility import TrackedFact
+from sim.simulation.observed import RunView
+from sim.world.machine import Machine
+from sim.world.trace import Trace
+from sim.world.world import World
 from stigmem.core.audit import AuditRow
 from stigmem.core.fact import Fact
 from stigmem.core.nonces import SpentNonce
 from stigmem.core.records import DeadLetter, Record
 from stigmem.core.wire import Request, Response
 
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
-    from sim.world.machine import Machine
-
 __all__ = ["EventRelay"]
 
 
 class EventRelay:
-    """The watch (sim.world.machine.Watch) of every machine of a simulation."""
+    """The watch (sim.world.machine.Watch) of every machine of a run, and the one caller of its checkers."""
 
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
+    def __init__(
+        self,
+        world: World,
+        trace: Trace,
+        observed: RunView,
+        *,
+        owned_sources_only: bool,
+        cut_off: Callable[[str], None],
+    ) -> None:
+        """`owned_sources_only`: what receivers take, for which facts are expected where. `cut_off` is called with the
+        name of a machine that lost power."""
+        self.checkers: list[Checker] = []
+        """Set before the first event, and left alone from then on."""
+        self.violation: Violation | None = None
+        """The first property that did not hold while the run went on."""
+        self.requests = 0
+        """Requests over the wire that were answered."""
+        self.rejections: dict[str, int] = {}
+        """Reason -> how often it was audited, over all nodes."""
+        self._world = world
+        self._trace = trace
+        self._observed = observed
+        self._owned_sources_only = owned_sources_only
+        self._cut_off = cut_off
+
+    # --- what machines tell ---
 
     def committed(self, machine: Machine, records: Sequence[Record], payload: bytes) -> None:
         """A batch became durable on a machine."""
-        simulation = self._simulation
-        simulation.trace.commit(machine.name, len(records), payload)
+        self._trace.commit(machine.name, len(records), payload)
         facts, rows, telling = [], [], False
         for record in records:
             if isinstance(record, SpentNonce):
@@ -49,78 +87,124 @@ class EventRelay:
                 self._audited(record)
             elif isinstance(record, DeadLetter):
                 telling = True
-        commit = Commit(machine, records, simulation.world.now, facts, rows)
-        for checker in self._see_commits if telling or facts or rows else self._see_all_commits:
-            violation = checker.on_commit(simulation, commit)
-            if violation is not None:
-                simulation.violated(violation)
-                return
+        commit = Commit(machine.name, records, self._world.now, facts, rows)
+        try:
+            for checker in self._see_commits if telling or facts or rows else self._see_all_commits:
+                checker.on_commit(commit)
+        except PropertyViolated as broken:
+            self.violated(broken.violation)
 
     def booted(self, machine: Machine) -> None:
         """A machine's node is running."""
-        simulation, node = self._simulation, machine.node
+        node, seen = machine.node, self._observed
         if node is None:
             return
-        simulation.name_of_node[node.node_id] = machine.name
-        simulation.trace.event("booted", machine.name, machine.boots, len(node.state.ledger))
-        node.on_bug = simulation.world.finish
-        for fact in node.state.ledger.log:  # a batch may have survived a crash that nobody was told of
-            known = simulation.visibility.number(simulation.name_of_node.get(fact.origin, ""), fact.id) is not None
+        view = seen.views[machine.name] = NodeView(machine.name, node)
+        seen.names[node.node_id] = machine.name
+        self._trace.event("booted", machine.name, machine.boots, len(view.ledger.log))
+        node.on_bug = self._world.finish
+        for fact in view.ledger.log:  # a batch may have survived a crash that nobody was told of
+            known = seen.visibility.number(seen.names.get(fact.origin, ""), fact.id) is not None
             if not known or fact.received_from is not None:
                 self._stored(machine.name, fact)
-        for checker in simulation.checkers:
-            violation = checker.on_boot(simulation, machine)
-            if violation is not None:
-                simulation.violated(violation)
-                return
+        boot = Boot(machine.name, machine.boots, machine.disk.batches)
+        try:
+            for checker in self.checkers:
+                checker.on_boot(boot)
+        except PropertyViolated as broken:
+            self.violated(broken.violation)
 
     def stopped(self, machine: Machine, how: str, fate: str) -> None:
         """A machine lost power."""
-        self._simulation.clients.cut_off(machine.name)
-        self._simulation.trace.event(how, machine.name, fate)
+        self._observed.views.pop(machine.name, None)
+        self._cut_off(machine.name)
+        self._trace.event(how, machine.name, fate)
 
     def answered(self, machine: Machine, asker: str, request: Request, response: Response) -> None:
         """A node is about to put an answer on the wire."""
-        simulation = self._simulation
-        simulation.requests += 1
-        for checker in self._see_answers:
-            violation = checker.on_response(simulation, machine, asker, request, response)
-            if violation is not None:
-                simulation.violated(violation)
-                return
+        self.requests += 1
+        served = Served(machine.name, asker, request, response)
+        try:
+            for checker in self._see_answers:
+                checker.on_response(served)
+        except PropertyViolated as broken:
+            self.violated(broken.violation)
 
-    # --- who looks at what: asked for when the first event comes, and fixed from then on ---
+    # --- what the rest of the simulation tells and asks ---
+
+    def acknowledged(self, machine: str, fact_id: str) -> None:
+        """A client on a machine was told that its write is stored."""
+        try:
+            for checker in self.checkers:
+                checker.on_acknowledged(machine, fact_id)
+        except PropertyViolated as broken:
+            self.violated(broken.violation)
+
+    def disk_wiped(self, machine: str) -> None:
+        """A machine's disk was wiped on purpose."""
+        try:
+            for checker in self.checkers:
+                checker.on_disk_wiped(machine)
+        except PropertyViolated as broken:
+            self.violated(broken.violation)
+
+    def is_quiet(self) -> bool:
+        """Whether every checker says that the federation may be called settled."""
+        try:
+            return all(checker.is_quiet() for checker in self.checkers)
+        except PropertyViolated as broken:
+            self.violated(broken.violation)
+            return False
+
+    def violated(self, violation: Violation) -> None:
+        """A property does not hold: the run is over."""
+        if self.violation is None:
+            self.violation = violation
+            self._trace.event("violated", violation.checker, violation.sentence)
+            self._world.finish()
+
+    def results(self) -> list[CheckResult]:
+        """Every checker's last word, after a run that came to its end."""
+        return [_last_word(checker) for checker in self.checkers]
+
+    # --- who looks at what: worked out when the first event comes, and fixed from then on ---
 
     @cached_property
     def _see_commits(self) -> list[Checker]:
-        return [checker for checker in self._simulation.checkers if type(checker).on_commit is not Checker.on_commit]
+        return [checker for checker in self.checkers if type(checker).on_commit is not Checker.on_commit]
 
     @cached_property
     def _see_all_commits(self) -> list[Checker]:
-        return [checker for checker in self._see_commits if checker.every_commit]
+        return [checker for checker in self._see_commits if checker.sees is Commits.ALL]
 
     @cached_property
     def _see_answers(self) -> list[Checker]:
-        return [
-            checker for checker in self._simulation.checkers if type(checker).on_response is not Checker.on_response
-        ]
+        return [checker for checker in self.checkers if type(checker).on_response is not Checker.on_response]
+
+    # --- measuring ---
 
     def _stored(self, name: str, fact: Fact) -> None:
-        simulation, now = self._simulation, self._simulation.world.now
-        origin = simulation.name_of_node.get(fact.origin)
+        seen, now = self._observed, self._world.now
+        origin = seen.names.get(fact.origin)
         if origin is None or fact.quarantine is not None:
             return
         if fact.received_from is None:
-            home = stays_local(fact, owned_sources_only=simulation.scenario.federation.owned_sources_only)
-            simulation.visibility.written(
-                TrackedFact(fact.id, origin, fact.scope, fact.entity, fact.relation, now, home)
-            )
+            home = stays_local(fact, owned_sources_only=self._owned_sources_only)
+            seen.visibility.written(TrackedFact(fact.id, origin, fact.scope, fact.entity, fact.relation, now, home))
         else:
-            simulation.visibility.saw(name, origin, fact.id, now)
+            seen.visibility.saw(name, origin, fact.id, now)
 
     def _audited(self, row: AuditRow) -> None:
         if row.event in ("fact_write", "page_accepted"):
             return
         reason = msgspec.json.decode(row.detail).get("reason")
         if reason is not None:
-            self._simulation.rejections[reason] = self._simulation.rejections.get(reason, 0) + 1
+            self.rejections[reason] = self.rejections.get(reason, 0) + 1
+
+
+def _last_word(checker: Checker) -> CheckResult:
+    try:
+        return checker.result()
+    except PropertyViolated as broken:
+        _, machine, _, sentence = broken.violation
+        return CheckResult(checker.name, False, f"{machine}: {sentence}" if machine else sentence)

@@ -9,15 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.fault import Fault
+from sim.observation.conditions import FaultInterval
 from sim.world.network import Rule
 
 if TYPE_CHECKING:
     from sim.simulation.simulation import Simulation
 
-__all__ = ["FaultInterval", "FaultSchedule"]
-
-FaultInterval = tuple[str, tuple[str, ...], int, int]
-"""Label, nodes, begin and end of a fault that happened."""
+__all__ = ["FaultSchedule"]
 
 
 class FaultSchedule:
@@ -43,6 +41,11 @@ class FaultSchedule:
     def stream_of(self, fault: Fault) -> str:
         """The name of a fault's own random stream."""
         return f"fault/{self._numbers[id(fault)]}"
+
+    @property
+    def active(self) -> int:
+        """How many have begun and not ended."""
+        return len(self._active)
 
     def is_active(self, fault: Fault) -> bool:
         """Whether a fault has begun and not ended."""
@@ -77,4 +80,4 @@ class FaultSchedule:
 
     def _close(self, fault: Fault) -> None:
         _, began = self._active.pop(id(fault))
-        self.fault_intervals.append((fault.label(), fault.nodes(), began, self._simulation.world.now))
+        self.fault_intervals.append(FaultInterval(fault.label(), fault.nodes(), began, self._simulation.world.now))

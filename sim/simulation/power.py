@@ -68,8 +68,7 @@ class Power:
         simulation = self._simulation
         simulation.machines[name].disk.wipe()
         destroyed = simulation.visibility.lost_disk(name)
-        for checker in simulation.checkers:
-            checker.on_disk_wiped(name)
+        simulation.relay.disk_wiped(name)
         simulation.trace.event("wiped", name, destroyed)
 
     def leave(self, name: str) -> None:

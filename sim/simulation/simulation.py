@@ -7,7 +7,7 @@ and judged is `sim.analysis.result`'s to tell; how machines are made is `sim.sim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import methodcaller
 from pathlib import Path
 from random import Random
@@ -16,16 +16,20 @@ from typing import Any, Final
 import trio
 
 from sim.adversary.script import PeerScript
-from sim.check import Checker, standard_checkers
+from sim.check import CHECKERS, Checker, CheckerFactory, build_checkers
 from sim.diagnostics.errors import Violation
-from sim.observation.sampler import Sampler
+from sim.observation.conditions import FaultInterval
+from sim.observation.sampler import SAMPLES, Sampler
 from sim.observation.visibility import Visibility
 from sim.scenario.plan import Plan
 from sim.simulation.arrivals import Arrivals
 from sim.simulation.build import make_machines
 from sim.simulation.clients import Clients
-from sim.simulation.fault_schedule import FaultInterval, FaultSchedule
+from sim.simulation.conditions import conditions_of
+from sim.simulation.events import EventRelay
+from sim.simulation.fault_schedule import FaultSchedule
 from sim.simulation.handshakes import Handshakes
+from sim.simulation.observed import RunView
 from sim.simulation.power import Power
 from sim.topology.latency import standing_rules
 from sim.world.machine import OPERATOR, Machine
@@ -53,9 +57,10 @@ class Simulation:
         *,
         seed: int | None = None,
         trace_path: Path | None = None,
-        checkers: Sequence[Checker] | None = None,
+        checkers: Iterable[CheckerFactory] = CHECKERS,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
+        """`checkers`: the classes of what judges the run, or whatever else makes one from an `Observed`."""
         self.plan = plan
         self.scenario = plan.scenario
         table = plan.scenario.scenario
@@ -75,13 +80,8 @@ class Simulation:
         """Machines that left for good."""
         self.name_of_node: dict[str, str] = {}
         """Node id -> the name the scenario gives it."""
-        self.checkers = list(standard_checkers() if checkers is None else checkers)
-        self.violation: Violation | None = None
-        self.converged_at: int | None = None
         self.refused_writes: dict[int, int] = {}
-        self.writes = self.acknowledged = self.requests = 0
-        self.rejections: dict[str, int] = {}
-        self.sampler = Sampler(self)
+        self.writes = self.acknowledged = 0
         self.handshakes = Handshakes(self)
         self._home: trio.Nursery | None = None
         self._progress = progress
@@ -90,18 +90,40 @@ class Simulation:
         self.fault_schedule = FaultSchedule(self)
         self.is_active, self.stream_of = self.fault_schedule.is_active, self.fault_schedule.stream_of
         self.rule_on, self.rules_off = self.fault_schedule.rule_on, self.fault_schedule.rules_off
+        self.observed = RunView(
+            world=self.world,
+            federation=plan.federation,
+            visibility=self.visibility,
+            conditions=conditions_of(self.scenario, self.fault_schedule, lambda: self.network.dropped),
+            faults_end_ns=self.duration,
+            must_converge=table.converges,
+            machines=self.machines,
+            hostile=self.adversaries,
+            unlinked=self.handshakes.unlinked,
+            gone=self.gone,
+            names=self.name_of_node,
+        )
+        self.sampler = Sampler(lambda: self.world.now, self.visibility, lambda: self.observed.nodes)
         self.clients = Clients(self)
+        self.relay = EventRelay(
+            self.world,
+            self.trace,
+            self.observed,
+            owned_sources_only=self.scenario.federation.owned_sources_only,
+            cut_off=self.clients.cut_off,
+        )
         self.write, self.resolve, self.ask = self.clients.write, self.clients.resolve, self.clients.ask
         arrivals = Arrivals(self.world, self.duration)
         self.poisson, self.every, self.end_of = arrivals.poisson, arrivals.every, arrivals.end_of
         self._build()
+        self.relay.checkers = build_checkers(checkers, self.observed)
 
     # --- building ---
 
     def _build(self) -> None:
         for rule in standing_rules(self.plan, self.streams.stream):
             self.network.add_rule(rule)
-        self.machines = make_machines(self)
+        self.machines.update(make_machines(self))
         for machine in self.machines.values():
             self.directory[machine.url] = machine
         for table in self.scenario.adversary:
@@ -157,7 +179,11 @@ class Simulation:
             world.at(max(peer.adversary.at, _HANDSHAKES_BEGIN), methodcaller("begin"), peer)
         world.at(self.duration, lambda _: self._heal())
         world.at(0, lambda _: self._tick())
-        self.sampler.schedule()
+        self._sample(max(self.deadline // SAMPLES, 1_000_000))
+
+    def _sample(self, period: int) -> None:
+        self.sampler.take()
+        self.world.after(period, self._sample, period)
 
     def _start_workload(self, what: tuple[int, Any]) -> None:
         number, workload = what
@@ -174,7 +200,7 @@ class Simulation:
 
     def _watch_convergence(self, _: Any) -> None:
         if self._settled():
-            self.converged_at = self.world.now
+            self.observed.converged_at = self.world.now
             self.trace.event("converged")
             self.world.finish()
         elif self.world.now >= self.deadline:
@@ -189,7 +215,7 @@ class Simulation:
         nodes = [machine.node for machine in self.machines.values() if machine.name not in self.gone]
         if any(node is None for node in nodes):
             return False
-        return all(checker.is_quiet(self) for checker in self.checkers)
+        return self.relay.is_quiet()
 
     def _tick(self) -> None:
         if self._progress is not None:
@@ -199,10 +225,34 @@ class Simulation:
 
     def violated(self, violation: Violation) -> None:
         """A property does not hold: the run is over."""
-        if self.violation is None:
-            self.violation = violation
-            self.trace.event("violated", violation.checker, violation.sentence)
-            self.world.finish()
+        self.relay.violated(violation)
+
+    # --- what became of it ---
+
+    @property
+    def checkers(self) -> Sequence[Checker]:
+        """Everything that judges the run."""
+        return self.relay.checkers
+
+    @property
+    def violation(self) -> Violation | None:
+        """The first property that did not hold while the run went on."""
+        return self.relay.violation
+
+    @property
+    def converged_at(self) -> int | None:
+        """When the federation was found to have converged."""
+        return self.observed.converged_at
+
+    @property
+    def requests(self) -> int:
+        """Requests over the wire that were answered."""
+        return self.relay.requests
+
+    @property
+    def rejections(self) -> dict[str, int]:
+        """Reason -> how often it was audited, over all nodes."""
+        return self.relay.rejections
 
     @property
     def fault_intervals(self) -> list[FaultInterval]:

@@ -78,7 +78,9 @@ class Federation:
 
     def parts(self, scope: str) -> tuple[tuple[str, ...], ...]:
         """The nodes in groups, so that a fact relayed along links that grant its scope reaches its whole group."""
-        return self._parts.setdefault(scope, tuple(self._grouped(scope)))
+        if scope not in self._parts:
+            self._parts[scope] = tuple(self._grouped(scope))
+        return self._parts[scope]
 
     @cached_property
     def _parts(self) -> dict[str, tuple[tuple[str, ...], ...]]:

@@ -71,6 +71,23 @@ def test_expiry_forwards_and_backwards_is_as_if_the_clock_had_always_stood_there
         assert knowledge(ledger) == knowledge(fresh)
 
 
+@given(histories(), st.integers(-5, 75), st.integers(-5, 75))
+def test_a_ledger_as_of_an_instant_knows_what_it_would_know_then_and_the_ledger_itself_stays(
+    arrivals: list[Fact], now: int, instant: int
+) -> None:
+    ledger = fill(arrivals, T0_MS + now)
+    before = knowledge(ledger)
+    then = ledger.as_of((T0_MS + instant) * 1000)
+    assert knowledge(then) == knowledge(fill(arrivals, T0_MS + instant))
+    assert knowledge(ledger) == before
+
+
+def test_a_ledger_in_which_nothing_expires_meanwhile_is_not_copied() -> None:
+    ledger = fill([fact(1, valid_until=format_us((T0_MS + 5) * 1000))], T0_MS)
+    assert ledger.as_of((T0_MS + 4) * 1000) is ledger
+    assert ledger.as_of((T0_MS + 5) * 1000) is not ledger
+
+
 def test_a_fact_expires_at_its_instant_and_not_before() -> None:
     until = (T0_MS + 5) * 1000
     ledger = fill([fact(1, valid_until=format_us(until))], T0_MS)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from sim.check import CheckResult
+from sim.check import CHECKERS, CheckerFactory, CheckResult
 from sim.observation.visibility import NEVER
 from sim.scenario.planning import make_plan
 from sim.scenario.reading import parse_scenario
@@ -70,13 +70,14 @@ def make_simulation(
     signatures: str = "ed25519",
     federation: str = "",
     network: str = "",
+    checkers: Sequence[CheckerFactory] = CHECKERS,
 ) -> Simulation:
     """A simulation, ready to run, with the given tables of adversaries, faults and workloads."""
     text = _TEXT.format(
         nodes=quoted(nodes), scopes=quoted(scopes), rest="\n".join(parts), topology=topology, duration=duration,
         settle=settle, seed=seed, rate=rate, signatures=signatures, federation=federation, network=network,
     )  # fmt: skip
-    return Simulation(make_plan(parse_scenario(text), Path()))
+    return Simulation(make_plan(parse_scenario(text), Path()), checkers=checkers)
 
 
 def run_simulation(*parts: str, before: Callable[[Simulation], None] | None = None, **keys: Any) -> Simulation:
@@ -93,7 +94,7 @@ def verdicts(simulation: Simulation) -> dict[str, CheckResult]:
     if simulation.violation is not None:
         name = simulation.violation.checker
         return {name: CheckResult(name, False, f"{simulation.violation.node}: {simulation.violation.sentence}")}
-    return {checker.name: checker.result(simulation) for checker in simulation.checkers}
+    return {result.name: result for result in simulation.relay.results()}
 
 
 def failures(simulation: Simulation) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sim.check import Checker, CheckResult
+from sim.check import CHECKERS, CheckerFactory, CheckResult
 from sim.scenario.planning import make_plan
 from sim.scenario.reading import parse_scenario
 from sim.simulation.simulation import Simulation
@@ -65,7 +65,7 @@ def scenario_text(*parts: str, nodes: Sequence[str] = ("a", "b", "c"), **changes
 
 
 def make_simulation(
-    *parts: str, base: Path = Path(), checkers: Sequence[Checker] | None = None, **changes: Any
+    *parts: str, base: Path = Path(), checkers: Sequence[CheckerFactory] = CHECKERS, **changes: Any
 ) -> Simulation:
     """A Simulation that has not run yet, and whose trace is remembered."""
     simulation = Simulation(make_plan(parse_scenario(scenario_text(*parts, **changes)), base), checkers=checkers)
@@ -104,11 +104,16 @@ def run(*parts: str, **changes: Any) -> Simulation:
 def approve(simulation: Simulation) -> list[CheckResult]:
     """Assert that a run was sound and converged; what the checkers said."""
     assert simulation.violation is None, simulation.violation
-    results = [checker.result(simulation) for checker in simulation.checkers]
+    results = simulation.relay.results()
     assert [result for result in results if result.ok is not True] == []
     assert simulation.converged_at is not None
     assert simulation.acknowledged > 0
     return results
+
+
+def result_of(simulation: Simulation, name: str) -> CheckResult:
+    """The last word of the checker of that name."""
+    return next(result for result in simulation.relay.results() if result.name == name)
 
 
 # --- looking ---

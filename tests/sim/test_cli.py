@@ -11,17 +11,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from sim.check import Checker, Commit, standard_checkers
+from sim.check import CHECKERS, Checker, Commit, Commits
 from sim.cli import BUG, main
 from sim.cli_session import worst
-from sim.diagnostics.errors import Violation
+from sim.ports import Observed
 from sim.report.terminal import event_line, progress_bar
-from sim.simulation.simulation import Simulation
 from tests.sim.small import small_text, workload
 
 TALK = workload("contradictions", rate="30/m", entities=5)
@@ -157,23 +157,25 @@ class Tripwire(Checker):
 
     name = "tripwire"
 
-    def __init__(self, bug: bool = False) -> None:
+    sees = Commits.ALL
+
+    def __init__(self, observed: Observed, bug: bool = False) -> None:
+        super().__init__(observed)
         self.bug = bug
         self.commits = 0
 
-    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
+    def on_commit(self, commit: Commit) -> None:
         self.commits += 1
-        if self.commits < 20:
-            return None
-        if self.bug:
-            raise LookupError("no [brackets] here")
-        return self.violation(commit.machine.name, commit.at_ns, "the wire was tripped")
+        if self.commits == 20:
+            if self.bug:
+                raise LookupError("no [brackets] here")
+            self.fail(commit.machine, "the wire was tripped")
 
 
 def test_a_violated_property_is_told_with_the_events_before_it(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sim.simulation.simulation.standard_checkers", lambda: [*standard_checkers(), Tripwire()])
+    monkeypatch.setattr("sim.check.CHECKERS", (*CHECKERS, Tripwire))
     assert main(["run", "good.toml"]) == 1
     told = capsys.readouterr()
     assert "tripwire was violated on " in told.err
@@ -189,9 +191,7 @@ def test_a_bug_in_a_run_is_one_sentence_a_traceback_file_and_status_70(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(
-            "sim.simulation.simulation.standard_checkers", lambda: [*standard_checkers(), Tripwire(bug=True)]
-        )
+        patched.setattr("sim.check.CHECKERS", (*CHECKERS, partial(Tripwire, bug=True)))
         assert main(["run", "good.toml", *flags]) == BUG
         told = capsys.readouterr()
         assert main(["replay", "runs/small-seed3"]) == BUG

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sim.check import Checker, Commit, standard_checkers
-from sim.diagnostics.errors import Violation
+from sim.check import CHECKERS, Boot, Checker, Commit, Commits
+from sim.ports import Observed
 from sim.simulation.simulation import Simulation
 from sim.world.disk import Fate
 from sim.world.machine import Machine
@@ -28,41 +28,43 @@ class Mirror(Checker):
     """Folds what became durable on each machine by itself, and compares with what the node made of it."""
 
     name = "mirror"
+    sees = Commits.ALL
 
-    def __init__(self) -> None:
+    def __init__(self, observed: Observed) -> None:
+        super().__init__(observed)
+        self.machines: dict[str, Machine] = {}
+        """Set by the test: a checker sees less of a node than is compared here."""
         self.states: dict[str, NodeState] = {}
         self.batches: dict[str, list[Any]] = {}
         self.surprises: list[str] = []
         self.survived = 0
 
-    def state_of(self, machine: Machine) -> NodeState:
-        if machine.name not in self.states:
-            self.states[machine.name] = NodeState(machine.settings, _NoTime())
-        return self.states[machine.name]
+    def state_of(self, machine: str) -> NodeState:
+        if machine not in self.states:
+            self.states[machine] = NodeState(self.observed.settings(machine), _NoTime())
+        return self.states[machine]
 
-    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
+    def on_commit(self, commit: Commit) -> None:
         self._take(commit.machine, list(commit.records))
-        return None
 
-    def _take(self, machine: Machine, records: list[Any]) -> None:
-        self.batches.setdefault(machine.name, []).append(records)
+    def _take(self, machine: str, records: list[Any]) -> None:
+        self.batches.setdefault(machine, []).append(records)
         for record in records:
             self.state_of(machine).apply(record)
 
-    def on_boot(self, simulation: Simulation, machine: Machine) -> Violation | None:
-        told = self.batches.get(machine.name, [])
-        on_disk = machine.disk.batches()
+    def on_boot(self, boot: Boot) -> None:
+        told = self.batches.get(boot.machine, [])
+        on_disk = [list(batch) for batch in boot.read_disk()]
         if on_disk[: len(told)] != told:
-            self.surprises.append(f"{machine.name}: the disk does not hold what was durable")
+            self.surprises.append(f"{boot.machine}: the disk does not hold what was durable")
         for batch in on_disk[len(told) :]:  # a batch that a crash kept although nobody was told
             self.survived += 1
-            self._take(machine, batch)
-        self.compare(machine)
-        return None
+            self._take(boot.machine, batch)
+        self.compare(self.machines[boot.machine])
 
     def compare(self, machine: Machine) -> None:
         assert machine.node is not None
-        mine, theirs = fingerprint(self.state_of(machine)), fingerprint(machine.node.state)
+        mine, theirs = fingerprint(self.state_of(machine.name)), fingerprint(machine.node.state)
         odd = [key for key, value in mine.items() if theirs[key] != value]
         if odd:
             self.surprises.append(f"{machine.name} after boot {machine.boots} is not the fold: {', '.join(odd)}")
@@ -134,10 +136,10 @@ def content(fact: Fact) -> tuple[object, ...]:
 
 def simulate(*tables: str) -> tuple[Simulation, Mirror, dict[tuple[str, int], None]]:
     """One run of the scenario, judged."""
-    mirror = Mirror()
-    simulation = make_simulation(
-        *tables, nodes=NODES, duration="16s", settle="1m", checkers=[*standard_checkers(), mirror]
-    )
+    simulation = make_simulation(*tables, nodes=NODES, duration="16s", settle="1m", checkers=[*CHECKERS, Mirror])
+    mirror = simulation.checkers[-1]
+    assert isinstance(mirror, Mirror)
+    mirror.machines = simulation.machines
     acknowledged: dict[tuple[str, int], None] = {}
     stubborn_writes(simulation, acknowledged)
     simulation.run()

@@ -16,15 +16,14 @@ import sim
 from sim import BadScenario, Result, Scenario, run
 from sim.analysis.lag import LagSummary, copies_of, nearest_rank, summarise
 from sim.analysis.verdict import ExpectationResult, compare, judge, metric_values, tally_conflicts
-from sim.check import Checker, CheckResult, Commit, standard_checkers
-from sim.diagnostics.errors import Violation
+from sim.check import Checker, CheckResult, Commit, Commits
 from sim.observation.visibility import TrackedFact, Visibility
+from sim.ports import Observed
 from sim.runner import run_plan
 from sim.scenario.metrics import METRICS, known_metrics
 from sim.scenario.planning import make_plan
 from sim.scenario.reading import parse_scenario
 from sim.scenario.tables import Expectation
-from sim.simulation.simulation import Simulation
 from tests.sim.small import fault, make_simulation, small_text, workload
 
 TALK = workload("contradictions", rate="30/m", entities=5)
@@ -117,7 +116,9 @@ def test_in_a_run_that_was_cut_short_nothing_is_weighed() -> None:
 def test_every_metric_that_a_scenario_may_name_has_a_value() -> None:
     simulation = make_simulation(TALK)
     simulation.run()
-    values = metric_values(simulation, summarise(copies_of(simulation.visibility)), tally_conflicts(simulation), {})
+    values = metric_values(
+        simulation, summarise(copies_of(simulation.visibility)), tally_conflicts(simulation.observed), {}
+    )
     assert set(known_metrics()) <= set(values)
     assert all(values[name] is not None for name in METRICS)
 
@@ -205,17 +206,20 @@ class Tripwire(Checker):
 
     name = "tripwire"
 
-    def __init__(self) -> None:
+    sees = Commits.ALL
+
+    def __init__(self, observed: Observed) -> None:
+        super().__init__(observed)
         self.commits = 0
 
-    def on_commit(self, simulation: Simulation, commit: Commit) -> Violation | None:
+    def on_commit(self, commit: Commit) -> None:
         self.commits += 1
-        return self.violation(commit.machine.name, commit.at_ns, "ten commits") if self.commits == 10 else None
+        if self.commits == 10:
+            self.fail(commit.machine, "ten commits")
 
 
-def test_a_violated_property_ends_the_run_and_fails_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sim.simulation.simulation.standard_checkers", lambda: [*standard_checkers(), Tripwire()])
-    found = run(scenario(TALK, fault("pause", node="c", at="0s", for_="50s")))
+def test_a_property_of_ones_own_that_is_violated_ends_the_run_and_fails_it() -> None:
+    found = run(scenario(TALK, fault("pause", node="c", at="0s", for_="50s")), checkers=[Tripwire])
     assert found.verdict == "fail"
     assert found.violation is not None
     verdicts = {check.name: check.ok for check in found.checks}

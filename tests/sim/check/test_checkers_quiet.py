@@ -7,6 +7,7 @@ import pytest
 from sim.check.leaks import node_id_of
 from sim.simulation.simulation import Simulation
 from tests.sim.hostile import SECOND, adversary, failures, run_simulation
+from tests.sim.small_runs import result_of
 
 WIRE = "loss = 0.08\nduplicate = 0.1\nreorder = 0.2\ncorrupt = 0.02"
 SCOPES = '[[workload]]\nkind = "writers"\nrate = "30/m"\nscopes = { public = 0.5, company = 0.2, local = 0.3 }\n'
@@ -97,7 +98,7 @@ def test_a_node_that_is_off_is_still_known_as_the_author_of_its_facts() -> None:
     seen: list[str] = []
 
     def look(simulation: Simulation) -> None:
-        simulation.world.at(25 * SECOND, lambda _: seen.append(node_id_of(simulation, "north")))
+        simulation.world.at(25 * SECOND, lambda _: seen.append(node_id_of(simulation.observed, "north")))
 
     simulation = run_simulation(fault("crash", "20s", node='"north"', for_='"10s"'), before=look, signatures="stand-in")
     assert [simulation.name_of_node[node_id] for node_id in seen] == ["north"]
@@ -105,7 +106,7 @@ def test_a_node_that_is_off_is_still_known_as_the_author_of_its_facts() -> None:
 
 
 def detail_of(simulation: Simulation, name: str) -> str:
-    return next(checker for checker in simulation.checkers if checker.name == name).result(simulation).detail
+    return result_of(simulation, name).detail
 
 
 def test_what_was_not_compared_is_not_called_the_same() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.simulation.simulation import Simulation
-from tests.sim.small_runs import approve, fault, make_simulation, run, workload
+from tests.sim.small_runs import approve, fault, make_simulation, result_of, run, workload
 
 PUBLIC = workload("writers", rate="10/m", scope="public")
 COMPANY = workload("writers", rate="10/m", scope="company")
@@ -48,7 +48,7 @@ def test_who_never_became_peers_is_named() -> None:
     simulation = make_simulation(PUBLIC, slow, settle="30s")
     simulation.run()
     assert simulation.handshakes.unlinked() == [("a", "b"), ("b", "a")]
-    said = next(checker for checker in simulation.checkers if checker.name == "convergence").result(simulation)
+    said = result_of(simulation, "convergence")
     assert said.ok is False
     assert said.detail == "a never became a peer of b, and 1 more: no handshake came to its end"
 

@@ -1,0 +1,150 @@
+"""What whoever writes a checker may rely on: which commits it is shown, one way to fail from every hook, names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import sim
+from sim.check import CHECKERS, Boot, Checker, CheckResult, Commit, Commits, Served, build_checkers
+from sim.check.tokens import Tokens
+from sim.ports import Observed
+from sim.scenario.reading import parse_scenario
+from stigmem.core.audit import AuditRow
+from stigmem.core.fact import Fact
+from stigmem.core.records import DeadLetter
+from tests.sim.hostile import adversary, run_simulation
+from tests.sim.small_runs import S, fault, make_simulation, scenario_text, workload
+
+TALK = workload("contradictions", rate="1/s", entities=5)
+
+
+def test_a_checker_that_looks_at_commits_says_at_which() -> None:
+    with pytest.raises(TypeError, match=r"does not say which commits it sees: write sees = Commits\.ALL"):
+        type("Vague", (Checker,), {"on_commit": lambda self, commit: None})
+
+
+def test_a_checker_that_looks_at_no_commit_need_not_say_anything() -> None:
+    assert type("Silent", (Checker,), {"name": "silent"}).name == "silent"  # type: ignore[attr-defined]
+
+
+def tells(commit: Commit) -> bool:
+    return any(isinstance(record, (Fact, AuditRow, DeadLetter)) for record in commit.records)
+
+
+def seeing_all(kind: type[Checker], changed: list[str]) -> type[Checker]:
+    """The checker, shown every commit; its name is noted when one of those that it does not ask for changes it."""
+
+    def on_commit(checker: Any, commit: Commit) -> None:
+        before = None if tells(commit) else repr(vars(checker))
+        kind.on_commit(checker, commit)
+        if before is not None and repr(vars(checker)) != before:
+            changed.append(checker.name)
+
+    return type(kind.__name__, (kind,), {"sees": Commits.ALL, "on_commit": on_commit})
+
+
+def test_commits_that_checkers_do_not_ask_for_mean_nothing_to_them() -> None:
+    changed: list[str] = []
+    filtered = [kind for kind in CHECKERS if getattr(kind, "sees", None) is Commits.THAT_TELL]
+    assert len(filtered) >= 6
+    shown = [seeing_all(kind, changed) if kind in filtered else kind for kind in CHECKERS]
+    parts = [adversary("hasher"), fault("crash", at="20s", for_="5s", node="south")]
+    keys: dict[str, Any] = {"duration": "40s", "signatures": "stand-in"}
+    as_declared = run_simulation(*parts, **keys)
+    with_all = run_simulation(*parts, checkers=shown, **keys)
+    assert changed == []
+    assert with_all.relay.results() == as_declared.relay.results()
+    assert all(result.ok for result in as_declared.relay.results())
+
+
+class Failing(Checker):
+    """Fails in one of its hooks from ten seconds on."""
+
+    name = "failing"
+    sees = Commits.ALL
+    hook = ""
+
+    def _reached(self, hook: str) -> None:
+        if hook == self.hook and self.observed.now_ns >= 10 * S:
+            self.fail("a", f"broken in {hook}")
+
+    def on_commit(self, commit: Commit) -> None:
+        self._reached("on_commit")
+
+    def on_response(self, served: Served) -> None:
+        self._reached("on_response")
+
+    def on_acknowledged(self, machine: str, fact_id: str) -> None:
+        self._reached("on_acknowledged")
+
+    def on_boot(self, boot: Boot) -> None:
+        self._reached("on_boot")
+
+    def on_disk_wiped(self, machine: str) -> None:
+        self._reached("on_disk_wiped")
+
+    def is_quiet(self) -> bool:
+        self._reached("is_quiet")
+        return True
+
+
+HOOKS = ["on_commit", "on_response", "on_acknowledged", "on_boot", "on_disk_wiped", "is_quiet"]
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_failure_in_any_hook_ends_the_run_and_is_no_bug_of_a_node(hook: str) -> None:
+    failing = type("FailingThere", (Failing,), {"hook": hook})
+    simulation = make_simulation(TALK, fault("wipe", at="20s", node="b"), checkers=[*CHECKERS, failing])
+    simulation.run()
+    assert simulation.violation is not None
+    assert simulation.violation[:2] == ("failing", "a")
+    assert simulation.violation.sentence == f"broken in {hook}"
+    assert simulation.world.now == simulation.violation.at_ns
+    nodes = [machine.node for machine in simulation.machines.values() if machine.node is not None]
+    assert [node.bugs for node in nodes if node.bugs] == []
+
+
+class LastWord(Checker):
+    """Fails when it is asked at the end."""
+
+    name = "last-word"
+    machine = ""
+
+    def result(self) -> CheckResult:
+        self.fail(self.machine, "it was wrong all along")
+
+
+@pytest.mark.parametrize(("machine", "detail"), [("", "it was wrong all along"), ("b", "b: it was wrong all along")])
+def test_a_failure_at_the_end_is_the_last_word_of_the_checker(machine: str, detail: str) -> None:
+    named = type("LastWordOf", (LastWord,), {"machine": machine})
+    found = sim.run(parse_scenario(scenario_text(TALK, duration="20s")), checkers=[named])
+    assert found.verdict == "fail"
+    assert found.violation is None
+    assert found.run_json["checks"][-1] == {"name": "last-word", "ok": False, "detail": detail}
+    assert [check.ok for check in found.checks[:-1]] == [True] * len(CHECKERS)
+
+
+def test_a_run_with_more_checkers_is_the_same_run() -> None:
+    scenario = parse_scenario(scenario_text(TALK, duration="20s"))
+    alone, watched = sim.run(scenario), sim.run(scenario, checkers=[Failing])
+    for digest in ("trace_digest", "state_digest", "knowledge_digest"):
+        assert watched.run_json[digest] == alone.run_json[digest]
+
+
+class Nameless(Checker):
+    """Forgot its name."""
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        ([Nameless], "every checker needs a name of its own; Nameless has none"),
+        ([Tokens, Tokens], "every checker needs a name of its own; Tokens has that of another, 'tokens-once'"),
+    ],
+)
+def test_checkers_that_could_not_be_told_apart_are_refused(kinds: list[type[Checker]], words: str) -> None:
+    observed: Observed = make_simulation(TALK).observed
+    with pytest.raises(ValueError, match=words):
+        build_checkers(kinds, observed)
