@@ -174,8 +174,8 @@ class Clients(Protocol):
         """A generator of the workload's own stream, or of the one of this name below it (`workload/<number>/<name>`);
         each call begins the stream anew, so ask once."""
 
-    def wall_us(self, node: str) -> int:
-        """What the wall clock of a node's machine shows, in microseconds since the epoch: right or wrong."""
+    def wall_ns(self, node: str) -> int:
+        """What the wall clock of a node's machine shows, in nanoseconds since the epoch: right or wrong."""
 
     def write(
         self,

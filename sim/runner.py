@@ -167,7 +167,7 @@ def _simulated(
         simulation = Simulation(
             plan, trace_path=trace_path, progress=stopping.look, checkers=[*sim.check.CHECKERS, *checkers]
         )
-        stopping.stop = simulation.interrupt
+        stopping.stop = simulation.interruption.ask
         try:
             simulation.run()
         except* Interrupted:

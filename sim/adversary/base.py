@@ -21,7 +21,7 @@ from stigmem.core.wire import Request, Response
 
 if TYPE_CHECKING:
     from sim.adversary.script import PeerScript
-    from sim.scenario.plan import Plan
+    from sim.topology.federation import Federation
 
 __all__ = ["HONEST_ENTITY", "Adversary", "limit_of"]
 
@@ -48,7 +48,7 @@ class Adversary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_fi
     good: Annotated[int, Meta(ge=0, le=50)] = 1
     dialect: Literal["2.1+", "2.1", "0.5"] = "2.1+"
 
-    def check(self, plan: Plan) -> None:
+    def check(self, federation: Federation) -> None:
         """Raises Misfit when the adversary does not fit the federation."""
         if self.peers is not None and len(dict.fromkeys(self.peers)) < len(self.peers):
             raise Misfit("peers", "a victim is named twice")

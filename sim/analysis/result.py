@@ -137,8 +137,8 @@ def conclude(
     checks = tuple(check_everything(simulation, interrupted=interrupted))
     digests = {
         "trace_digest": trace_digest,
-        "state_digest": state_digest(simulation),
-        "knowledge_digest": knowledge_of(simulation),
+        "state_digest": state_digest(simulation.machines),
+        "knowledge_digest": knowledge_of(simulation.machines, simulation.world.now),
     }
     copies = copies_of(simulation.visibility)
     whole = not interrupted and simulation.violation is None
@@ -157,7 +157,7 @@ def conclude(
         visibility=simulation.visibility,
         copies=copies,
         sampled=tuple(simulation.sampler.samples),
-        fault_intervals=(*simulation.fault_intervals, *_unfinished(simulation)),
+        fault_intervals=(*simulation.fault_schedule.fault_intervals, *simulation.fault_schedule.unfinished()),
         stops=simulation.trace.stops,
         tail=tail,
         converged_ns=simulation.converged_at,
@@ -166,23 +166,13 @@ def conclude(
     )
 
 
-def _unfinished(simulation: Simulation) -> list[FaultInterval]:
-    """Faults in force when a run was cut short."""
-    now = simulation.world.now
-    return [
-        FaultInterval(fault.label(), fault.nodes(), int(fault.at), now)
-        for fault in simulation.scenario.fault
-        if simulation.is_active(fault)
-    ]
-
-
 def _numbers(
     simulation: Simulation, copies: Copies, *, whole: bool
 ) -> tuple[dict[str, Any], tuple[ExpectationResult, ...]]:
     lag = summarise(copies)
     tally = tally_conflicts(simulation.observed)
     refused = {
-        str(status) if status else "node_off": count for status, count in sorted(simulation.refused_writes.items())
+        str(status) if status else "node_off": count for status, count in sorted(simulation.submissions.refused.items())
     }
     values = metric_values(simulation, lag, tally, refused)
     expectations = tuple(compare(simulation.scenario.expect, values, whole=whole))

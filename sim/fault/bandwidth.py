@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sim.fault.links import LinkFault
+from sim.ports import FaultEnv
 from sim.units import Speed
-from sim.world.network import Rule
 from sim.world.rules import Bandwidth as BandwidthRule
-from sim.world.rules import SenderStreams
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["Bandwidth"]
 
@@ -24,5 +21,7 @@ class Bandwidth(LinkFault, tag="bandwidth", kw_only=True):
     def label(self) -> str:
         return "little bandwidth"
 
-    def rule(self, simulation: Simulation, per: SenderStreams) -> Rule:
-        return BandwidthRule(self.to)
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        with env.network.rule(self.only_here(BandwidthRule(self.to))):
+            yield

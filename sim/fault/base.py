@@ -1,23 +1,41 @@
-"""What every fault is: when it begins, how long it lasts, what it does to the simulation and how it undoes it.
+"""What every fault is: when it begins, how long it lasts, whom it concerns, and a context manager that is the fault.
 
-A fault is a struct of its table in the scenario file with two verbs; what it must remember while it lasts is kept
-by the simulation, so that one scenario can run many times. To add one: a file here with a subclass, and a line in
-`sim/fault/__init__.py`.
+A fault is a struct: its fields are the keys of its table in the scenario file, and one value is used by any number of
+runs, so that it remembers nothing. What it does is `inject`: the code before the `yield` makes the trouble, the code
+after it undoes the trouble, and between them it lasts. `sim.ports.FaultEnv` says what the code may touch. Most faults
+hold a guard for as long as they last and need nothing else:
+
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        with env.network.rule(self.only_here(Loss(env.sender_streams(), self.share))):
+            yield
+
+Who runs it is `sim.simulation.fault_schedule`. What it promises, and what it asks:
+
+1. `inject` is entered once, as an event of its own at `at`. It is left once: after `span()`, or when all faults end,
+   whichever comes first. Faults that end together are left in the order in which they began.
+2. A momentary fault without a span is over the moment it has begun: it is never left, and what it did stays done.
+3. Guards that several machines share are left in the order of the federation's nodes (`all_of`), not backwards as an
+   `ExitStack` would: machines that come back at one instant boot in the same order whatever switched them off.
+4. Something may happen between the beginning and the end, at an instant that nobody knows before (random crashes, a
+   crash at a commit). Such strikes take a `Hold` and let go of it themselves: a `with` cannot span two events.
+5. Faults overlap. Nothing may assume that a machine is up, or that it is this fault that keeps it down.
+
+To add a kind: a file in this package (or a module of your own, see `sim.kinds`) with a subclass under `@kind("name")`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import msgspec
 
+from sim.ports import FaultEnv
+from sim.topology.federation import Federation
 from sim.units import Duration
 
-if TYPE_CHECKING:
-    from sim.scenario.plan import Plan
-    from sim.simulation.simulation import Simulation
-
-__all__ = ["Fault", "NodeFault"]
+__all__ = ["Fault", "NodeFault", "all_of"]
 
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -38,7 +56,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field=
         return ()
 
     def boots_later(self) -> tuple[str, ...]:
-        """Nodes that are not there from the start."""
+        """Nodes that are held off from the start of the run until the fault lets them `join`."""
         return ()
 
     def leaves(self) -> tuple[str, ...]:
@@ -49,15 +67,11 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field=
         """How long it lasts, in ns; None is until the faults end, or no time at all when it is momentary."""
         return self.lasts
 
-    def check(self, plan: Plan) -> None:
-        """Raises Misfit when the fault does not fit the federation."""
+    def check(self, federation: Federation) -> None:
+        """Raises Misfit when the fault does not fit the federation. The nodes it names exist when this is asked."""
 
-    def begin(self, simulation: Simulation) -> None:
-        """Make the trouble."""
-        raise NotImplementedError
-
-    def end(self, simulation: Simulation) -> None:
-        """Undo it; called once, at its end or when all faults end."""
+    def inject(self, env: FaultEnv) -> AbstractContextManager[None]:
+        """The fault itself, as a context manager: see the head of this file."""
         raise NotImplementedError
 
 
@@ -69,8 +83,16 @@ class NodeFault(Fault):
     def nodes(self) -> tuple[str, ...]:
         return () if self.node is None else (self.node,)
 
-    def hit(self, simulation: Simulation) -> tuple[str, ...]:
-        """The nodes it strikes: the one it names, or all that have not left."""
-        if self.node is not None:
-            return (self.node,)
-        return tuple(name for name in simulation.plan.nodes if name not in simulation.gone)
+
+@contextmanager
+def all_of(guards: Iterable[AbstractContextManager[None]]) -> Iterator[None]:
+    """Several guards as one, entered and left in the same order."""
+    entered = []
+    for guard in guards:
+        guard.__enter__()
+        entered.append(guard)
+    try:
+        yield
+    finally:
+        for guard in entered:
+            guard.__exit__(None, None, None)

@@ -6,18 +6,18 @@ arithmetic is `sim.world.clocks`; this file says when and whose.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
 
 from msgspec import Meta
 
 from sim.diagnostics.errors import Misfit
-from sim.fault.base import NodeFault
+from sim.fault.base import NodeFault, all_of
+from sim.ports import FaultEnv
+from sim.topology.federation import Federation
 from sim.units import Duration, Positive, format_duration, parse_duration
-from sim.world.clocks import NodeClock
-
-if TYPE_CHECKING:
-    from sim.scenario.plan import Plan
-    from sim.simulation.simulation import Simulation
+from sim.world.clocks import ClockError, Drift, Freeze, Slew, Step, Strobe
 
 __all__ = ["ClockDrift", "ClockFault", "ClockFreeze", "ClockSlew", "ClockStep", "ClockStrobe", "Ppm"]
 
@@ -26,23 +26,16 @@ Ppm = Annotated[int, Meta(gt=-500_000, lt=500_000)]
 
 
 class ClockFault(NodeFault):
-    """A fault of wall clocks; it acts on each clock under its own name."""
+    """A fault of clocks: of one node's, or of every node's."""
 
-    def wrong(self, clock: NodeClock, now: int) -> None:
-        """Put a clock wrong at a true instant."""
+    def error(self) -> ClockError:
+        """In which way the clocks are wrong."""
         raise NotImplementedError
 
-    def right(self, clock: NodeClock, now: int) -> None:
-        """Put it right again."""
-        raise NotImplementedError
-
-    def begin(self, simulation: Simulation) -> None:
-        for name in self.hit(simulation):
-            self.wrong(simulation.machines[name].clock, simulation.world.now)
-
-    def end(self, simulation: Simulation) -> None:
-        for name in simulation.plan.nodes if self.node is None else (self.node,):
-            self.right(simulation.machines[name].clock, simulation.world.now)
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        with all_of(machine.clock(self.error()) for machine in env.machines(self.node)):
+            yield
 
 
 class ClockStep(ClockFault, tag="clock-step", kw_only=True):
@@ -54,25 +47,19 @@ class ClockStep(ClockFault, tag="clock-step", kw_only=True):
     def label(self) -> str:
         return f"clock {'+' if self.by > 0 else ''}{format_duration(self.by)}"
 
-    def check(self, plan: Plan) -> None:
+    def check(self, federation: Federation) -> None:
         if self.by == 0:
             raise Misfit("by", "a step of nothing changes nothing; write for example '10m' or '-45s'")
 
-    def wrong(self, clock: NodeClock, now: int) -> None:
-        clock.step(id(self), self.by)
-
-    def right(self, clock: NodeClock, now: int) -> None:
-        clock.unstep(id(self))
+    def error(self) -> ClockError:
+        return Step(self.by)
 
 
 class ClockFreeze(ClockFault, tag="clock-freeze", kw_only=True):
     """The wall clock stands still; at the end it jumps to where it would have been."""
 
-    def wrong(self, clock: NodeClock, now: int) -> None:
-        clock.freeze(id(self), now)
-
-    def right(self, clock: NodeClock, now: int) -> None:
-        clock.thaw(id(self))
+    def error(self) -> ClockError:
+        return Freeze()
 
 
 class ClockStrobe(ClockFault, tag="clock-strobe", kw_only=True):
@@ -81,15 +68,12 @@ class ClockStrobe(ClockFault, tag="clock-strobe", kw_only=True):
     by: Duration
     period: Positive = parse_duration("10s")
 
-    def check(self, plan: Plan) -> None:
+    def check(self, federation: Federation) -> None:
         if self.by == 0:
             raise Misfit("by", "a strobe of nothing changes nothing; write for example '2s' or '-200ms'")
 
-    def wrong(self, clock: NodeClock, now: int) -> None:
-        clock.strobe(id(self), now, self.by, self.period)
-
-    def right(self, clock: NodeClock, now: int) -> None:
-        clock.unstrobe(id(self))
+    def error(self) -> ClockError:
+        return Strobe(self.by, self.period)
 
 
 class ClockSlew(ClockFault, tag="clock-slew", kw_only=True):
@@ -97,11 +81,8 @@ class ClockSlew(ClockFault, tag="clock-slew", kw_only=True):
 
     ppm: Ppm
 
-    def wrong(self, clock: NodeClock, now: int) -> None:
-        clock.slew(id(self), now, self.ppm)
-
-    def right(self, clock: NodeClock, now: int) -> None:
-        clock.unslew(id(self))
+    def error(self) -> ClockError:
+        return Slew(self.ppm)
 
 
 class ClockDrift(ClockFault, tag="clock-drift", kw_only=True):
@@ -109,8 +90,5 @@ class ClockDrift(ClockFault, tag="clock-drift", kw_only=True):
 
     ppm: Ppm
 
-    def wrong(self, clock: NodeClock, now: int) -> None:
-        clock.drift(id(self), now, self.ppm)
-
-    def right(self, clock: NodeClock, now: int) -> None:
-        clock.undrift(id(self), now)
+    def error(self) -> ClockError:
+        return Drift(self.ppm)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sim.fault.links import LinkFault
-from sim.world.network import Rule
+from sim.ports import FaultEnv
 from sim.world.rules import Clog as ClogRule
-from sim.world.rules import SenderStreams
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["Clog"]
 
@@ -18,5 +15,7 @@ __all__ = ["Clog"]
 class Clog(LinkFault, tag="clog", kw_only=True):
     """What is sent meanwhile is held until the end."""
 
-    def rule(self, simulation: Simulation, per: SenderStreams) -> Rule:
-        return ClogRule(f"clog at {self.at}", self.touches())
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        with env.network.rule(self.only_here(ClogRule(f"clog at {self.at}", self.touches()))):
+            yield

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sim.fault.links import LinkFault
+from sim.ports import FaultEnv
 from sim.units import Share
-from sim.world.network import Rule
-from sim.world.rules import Corruption, SenderStreams
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
+from sim.world.rules import Corruption
 
 __all__ = ["Corrupt"]
 
@@ -23,5 +21,7 @@ class Corrupt(LinkFault, tag="corrupt", kw_only=True):
     def label(self) -> str:
         return f"corrupts {self.share:.0%}"
 
-    def rule(self, simulation: Simulation, per: SenderStreams) -> Rule:
-        return Corruption(per, self.share)
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        with env.network.rule(self.only_here(Corruption(env.sender_streams(), self.share))):
+            yield

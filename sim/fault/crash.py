@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from sim.fault.base import NodeFault
+from sim.fault.base import NodeFault, all_of
+from sim.ports import FaultEnv
 from sim.world.disk import Fate
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["Crash"]
 
@@ -21,10 +20,7 @@ class Crash(NodeFault, tag="crash", kw_only=True):
 
     fate: Fate | None = None
 
-    def begin(self, simulation: Simulation) -> None:
-        for name in self.hit(simulation):
-            simulation.power.off(name, self, self.fate)
-
-    def end(self, simulation: Simulation) -> None:
-        for name in simulation.plan.nodes:
-            simulation.power.on(name, self)
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        with all_of(machine.powered_off(self.fate) for machine in env.machines(self.node)):
+            yield

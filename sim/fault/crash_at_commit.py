@@ -5,17 +5,16 @@ What a test needs that crashes a node at every commit boundary of a scenario in 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from sim.fault.base import Fault
+from sim.ports import FaultEnv, Hold
 from sim.units import NonNegative, parse_duration
 from sim.world.disk import Fate
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
-    from sim.world.machine import CommitHook
 
 __all__ = ["CrashAtCommit"]
 
@@ -39,25 +38,17 @@ class CrashAtCommit(Fault, tag="crash-at-commit", kw_only=True):
     def label(self) -> str:
         return f"crash {self.when} commit {self.commit}"
 
-    def begin(self, simulation: Simulation) -> None:
-        hook = self._hook(simulation, simulation.machines[self.node].commits + self.commit)
-        simulation.machines[self.node].at_commit[id(self)] = hook
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        machine = env.machine(self.node)
+        holds: list[Hold] = []
 
-    def _hook(self, simulation: Simulation, wanted: int) -> CommitHook:
-        def strike(_: object) -> None:
-            simulation.power.off(self.node, self, self.fate)
-            simulation.world.after(self.down, lambda _: simulation.power.on(self.node, self))
+        def strike() -> None:
+            hold = machine.hold_off(self.fate)
+            holds.append(hold)
+            env.after(self.down, hold.release)
 
-        def reached(number: int, durable: bool) -> None:  # noqa: FBT001  # the shape of a hook
-            if number == wanted and durable == (self.when == "after"):
-                del simulation.machines[self.node].at_commit[id(self)]
-                if durable:
-                    strike(None)
-                else:  # the writer's own task is running: the power goes as the next event of this instant
-                    simulation.world.at(simulation.world.now, strike)
-
-        return reached
-
-    def end(self, simulation: Simulation) -> None:
-        simulation.machines[self.node].at_commit.pop(id(self), None)
-        simulation.power.on(self.node, self)
+        with machine.at_commit(self.commit, self.when, strike):
+            yield
+        for hold in holds:
+            hold.release()

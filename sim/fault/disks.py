@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
 
 from msgspec import Meta
 
-from sim.fault.base import NodeFault
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
+from sim.fault.base import NodeFault, all_of
+from sim.ports import FaultEnv
 
 __all__ = ["DiskFull", "DiskSlow"]
 
@@ -17,13 +17,10 @@ __all__ = ["DiskFull", "DiskSlow"]
 class DiskFull(NodeFault, tag="disk-full", kw_only=True):
     """Nothing can be stored until the end; what is there can be read."""
 
-    def begin(self, simulation: Simulation) -> None:
-        for name in self.hit(simulation):
-            simulation.machines[name].disk.fill(id(self))
-
-    def end(self, simulation: Simulation) -> None:
-        for name in simulation.plan.nodes:
-            simulation.machines[name].disk.free(id(self))
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        with all_of(machine.disk_full() for machine in env.machines(self.node)):
+            yield
 
 
 class DiskSlow(NodeFault, tag="disk-slow", kw_only=True):
@@ -34,10 +31,7 @@ class DiskSlow(NodeFault, tag="disk-slow", kw_only=True):
     def label(self) -> str:
         return f"disk {self.times} times slower"
 
-    def begin(self, simulation: Simulation) -> None:
-        for name in self.hit(simulation):
-            simulation.machines[name].disk.slow_down(id(self), self.times)
-
-    def end(self, simulation: Simulation) -> None:
-        for name in simulation.plan.nodes:
-            simulation.machines[name].disk.speed_up(id(self))
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        with all_of(machine.disk_slow(self.times) for machine in env.machines(self.node)):
+            yield

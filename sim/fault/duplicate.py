@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sim.fault.links import LinkFault
+from sim.ports import FaultEnv
 from sim.units import NonNegative, Share, parse_duration
-from sim.world.network import Rule
-from sim.world.rules import Duplication, SenderStreams
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
+from sim.world.rules import Duplication
 
 __all__ = ["Duplicate"]
 
@@ -24,5 +22,7 @@ class Duplicate(LinkFault, tag="duplicate", kw_only=True):
     def label(self) -> str:
         return f"duplicates {self.share:.0%}"
 
-    def rule(self, simulation: Simulation, per: SenderStreams) -> Rule:
-        return Duplication(per, self.share, self.within)
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        with env.network.rule(self.only_here(Duplication(env.sender_streams(), self.share, self.within))):
+            yield

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sim.fault.links import LinkFault
+from sim.ports import FaultEnv
 from sim.units import Positive, parse_duration
-from sim.world.network import Rule
-from sim.world.rules import Flapping, SenderStreams
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
+from sim.world.rules import Flapping
 
 __all__ = ["Flap"]
 
@@ -21,7 +19,8 @@ class Flap(LinkFault, tag="flap", kw_only=True):
     down: Positive = parse_duration("5s")
     up: Positive = parse_duration("15s")
 
-    def rule(self, simulation: Simulation, per: SenderStreams) -> Rule:
-        return Flapping(
-            f"flap at {self.at}", self.touches(), begin=simulation.world.now, down_ns=self.down, up_ns=self.up
-        )
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        rule = Flapping(f"flap at {self.at}", self.touches(), begin=env.now_ns, down_ns=self.down, up_ns=self.up)
+        with env.network.rule(self.only_here(rule)):
+            yield

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sim.diagnostics.errors import Misfit
 from sim.fault.base import Fault
-
-if TYPE_CHECKING:
-    from sim.scenario.plan import Plan
-    from sim.simulation.simulation import Simulation
+from sim.ports import FaultEnv
+from sim.topology.federation import Federation
 
 __all__ = ["Join"]
 
@@ -26,12 +25,11 @@ class Join(Fault, tag="join", kw_only=True):
     def boots_later(self) -> tuple[str, ...]:
         return (self.node,)
 
-    def check(self, plan: Plan) -> None:
+    def check(self, federation: Federation) -> None:
         if self.lasts is not None:
             raise Misfit("for", "a node that joins stays; to make it go again add a fault of kind 'leave'")
 
-    def begin(self, simulation: Simulation) -> None:
-        simulation.power.on(self.node, self)
-
-    def end(self, simulation: Simulation) -> None:
-        """It stays."""
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        env.machine(self.node).join()
+        yield

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import networkx as nx
 
 from sim.diagnostics.errors import Misfit
 from sim.fault.base import Fault
-
-if TYPE_CHECKING:
-    from sim.scenario.plan import Plan
-    from sim.simulation.simulation import Simulation
+from sim.ports import FaultEnv
+from sim.topology.federation import Federation
 
 __all__ = ["Leave"]
 
@@ -28,24 +27,23 @@ class Leave(Fault, tag="leave", kw_only=True):
     def leaves(self) -> tuple[str, ...]:
         return (self.node,)
 
-    def check(self, plan: Plan) -> None:
+    def check(self, federation: Federation) -> None:
         if self.lasts is not None:
             raise Misfit("for", "a node that leaves does not come back; write a fault of kind 'crash' instead")
-        if plan.scenario.scenario.converges and self.node in plan.nodes and _falls_apart(plan):
+        if federation.must_converge and self.node in federation.nodes and _falls_apart(federation):
             raise Misfit(
                 "node",
                 f"when {self.node!r} has left, the others are not connected any more and cannot all come to know the"
                 " same; choose another node or set converges = false in [scenario]",
             )
 
-    def begin(self, simulation: Simulation) -> None:
-        simulation.power.leave(self.node)
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        env.machine(self.node).leave()
+        yield
 
-    def end(self, simulation: Simulation) -> None:
-        """It is gone."""
 
-
-def _falls_apart(plan: Plan) -> bool:
-    leaving = [fault.node for fault in plan.scenario.fault if isinstance(fault, Leave)]
-    rest = plan.graph.subgraph(name for name in plan.nodes if name not in leaving)
-    return nx.number_connected_components(rest) > nx.number_connected_components(plan.graph) if len(rest) else False
+def _falls_apart(federation: Federation) -> bool:
+    rest = federation.graph.subgraph(name for name in federation.nodes if name not in federation.leaving)
+    parts = nx.number_connected_components
+    return parts(rest) > parts(federation.graph) if len(rest) else False

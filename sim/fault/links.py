@@ -6,18 +6,14 @@ Shared by every fault that puts a rule on the wire for a while; the rules themse
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from msgspec import Meta
 
 from sim.diagnostics.errors import Misfit
 from sim.fault.base import Fault
+from sim.topology.federation import Federation
 from sim.world.network import PASS, Decision, Packet, Rule
-from sim.world.rules import SenderStreams
-
-if TYPE_CHECKING:
-    from sim.scenario.plan import Plan
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["LinkFault", "OnLinks", "Pair"]
 
@@ -51,15 +47,15 @@ class LinkFault(Fault):
         named = [name for pair in self._pairs() for name in pair]
         return tuple(dict.fromkeys([*named, *([self.node] if self.node is not None else [])]))
 
-    def check(self, plan: Plan) -> None:
+    def check(self, federation: Federation) -> None:
         given = [key for key in ("node", "between", "links") if getattr(self, key) is not None]
         if len(given) > 1:
             raise Misfit(given[1], f"{given[0]} and {given[1]} both say where; give one of them")
         if self.one_way and not given:
             raise Misfit("one_way", "one_way needs to know between whom; give node, between or links")
-        linked = {frozenset(link) for link in plan.links}
+        linked = {frozenset(link) for link in federation.links}
         for first, second in self._pairs():
-            if {first, second} <= set(plan.nodes) and frozenset((first, second)) not in linked:
+            if {first, second} <= set(federation.nodes) and frozenset((first, second)) not in linked:
                 raise Misfit(given[0], f"{first!r} and {second!r} are not linked here, so nothing would happen")
 
     def touches(self) -> Callable[[str, str], bool]:
@@ -76,16 +72,9 @@ class LinkFault(Fault):
     def _pairs(self) -> list[list[str]]:
         return [*([self.between] if self.between is not None else []), *(self.links or [])]
 
-    def rule(self, simulation: Simulation, per: SenderStreams) -> Rule:
-        """The rule that holds while the fault lasts; `per` gives it chance of its own."""
-        raise NotImplementedError
-
-    def begin(self, simulation: Simulation) -> None:
-        rule = self.rule(simulation, SenderStreams(simulation.random, simulation.stream_of(self)))
-        simulation.rule_on(self, OnLinks(rule, self.touches()))
-
-    def end(self, simulation: Simulation) -> None:
-        simulation.rules_off(self)
+    def only_here(self, rule: Rule) -> Rule:
+        """The rule, held to the links that this fault strikes."""
+        return OnLinks(rule, self.touches())
 
 
 def _everywhere(_source: str, _target: str) -> bool:

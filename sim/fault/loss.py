@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sim.fault.links import LinkFault
+from sim.ports import FaultEnv
 from sim.units import Share
-from sim.world.network import Rule
 from sim.world.rules import Loss as LossRule
-from sim.world.rules import SenderStreams
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["Loss"]
 
@@ -24,5 +21,7 @@ class Loss(LinkFault, tag="loss", kw_only=True):
     def label(self) -> str:
         return f"loss {self.share:.0%}"
 
-    def rule(self, simulation: Simulation, per: SenderStreams) -> Rule:
-        return LossRule(per, self.share)
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        with env.network.rule(self.only_here(LossRule(env.sender_streams(), self.share))):
+            yield

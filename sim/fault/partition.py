@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
 
 from sim.diagnostics.errors import Misfit
 from sim.fault.base import Fault
+from sim.ports import FaultEnv
+from sim.topology.federation import Federation
 from sim.world.rules import Cut
-
-if TYPE_CHECKING:
-    from sim.scenario.plan import Plan
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["Partition"]
 
@@ -33,7 +33,7 @@ class Partition(Fault, tag="partition", kw_only=True):
         named = [name for group in self.groups or [] for name in group]
         return (*named, *([self.node] if self.node else []))
 
-    def check(self, plan: Plan) -> None:
+    def check(self, federation: Federation) -> None:
         if (self.groups is None) == (self.shape is None):
             raise Misfit("groups", "give either groups or a shape")
         if (self.node is None) == (self.shape in ("one", "bridge")):
@@ -44,10 +44,10 @@ class Partition(Fault, tag="partition", kw_only=True):
             if twice is not None:
                 raise Misfit("groups", f"{twice!r} stands in two groups")
         key = "groups" if self.shape is None else "shape"
-        apart = self._apart(plan.nodes)
+        apart = self._apart(federation.nodes)
         if not apart:
             raise Misfit(key, "this partition cuts nothing: with these nodes everybody still reaches everybody")
-        if not any((a, b) in apart or (b, a) in apart for a, b in plan.links):
+        if not any((a, b) in apart or (b, a) in apart for a, b in federation.links):
             raise Misfit(key, "this partition cuts nothing: no two nodes that it keeps apart are linked")
 
     def label(self) -> str:
@@ -77,11 +77,11 @@ class Partition(Fault, tag="partition", kw_only=True):
         halves = [others[: len(others) // 2], others[len(others) // 2 :]]
         return [*halves, [self.node]] if self.shape == "bridge" and self.node else halves
 
-    def begin(self, simulation: Simulation) -> None:
-        simulation.rule_on(self, Cut(f"partition at {self.at}", self._apart(simulation.plan.nodes), hold=self.hold))
-
-    def end(self, simulation: Simulation) -> None:
-        simulation.rules_off(self)
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        cut = Cut(f"partition at {self.at}", self._apart(env.federation.nodes), hold=self.hold)
+        with env.network.rule(cut):
+            yield
 
 
 def _ring(names: tuple[str, ...]) -> dict[tuple[str, str], None]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from sim.fault.base import NodeFault
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
+from sim.fault.base import NodeFault, all_of
+from sim.ports import FaultEnv
 
 __all__ = ["Pause"]
 
@@ -15,10 +14,7 @@ __all__ = ["Pause"]
 class Pause(NodeFault, tag="pause", kw_only=True):
     """Not scheduled until the end, then everything that came meanwhile happens at once. A crash ends it."""
 
-    def begin(self, simulation: Simulation) -> None:
-        for name in self.hit(simulation):
-            simulation.power.pause(name, self)
-
-    def end(self, simulation: Simulation) -> None:
-        for name in simulation.plan.nodes:
-            simulation.power.resume(name, self)
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        with all_of(machine.paused() for machine in env.machines(self.node)):
+            yield

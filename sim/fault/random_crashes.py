@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
 
 from msgspec import Meta
 
 from sim.fault.base import Fault
+from sim.ports import FaultEnv, Hold
 from sim.units import NonNegative, Rate, parse_duration, parse_rate
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["RandomCrashes"]
 
@@ -28,18 +28,22 @@ class RandomCrashes(Fault, tag="random-crashes", kw_only=True):
     def nodes(self) -> tuple[str, ...]:
         return tuple(self.among or ())
 
-    def begin(self, simulation: Simulation) -> None:
-        rng = simulation.random(simulation.stream_of(self))
-        names = self.among or list(simulation.plan.nodes)
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        rng = env.rng()
+        names = self.among or env.federation.nodes
+        holds: dict[str, Hold] = {}
+        is_over = False
 
-        def strike(_: int) -> None:
-            name = names[rng.randrange(len(names))]
-            if simulation.is_active(self) and simulation.machines[name].up:
-                simulation.power.off(name, self)
-                simulation.world.after(self.down, lambda _: simulation.power.on(name, self))
+        def strike() -> None:
+            machine = env.machine(names[rng.randrange(len(names))])
+            if machine.is_up and not is_over:
+                hold = holds[machine.name] = machine.hold_off()
+                env.after(self.down, hold.release)
 
-        simulation.poisson(rng, self.rate, simulation.world.now, None, strike)
-
-    def end(self, simulation: Simulation) -> None:
-        for name in simulation.plan.nodes:
-            simulation.power.on(name, self)
+        env.every_poisson(rng, self.rate, strike)
+        yield
+        is_over = True
+        for name in env.federation.nodes:
+            if name in holds:
+                holds[name].release()

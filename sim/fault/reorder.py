@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sim.fault.links import LinkFault
+from sim.ports import FaultEnv
 from sim.units import NonNegative, Share, parse_duration
-from sim.world.network import Rule
-from sim.world.rules import Reordering, SenderStreams
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
+from sim.world.rules import Reordering
 
 __all__ = ["Reorder"]
 
@@ -24,5 +22,7 @@ class Reorder(LinkFault, tag="reorder", kw_only=True):
     def label(self) -> str:
         return f"reorders {self.share:.0%}"
 
-    def rule(self, simulation: Simulation, per: SenderStreams) -> Rule:
-        return Reordering(per, self.share, self.by)
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        with env.network.rule(self.only_here(Reordering(env.sender_streams(), self.share, self.by))):
+            yield

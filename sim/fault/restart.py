@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sim.diagnostics.errors import Misfit
-from sim.fault.base import NodeFault
+from sim.fault.base import NodeFault, all_of
+from sim.ports import FaultEnv
+from sim.topology.federation import Federation
 from sim.units import NonNegative, parse_duration
 from sim.world.disk import Fate
-
-if TYPE_CHECKING:
-    from sim.scenario.plan import Plan
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["Restart"]
 
@@ -22,17 +21,14 @@ class Restart(NodeFault, tag="restart", kw_only=True):
     down: NonNegative = parse_duration("0s")
     fate: Fate | None = None
 
-    def check(self, plan: Plan) -> None:
+    def check(self, federation: Federation) -> None:
         if self.lasts is not None:
             raise Misfit("for", "a restart lasts as long as the machine is down; write down instead of for")
 
     def span(self) -> int | None:
         return self.down
 
-    def begin(self, simulation: Simulation) -> None:
-        for name in self.hit(simulation):
-            simulation.power.off(name, self, self.fate)
-
-    def end(self, simulation: Simulation) -> None:
-        for name in simulation.plan.nodes:
-            simulation.power.on(name, self)
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        with all_of(machine.powered_off(self.fate) for machine in env.machines(self.node)):
+            yield

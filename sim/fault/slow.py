@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from random import Random
-from typing import TYPE_CHECKING
 
 from sim.diagnostics.errors import Misfit
 from sim.fault.links import LinkFault
+from sim.ports import FaultEnv
+from sim.topology.federation import Federation
 from sim.units import Positive, format_duration
-from sim.world.network import Rule
 from sim.world.random_streams import Table, lognormal_table
-from sim.world.rules import SenderStreams
 from sim.world.rules import Slow as SlowRule
-
-if TYPE_CHECKING:
-    from sim.scenario.plan import Plan
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["Slow"]
 
@@ -39,11 +36,13 @@ class Slow(LinkFault, tag="slow", kw_only=True):
     def label(self) -> str:
         return f"slow by {format_duration(self.by)}"
 
-    def check(self, plan: Plan) -> None:
-        super().check(plan)
+    def check(self, federation: Federation) -> None:
+        super().check(federation)
         if self.p99 is not None and self.p99 <= self.by:
             raise Misfit("p99", f"the 99th percentile must be longer than the median of {format_duration(self.by)}")
 
-    def rule(self, simulation: Simulation, per: SenderStreams) -> Rule:
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
         by: _Always | Table = _Always(self.by) if self.p99 is None else lognormal_table(self.by, self.p99)
-        return SlowRule(f"slow at {self.at}", per, by, self.touches())
+        with env.network.rule(self.only_here(SlowRule(f"slow at {self.at}", env.sender_streams(), by, self.touches()))):
+            yield

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sim.diagnostics.errors import Misfit
 from sim.fault.base import Fault
+from sim.ports import FaultEnv
+from sim.topology.federation import Federation
 from sim.units import NonNegative, parse_duration
-
-if TYPE_CHECKING:
-    from sim.scenario.plan import Plan
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["Wipe"]
 
@@ -24,16 +23,16 @@ class Wipe(Fault, tag="wipe", kw_only=True):
     def nodes(self) -> tuple[str, ...]:
         return (self.node,)
 
-    def check(self, plan: Plan) -> None:
+    def check(self, federation: Federation) -> None:
         if self.lasts is not None:
             raise Misfit("for", "a wiped machine is back after its time down; write down instead of for")
 
     def span(self) -> int | None:
         return self.down
 
-    def begin(self, simulation: Simulation) -> None:
-        simulation.power.off(self.node, self)
-        simulation.power.wipe(self.node)
-
-    def end(self, simulation: Simulation) -> None:
-        simulation.power.on(self.node, self)
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        machine = env.machine(self.node)
+        with machine.powered_off():
+            machine.wipe()
+            yield

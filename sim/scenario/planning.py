@@ -83,7 +83,8 @@ def _fit(scenario: Scenario, base: Path) -> Plan:
     check_needs(scenario, base)
     found = [*check_times(scenario), *_expectations(scenario), *_settings(scenario)]
     try:
-        layout = make_topology(scenario, base)
+        table = scenario.federation
+        layout = make_topology(table.topology, table.nodes, seed=scenario.scenario.seed, folder=base)
     except Misfit as misfit:
         raise BadScenario([*found, _mistake((), misfit)]) from None
     plan = Plan(scenario, base, layout.graph, layout.positions)
@@ -168,7 +169,7 @@ def _parts(plan: Plan) -> Iterator[Mistake]:
         if strangers:
             continue
         try:
-            part.check(plan)
+            part.check(plan.federation)
         except Misfit as misfit:
             yield _mistake(path, misfit)
 
@@ -242,7 +243,7 @@ def _regions(plan: Plan) -> list[Mistake]:
 
 def _delays(plan: Plan) -> list[Mistake]:
     try:
-        standing_rules(plan, RandomStreams(0).stream)
+        standing_rules(plan.federation, plan.scenario.network, plan.scenario.link, RandomStreams(0).stream)
     except Misfit as misfit:
         return [_mistake((), misfit)]
     return []

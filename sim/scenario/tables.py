@@ -15,13 +15,13 @@ from msgspec import Meta
 from sim.adversary import AnyAdversary
 from sim.fault import AnyFault
 from sim.naming import NodeName
-from sim.topology.tables import DelayText, Latency, LinkTable, Probability, Shape, Topology
-from sim.units import Duration, NonNegative, Positive, Speed, parse_duration
+from sim.topology.tables import LinkTable, NetworkTable, Shape, Topology
+from sim.units import Duration, NonNegative, Positive, parse_duration
 from sim.workload import AnyWorkload
 from stigmem.core.scopes import Scope
 
 __all__ = [
-    "ClockTable", "DiskTable", "Expectation", "Federation", "NetworkTable",
+    "ClockTable", "DiskTable", "Expectation", "Federation",
     "Scenario", "ScenarioTable", ]  # fmt: skip
 
 _Ppm = Annotated[int, Meta(gt=-500_000, lt=500_000)]
@@ -74,18 +74,6 @@ class Federation(_Table):
     skew_past: NonNegative = parse_duration("30d")
     drag: NonNegative = parse_duration("5s")
     mailbox: Annotated[int, Meta(ge=1)] = 4096
-
-
-class NetworkTable(_Table):
-    """`[network]`: what the wire is like all the time."""
-
-    latency: DelayText | Latency = "20ms"
-    loss: Probability = 0.0
-    duplicate: Probability = 0.0
-    reorder: Probability = 0.0
-    reorder_by: NonNegative = parse_duration("500ms")
-    corrupt: Probability = 0.0
-    bandwidth: Speed | None = None
 
 
 class DiskTable(_Table):

@@ -7,46 +7,57 @@ nowhere else.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from sim.naming import slug
 from sim.scenario.tables import Scenario
 from sim.world.clocks import NodeClock
 from sim.world.disk import Disk
-from sim.world.machine import Machine
+from sim.world.machine import Machine, MachineEvents
+from sim.world.network import Network
+from sim.world.random_streams import RandomStreams
+from sim.world.rpc import Endpoint
 from sim.world.signature_cache import SignatureCache
 from stigmem.core.keys import ED25519, STAND_IN, Suite
 from stigmem.core.scopes import Scope
 from stigmem.node.settings import NodeSettings
 
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
-
-__all__ = ["make_machines", "node_settings"]
+__all__ = ["Wire", "make_machines", "node_settings"]
 
 _SECOND: Final = 1_000_000_000
 _MS: Final = 1_000_000
 
 
-def make_machines(simulation: Simulation) -> dict[str, Machine]:
-    """A machine per node of the plan, switched off."""
-    scenario = simulation.plan.scenario
+class Wire(NamedTuple):
+    """What machines reach each other by."""
+
+    network: Network
+    directory: dict[str, Endpoint]
+    """Address -> who answers there."""
+
+
+def make_machines(
+    scenario: Scenario, nodes: Iterable[str], streams: RandomStreams, wire: Wire, events: MachineEvents
+) -> dict[str, Machine]:
+    """A machine for each node, switched off; what happens on them is told to `events`."""
     tables = {table.node: table for table in scenario.clock}
     suite: Suite = STAND_IN if scenario.scenario.signatures == "stand-in" else SignatureCache(ED25519)
     machines: dict[str, Machine] = {}
-    for name in simulation.plan.nodes:
+    for name in nodes:
         table = tables.get(name)
         offset, drift = (0, 0) if table is None else (table.offset, table.drift_ppm)
+        disk_random = streams.stream(f"disk/{name}")
         machines[name] = Machine(
             name,
-            simulation.world,
-            simulation.network,
-            simulation.directory,
-            node_settings(scenario, name, simulation.seed, suite),
+            wire.network.world,
+            wire.network,
+            wire.directory,
+            node_settings(scenario, name, streams.seed, suite),
             NodeClock(offset_ns=offset, drift_ppm=drift),
-            Disk(simulation.random(f"disk/{name}"), sync_ns=scenario.disk.sync, capacity_bytes=scenario.disk.capacity),
-            simulation.random(f"entropy/{name}"),
-            simulation.relay,
+            Disk(disk_random, sync_ns=scenario.disk.sync, capacity_bytes=scenario.disk.capacity),
+            streams.stream(f"entropy/{name}"),
+            events,
         )
     return machines
 

@@ -1,24 +1,26 @@
 """People and programs on the machines: they write, resolve and ask through their own node's API.
 
-What workloads do ends here as requests; what came of them is counted on the simulation. A client does not try
-again: who meets a machine that is off, or is cut off with it, has not written.
+`WorkloadClients` is what a workload touches of a run (`sim.ports.Clients`), one for each; what all of them send goes
+through one `Submissions`, which counts it. A client does not try again: who meets a machine that is off, or is cut off
+with it, has not written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
 
 import msgspec
 
 from sim.naming import agent
+from sim.simulation.arrivals import Arrivals
+from sim.topology.federation import Federation
+from sim.world.machine import Machine
+from sim.world.random_streams import RandomStreams
 from stigmem.core.wire import JSON_TYPE, Request, Response
 
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
-    from sim.world.machine import Machine
-
-__all__ = ["Clients"]
+__all__ = ["Submissions", "WorkloadClients"]
 
 
 class _Stored(msgspec.Struct):
@@ -27,11 +29,29 @@ class _Stored(msgspec.Struct):
     id: str
 
 
-class Clients:
-    """Every client of a simulation."""
+class _Resolved(msgspec.Struct):
+    resolution_fact_id: str
 
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
+
+class Submissions:
+    """What clients sent to the nodes on their machines, and what became of it."""
+
+    def __init__(
+        self,
+        machines: Mapping[str, Machine],
+        acknowledged: Callable[[str, str], None],
+        is_interrupted: Callable[[], bool],
+    ) -> None:
+        """`acknowledged` is called with the names of the machine and of the fact whenever a write was answered 201.
+        `is_interrupted` is asked before each write: one event may hold thousands of them."""
+        self.writes = 0
+        """Facts and resolutions that clients wanted to write."""
+        self.acknowledged = 0
+        self.refused: dict[int, int] = {}
+        """Status of the answer -> how often a write had it; 0 is a machine that was off."""
+        self._machines = machines
+        self._on_acknowledged = acknowledged
+        self._is_interrupted = is_interrupted
         self._unanswered: dict[str, int] = {}
 
     @property
@@ -42,6 +62,76 @@ class Clients:
     def cut_off(self, node: str) -> None:
         """The machine lost power: nobody on it waits any more."""
         self._unanswered.pop(node, None)
+
+    def ask(self, node: str, request: Request, then: Callable[[Response], None]) -> bool:
+        """A client on a node's machine sends a request; False when the machine is off."""
+
+        def answered(response: Response) -> None:
+            self._unanswered[node] -= 1
+            then(response)
+
+        self._unanswered[node] = self._unanswered.get(node, 0) + 1
+        taken = self._machines[node].local(request, answered)
+        if not taken:
+            self._unanswered[node] -= 1
+        return taken
+
+    def submit(self, node: str, request: Request, answered: Callable[[Response], None]) -> None:
+        """As `ask`, for a write."""
+        if self._is_interrupted():
+            return
+        self.writes += 1
+        if not self.ask(node, request, answered):
+            self.refuse(0)
+
+    def refuse(self, status: int) -> None:
+        """A write was answered otherwise than its client wanted."""
+        self.refused[status] = self.refused.get(status, 0) + 1
+
+    def acknowledge(self, node: str, fact_id: str) -> None:
+        """A write was answered: it is on the disk."""
+        self.acknowledged += 1
+        self._on_acknowledged(node, fact_id)
+
+
+class WorkloadClients:
+    """The clients of one workload, with chance of their own."""
+
+    def __init__(
+        self,
+        stream: str,
+        submissions: Submissions,
+        machines: Mapping[str, Machine],
+        *,
+        federation: Federation,
+        arrivals: Arrivals,
+        streams: RandomStreams,
+    ) -> None:
+        """`stream` is the name of the workload's own chance."""
+        self.federation = federation
+        self._stream = stream
+        self._submissions = submissions
+        self._machines = machines
+        self._arrivals = arrivals
+        self._streams = streams
+
+    # --- looking ---
+
+    @property
+    def now_ns(self) -> int:
+        return self._arrivals.now_ns
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        return self.federation.nodes
+
+    def rng(self, name: str = "") -> Random:
+        return self._streams.stream(f"{self._stream}/{name}" if name else self._stream)
+
+    def wall_ns(self, node: str) -> int:
+        return self._machines[node].clock.wall(self._arrivals.now_ns)
+
+    # --- asking ---
 
     def write(
         self,
@@ -57,7 +147,6 @@ class Clients:
         valid_until: str | None = None,
         then: Callable[[Response], None] | None = None,
     ) -> None:
-        """A client on a node's machine asserts a fact; `then` gets the answer."""
         body: dict[str, Any] = {
             "entity": entity,
             "relation": relation,
@@ -68,55 +157,49 @@ class Clients:
         }
         if valid_until is not None:
             body["valid_until"] = valid_until
-        machine = self._simulation.machines[node]
+        submissions = self._submissions
 
         def answered(response: Response) -> None:
             if response.status == 201:
-                self._acknowledge(machine, msgspec.json.decode(response.body, type=_Stored).id)
+                submissions.acknowledge(node, msgspec.json.decode(response.body, type=_Stored).id)
             else:
-                self._refused(response.status)
+                submissions.refuse(response.status)
             if then is not None:
                 then(response)
 
-        self._submit(machine, Request("POST", "/v1/facts", JSON_TYPE, msgspec.json.encode(body)), answered)
+        submissions.submit(node, Request("POST", "/v1/facts", JSON_TYPE, msgspec.json.encode(body)), answered)
 
     def resolve(self, node: str, conflict: str, body: dict[str, Any]) -> None:
-        """A client on a node's machine settles a conflict."""
-        machine = self._simulation.machines[node]
+        submissions = self._submissions
 
         def answered(response: Response) -> None:
             if response.status == 200:
-                self._acknowledge(machine, msgspec.json.decode(response.body)["resolution_fact_id"])
+                fact_id = msgspec.json.decode(response.body, type=_Resolved).resolution_fact_id
+                submissions.acknowledge(node, fact_id)
             elif response.status not in (404, 409):  # moot or settled meanwhile: nothing was refused
-                self._refused(response.status)
+                submissions.refuse(response.status)
 
         target = f"/v1/conflicts/{conflict}/resolve"
-        self._submit(machine, Request("POST", target, JSON_TYPE, msgspec.json.encode(body)), answered)
+        submissions.submit(node, Request("POST", target, JSON_TYPE, msgspec.json.encode(body)), answered)
 
-    def ask(self, node: str, request: Request, then: Callable[[Response], None]) -> bool:
-        """A client on a node's machine sends a request; False when the machine is off."""
+    def request(self, node: str, request: Request, then: Callable[[Response], None]) -> bool:
+        return self._submissions.ask(node, request, then)
 
-        def answered(response: Response) -> None:
-            self._unanswered[node] -= 1
-            then(response)
+    # --- when ---
 
-        self._unanswered[node] = self._unanswered.get(node, 0) + 1
-        taken = self._simulation.machines[node].local(request, answered)
-        if not taken:
-            self._unanswered[node] -= 1
-        return taken
+    def end_of(self, stop: int | None) -> int:
+        return self._arrivals.end_of(stop)
 
-    def _submit(self, machine: Machine, request: Request, answered: Callable[[Response], None]) -> None:
-        if self._simulation.interrupted():
-            return
-        self._simulation.writes += 1
-        if not self.ask(machine.name, request, answered):
-            self._refused(0)
+    def at(self, when_ns: int, action: Callable[[], None]) -> None:
+        self._arrivals.at(when_ns, action)
 
-    def _refused(self, status: int) -> None:
-        counts = self._simulation.refused_writes
-        counts[status] = counts.get(status, 0) + 1
+    def after(self, delay_ns: int, action: Callable[[], None]) -> None:
+        self._arrivals.after(delay_ns, action)
 
-    def _acknowledge(self, machine: Machine, fact_id: str) -> None:
-        self._simulation.acknowledged += 1
-        self._simulation.relay.acknowledged(machine.name, fact_id)
+    def poisson(
+        self, rng: Random, rate: float, start_ns: int, stop_ns: int | None, action: Callable[[int], None]
+    ) -> None:
+        self._arrivals.poisson(rng, rate, start_ns, stop_ns, action)
+
+    def every(self, period_ns: int, start_ns: int, stop_ns: int | None, action: Callable[[int], None]) -> None:
+        self._arrivals.every(period_ns, start_ns, stop_ns, action)

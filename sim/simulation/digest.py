@@ -10,20 +10,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from sim.world.clocks import EPOCH_NS
+from sim.world.machine import Machine
 from stigmem.core.conflicts import Conflict, ConflictBook
 from stigmem.core.fact import Fact
 from stigmem.core.ledger import Ledger
 from stigmem.core.resolution import Resolution, read_resolution
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
-    from sim.world.machine import Machine
-    from stigmem.node.state import NodeState
+from stigmem.node.state import NodeState
 
 __all__ = ["knowledge_digest", "knowledge_lines", "knowledge_of", "ledgers", "state_digest"]
 
@@ -34,11 +31,11 @@ _pack: Final = msgspec.msgpack.Encoder(order="deterministic").encode
 # --- everything ---
 
 
-def state_digest(simulation: Simulation) -> str:
+def state_digest(machines: Mapping[str, Machine]) -> str:
     """The whole final state of every node: facts with stamps, ids, local order and sender, peers, cursors,
     origins, letters, nonces, audit head and clock."""
     digest = hashlib.blake2b(digest_size=16)
-    for name, machine in simulation.machines.items():
+    for name, machine in machines.items():
         digest.update(_pack((name, machine.up, machine.boots)))
         for line in _state_lines(machine):
             digest.update(line)
@@ -76,16 +73,14 @@ def _rows(state: NodeState) -> Iterator[bytes]:
 # --- what is known ---
 
 
-def ledgers(simulation: Simulation) -> dict[str, Ledger]:
+def ledgers(machines: Mapping[str, Machine]) -> dict[str, Ledger]:
     """The ledger of every node that runs, by the node's name."""
-    return {
-        name: machine.node.state.ledger for name, machine in simulation.machines.items() if machine.node is not None
-    }
+    return {name: machine.node.state.ledger for name, machine in machines.items() if machine.node is not None}
 
 
-def knowledge_of(simulation: Simulation) -> str:
-    """The knowledge digest of a simulation as it stands, all nodes judged at the present instant of true time."""
-    return knowledge_digest(ledgers(simulation), (EPOCH_NS + simulation.world.now) // 1_000)
+def knowledge_of(machines: Mapping[str, Machine], now_ns: int) -> str:
+    """The knowledge digest of machines as they stand, all nodes judged at the present instant of true time."""
+    return knowledge_digest(ledgers(machines), (EPOCH_NS + now_ns) // 1_000)
 
 
 def knowledge_digest(nodes: Mapping[str, Ledger], at_us: int) -> str:

@@ -1,83 +1,96 @@
-"""Faults under way: when each begins and ends, which rules of the wire it holds, and what is left of it for figures.
+"""Faults under way: when each is injected and when it is left, and what is told of it in figures.
 
-What a fault does is its own business (`sim.fault`); what it must remember while it lasts is kept here, so that one
-scenario can run many times.
+A fault is a context manager (`sim.fault.base`); this is who enters and leaves it. Three cases:
+
+* It lasts: entered at `at`, left `span()` later, or when all faults end.
+* It is momentary and has no span: entered at `at` and over at once, but never left, for leaving it would undo it. Its
+  guard is kept to the end of the run, since a generator that nobody keeps is closed, and closing it is leaving it.
+* It is momentary and has a span: as one that lasts.
+
+Faults are known by their numbers in the scenario: one value may stand there twice, and be used by several runs.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 from sim.fault import Fault
 from sim.observation.conditions import FaultInterval
-from sim.world.network import Rule
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
+from sim.ports import FaultEnv
+from sim.world.trace import Trace
+from sim.world.world import World
 
 __all__ = ["FaultSchedule"]
 
 
+class _Running(NamedTuple):
+    fault: Fault
+    guard: AbstractContextManager[None]
+    begin_ns: int
+
+
 class FaultSchedule:
-    """Every fault of a simulation."""
+    """Every fault of a run."""
 
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
+    def __init__(
+        self, faults: Sequence[Fault], make_env: Callable[[int], FaultEnv], *, world: World, trace: Trace
+    ) -> None:
+        """`make_env` gives a fault, by its number in the scenario, what it may touch."""
         self.fault_intervals: list[FaultInterval] = []
-        self._rules: dict[int, list[Rule]] = {}
-        self._active: dict[int, tuple[Fault, int]] = {}
-        self._numbers = {id(fault): number for number, fault in enumerate(simulation.scenario.fault)}
-
-    def schedule(self) -> None:
-        """Let each begin at its time."""
-        for fault in self._simulation.scenario.fault:
-            self._simulation.world.at(fault.at, self._begin, fault)
-
-    def end_all(self) -> None:
-        """End what still lasts."""
-        for fault, _ in list(self._active.values()):
-            self._end(fault)
-
-    def stream_of(self, fault: Fault) -> str:
-        """The name of a fault's own random stream."""
-        return f"fault/{self._numbers[id(fault)]}"
+        """Those that are over, in the order in which they ended."""
+        self._faults = faults
+        self._make_env = make_env
+        self._world = world
+        self._trace = trace
+        self._active: dict[int, _Running] = {}
+        self._kept: list[AbstractContextManager[None]] = []
 
     @property
     def active(self) -> int:
         """How many have begun and not ended."""
         return len(self._active)
 
-    def is_active(self, fault: Fault) -> bool:
-        """Whether a fault has begun and not ended."""
-        return id(fault) in self._active
+    def schedule(self) -> None:
+        """Let each begin at its time."""
+        for number, fault in enumerate(self._faults):
+            self._world.at(fault.at, self._begin, number)
 
-    def rule_on(self, fault: Fault, rule: Rule) -> None:
-        """Put a rule in force on behalf of a fault."""
-        self._rules.setdefault(id(fault), []).append(rule)
-        self._simulation.network.add_rule(rule)
+    def end_all(self) -> None:
+        """End what still lasts, in the order in which it began."""
+        for number in list(self._active):
+            self._end(number)
 
-    def rules_off(self, fault: Fault) -> None:
-        """Lift a fault's rules."""
-        for rule in self._rules.pop(id(fault), []):
-            self._simulation.network.remove_rule(rule)
+    def unfinished(self) -> list[FaultInterval]:
+        """What is in force now, as if it ended now, in the order of the scenario."""
+        now = self._world.now
+        return [
+            FaultInterval(fault.label(), fault.nodes(), int(fault.at), now)
+            for number, fault in enumerate(self._faults)
+            if number in self._active
+        ]
 
-    def _begin(self, fault: Fault) -> None:
-        simulation = self._simulation
-        simulation.trace.event("fault begins", fault.label(), list(fault.nodes()))
-        self._active[id(fault)] = (fault, simulation.world.now)
-        fault.begin(simulation)
+    def _begin(self, number: int) -> None:
+        fault = self._faults[number]
+        self._trace.event("fault begins", fault.label(), list(fault.nodes()))
+        guard = fault.inject(self._make_env(number))
+        self._active[number] = _Running(fault, guard, self._world.now)
+        guard.__enter__()
         span = fault.span()
         if span is not None:
-            simulation.world.after(span, self._end, fault)
+            self._world.after(span, self._end, number)
         elif fault.momentary:
-            self._close(fault)
+            self._kept.append(guard)
+            self._close(number)
 
-    def _end(self, fault: Fault) -> None:
-        if self.is_active(fault):
-            self._simulation.trace.event("fault ends", fault.label(), list(fault.nodes()))
-            fault.end(self._simulation)
-            self._close(fault)
+    def _end(self, number: int) -> None:
+        running = self._active.get(number)
+        if running is not None:
+            self._trace.event("fault ends", running.fault.label(), list(running.fault.nodes()))
+            running.guard.__exit__(None, None, None)
+            self._close(number)
 
-    def _close(self, fault: Fault) -> None:
-        _, began = self._active.pop(id(fault))
-        self.fault_intervals.append(FaultInterval(fault.label(), fault.nodes(), began, self._simulation.world.now))
+    def _close(self, number: int) -> None:
+        fault, _, begin_ns = self._active.pop(number)
+        self.fault_intervals.append(FaultInterval(fault.label(), fault.nodes(), begin_ns, self._world.now))

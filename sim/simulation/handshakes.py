@@ -7,20 +7,20 @@ approves; tried again while a side is off or cut off. Keys of nodes that are no 
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
 from sim.simulation.key_pinning import KeyPinning
+from sim.topology.federation import Federation
+from sim.world.machine import Machine
+from sim.world.world import World
 from stigmem.core.declaration import ACTIVE, PENDING
 from stigmem.core.keys import fingerprint
 from stigmem.core.wire import JSON_TYPE, Request, Response
 from stigmem.node.ports import Unreachable
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
-    from sim.world.machine import Machine
 
 __all__ = ["Handshakes"]
 
@@ -31,22 +31,34 @@ _STAGGER_NS: Final = 10_000_000
 class Handshakes:
     """Sees to it that every link of the plan is a pair of approved peers."""
 
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
+    def __init__(
+        self,
+        federation: Federation,
+        machines: Mapping[str, Machine],
+        gone: Container[str],
+        *,
+        world: World,
+        key_pinning: KeyPinning,
+    ) -> None:
+        """`gone`: machines that left for good, which nobody is introduced to any more."""
+        self._federation = federation
+        self._machines = machines
+        self._gone = gone
+        self._world = world
+        self._key_pinning = key_pinning
         self._busy: dict[tuple[str, str], None] = {}
-        self._key_pinning = KeyPinning(simulation)
 
     def link_everyone(self) -> None:
         """Begin every handshake."""
-        for number, (first, second) in enumerate(self._simulation.plan.links):
+        for number, (first, second) in enumerate(self._federation.links):
             for pair in ((first, second), (second, first)):
-                self._simulation.world.after(number * _STAGGER_NS, self._introduce_pair, pair)
-        for name in self._simulation.plan.nodes:
+                self._world.after(number * _STAGGER_NS, self._introduce_pair, pair)
+        for name in self._federation.nodes:
             self._key_pinning.see_to(name)
 
     def link(self, name: str) -> None:
         """See to the links of one node, after it booted."""
-        for neighbour in self._simulation.plan.graph.neighbors(name):
+        for neighbour in self._federation.neighbours(name):
             self._introduce(name, neighbour)
             self._introduce(neighbour, name)
         self._key_pinning.see_to(name)
@@ -57,17 +69,12 @@ class Handshakes:
 
     def unlinked(self) -> list[tuple[str, str]]:
         """(newcomer, host) of every link between nodes that stay where the one is no active peer at the other."""
-        simulation = self._simulation
-        pairs = [(a, b) for link in simulation.plan.links for a, b in (link, link[::-1])]
-        return [
-            (a, b)
-            for a, b in pairs
-            if a not in simulation.gone and b not in simulation.gone and not self._is_peer(a, b)
-        ]
+        pairs = [(a, b) for link in self._federation.links for a, b in (link, link[::-1])]
+        return [(a, b) for a, b in pairs if a not in self._gone and b not in self._gone and not self._is_peer(a, b)]
 
     def _is_peer(self, name: str, at: str) -> bool:
         """Whether `at` holds `name` as an active peer."""
-        newcomer, host = self._simulation.machines[name].node, self._simulation.machines[at].node
+        newcomer, host = self._machines[name].node, self._machines[at].node
         if newcomer is None or host is None:
             return False
         row = host.state.peer_of(newcomer.node_id)
@@ -78,12 +85,11 @@ class Handshakes:
 
     def _introduce(self, name: str, at: str) -> None:
         """Have `name` register at `at` and be approved there; again later if that does not work out."""
-        simulation = self._simulation
-        if (name, at) in self._busy or name in simulation.gone or at in simulation.gone or self._is_peer(name, at):
+        if (name, at) in self._busy or name in self._gone or at in self._gone or self._is_peer(name, at):
             return
-        newcomer, host = simulation.machines[name], simulation.machines[at]
+        newcomer, host = self._machines[name], self._machines[at]
         if newcomer.node is None or newcomer.paused:
-            simulation.world.after(_AGAIN_NS, lambda _: self._introduce(name, at))
+            self._world.after(_AGAIN_NS, lambda _: self._introduce(name, at))
             return
         self._busy[name, at] = None
         newcomer.spawn("register", partial(self._register, newcomer, host))
@@ -94,7 +100,7 @@ class Handshakes:
             return
         try:
             response = await node.handshakes.register_at(
-                host.url, scopes=self._simulation.plan.scopes_on(newcomer.name, host.name)
+                host.url, scopes=self._federation.scopes_on(newcomer.name, host.name)
             )
             done = response.status in (201, 409)
         except Unreachable:
@@ -103,7 +109,7 @@ class Handshakes:
             self._busy.pop((newcomer.name, host.name), None)
         if done:
             self._approve(newcomer, host)
-        self._simulation.world.after(_AGAIN_NS, lambda _: self._introduce(newcomer.name, host.name))
+        self._world.after(_AGAIN_NS, lambda _: self._introduce(newcomer.name, host.name))
 
     def _approve(self, newcomer: Machine, host: Machine) -> None:
         """The host's operator knows the newcomer's fingerprint from elsewhere."""
@@ -115,7 +121,7 @@ class Handshakes:
             return
         body = msgspec.json.encode({"pubkey_fingerprint": fingerprint(node.signer.public_key)})
         request = Request("POST", f"/v1/federation/peers/{row.peer_id}/approve", JSON_TYPE, body)
-        self._simulation.console(host.name, request, _ignore)
+        host.console(request, _ignore)
 
 
 def _ignore(_response: Response) -> None:

@@ -1,87 +1,130 @@
-"""Who is switched off or paused, by whom: the faults' hold on machines.
+"""Which machines are off or paused, and who holds them so.
 
-Several faults may hold one machine; it comes back when the last of them lets go, and nobody lets go of what
-another holds. What a machine does when its power goes is `sim.world.machine`'s.
+Everybody who switches a machine off gets a hold of its own, and lets go of that one only: a machine comes back when the
+last hold on it is released, whoever that is. The same for pauses; a power cut ends all of those at once, because the
+process that they stopped is gone, and releasing them later does nothing. What a machine does when its power goes is
+`sim.world.machine`'s, and who takes holds and when is up to the faults.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from functools import partial
 
+from sim.observation.visibility import Visibility
 from sim.world.disk import Fate
+from sim.world.machine import Machine
+from sim.world.trace import Trace
 
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
+__all__ = ["Hold", "Power"]
 
-__all__ = ["Power"]
 
-Key = object
+class Hold:
+    """A machine is kept off, or its process is kept paused, until this is released. Holds are compared by identity."""
+
+    __slots__ = ("_let_go",)
+
+    def __init__(self, let_go: Callable[[Hold], None]) -> None:
+        self._let_go = let_go
+
+    def release(self) -> None:
+        """Let go. A second time nothing happens, nor after everybody was made to let go."""
+        self._let_go(self)
 
 
 class Power:
-    """The switches of every machine of a simulation. A `key` is whoever holds a machine down; compared by identity."""
+    """The switches of every machine of a run."""
 
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
-        self._off: dict[str, dict[int, None]] = {}
-        self._paused: dict[str, dict[int, None]] = {}
+    def __init__(
+        self,
+        machines: Mapping[str, Machine],
+        boot: Callable[[str], None],
+        wiped: Callable[[str], None],
+        *,
+        visibility: Visibility,
+        trace: Trace,
+        gone: dict[str, None],
+    ) -> None:
+        """`boot` is called with the name of a machine that nobody holds off any more, `wiped` with the name of one that
+        lost its disk. `gone` is where machines that left for good are kept."""
+        self._machines = machines
+        self._boot = boot
+        self._wiped = wiped
+        self._visibility = visibility
+        self._trace = trace
+        self._gone = gone
+        self._off: dict[str, dict[Hold, None]] = {}
+        self._paused: dict[str, dict[Hold, None]] = {}
+        self._absent: dict[str, list[Hold]] = {}
+        """Holds on machines that are not there from the start, until they join."""
 
-    def absent(self, name: str, key: Key) -> None:
-        """A machine that is not there from the start; `on` with the same key makes it join."""
-        self._off.setdefault(name, {})[id(key)] = None
-
-    def is_held(self, name: str) -> bool:
+    def is_held_off(self, name: str) -> bool:
         """Whether something keeps the machine off."""
-        return bool(self._off.get(name)) or name in self._simulation.gone
+        return bool(self._off.get(name)) or name in self._gone
 
-    def off(self, name: str, key: Key, fate: Fate | None = None) -> None:
-        """Cut the power and keep it cut until this key lets go."""
-        self._off.setdefault(name, {})[id(key)] = None
+    def hold_off(self, name: str, fate: Fate | None = None) -> Hold:
+        """Cut the power, and keep it cut until the hold is released. `fate` is that of a batch on its way to the disk,
+        drawn unless given."""
+        hold = self._new_hold_off(name)
         self._paused.pop(name, None)
-        self._simulation.machines[name].crash(fate)
+        self._machines[name].crash(fate)
+        return hold
 
-    def on(self, name: str, key: Key) -> None:
-        """Let go; the machine boots when nobody else holds it."""
+    def _new_hold_off(self, name: str) -> Hold:
+        hold = Hold(partial(self._back_on, name))
+        self._off.setdefault(name, {})[hold] = None
+        return hold
+
+    def _back_on(self, name: str, hold: Hold) -> None:
         holds = self._off.get(name, {})
-        if id(key) in holds:
-            del holds[id(key)]
-            if not self.is_held(name):
-                self._simulation.boot(name)
+        if hold in holds:
+            del holds[hold]
+            if not self.is_held_off(name):
+                self._boot(name)
 
-    def pause(self, name: str, key: Key) -> None:
-        """Stop scheduling the process that runs now, until this key lets go."""
-        machine = self._simulation.machines[name]
+    def hold_paused(self, name: str) -> Hold:
+        """Stop scheduling the process that runs now, until the hold is released; a machine without power has none."""
+        hold = Hold(partial(self._resume, name))
+        machine = self._machines[name]
         machine.pause()
         if machine.paused:
-            self._paused.setdefault(name, {})[id(key)] = None
+            self._paused.setdefault(name, {})[hold] = None
+        return hold
 
-    def resume(self, name: str, key: Key) -> None:
-        """Let go of a process; it runs on when nobody else holds it and it still exists."""
+    def _resume(self, name: str, hold: Hold) -> None:
         holds = self._paused.get(name, {})
-        if id(key) in holds:
-            del holds[id(key)]
+        if hold in holds:
+            del holds[hold]
             if not holds:
-                self._simulation.machines[name].resume()
+                self._machines[name].resume()
+
+    def keep_absent(self, name: str) -> None:
+        """Before the first event: the machine is not there until it joins."""
+        self._absent.setdefault(name, []).append(self._new_hold_off(name))
+
+    def join(self, name: str) -> None:
+        """An absent machine comes; any other is left as it is."""
+        if self._absent.get(name):
+            self._absent[name].pop(0).release()
 
     def wipe(self, name: str) -> None:
-        """Give a machine that is off an empty disk; what was only there is nobody's debt."""
-        simulation = self._simulation
-        simulation.machines[name].disk.wipe()
-        destroyed = simulation.visibility.lost_disk(name)
-        simulation.relay.disk_wiped(name)
-        simulation.trace.event("wiped", name, destroyed)
+        """Give a machine that is off an empty disk; what was only there is expected of nobody any more."""
+        self._machines[name].disk.wipe()
+        destroyed = self._visibility.lost_disk(name)
+        self._wiped(name)
+        self._trace.event("wiped", name, destroyed)
 
     def leave(self, name: str) -> None:
         """Switch a machine off for good."""
-        self._simulation.gone[name] = None
-        self._simulation.machines[name].leave()
-        self._simulation.visibility.left(name)
+        self._gone[name] = None
+        self._machines[name].leave()
+        self._visibility.left(name)
 
-    def release(self) -> None:
-        """Everybody lets go of everything."""
+    def release_all(self) -> None:
+        """Everybody lets go of everything: machines that are off boot, but for those that have left."""
         self._off.clear()
         self._paused.clear()
-        for name, machine in self._simulation.machines.items():
+        for name, machine in self._machines.items():
             machine.resume()
-            if not machine.up and name not in self._simulation.gone:
-                self._simulation.boot(name)
+            if not machine.up and name not in self._gone:
+                self._boot(name)

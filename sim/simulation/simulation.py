@@ -1,8 +1,24 @@
-"""The simulation: machines, wire, faults, workloads and checkers of one run, put together and set going.
+"""One run of one plan: every part of it made and given what it uses, and its phases in order.
 
-Phases: machines boot and shake hands; workloads and faults run until `duration`; then every fault ends, links
-heal, and the federation has `settle` to converge. Checkers watch every commit all the while. What is measured
-and judged is `sim.analysis.result`'s to tell; how machines are made is `sim.simulation.build`'s.
+Time goes like this, in nanoseconds of true time since the first instant:
+
+    0                  machines boot, except those that a fault makes join later; workloads begin to schedule writes
+    100 ms             operators introduce nodes to their neighbours; adversaries begin, unless they begin later
+    a fault's `at`     it is injected, and left after its span
+    `duration`         all faults end, links heal, adversaries fall silent, machines that are off come back
+    every 250 ms then  has the federation converged? If so, that was the last event
+    `duration + settle`  the last event in any case
+
+Checkers watch every commit and every answer all the while, and the first property that does not hold ends the run.
+
+Who knows whom. The world and the machines know nobody above them; they tell the `EventRelay` what happens. Kinds see
+the run through the ports of `sim.ports` only: faults a `FaultEnvironment`, workloads `WorkloadClients`, checkers the
+`RunView`. `FaultSchedule`, `Power`, `Submissions`, `Handshakes` and `KeyPinning` each do one thing and are given the
+two to six parts that they need. Only this file knows all of them. Nothing else takes a Simulation, but for what judges
+a run that is over (`sim.analysis`).
+
+The order in which parts are made is that of their needs; the order in which the first events are scheduled is part of
+what a run is, for events of one instant happen in the order of their scheduling.
 """
 
 from __future__ import annotations
@@ -18,21 +34,24 @@ import trio
 from sim.adversary.script import PeerScript
 from sim.check import CHECKERS, Checker, CheckerFactory, build_checkers
 from sim.diagnostics.errors import Violation
-from sim.observation.conditions import FaultInterval
 from sim.observation.sampler import SAMPLES, Sampler
 from sim.observation.visibility import Visibility
 from sim.scenario.plan import Plan
 from sim.simulation.arrivals import Arrivals
-from sim.simulation.build import make_machines
-from sim.simulation.clients import Clients
+from sim.simulation.build import Wire, make_machines
+from sim.simulation.clients import Submissions, WorkloadClients
 from sim.simulation.conditions import conditions_of
 from sim.simulation.events import EventRelay
+from sim.simulation.fault_env import FaultEnvironment, Machines
 from sim.simulation.fault_schedule import FaultSchedule
 from sim.simulation.handshakes import Handshakes
+from sim.simulation.interruption import Interruption
+from sim.simulation.key_pinning import KeyPinning
 from sim.simulation.observed import RunView
 from sim.simulation.power import Power
 from sim.topology.latency import standing_rules
-from sim.world.machine import OPERATOR, Machine
+from sim.workload.base import Workload
+from sim.world.machine import Machine
 from sim.world.network import Network
 from sim.world.random_streams import RandomStreams
 from sim.world.rpc import Endpoint
@@ -72,31 +91,48 @@ class Simulation:
         self.trace = Trace(self.world, trace_path)
         self.network = Network(self.world, self.trace)
         self.directory: dict[str, Endpoint] = {}
-        self.visibility = Visibility(plan.nodes, plan.readers, relayed=self.scenario.federation.relay)
+        """Address -> who answers there."""
         self.machines: dict[str, Machine] = {}
-        self.power = Power(self)
         self.adversaries: dict[str, PeerScript] = {}
         self.gone: dict[str, None] = {}
         """Machines that left for good."""
         self.name_of_node: dict[str, str] = {}
         """Node id -> the name the scenario gives it."""
-        self.refused_writes: dict[int, int] = {}
-        self.writes = self.acknowledged = 0
-        self.handshakes = Handshakes(self)
         self._home: trio.Nursery | None = None
+        """Where machines live; None before the first event and after the last."""
         self._progress = progress
-        self._token: trio.lowlevel.TrioToken | None = None
-        self._stop: BaseException | None = None
-        self.fault_schedule = FaultSchedule(self)
-        self.is_active, self.stream_of = self.fault_schedule.is_active, self.fault_schedule.stream_of
-        self.rule_on, self.rules_off = self.fault_schedule.rule_on, self.fault_schedule.rules_off
+        self._make_observers()
+        self._make_parts()
+        self._populate()
+        self.relay.checkers = build_checkers(checkers, self.observed)
+
+    # --- making the parts ---
+
+    def _make_observers(self) -> None:
+        """Whoever looks and is told."""
+        plan, table = self.plan, self.scenario.federation
+        self.visibility = Visibility(plan.nodes, plan.readers, relayed=table.relay)
+        self.fault_schedule = FaultSchedule(self.scenario.fault, self._fault_env, world=self.world, trace=self.trace)
+        self.handshakes = Handshakes(
+            plan.federation,
+            self.machines,
+            self.gone,
+            world=self.world,
+            key_pinning=KeyPinning(
+                plan.federation,
+                self.machines,
+                self.gone,
+                world=self.world,
+                is_needed=table.node_ids == "named" and table.origin_keys == "pinned" and table.relay,
+            ),
+        )
         self.observed = RunView(
             world=self.world,
             federation=plan.federation,
             visibility=self.visibility,
             conditions=conditions_of(self.scenario, self.fault_schedule, lambda: self.network.dropped),
             faults_end_ns=self.duration,
-            must_converge=table.converges,
+            must_converge=self.scenario.scenario.converges,
             machines=self.machines,
             hostile=self.adversaries,
             unlinked=self.handshakes.unlinked,
@@ -104,30 +140,59 @@ class Simulation:
             names=self.name_of_node,
         )
         self.sampler = Sampler(lambda: self.world.now, self.visibility, lambda: self.observed.nodes)
-        self.clients = Clients(self)
         self.relay = EventRelay(
             self.world,
             self.trace,
             self.observed,
-            owned_sources_only=self.scenario.federation.owned_sources_only,
-            cut_off=self.clients.cut_off,
+            owned_sources_only=table.owned_sources_only,
+            cut_off=self._cut_off,
         )
-        self.write, self.resolve, self.ask = self.clients.write, self.clients.resolve, self.clients.ask
-        arrivals = Arrivals(self.world, self.duration)
-        self.poisson, self.every, self.end_of = arrivals.poisson, arrivals.every, arrivals.end_of
-        self._build()
-        self.relay.checkers = build_checkers(checkers, self.observed)
 
-    # --- building ---
+    def _make_parts(self) -> None:
+        """Whoever acts."""
+        self.interruption = Interruption(self.world)
+        self.arrivals = Arrivals(self.world, self.duration)
+        self.submissions = Submissions(self.machines, self.relay.acknowledged, self.interruption.is_asked)
+        self.clients = self._clients("clients")
+        """Clients that belong to no workload, for whoever runs a simulation by hand."""
+        self.power = Power(
+            self.machines,
+            self.boot,
+            self.relay.disk_wiped,
+            visibility=self.visibility,
+            trace=self.trace,
+            gone=self.gone,
+        )
 
-    def _build(self) -> None:
-        for rule in standing_rules(self.plan, self.streams.stream):
+    def _populate(self) -> None:
+        """The wire, the machines and the hostile peers."""
+        network, links = self.scenario.network, self.scenario.link
+        for rule in standing_rules(self.plan.federation, network, links, self.streams.stream):
             self.network.add_rule(rule)
-        self.machines.update(make_machines(self))
+        self.machines.update(
+            make_machines(self.scenario, self.plan.nodes, self.streams, Wire(self.network, self.directory), self.relay)
+        )
         for machine in self.machines.values():
             self.directory[machine.url] = machine
         for table in self.scenario.adversary:
             self.adversaries[table.node] = PeerScript(self, table)
+        self._controls = Machines(self.machines, self.power, self.plan.federation, self.gone)
+
+    def _cut_off(self, name: str) -> None:
+        self.submissions.cut_off(name)
+
+    def _fault_env(self, number: int) -> FaultEnvironment:
+        return FaultEnvironment(f"fault/{number}", self._controls, self.network, self.arrivals, self.streams)
+
+    def _clients(self, stream: str) -> WorkloadClients:
+        return WorkloadClients(
+            stream,
+            self.submissions,
+            self.machines,
+            federation=self.plan.federation,
+            arrivals=self.arrivals,
+            streams=self.streams,
+        )
 
     # --- running ---
 
@@ -138,35 +203,22 @@ class Simulation:
         except BaseExceptionGroup as group:
             raise _only(group) from None
 
-    def interrupt(self, error: BaseException) -> None:
-        """End a run that is under way with this error, soon and however slowly its time passes; a signal handler may do
-        it. Nothing happens when none is under way."""
-        self._stop = error
-        if self._token is not None:
-            self._token.run_sync_soon(self.interrupted)
-
-    def interrupted(self) -> bool:
-        """Whether the run was asked to end; then no event after this one happens. One event may take seconds, and trio
-        looks after hundreds: what makes it long asks here in between."""
-        if self._stop is not None:
-            self.world.finish(self._stop)
-        return self._stop is not None
-
     async def _main(self) -> None:
-        self._token = trio.lowlevel.current_trio_token()
+        self.interruption.begins()
         async with trio.open_nursery() as home:
             self._home = home
             for fault in self.scenario.fault:
                 for name in fault.boots_later():
-                    self.power.absent(name, fault)
+                    self.power.keep_absent(name)
             for name, machine in self.machines.items():
-                if not self.power.is_held(name):
+                if not self.power.is_held_off(name):
                     machine.boot(home)
             self._schedule()
             try:
                 await self.world.run()
             finally:
-                self._token = None
+                self.interruption.ends()
+                self._home = None
             home.cancel_scope.cancel()
 
     def _schedule(self) -> None:
@@ -185,9 +237,9 @@ class Simulation:
         self.sampler.take()
         self.world.after(period, self._sample, period)
 
-    def _start_workload(self, what: tuple[int, Any]) -> None:
+    def _start_workload(self, what: tuple[int, Workload]) -> None:
         number, workload = what
-        workload.run(self, f"workload/{number}")
+        workload.run(self._clients(f"workload/{number}"))
 
     def _heal(self) -> None:
         """All faults end, links heal, machines that are off and should not be come back."""
@@ -195,7 +247,7 @@ class Simulation:
         self.fault_schedule.end_all()
         for peer in self.adversaries.values():
             peer.stop()
-        self.power.release()
+        self.power.release_all()
         self.world.after(_LOOK, self._watch_convergence)
 
     def _watch_convergence(self, _: Any) -> None:
@@ -210,7 +262,7 @@ class Simulation:
 
     def _settled(self) -> bool:
         """Whether everybody holds what it should, no write still waits, and every checker says it may be judged."""
-        if self.visibility.missing or self.clients.waiting or not self.handshakes.all_linked():
+        if self.visibility.missing or self.submissions.waiting or not self.handshakes.all_linked():
             return False
         nodes = [machine.node for machine in self.machines.values() if machine.name not in self.gone]
         if any(node is None for node in nodes):
@@ -254,12 +306,7 @@ class Simulation:
         """Reason -> how often it was audited, over all nodes."""
         return self.relay.rejections
 
-    @property
-    def fault_intervals(self) -> list[FaultInterval]:
-        """(label, nodes, begin, end) of every fault that happened, for figures."""
-        return self.fault_schedule.fault_intervals
-
-    # --- verbs for faults ---
+    # --- verbs of its own ---
 
     def random(self, stream: str) -> Random:
         """The random stream of this name."""
@@ -273,7 +320,7 @@ class Simulation:
 
     def console(self, node: str, request: Request, then: Callable[[Response], None]) -> bool:
         """The operator of a node does something at its console; False when the node is off."""
-        return self.machines[node].local(request, then, OPERATOR)
+        return self.machines[node].console(request, then)
 
 
 def _only(error: BaseException) -> BaseException:

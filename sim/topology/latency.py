@@ -14,9 +14,9 @@ from typing import Final, Protocol
 from sim.diagnostics.errors import Misfit
 from sim.diagnostics.suggestions import listed, quoted
 from sim.diagnostics.toml_lines import key_text
-from sim.scenario.plan import Plan
+from sim.topology.federation import Federation
 from sim.topology.regions import REGIONS_KEY, read_regions
-from sim.topology.tables import Latency, LinkTable
+from sim.topology.tables import Latency, LinkTable, NetworkTable
 from sim.units import format_duration, parse_duration
 from sim.world.network import Rule
 from sim.world.random_streams import exponential_table, lognormal_table
@@ -101,19 +101,19 @@ def _around(one_way_ns: int, jitter: float) -> Draw:
     return Uniform(rounded, rounded + round(one_way_ns * jitter / _US) * _US)
 
 
-def _by_region(plan: Plan, latency: Latency) -> _Draws:
+def _by_region(federation: Federation, latency: Latency) -> _Draws:
     if latency.file is None:
         raise Misfit(REGIONS_KEY, "missing; latency by regions needs a CSV file of round-trip times")
-    table = read_regions(plan.base / latency.file)
+    table = read_regions(federation.folder / latency.file)
     regions = tuple(dict.fromkeys(region for region, _ in table))
-    where = {name: latency.regions.get(name, name) for name in plan.nodes}
+    where = {name: latency.regions.get(name, name) for name in federation.nodes}
     for name, region in where.items():
         if region not in regions:
             key = key_text(("network", "latency", "regions", *([name] if name in latency.regions else [])))
             raise Misfit(key, f"node {quoted(name)} has region {quoted(region)}, which {latency.file} does not list",
                          given=region, known=regions)  # fmt: skip
     draws: _Draws = {}
-    for pair in _both_ways(plan.links):
+    for pair in _both_ways(federation.links):
         here, there = where[pair[0]], where[pair[1]]
         if (here, there) not in table:
             raise Misfit(REGIONS_KEY, f"{latency.file} has no time from {quoted(here)} to {quoted(there)}")
@@ -121,9 +121,9 @@ def _by_region(plan: Plan, latency: Latency) -> _Draws:
     return draws
 
 
-def _by_distance(plan: Plan, latency: Latency) -> _Draws:
-    lost = [name for name in plan.nodes if name not in plan.positions]
-    if len(lost) == len(plan.nodes):
+def _by_distance(federation: Federation, latency: Latency) -> _Draws:
+    lost = [name for name in federation.nodes if name not in federation.positions]
+    if len(lost) == len(federation.nodes):
         raise Misfit(
             "network.latency.kind", 'latency by distance needs a map with coordinates: topology = { graphml = "file" }'
         )
@@ -131,8 +131,8 @@ def _by_distance(plan: Plan, latency: Latency) -> _Draws:
         raise Misfit("network.latency.kind", f"latency by distance needs coordinates, and {listed(lost)} "
                      f"{'has' if len(lost) == 1 else 'have'} none on this map")  # fmt: skip
     draws: _Draws = {}
-    for a, b in plan.links:
-        km = great_circle_km(plan.positions[a], plan.positions[b]) * latency.detour
+    for a, b in federation.links:
+        km = great_circle_km(federation.positions[a], federation.positions[b]) * latency.detour
         one_way = latency.floor + round(km / latency.speed_km_s * 1e9)
         draws[a, b] = draws[b, a] = _around(one_way, latency.jitter)
     return draws
@@ -144,20 +144,20 @@ def _both_ways(links: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         yield second, first
 
 
-def link_draws(plan: Plan) -> tuple[Draw, _Draws]:
+def link_draws(federation: Federation, network: NetworkTable, links: Sequence[LinkTable]) -> tuple[Draw, _Draws]:
     """The delay that holds where nothing else is said, and delays per ordered pair. Raises Misfit.
 
     By regions and distance only links have a delay of their own: whoever stands on no map, such as an
     adversary, is 20 ms away from everybody.
     """
-    latency = plan.scenario.network.latency
+    latency = network.latency
     default: Draw
     if isinstance(latency, Latency) and latency.kind in ("regions", "distance"):
         by = _by_region if latency.kind == "regions" else _by_distance
-        draws, default = by(plan, latency), Constant(_ELSEWHERE_NS)
+        draws, default = by(federation, latency), Constant(_ELSEWHERE_NS)
     else:
         draws, default = {}, make_draw(latency, "network.latency")
-    for number, table in _specific_last(plan.scenario.link):
+    for number, table in _specific_last(links):
         if table.latency is not None:
             draw = make_draw(table.latency, f"link[{number}].latency")
             draws.update(dict.fromkeys(_pairs(table), draw))
@@ -174,19 +174,20 @@ def _pairs(table: LinkTable) -> tuple[tuple[str, str], ...]:
     return ((first, second),) if table.one_way else ((first, second), (second, first))
 
 
-def standing_rules(plan: Plan, stream: Callable[[str], Random]) -> list[Rule]:
-    """The rules of the wire that hold all the time, distance first. Raises Misfit."""
-    network = plan.scenario.network
-    default, links = link_draws(plan)
+def standing_rules(
+    federation: Federation, network: NetworkTable, links: Sequence[LinkTable], stream: Callable[[str], Random]
+) -> list[Rule]:
+    """The rules of the wire that hold all the time, distance first; `stream` gives chance by name. Raises Misfit."""
+    default, draws = link_draws(federation, network, links)
     losses: dict[tuple[str, str], float] = {}
     speeds: dict[tuple[str, str], int] = {}
-    for _, table in _specific_last(plan.scenario.link):
+    for _, table in _specific_last(links):
         for pair in _pairs(table):
             if table.loss is not None:
                 losses[pair] = table.loss
             if table.bandwidth is not None:
                 speeds[pair] = table.bandwidth
-    rules: list[Rule] = [Delay(SenderStreams(stream, "latency"), default, links)]
+    rules: list[Rule] = [Delay(SenderStreams(stream, "latency"), default, draws)]
     if network.bandwidth is not None or speeds:
         rules.append(Bandwidth(network.bandwidth, speeds))
     if network.loss or losses:

@@ -16,9 +16,8 @@ import networkx as nx
 from sim.diagnostics.errors import Misfit
 from sim.diagnostics.suggestions import quoted
 from sim.naming import slug
-from sim.scenario.tables import Scenario
 from sim.topology.maps import Map, read_map
-from sim.topology.tables import Topology
+from sim.topology.tables import Shape, Topology
 from sim.world.random_streams import RandomStreams
 
 __all__ = ["LINKS_MAX", "NODES_MAX", "link_up", "make_topology"]
@@ -31,21 +30,20 @@ _TRIES: Final = 200
 """Random graphs drawn before the request is called hopeless; even 2-regular ones are connected sooner."""
 
 
-def make_topology(scenario: Scenario, base: Path) -> Map:
-    """Nodes and links of a scenario, with positions when a map gives them. Raises Misfit (keys from the root)."""
-    chosen = scenario.federation.topology
+def make_topology(chosen: Shape | Topology, nodes: Sequence[str] | int | None, *, seed: int, folder: Path) -> Map:
+    """Nodes and links, with positions when a map gives them; `nodes` are names or a number of them, and None when the
+    map says which there are. Maps are relative to `folder`. Raises Misfit (keys from the root)."""
     topology = Topology(kind=chosen) if isinstance(chosen, str) else chosen
     if topology.graphml is not None:
         if topology.kind is not None:
             raise Misfit("federation.topology", "a topology has either a kind or a graphml file, not both")
-        if scenario.federation.nodes is not None:
+        if nodes is not None:
             raise Misfit("federation.nodes", "the map says which nodes there are; leave this key out")
-        found = read_map(base / topology.graphml, topology)
+        found = read_map(folder / topology.graphml, topology)
     elif topology.kind is None:
         raise Misfit("federation.topology", 'a topology needs a kind, such as "mesh", or a graphml file')
     else:
-        names = _names(scenario.federation.nodes)
-        found = Map(link_up(names, topology, RandomStreams(scenario.scenario.seed).stream("topology")), {}, ())
+        found = Map(link_up(_names(nodes), topology, RandomStreams(seed).stream("topology")), {}, ())
     if len(found.graph) > NODES_MAX:
         raise Misfit(
             "federation.topology", f"{len(found.graph)} nodes are too many; at most {NODES_MAX} can be simulated"

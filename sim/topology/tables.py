@@ -13,11 +13,11 @@ from msgspec import Meta
 from sim.units import Duration, NonNegative, Speed, parse_duration
 from stigmem.core.scopes import Scope
 
-__all__ = ["DelayText", "Latency", "LinkTable", "Probability", "Shape", "Topology"]
+__all__ = ["Latency", "LinkTable", "NetworkTable", "Shape", "Topology"]
 
-Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
+_Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 Shape = Literal["mesh", "ring", "line", "star", "tree", "random-regular", "small-world"]
-DelayText = Annotated[str, Meta(extra={"unit": Duration, "least": 0})]
+_DelayText = Annotated[str, Meta(extra={"unit": Duration, "least": 0})]
 
 
 class _Table(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -36,7 +36,7 @@ class Topology(_Table):
     degree: Annotated[int, Meta(ge=2)] = 4
     branching: Annotated[int, Meta(ge=1)] = 2
     neighbours: Annotated[int, Meta(ge=2)] = 4
-    rewire: Probability = 0.1
+    rewire: _Probability = 0.1
     component: Literal["refuse", "largest", "all"] = "refuse"
     without_coordinates: Literal["refuse", "drop", "neighbours"] = "neighbours"
 
@@ -73,7 +73,7 @@ class Latency(_Table):
     mean: NonNegative = parse_duration("20ms")
     file: str | None = None
     regions: dict[str, str] = {}
-    jitter: Probability = 0.1
+    jitter: _Probability = 0.1
     """For regions and distance: up to this share more, drawn per packet."""
     speed_km_s: Annotated[float, Meta(gt=0)] = 200_000.0
     detour: Annotated[float, Meta(ge=1)] = 1.5
@@ -92,13 +92,25 @@ _LATENCY_KEYS: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
+class NetworkTable(_Table):
+    """`[network]`: what the wire is like all the time."""
+
+    latency: _DelayText | Latency = "20ms"
+    loss: _Probability = 0.0
+    duplicate: _Probability = 0.0
+    reorder: _Probability = 0.0
+    reorder_by: NonNegative = parse_duration("500ms")
+    corrupt: _Probability = 0.0
+    bandwidth: Speed | None = None
+
+
 class LinkTable(_Table):
     """`[[link]]`: what differs on one link, in both directions unless `one_way`."""
 
     between: Annotated[list[str], Meta(min_length=2, max_length=2)]
     scopes: list[Scope] | None = None
-    latency: DelayText | Latency | None = None
-    loss: Probability | None = None
+    latency: _DelayText | Latency | None = None
+    loss: _Probability | None = None
     bandwidth: Speed | None = None
     one_way: bool = False
     """From the first of `between` to the second; it goes before a table that holds both ways."""

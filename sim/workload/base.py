@@ -1,22 +1,24 @@
 """What every workload is: a source of writes that starts with the scenario and stops when the faults end.
 
-A workload is a struct of its table in the scenario file; it schedules its writes as events of the world and
-draws from streams of its own. To add one: a file here with a subclass, and a line in the registry.
+A workload is a struct: its fields are the keys of its table in the scenario file, and one value is used by any number
+of runs, so that it remembers nothing. `run` is called once, at the first instant of a run, and schedules what is to be
+written; what it may touch is `sim.ports.Clients`. Whatever it draws comes from streams of its own, so that adding a
+workload moves nobody else's dice. After `clients.end_of(self.stop)` it writes nothing.
+
+To add a kind: a file in this package (or a module of your own, see `sim.kinds`) with a subclass under `@kind("name")`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
 from sim.diagnostics.errors import Misfit
+from sim.ports import Clients
+from sim.topology.federation import Federation
 from sim.units import Duration, NonNegative, Positive, format_duration
 from stigmem.core.scopes import Scope
-
-if TYPE_CHECKING:
-    from sim.scenario.plan import Plan
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["Workload"]
 
@@ -29,23 +31,23 @@ class Workload(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_fie
     start: NonNegative = Duration(0)
     stop: Positive | None = None
 
-    def check(self, plan: Plan) -> None:
+    def check(self, federation: Federation) -> None:
         """Raises Misfit when the workload does not fit the federation or its file is unusable."""
-        duration = plan.scenario.scenario.duration
+        duration = federation.duration_ns
         if self.start >= duration:
             raise Misfit("start", f"it would start after the end: the scenario lasts {format_duration(duration)}")
         if self.stop is not None and self.stop <= self.start:
             raise Misfit("stop", f"the workload would stop before it starts, at {format_duration(self.start)}")
 
-    def window(self, plan: Plan) -> int:
+    def window(self, federation: Federation) -> int:
         """How long it runs, in ns."""
-        duration = plan.scenario.scenario.duration
+        duration = federation.duration_ns
         return min(duration if self.stop is None else self.stop, duration) - self.start
 
-    def on(self, simulation: Simulation) -> list[str]:
+    def on(self, clients: Clients) -> list[str]:
         """The nodes it writes on."""
-        return self.nodes or list(simulation.plan.nodes)
+        return self.nodes or list(clients.nodes)
 
-    def run(self, simulation: Simulation, stream: str) -> None:
-        """Schedule the writes; `stream` names this workload's own chance."""
+    def run(self, clients: Clients) -> None:
+        """Schedule the writes."""
         raise NotImplementedError

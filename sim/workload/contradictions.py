@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from msgspec import Meta
 
 from sim.naming import topic
+from sim.ports import Clients
 from sim.units import NonNegative, Rate, parse_duration, parse_rate
 from sim.workload.base import Workload
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["Contradictions"]
 
@@ -26,10 +24,10 @@ class Contradictions(Workload, tag="contradictions", kw_only=True):
     entities: Annotated[int, Meta(ge=1)] = 20
     spread: NonNegative = parse_duration("0s")
 
-    def run(self, simulation: Simulation, stream: str) -> None:
-        rng = simulation.random(stream)
-        names = self.on(simulation)
-        end = simulation.end_of(self.stop)
+    def run(self, clients: Clients) -> None:
+        rng = clients.rng()
+        names = self.on(clients)
+        end = clients.end_of(self.stop)
 
         def pair(number: int) -> None:
             subject = topic(rng.randrange(self.entities))
@@ -39,10 +37,10 @@ class Contradictions(Workload, tag="contradictions", kw_only=True):
             text = f"{second} says {number}" if first != second else f"{second} also says {number}"
             if not later:
                 say(second, subject, text)
-            elif simulation.world.now + later < end:
-                simulation.world.after(later, lambda _: say(second, subject, text))
+            elif clients.now_ns + later < end:
+                clients.after(later, lambda: say(second, subject, text))
 
         def say(name: str, subject: str, text: str) -> None:
-            simulation.write(name, subject, "sim:claims", text, scope=self.scope)
+            clients.write(name, subject, "sim:claims", text, scope=self.scope)
 
-        simulation.poisson(rng, self.rate, self.start, self.stop, pair)
+        clients.poisson(rng, self.rate, self.start, self.stop, pair)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from msgspec import Meta
 
+from sim.ports import Clients
 from sim.units import Positive, Rate, parse_duration, parse_rate
 from sim.workload.base import Workload
 from stigmem.core.timestamps import format_us
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["Expiring"]
 
@@ -23,16 +21,16 @@ class Expiring(Workload, tag="expiring", kw_only=True):
     life: Positive = parse_duration("1m")
     entities: Annotated[int, Meta(ge=1)] = 20
 
-    def run(self, simulation: Simulation, stream: str) -> None:
-        rng = simulation.random(stream)
-        names = self.on(simulation)
+    def run(self, clients: Clients) -> None:
+        rng = clients.rng()
+        names = self.on(clients)
 
         def write(number: int) -> None:
             name = names[rng.randrange(len(names))]
             entity = f"stigmem://sim.example/offer/{rng.randrange(self.entities)}"
-            until_us = (simulation.machines[name].clock.wall(simulation.world.now) + self.life) // 1_000
-            simulation.write(
+            until_us = (clients.wall_ns(name) + self.life) // 1_000
+            clients.write(
                 name, entity, "sim:offers", f"offer {number}", scope=self.scope, valid_until=format_us(until_us)
             )
 
-        simulation.poisson(rng, self.rate, self.start, self.stop, write)
+        clients.poisson(rng, self.rate, self.start, self.stop, write)

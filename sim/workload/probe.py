@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from sim.ports import Clients
 from sim.units import Positive, parse_duration
 from sim.workload.base import Workload
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["Probe"]
 
@@ -18,17 +14,17 @@ class Probe(Workload, tag="probe", kw_only=True):
 
     period: Positive = parse_duration("30s")
 
-    def run(self, simulation: Simulation, stream: str) -> None:
-        names = self.on(simulation)
+    def run(self, clients: Clients) -> None:
+        names = self.on(clients)
 
         def probing(place: int, name: str) -> None:
             phase = self.period * (place + 1) // (len(names) + 1)
 
             def write(number: int) -> None:
                 entity = f"stigmem://sim.example/probe/{place}-{number}"
-                simulation.write(name, entity, "sim:probe", number, kind="number", scope=self.scope)
+                clients.write(name, entity, "sim:probe", number, kind="number", scope=self.scope)
 
-            simulation.every(self.period, self.start - self.period + phase, self.stop, write)
+            clients.every(self.period, self.start - self.period + phase, self.stop, write)
 
         for place, name in enumerate(names):
             probing(place, name)

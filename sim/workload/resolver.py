@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from sim.ports import Clients
 from sim.units import Rate, Share, parse_rate
 from sim.workload.base import Workload
 from stigmem.core.wire import Request, Response
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["Resolver"]
 
@@ -46,16 +43,16 @@ class Resolver(Workload, tag="resolver", kw_only=True):
     rate: Rate = parse_rate("1/m")
     new_values: Share = 0.1
 
-    def run(self, simulation: Simulation, stream: str) -> None:
-        for name in self.on(simulation):
-            rng = simulation.random(f"{stream}/{name}")
-            simulation.poisson(rng, self.rate, self.start, self.stop, partial(self._look, simulation, name, rng))
+    def run(self, clients: Clients) -> None:
+        for name in self.on(clients):
+            rng = clients.rng(name)
+            clients.poisson(rng, self.rate, self.start, self.stop, partial(self._look, clients, name, rng))
 
-    def _look(self, simulation: Simulation, name: str, rng: Random, number: int) -> None:
+    def _look(self, clients: Clients, name: str, rng: Random, number: int) -> None:
         which, new = rng.getrandbits(32), rng.getrandbits(32) < self.new_values * (1 << 32)
 
         def choose(answer: Response) -> None:
-            if answer.status != 200 or simulation.world.now >= simulation.end_of(self.stop):
+            if answer.status != 200 or clients.now_ns >= clients.end_of(self.stop):
                 return
             found = _conflicts.decode(answer.body).conflicts
             if found:
@@ -66,6 +63,6 @@ class Resolver(Workload, tag="resolver", kw_only=True):
                     else {"winning_fact_id": conflict.fact_a.id}
                 )
                 note = {"resolution_note": f"settled at {name}, number {number}"}
-                simulation.resolve(name, conflict.conflict_id, decision | note)
+                clients.resolve(name, conflict.conflict_id, decision | note)
 
-        simulation.ask(name, Request("GET", "/v1/conflicts?status=unresolved&limit=20"), choose)
+        clients.request(name, Request("GET", "/v1/conflicts?status=unresolved&limit=20"), choose)

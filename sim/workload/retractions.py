@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from sim.diagnostics.errors import Misfit
 from sim.naming import agent, topic
+from sim.ports import Clients
+from sim.topology.federation import Federation
 from sim.units import Positive, Rate, parse_duration, parse_rate
 from sim.workload.base import Workload
 from stigmem.core.wire import Response
-
-if TYPE_CHECKING:
-    from sim.scenario.plan import Plan
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["Retractions", "Retractors"]
 
@@ -51,16 +49,16 @@ class Retractions(Workload, tag="retractions", kw_only=True):
     again: Positive | None = None
     by: Retractors = msgspec.field(default_factory=lambda: Retractors(own=0.7, same_node=0.2, other_node=0.1))
 
-    def check(self, plan: Plan) -> None:
-        super().check(plan)
+    def check(self, federation: Federation) -> None:
+        super().check(federation)
         if self.by.own + self.by.same_node + self.by.other_node <= 0:
             raise Misfit("by", "somebody must retract; give own, same_node or other_node a weight above 0")
-        if self.by.other_node and len(self.nodes or plan.nodes) < 2 and not self.by.own + self.by.same_node:
+        if self.by.other_node and len(self.nodes or federation.nodes) < 2 and not self.by.own + self.by.same_node:
             raise Misfit("by.other_node", "there is no other node to retract")
 
-    def run(self, simulation: Simulation, stream: str) -> None:
-        rng = simulation.random(stream)
-        names = self.on(simulation)
+    def run(self, clients: Clients) -> None:
+        rng = clients.rng()
+        names = self.on(clients)
 
         def story(number: int) -> None:
             name = names[rng.randrange(len(names))]
@@ -71,7 +69,7 @@ class Retractions(Workload, tag="retractions", kw_only=True):
             writer = name if who != "other_node" else other
             source = agent(name) if who == "own" else f"{agent(writer)}-editor"
 
-            write = partial(simulation.write, entity=entity, relation="sim:rumour", value=text, scope=self.scope)
+            write = partial(clients.write, entity=entity, relation="sim:rumour", value=text, scope=self.scope)
 
             def say(answered: Callable[[Response], None] | None = None) -> None:
                 write(name, source=agent(name), then=answered)
@@ -81,16 +79,16 @@ class Retractions(Workload, tag="retractions", kw_only=True):
 
             def said(answer: Response) -> None:
                 if answer.status == 201:
-                    self._later(simulation, self.after, retract)
+                    self._later(clients, self.after, retract)
 
             def retracted(answer: Response) -> None:
                 if answer.status == 201 and self.again is not None:
-                    self._later(simulation, self.again, say)
+                    self._later(clients, self.again, say)
 
             say(said)
 
-        simulation.poisson(rng, self.rate, self.start, self.stop, story)
+        clients.poisson(rng, self.rate, self.start, self.stop, story)
 
-    def _later(self, simulation: Simulation, delay: int, action: Callable[[], None]) -> None:
-        if simulation.world.now + delay < simulation.end_of(self.stop):
-            simulation.world.after(delay, lambda _: action())
+    def _later(self, clients: Clients, delay: int, action: Callable[[], None]) -> None:
+        if clients.now_ns + delay < clients.end_of(self.stop):
+            clients.after(delay, action)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from msgspec import Meta
 
 from sim.naming import topic
+from sim.ports import Clients
 from sim.units import Positive, parse_duration
 from sim.workload.base import Workload
-
-if TYPE_CHECKING:
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["Storm"]
 
@@ -22,9 +20,9 @@ class Storm(Workload, tag="storm", kw_only=True):
     pairs: Annotated[int, Meta(ge=1, le=100_000)] = 50
     every: Positive = parse_duration("10m")
 
-    def run(self, simulation: Simulation, stream: str) -> None:
-        rng = simulation.random(stream)
-        names = self.on(simulation)
+    def run(self, clients: Clients) -> None:
+        rng = clients.rng()
+        names = self.on(clients)
         begun = self.start
 
         def burst(number: int) -> None:
@@ -32,8 +30,6 @@ class Storm(Workload, tag="storm", kw_only=True):
                 chosen = rng.sample(names, 2) if len(names) > 1 else [names[0], names[0]]
                 for side, name in enumerate(chosen):
                     text = f"{name}, side {side}"
-                    simulation.write(
-                        name, topic(f"storm-{begun}-{number}-{pair}"), "sim:claims", text, scope=self.scope
-                    )
+                    clients.write(name, topic(f"storm-{begun}-{number}-{pair}"), "sim:claims", text, scope=self.scope)
 
-        simulation.every(self.every, self.start, self.stop, burst)
+        clients.every(self.every, self.start, self.stop, burst)

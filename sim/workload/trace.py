@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from sim.diagnostics.errors import Misfit
 from sim.history.tracefile import BadTrace, TraceRow, read_rows
+from sim.ports import Clients
+from sim.topology.federation import Federation
 from sim.units import NonNegative, Positive, format_duration, parse_duration
 from sim.workload.base import Workload
-
-if TYPE_CHECKING:
-    from sim.scenario.plan import Plan
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["Trace", "nodes_by_org"]
 
@@ -35,23 +34,23 @@ class Trace(Workload, tag="trace", kw_only=True):
     map: dict[str, str] = msgspec.field(default_factory=dict)
     rows: Annotated[int, Meta(ge=1)] | None = None
 
-    def check(self, plan: Plan) -> None:
-        super().check(plan)
-        window = self.window(plan)
+    def check(self, federation: Federation) -> None:
+        super().check(federation)
+        window = self.window(federation)
         if self.fit is not None and self.time_scale is not None:
             raise Misfit("time_scale", "give fit or time_scale, not both")
         if self.fit is not None and self.fit > window:
             raise Misfit("fit", f"the workload runs for {format_duration(window)}, so the trace does not fit into more")
         try:
-            rows = self._chosen(plan)
+            rows = self._chosen(federation)
         except BadTrace as bad:
             raise Misfit("file", str(bad)) from None
-        orgs = tuple(nodes_by_org(rows, {}, list(plan.nodes)))
+        orgs = tuple(nodes_by_org(rows, {}, list(federation.nodes)))
         for org, node in self.map.items():
             if org not in orgs:
                 raise Misfit(f"map.{org}", f"no row is of an organisation {org!r}", given=org, known=orgs)
-            if node not in plan.nodes:
-                raise Misfit(f"map.{org}", f"there is no node {node!r}", given=node, known=plan.nodes)
+            if node not in federation.nodes:
+                raise Misfit(f"map.{org}", f"there is no node {node!r}", given=node, known=federation.nodes)
         needed = self._offset(rows, rows[-1], window)
         if needed >= window:
             span = (rows[-1].t_ns - rows[0].t_ns) / 1e9
@@ -61,14 +60,14 @@ class Trace(Workload, tag="trace", kw_only=True):
                 f" write at least {span * 1e9 / window:.4g}, or fit",
             )
 
-    def run(self, simulation: Simulation, stream: str) -> None:
-        rows = self._chosen(simulation.plan)
-        node_of = nodes_by_org(rows, self.map, self.on(simulation))
-        window = self.window(simulation.plan)
+    def run(self, clients: Clients) -> None:
+        rows = self._chosen(clients.federation)
+        node_of = nodes_by_org(rows, self.map, self.on(clients))
+        window = self.window(clients.federation)
 
         def step(place: int) -> None:
             row = rows[place]
-            simulation.write(
+            clients.write(
                 node_of[row.org],
                 row.entity,
                 row.relation,
@@ -83,12 +82,12 @@ class Trace(Workload, tag="trace", kw_only=True):
         def schedule(place: int) -> None:
             # One row ahead: the heap never holds the history a second time.
             if place < len(rows):
-                simulation.world.at(self.start + self._offset(rows, rows[place], window), step, place)
+                clients.at(self.start + self._offset(rows, rows[place], window), partial(step, place))
 
         schedule(0)
 
-    def _chosen(self, plan: Plan) -> list[TraceRow]:
-        rows = read_rows(plan.base / self.file)
+    def _chosen(self, federation: Federation) -> list[TraceRow]:
+        rows = read_rows(federation.folder / self.file)
         return rows if self.rows is None else rows[: self.rows]
 
     def _offset(self, rows: list[TraceRow], row: TraceRow, window: int) -> int:

@@ -6,23 +6,21 @@ from bisect import bisect_right
 from collections.abc import Callable
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from sim.diagnostics.errors import Misfit
 from sim.naming import topic
+from sim.ports import Clients
+from sim.topology.federation import Federation
 from sim.units import Rate, parse_rate
 from sim.workload.base import Workload
 from sim.world.clocks import EPOCH_NS
 from sim.world.random_streams import zipf_weights
 from stigmem.core.scopes import Scope
 from stigmem.core.timestamps import format_us
-
-if TYPE_CHECKING:
-    from sim.scenario.plan import Plan
-    from sim.simulation.simulation import Simulation
 
 __all__ = ["Writers"]
 
@@ -51,28 +49,28 @@ class Writers(Workload, tag="writers", kw_only=True):
     fresh: bool = False
     scopes: dict[Scope, _Weight] | None = None
 
-    def check(self, plan: Plan) -> None:
-        super().check(plan)
+    def check(self, federation: Federation) -> None:
+        super().check(federation)
         if self.rate is not None and self.total_rate is not None:
             raise Misfit("total_rate", "give rate (on each node) or total_rate (over all), not both")
         if self.scopes is not None and sum(self.scopes.values()) <= 0:
             raise Misfit("scopes", "give at least one scope a weight above 0, such as { public = 0.8, local = 0.2 }")
 
-    def run(self, simulation: Simulation, stream: str) -> None:
-        names = self.on(simulation)
+    def run(self, clients: Clients) -> None:
+        names = self.on(clients)
         rate = self.rate or parse_rate("1/m")
         each = rate if self.total_rate is None else self.total_rate / len(names)
         subjects = _by_weight(list(range(self.entities)), zipf_weights(self.entities, self.exponent))
         scopes = list((self.scopes or {self.scope: 1.0}).items())
         scope_of = _by_weight([scope for scope, _ in scopes], _sums([weight for _, weight in scopes]))
         for name in names:
-            rng = simulation.random(f"{stream}/{name}")
-            write = partial(self._write, simulation, name, rng, subjects, scope_of)
-            simulation.poisson(rng, each, self.start, self.stop, write)
+            rng = clients.rng(name)
+            write = partial(self._write, clients, name, rng, subjects, scope_of)
+            clients.poisson(rng, each, self.start, self.stop, write)
 
     def _write(
         self,
-        simulation: Simulation,
+        clients: Clients,
         name: str,
         rng: Random,
         subjects: Callable[[Random], int],
@@ -82,9 +80,9 @@ class Writers(Workload, tag="writers", kw_only=True):
         subject, scope = subjects(rng), scope_of(rng)
         kind = self.kinds[rng.randrange(len(self.kinds))]
         which = rng.randrange(self.relations)
-        value = _value(kind, rng, f"{name} {number}", simulation.world.now)
+        value = _value(kind, rng, f"{name} {number}", clients.now_ns)
         relation = f"sim:{kind}-{which}" if not self.fresh else f"sim:{kind}-{number}-of-{name.replace(' ', '-')}"
-        simulation.write(name, topic(subject), relation, value, kind=kind, scope=scope)
+        clients.write(name, topic(subject), relation, value, kind=kind, scope=scope)
 
 
 def _value(kind: Kind, rng: Random, label: str, now: int) -> Any:

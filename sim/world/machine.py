@@ -83,8 +83,8 @@ class Machine:
         self.boots = 0
         self.commits = 0
         """Commits begun, over all boots."""
-        self.at_commit: dict[int, CommitHook] = {}
-        """Hooks, each under the identity of whoever put it there."""
+        self.at_commit: dict[object, CommitHook] = {}
+        """Hooks, each under a key of whoever put it there."""
         self._network = network
         self._directory = directory
         self._random = random
@@ -244,6 +244,10 @@ class Machine:
         else:
             self._offer(request, answered, principal)
         return True
+
+    def console(self, request: Request, answer: Callable[[Response], None]) -> bool:
+        """The operator does something at the machine's own console; False when there is no node to do it to."""
+        return self.local(request, answer, OPERATOR)
 
     def _offer(self, request: Request, answered: Callable[[Response], None], principal: Principal | None) -> None:
         if self.node is not None:

@@ -7,7 +7,8 @@ adding a fault never shifts another's dice (spec/simulation.md, 2).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -55,10 +56,10 @@ class Network:
     """Carries packets between machines by the rules in force."""
 
     def __init__(self, world: World, trace: Trace) -> None:
-        self._world = world
+        self.world = world
         self._trace = trace
         self.rules: list[Rule] = []
-        self._held: dict[int, list[Packet]] = {}
+        self._held: dict[Rule, list[Packet]] = {}
         self.packets = 0
         self.bytes = 0
         self.dropped = 0
@@ -70,12 +71,21 @@ class Network:
     def remove_rule(self, rule: Rule) -> None:
         """End a rule; what it held goes on its way now."""
         self.rules.remove(rule)
-        for packet in self._held.pop(id(rule), []):
+        for packet in self._held.pop(rule, []):
             self.send(packet)
+
+    @contextmanager
+    def rule(self, rule: Rule) -> Iterator[None]:
+        """A guard during which a rule is in force."""
+        self.add_rule(rule)
+        try:
+            yield
+        finally:
+            self.remove_rule(rule)
 
     def send(self, packet: Packet) -> None:
         """Put a packet on the wire."""
-        now = self._world.now
+        now = self.world.now
         self.packets += 1
         self.bytes += len(packet.data)
         delay, data = 0, packet.data
@@ -98,11 +108,11 @@ class Network:
             return
         self._trace.packet(now, packet, data, delay)
         for extra in copies:
-            self._world.at(now + delay + extra, packet.deliver, data)
+            self.world.at(now + delay + extra, packet.deliver, data)
 
     def _stop(self, packet: Packet, rule: Rule, *, held: bool) -> None:
         if held:
-            self._held.setdefault(id(rule), []).append(packet)
+            self._held.setdefault(rule, []).append(packet)
         else:
             self.dropped += 1
         self._trace.event("held" if held else "dropped", packet.source, packet.target, packet.kind, rule.name)

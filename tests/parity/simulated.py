@@ -68,7 +68,7 @@ def simulate(name: str, **tables: Any) -> Told:
     return Told(
         simulation.plan.nodes,
         steps,
-        knowledge_of(simulation),
+        knowledge_of(simulation.machines, simulation.world.now),
         len(simulation.visibility.facts),
         dict(simulation.rejections),
     )

@@ -22,6 +22,7 @@ from stigmem.node.node import Node
 from tests.host.ordeal import ordeal
 from tests.host.promises import Held, Promises, held
 from tests.sim.small_runs import S, make_simulation
+from tests.sim.switches import off, on
 
 KILLS = 50
 LINKED_NS = 2 * S
@@ -43,7 +44,7 @@ class Simulated:
     async def boot(self) -> None:
         if self._down:
             self._down = False
-            self._simulation.power.on("a", self)
+            on(self._simulation, "a")
         while self._machine.node is None:
             await self.pause(0.001)
 
@@ -67,7 +68,7 @@ class Simulated:
 
     async def kill(self) -> None:
         self._down = True
-        self._simulation.power.off("a", self)
+        off(self._simulation, "a")
         for waiter in list(self._waiting.values()):
             waiter.wake(None)
 

@@ -125,8 +125,8 @@ def assert_unharmed(simulation: Simulation, reader: Reader | None = None, *, rec
     honest facts are everywhere within two intervals, and whoever serves readable pages is read on."""
     assert failures(simulation) == {}
     assert simulation.converged_at is not None
-    assert simulation.refused_writes == {}
-    assert simulation.acknowledged == simulation.writes > 50
+    assert simulation.submissions.refused == {}
+    assert simulation.submissions.acknowledged == simulation.submissions.writes > 50
     if reader is not None:
         assert list(reader.statuses) == [200]
     assert worst_lag_s(simulation) <= 2 * INTERVAL_S + 1

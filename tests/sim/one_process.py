@@ -34,8 +34,8 @@ def run_cut(file: Path, trace: Path, events_max: int = EVENTS_MAX) -> dict[str, 
     simulation.run()
     return {
         "trace": simulation.trace.close(),
-        "state": state_digest(simulation),
-        "knowledge": knowledge_of(simulation),
+        "state": state_digest(simulation.machines),
+        "knowledge": knowledge_of(simulation.machines, simulation.world.now),
         "events": simulation.world.events,
         "facts": len(simulation.visibility.facts),
         "now": simulation.world.now,

@@ -107,7 +107,7 @@ def approve(simulation: Simulation) -> list[CheckResult]:
     results = simulation.relay.results()
     assert [result for result in results if result.ok is not True] == []
     assert simulation.converged_at is not None
-    assert simulation.acknowledged > 0
+    assert simulation.submissions.acknowledged > 0
     return results
 
 

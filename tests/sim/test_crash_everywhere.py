@@ -101,7 +101,9 @@ def stubborn_writes(simulation: Simulation, acknowledged: dict[tuple[str, int], 
 
         def say(_: object) -> None:
             if (name, number) not in acknowledged and simulation.world.now < simulation.duration - AGAIN_NS:
-                simulation.write(name, entity, "sim:claims", text, scope=scope, confidence=confidence, then=answered)
+                simulation.clients.write(
+                    name, entity, "sim:claims", text, scope=scope, confidence=confidence, then=answered
+                )
                 simulation.world.after(AGAIN_NS, say)
 
         def answered(response: Any) -> None:

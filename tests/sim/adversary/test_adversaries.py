@@ -145,7 +145,7 @@ def test_many_adversaries_at_once_harm_nobody_else() -> None:
     )
     assert failures(simulation) == {}
     assert list(reader.statuses) == [200]
-    assert simulation.refused_writes == {}
+    assert simulation.submissions.refused == {}
 
 
 def test_the_same_seed_gives_the_same_trace_with_hostile_peers() -> None:

@@ -70,7 +70,7 @@ def test_legal_trouble_raises_no_alarm(trouble: str, hostile: bool, seed: int) -
     )
     assert failures(simulation) == {}
     assert simulation.converged_at is not None
-    assert simulation.acknowledged > 50
+    assert simulation.submissions.acknowledged > 50
 
 
 @pytest.mark.parametrize("topology", ["line", "ring", "star"])

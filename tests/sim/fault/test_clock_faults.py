@@ -36,7 +36,7 @@ def test_a_clock_fault_makes_the_clock_wrong_and_its_end_makes_it_right(
 def test_a_step_without_for_stays() -> None:
     simulation = run(PROBES, fault("clock-step", at="10s", node="a", by="-4s"))
     assert offset_s(simulation, "a") == -4
-    assert simulation.fault_intervals == [("clock -4s", ("a",), 10 * S, 10 * S)]
+    assert simulation.fault_schedule.fault_intervals == [("clock -4s", ("a",), 10 * S, 10 * S)]
 
 
 def test_facts_of_a_clock_set_far_ahead_wait_until_they_are_due_and_are_not_lost() -> None:
@@ -53,5 +53,5 @@ def test_after_a_step_back_and_a_restart_no_stamp_is_issued_twice() -> None:
         fault("restart", at="30s", node="a"),
         settle="12m",
     )
-    assert simulation.refused_writes == {0: 12}, "one burst met the restart"
+    assert simulation.submissions.refused == {0: 12}, "one burst met the restart"
     assert len(simulation.visibility.facts) == 12 * 39

@@ -97,7 +97,7 @@ def test_a_federation_on_a_ring_of_majorities_still_converges_by_relaying() -> N
 def test_without_for_a_fault_lasts_until_the_faults_end() -> None:
     simulation = run(PROBES, fault("partition", at="10s", shape="halves"))
     assert begin_and_end(simulation) == (10, 60)
-    assert simulation.fault_intervals == [("cut", (), 10 * S, 60 * S)]
+    assert simulation.fault_schedule.fault_intervals == [("cut", (), 10 * S, 60 * S)]
 
 
 def test_a_clog_holds_one_link_and_lets_everything_through_at_its_end() -> None:
@@ -178,7 +178,7 @@ def test_everything_at_once_is_survived() -> None:
         fault("wipe", at="45s", node="c", down="3s"),
     )
     assert len(events(simulation, "fault begins")) == 10
-    assert len(simulation.fault_intervals) == 10
+    assert len(simulation.fault_schedule.fault_intervals) == 10
 
 
 def test_when_the_faults_end_the_wire_the_clocks_and_the_disks_are_as_before() -> None:
@@ -210,7 +210,7 @@ def check(table: str, **changes: Any) -> None:
     plan = make_plan(parse_scenario(text), Path())
     (found,) = parse_scenario(text + "\n" + table).fault
     assert isinstance(found, Fault)
-    found.check(plan)
+    found.check(plan.federation)
 
 
 @pytest.mark.parametrize(
@@ -264,4 +264,4 @@ def make_simulation_with(table: str, **changes: Any) -> None:
     scenario = parse_scenario(text)
     plan = make_plan(parse_scenario(scenario_text(**changes)), Path())
     for found in scenario.fault:
-        found.check(replace(plan, scenario=scenario))
+        found.check(replace(plan, scenario=scenario).federation)

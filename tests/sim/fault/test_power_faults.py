@@ -38,14 +38,14 @@ def test_a_machine_that_crashes_is_off_until_its_fault_ends_and_nothing_is_lost(
     simulation.run()
     approve(simulation)
     assert (off, on) == ([False], [True])
-    assert simulation.refused_writes[0] > 0
+    assert simulation.submissions.refused[0] > 0
     assert len(events(simulation, "crash")) == 1
 
 
 def test_a_restart_takes_no_time_by_default_and_a_crash_of_all_darkens_the_federation() -> None:
     restarted = run(WRITES, fault("restart", at="20s"))
     assert [event[2] for event in events(restarted, "crash")] == ["a", "b", "c"]
-    assert restarted.refused_writes == {}
+    assert restarted.submissions.refused == {}
     dark = make_simulation(WRITES, fault("crash", at="20s", for_="5s"))
     seen = at(dark, 22, lambda: [machine.up for machine in dark.machines.values()])
     dark.run()
@@ -70,7 +70,7 @@ def test_a_paused_node_is_silent_and_then_catches_up() -> None:
     silent = [sent for sent, source, _, _ in packets(simulation) if source == "a" and 20 * S < sent < 40 * S]
     assert silent == []
     assert max(lags_s(simulation, "a")) > 15
-    assert simulation.refused_writes == {}
+    assert simulation.submissions.refused == {}
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -107,7 +107,7 @@ def test_a_crash_at_a_commit_that_never_comes_does_nothing() -> None:
 
 def test_a_full_disk_refuses_writes_and_recovers() -> None:
     simulation = run(WRITES, fault("disk-full", at="20s", for_="20s", node="a"))
-    assert simulation.refused_writes[507] > 5
+    assert simulation.submissions.refused[507] > 5
     written = [fact.written_ns / S for fact in simulation.visibility.facts if fact.origin == "a"]
     assert not [second for second in written if 20 < second < 40]
     assert [second for second in written if second > 40]

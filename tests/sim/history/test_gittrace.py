@@ -222,7 +222,7 @@ def test_a_made_trace_runs_in_a_scenario(repo: Repository) -> None:
         repo.commit({"a": str(number), f"f{number}": "1"}, at=number, mail=f"x@org{number % 3}.example")
     make_trace(repo.path, repo.path.parent / "history.jsonl.gz")
     simulation = run(workload("trace", file="history.jsonl.gz", fit="40s"), base=repo.path.parent)
-    assert simulation.acknowledged == simulation.writes == 24
+    assert simulation.submissions.acknowledged == simulation.submissions.writes == 24
     assert {fact.origin for fact in simulation.visibility.facts} == {"a", "b", "c"}
 
 

@@ -56,9 +56,9 @@ def test_where_sources_must_be_owned_others_stay() -> None:
 def test_a_run_with_reserved_facts_converges(entity: str) -> None:
     simulation = make_simulation()
     for name in ("a", "b"):
-        simulation.world.at(9 * S, lambda _, name=name: simulation.write(name, entity, "stigmem:key", "v"))  # type: ignore[misc]
+        simulation.world.at(9 * S, lambda _, name=name: simulation.clients.write(name, entity, "stigmem:key", "v"))  # type: ignore[misc]
         simulation.world.at(
-            9 * S, lambda _, name=name: simulation.write(name, "stigmem://x.example/y", "sim:claims", name)
+            9 * S, lambda _, name=name: simulation.clients.write(name, "stigmem://x.example/y", "sim:claims", name)
         )  # type: ignore[misc]
     simulation.run()
     approve(simulation)

@@ -36,7 +36,7 @@ def test_ctrl_c_is_heard_where_a_simulated_second_takes_minutes(pairs: int) -> N
 def test_a_simulation_that_does_not_run_is_not_interrupted() -> None:
     simulation = make_simulation(workload("probe", period="3s"))
     simulation.run()
-    simulation.interrupt(Interrupted())
+    simulation.interruption.ask(Interrupted())
     assert simulation.converged_at is not None
 
 

@@ -16,7 +16,7 @@ from sim.topology.latency import Draw, great_circle_km, link_draws, make_draw, s
 from sim.topology.regions import read_regions
 from sim.topology.tables import Latency
 from sim.units import parse_duration
-from sim.world.network import Packet
+from sim.world.network import Packet, Rule
 from sim.world.random_streams import RandomStreams
 
 MS = 1_000_000
@@ -53,6 +53,14 @@ def plan_of(
     names = ["ams", "nyc", "tyo"]
     text = f'[scenario]\nname = "x"\n[federation]\nnodes = {names}\n[network]\nlatency = {network}\n{links}'
     return Plan(parse_scenario(text), base, nx.complete_graph(names), positions or {})
+
+
+def draws_of(plan: Plan) -> tuple[Draw, dict[tuple[str, str], Draw]]:
+    return link_draws(plan.federation, plan.scenario.network, plan.scenario.link)
+
+
+def rules_of(plan: Plan) -> list[Rule]:
+    return standing_rules(plan.federation, plan.scenario.network, plan.scenario.link, RandomStreams(1).stream)
 
 
 # --- distributions ---
@@ -130,7 +138,7 @@ def test_latency_by_distance_is_floor_and_light_in_fibre_over_a_detour() -> None
     plan = plan_of(
         '{ kind = "distance", floor = "2ms", speed_km_s = 200000, detour = 1.5, jitter = 0.2 }', positions=positions
     )
-    _, draws = link_draws(plan)
+    _, draws = draws_of(plan)
     km = great_circle_km(positions["ams"], positions["nyc"])
     expected = 2 * MS + km * 1.5 / 200_000 * 1e9
     values = drawn(draws["ams", "nyc"])
@@ -141,13 +149,13 @@ def test_latency_by_distance_is_floor_and_light_in_fibre_over_a_detour() -> None
 
 def test_latency_by_distance_without_a_map_says_what_it_needs() -> None:
     with pytest.raises(Misfit, match="latency by distance needs a map with coordinates") as caught:
-        link_draws(plan_of('{ kind = "distance" }'))
+        draws_of(plan_of('{ kind = "distance" }'))
     assert caught.value.key == "network.latency.kind"
 
 
 def test_latency_by_distance_names_the_nodes_that_have_no_place() -> None:
     with pytest.raises(Misfit, match="needs coordinates, and 'nyc', 'tyo' have none on this map"):
-        link_draws(plan_of('{ kind = "distance" }', positions={"ams": (52.0, 4.9)}))
+        draws_of(plan_of('{ kind = "distance" }', positions={"ams": (52.0, 4.9)}))
 
 
 # --- regions ---
@@ -170,14 +178,14 @@ def test_a_table_of_regions_is_read_as_half_of_its_round_trips_in_each_direction
 
 def test_an_asymmetric_table_gives_each_direction_its_own_delay(tmp_path: Path) -> None:
     table(tmp_path, TABLE)
-    _, draws = link_draws(plan_of('{ kind = "regions", file = "rtt.csv", jitter = 0.0 }', base=tmp_path))
+    _, draws = draws_of(plan_of('{ kind = "regions", file = "rtt.csv", jitter = 0.0 }', base=tmp_path))
     assert set(drawn(draws["ams", "nyc"], 20)) == {40 * MS}
     assert set(drawn(draws["nyc", "ams"], 20)) == {45 * MS}
 
 
 def test_nodes_are_put_in_regions_by_name_and_two_of_one_region_are_near(tmp_path: Path) -> None:
     table(tmp_path, TABLE)
-    _, draws = link_draws(
+    _, draws = draws_of(
         plan_of('{ kind = "regions", file = "rtt.csv", regions = { nyc = "ams" }, jitter = 0.0 }', base=tmp_path)
     )
     assert set(drawn(draws["ams", "nyc"], 20)) == {MS // 4}
@@ -221,13 +229,13 @@ def test_a_table_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
 def test_a_pair_of_regions_without_a_time_is_refused(tmp_path: Path) -> None:
     table(tmp_path, TABLE.replace("nyc,90,,170", "nyc,90,,"))
     with pytest.raises(Misfit, match=r"rtt\.csv has no time from 'nyc' to 'tyo'"):
-        link_draws(plan_of('{ kind = "regions", file = "rtt.csv" }', base=tmp_path))
+        draws_of(plan_of('{ kind = "regions", file = "rtt.csv" }', base=tmp_path))
 
 
 def test_a_region_that_the_table_does_not_list_is_named_with_its_node(tmp_path: Path) -> None:
     table(tmp_path, TABLE)
     with pytest.raises(Misfit, match=r"node 'nyc' has region 'nycc', which rtt\.csv does not list") as caught:
-        link_draws(plan_of('{ kind = "regions", file = "rtt.csv", regions = { nyc = "nycc" } }', base=tmp_path))
+        draws_of(plan_of('{ kind = "regions", file = "rtt.csv", regions = { nyc = "nycc" } }', base=tmp_path))
     assert (caught.value.key, caught.value.given, caught.value.known) == (
         "network.latency.regions.nyc",
         "nycc",
@@ -237,7 +245,7 @@ def test_a_region_that_the_table_does_not_list_is_named_with_its_node(tmp_path: 
 
 def test_latency_by_regions_needs_a_file() -> None:
     with pytest.raises(Misfit, match="missing; latency by regions needs a CSV file") as caught:
-        link_draws(plan_of('{ kind = "regions" }'))
+        draws_of(plan_of('{ kind = "regions" }'))
     assert caught.value.key == "network.latency.file"
 
 
@@ -248,7 +256,7 @@ def test_a_link_may_differ_in_both_directions_or_in_one() -> None:
     both = '[[link]]\nbetween = ["ams", "nyc"]\nlatency = "300ms"\n'
     one = '[[link]]\nbetween = ["nyc", "ams"]\nlatency = "700ms"\none_way = true\n'
     for links in (both + one, one + both):
-        default, draws = link_draws(plan_of('"20ms"', links=links))
+        default, draws = draws_of(plan_of('"20ms"', links=links))
         assert set(drawn(default, 5)) == {20 * MS}
         assert set(drawn(draws["ams", "nyc"], 5)) == {300 * MS}
         assert set(drawn(draws["nyc", "ams"], 5)) == {700 * MS}
@@ -258,13 +266,13 @@ def test_a_link_may_differ_in_both_directions_or_in_one() -> None:
 def test_a_link_goes_before_the_table_of_regions(tmp_path: Path) -> None:
     table(tmp_path, TABLE)
     links = '[[link]]\nbetween = ["ams", "nyc"]\nlatency = { kind = "uniform", low = "1ms", high = "1ms" }\n'
-    _, draws = link_draws(plan_of('{ kind = "regions", file = "rtt.csv" }', base=tmp_path, links=links))
+    _, draws = draws_of(plan_of('{ kind = "regions", file = "rtt.csv" }', base=tmp_path, links=links))
     assert set(drawn(draws["ams", "nyc"], 5)) == {MS}
 
 
 def test_bandwidth_of_one_direction_holds_there_only() -> None:
     links = '[[link]]\nbetween = ["ams", "nyc"]\nbandwidth = "8kbit/s"\none_way = true\n'
-    rules = standing_rules(plan_of('"20ms"', links=links), RandomStreams(1).stream)
+    rules = rules_of(plan_of('"20ms"', links=links))
 
     def delay(source: str, target: str) -> int:
         packet = Packet(source, target, "x", b"." * 1_000, lambda _: None)
@@ -292,7 +300,7 @@ def test_bandwidth_of_one_direction_holds_there_only() -> None:
 )
 def test_a_distribution_that_cannot_be_is_refused(latency: str, key: str, sentence: str) -> None:
     with pytest.raises(Misfit, match=sentence) as caught:
-        link_draws(plan_of(latency))
+        draws_of(plan_of(latency))
     assert caught.value.key == key
 
 
@@ -300,5 +308,5 @@ def test_a_distribution_that_cannot_be_is_refused(latency: str, key: str, senten
 def test_regions_and_distance_are_not_for_one_link(kind: str) -> None:
     links = f'[[link]]\nbetween = ["ams", "tyo"]\n[[link]]\nbetween = ["ams", "nyc"]\nlatency = {{ kind = "{kind}" }}\n'
     with pytest.raises(Misfit, match=f"latency by {kind} is for the whole network, not for one link") as caught:
-        link_draws(plan_of('"20ms"', links=links))
+        draws_of(plan_of('"20ms"', links=links))
     assert caught.value.key == "link[1].latency.kind"

@@ -31,7 +31,9 @@ def graph(count: int, seed: int = 1, **topology: object) -> nx.Graph:
 
 
 def made(federation: str, base: Path = ROOT) -> Map:
-    return make_topology(parse_scenario(f'[scenario]\nname = "x"\n[federation]\n{federation}\n'), base)
+    scenario = parse_scenario(f'[scenario]\nname = "x"\n[federation]\n{federation}\n')
+    table = scenario.federation
+    return make_topology(table.topology, table.nodes, seed=scenario.scenario.seed, folder=base)
 
 
 # --- shapes ---

@@ -178,7 +178,7 @@ def test_people_settle_conflicts_and_what_they_say_of_it_is_kept_everywhere() ->
         resolved = [conflict for conflict in book if conflict.status == "resolved"]
         assert len(resolved) > 5
         assert all("settled at" in conflict.note for conflict in resolved)
-    assert simulation.refused_writes == {}
+    assert simulation.submissions.refused == {}
     settled_anew = [fact for fact in held(simulation, "b") if " settles " in fact.text and fact.derived_from == ""]
     assert settled_anew
 
@@ -213,7 +213,7 @@ def test_what_a_stranger_retracts_before_it_was_acknowledged_is_not_written_at_a
     )
     said = {fact.entity for fact in held(simulation, "b") if not fact.is_retraction}
     assert {fact.entity for fact in held(simulation, "b") if fact.is_retraction} <= said
-    assert simulation.refused_writes[0] > 0
+    assert simulation.submissions.refused[0] > 0
 
 
 # --- recorded ---
@@ -252,7 +252,7 @@ def test_a_trace_runs_at_its_time_scale_or_fills_the_time_there_is(tmp_path: Pat
     assert [round(second) for second in written_s(scaled)] == [1, 31]
     filled = run(workload("trace", file=file, start="1s"), base=tmp_path)
     assert [round(second) for second in written_s(filled)] == [1, 60]
-    assert filled.acknowledged == 2
+    assert filled.submissions.acknowledged == 2
 
 
 def test_rows_out_of_order_are_sorted_and_those_of_one_time_stay_in_order(tmp_path: Path) -> None:
@@ -388,7 +388,7 @@ def test_a_workload_that_makes_no_sense_is_refused_with_its_key(table: str, key:
     plan = make_plan(parse_scenario(scenario_text()), Path())
     (found,) = parse_scenario(scenario_text(table)).workload
     with pytest.raises(Misfit, match=said) as caught:
-        found.check(plan)
+        found.check(plan.federation)
     assert caught.value.key == key
 
 
@@ -400,7 +400,7 @@ def test_a_bad_trace_stops_a_scenario_before_it_runs(tmp_path: Path) -> None:
 def check(base: Path, **members: object) -> None:
     plan = make_plan(parse_scenario(scenario_text()), base)
     (found,) = parse_scenario(scenario_text(workload("trace", **members))).workload
-    found.check(plan)
+    found.check(plan.federation)
 
 
 def test_a_long_trace_is_held_once_and_its_rows_are_not_queued_up_in_the_world(tmp_path: Path) -> None:
@@ -412,4 +412,4 @@ def test_a_long_trace_is_held_once_and_its_rows_are_not_queued_up_in_the_world(t
     simulation.run()
     approve(simulation)
     assert waiting[0] < 100
-    assert simulation.acknowledged == simulation.writes == 3_000
+    assert simulation.submissions.acknowledged == simulation.submissions.writes == 3_000

@@ -8,6 +8,7 @@ from sim.simulation.simulation import Simulation
 from sim.world.disk import Fate
 from stigmem.core.wire import Request, Response
 from tests.sim.small_runs import PROBES, S, approve, at, events, fault, make_simulation, run
+from tests.sim.switches import off, on, pause, resume
 
 
 def boots(simulation: Simulation, name: str) -> list[int]:
@@ -25,7 +26,7 @@ def write(simulation: Simulation, name: str, text: str, answers: list[int] | Non
         if answers is not None:
             answers.append(response.status)
 
-    simulation.write(name, f"stigmem://sim.example/note/{text}", "sim:note", text, then=answered)
+    simulation.clients.write(name, f"stigmem://sim.example/note/{text}", "sim:note", text, then=answered)
 
 
 # --- power ---
@@ -53,20 +54,20 @@ def test_a_machine_that_loses_power_while_it_reads_its_disk_boots_again_with_eve
     disk = simulation.machines["a"].disk
 
     def slow_boot() -> None:
-        simulation.power.off("a", "test")
+        off(simulation, "a", "test")
         disk.slow_down("test", 4_000)
-        simulation.power.on("a", "test")
+        on(simulation, "a", "test")
 
     at(simulation, 20, slow_boot)
     seen = at(simulation, 21, lambda: (simulation.machines["a"].up, simulation.machines["a"].node, disk.load_ns))
     at(simulation, 21, lambda: write(simulation, "a", "too-early"))
-    at(simulation, 21, lambda: simulation.power.off("a", "test"))
+    at(simulation, 21, lambda: off(simulation, "a", "test"))
     at(simulation, 22, lambda: disk.speed_up("test"))
-    at(simulation, 22, lambda: simulation.power.on("a", "test"))
+    at(simulation, 22, lambda: on(simulation, "a", "test"))
     simulation.run()
     approve(simulation)
     assert seen == [(True, None, 2 * S)]
-    assert simulation.refused_writes[0] >= 1
+    assert simulation.submissions.refused[0] >= 1
     assert boots(simulation, "a") == [1, 3]
 
 
@@ -75,8 +76,8 @@ def test_a_batch_struck_by_a_crash_is_lost_torn_or_kept_and_nobody_is_told(fate:
     simulation = make_simulation(PROBES)
     answers: list[int] = []
     at(simulation, 20, lambda: write(simulation, "a", "struck", answers))
-    at(simulation, 20.0002, lambda: simulation.power.off("a", "test", fate))
-    at(simulation, 25, lambda: simulation.power.on("a", "test"))
+    at(simulation, 20.0002, lambda: off(simulation, "a", "test", fate))
+    at(simulation, 25, lambda: on(simulation, "a", "test"))
     simulation.run()
     approve(simulation)
     assert events(simulation, "crash")[0][2:] == ("a", fate)
@@ -86,13 +87,13 @@ def test_a_batch_struck_by_a_crash_is_lost_torn_or_kept_and_nobody_is_told(fate:
 
 def test_power_held_by_two_comes_back_when_both_have_let_go() -> None:
     simulation = make_simulation(PROBES)
-    one, other = object(), object()
+    one, other = "one", "other"
     seen: list[bool] = []
-    at(simulation, 10, lambda: simulation.power.off("a", one))
-    at(simulation, 12, lambda: simulation.power.off("a", other))
-    at(simulation, 14, lambda: simulation.power.on("a", one))
+    at(simulation, 10, lambda: off(simulation, "a", one))
+    at(simulation, 12, lambda: off(simulation, "a", other))
+    at(simulation, 14, lambda: on(simulation, "a", one))
     at(simulation, 15, lambda: seen.append(simulation.machines["a"].up))
-    at(simulation, 16, lambda: simulation.power.on("a", other))
+    at(simulation, 16, lambda: on(simulation, "a", other))
     at(simulation, 17, lambda: seen.append(simulation.machines["a"].up))
     simulation.run()
     approve(simulation)
@@ -119,10 +120,12 @@ def test_a_paused_machine_answers_in_order_when_it_goes_on_and_its_disk_worked_m
     order: list[str] = []
 
     def note(text: str) -> None:
-        simulation.write("a", "stigmem://sim.example/note/x", f"sim:{text}", text, then=lambda _: order.append(text))
+        simulation.clients.write(
+            "a", "stigmem://sim.example/note/x", f"sim:{text}", text, then=lambda _: order.append(text)
+        )
 
     at(simulation, 20, lambda: write(simulation, "a", "before", answers))
-    at(simulation, 20.0002, lambda: simulation.power.pause("a", "test"))
+    at(simulation, 20.0002, lambda: pause(simulation, "a", "test"))
     at(simulation, 25, lambda: durable.append(simulation.machines["a"].disk.busy))
     at(
         simulation,
@@ -132,7 +135,7 @@ def test_a_paused_machine_answers_in_order_when_it_goes_on_and_its_disk_worked_m
     at(simulation, 26, lambda: [note("first"), note("second")])
     at(simulation, 27, lambda: note("third"))
     at(simulation, 28, lambda: answers.append(0))
-    at(simulation, 30, lambda: simulation.power.resume("a", "test"))
+    at(simulation, 30, lambda: resume(simulation, "a", "test"))
     at(simulation, 30, lambda: note("fourth"))
     simulation.run()
     approve(simulation)
@@ -144,12 +147,12 @@ def test_a_paused_machine_answers_in_order_when_it_goes_on_and_its_disk_worked_m
 def test_a_crash_ends_a_pause_and_what_had_queued_up_is_gone() -> None:
     simulation = make_simulation(PROBES)
     answers: list[int] = []
-    at(simulation, 20, lambda: simulation.power.pause("a", "test"))
+    at(simulation, 20, lambda: pause(simulation, "a", "test"))
     at(simulation, 21, lambda: write(simulation, "a", "queued", answers))
-    at(simulation, 22, lambda: simulation.power.off("a", "crash"))
-    at(simulation, 23, lambda: simulation.power.on("a", "crash"))
+    at(simulation, 22, lambda: off(simulation, "a", "crash"))
+    at(simulation, 23, lambda: on(simulation, "a", "crash"))
     at(simulation, 24, lambda: write(simulation, "a", "later", answers))
-    at(simulation, 30, lambda: simulation.power.resume("a", "test"))
+    at(simulation, 30, lambda: resume(simulation, "a", "test"))
     simulation.run()
     approve(simulation)
     assert answers == [201]
@@ -160,12 +163,12 @@ def test_a_crash_ends_a_pause_and_what_had_queued_up_is_gone() -> None:
 def test_two_pauses_are_over_when_both_are() -> None:
     simulation = make_simulation(PROBES)
     seen: list[bool] = []
-    one, other = object(), object()
-    at(simulation, 20, lambda: simulation.power.pause("a", one))
-    at(simulation, 21, lambda: simulation.power.pause("a", other))
-    at(simulation, 22, lambda: simulation.power.resume("a", one))
+    one, other = "one", "other"
+    at(simulation, 20, lambda: pause(simulation, "a", one))
+    at(simulation, 21, lambda: pause(simulation, "a", other))
+    at(simulation, 22, lambda: resume(simulation, "a", one))
     at(simulation, 23, lambda: seen.append(simulation.machines["a"].paused))
-    at(simulation, 24, lambda: simulation.power.resume("a", other))
+    at(simulation, 24, lambda: resume(simulation, "a", other))
     at(simulation, 25, lambda: seen.append(simulation.machines["a"].paused))
     simulation.run()
     approve(simulation)
@@ -175,11 +178,11 @@ def test_two_pauses_are_over_when_both_are() -> None:
 def test_pausing_again_at_the_same_instant_leaves_the_rest_waiting_and_loses_nothing() -> None:
     simulation = make_simulation(PROBES)
     answers: list[int] = []
-    at(simulation, 20, lambda: simulation.power.pause("a", "test"))
+    at(simulation, 20, lambda: pause(simulation, "a", "test"))
     at(simulation, 21, lambda: [write(simulation, "a", f"n{number}", answers) for number in range(5)])
-    at(simulation, 22, lambda: [simulation.power.resume("a", "test"), simulation.power.pause("a", "test")])
+    at(simulation, 22, lambda: [resume(simulation, "a", "test"), pause(simulation, "a", "test")])
     at(simulation, 25, lambda: answers.append(0))
-    at(simulation, 26, lambda: simulation.power.resume("a", "test"))
+    at(simulation, 26, lambda: resume(simulation, "a", "test"))
     simulation.run()
     approve(simulation)
     assert answers == [0, 201, 201, 201, 201, 201]
@@ -189,9 +192,13 @@ def test_a_paused_machine_takes_only_so_many_connections() -> None:
     simulation = make_simulation(PROBES)
     taken: list[bool] = []
     health = Request("GET", "/healthz")
-    at(simulation, 20, lambda: simulation.power.pause("a", "test"))
-    at(simulation, 21, lambda: taken.extend(simulation.ask("a", health, lambda _: None) for _ in range(2_000)))
-    at(simulation, 22, lambda: simulation.power.resume("a", "test"))
+    at(simulation, 20, lambda: pause(simulation, "a", "test"))
+    at(
+        simulation,
+        21,
+        lambda: taken.extend(simulation.clients.request("a", health, lambda _: None) for _ in range(2_000)),
+    )
+    at(simulation, 22, lambda: resume(simulation, "a", "test"))
     simulation.run()
     approve(simulation)
     assert 900 < sum(taken) <= 1_024
@@ -215,8 +222,8 @@ def test_a_run_is_not_over_while_a_write_is_on_its_way_to_a_slow_disk() -> None:
 
 def test_machines_that_are_off_or_paused_when_the_faults_end_come_back() -> None:
     simulation = make_simulation(PROBES)
-    at(simulation, 30, lambda: simulation.power.off("a", "test"))
-    at(simulation, 30, lambda: simulation.power.pause("b", "test"))
+    at(simulation, 30, lambda: off(simulation, "a", "test"))
+    at(simulation, 30, lambda: pause(simulation, "b", "test"))
     simulation.run()
     approve(simulation)
     assert all(machine.up and not machine.paused for machine in simulation.machines.values())

@@ -80,7 +80,7 @@ def test_the_memory_is_bounded_and_forgetting_costs_a_verification_only(monkeypa
 def test_a_run_is_the_same_to_the_byte_with_and_without_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     def digests() -> tuple[str, str]:
         simulation = run(workload("writers", rate="1/s"), signatures="ed25519", duration="30s")
-        return simulation.trace.close(), state_digest(simulation)
+        return simulation.trace.close(), state_digest(simulation.machines)
 
     def forgetful(suite: Suite) -> Suite:
         return suite
