@@ -35,6 +35,9 @@ _EVENT_MEMBERS: Final = ("event", "key", "level", "bug", "subject", "fact_id", "
 _OPERATORS: Final = frozenset(("peer_approved", "peer_deleted", "peer_revoked", "cursor_imported"))
 """Events that only somebody with a right of the operator's can cause: each is told. All others are told once a minute
 and kind; the audit log has every one."""
+_PAGES: Final = frozenset(("/readyz", "/metrics", "/docs", "/openapi.json"))
+"""Routes of this process and not of the node."""
+_METHODS: Final = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"))
 _QUIET: Final = frozenset(("page_accepted",))
 """Events of the ordinary course, which are counted and not told."""
 
@@ -112,12 +115,16 @@ class Observer:
 
     def request(self, method: str, path: str, status: int, seconds: float) -> None:
         """A request was answered."""
-        try:
-            route = ROUTER.find(method, path)[0].path
-        except Refusal:
-            # Only names that we made: a stranger must not invent label values.
-            route = path if path in ("/readyz", "/metrics", "/docs", "/openapi.json") else "other"
-            method = method if method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS") else "other"
+        # Only names that we made: a stranger must not invent label values.
+        if path in _PAGES:
+            route = path
+        else:
+            try:
+                route = ROUTER.find("GET" if method == "HEAD" else method, path)[0].path
+            except Refusal:
+                route = "other"
+        if method not in _METHODS:
+            method = "other"
         series = self._series.get((route, method, status))
         if series is None:
             series = self._series[route, method, status] = self._latency.labels(route, method, str(status))

@@ -5,6 +5,7 @@ One idea a file, from the bytes up:
 `limits`      every bound, with its unit and reason
 `refusals`    what a request that is none is told
 `heads`       bytes to heads, no I/O
+`plain`       a stream over a socket in as few steps as trio allows
 `ports`       what a connection needs of others: an application, and its server
 `bodies`      bytes to bodies, no I/O
 `writing`     responses to bytes, no I/O

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NoReturn
@@ -56,7 +57,7 @@ class Acceptor:
         self,
         listener: trio.SocketListener,
         *,
-        accepted: Callable[[trio.SocketStream, bool], None],
+        accepted: Callable[[socket.socket, bool], None],
         make_room: Callable[[], bool],
         reserve: Reserve,
     ) -> None:
@@ -83,5 +84,8 @@ class Acceptor:
                 else:
                     await trio.sleep(_PAUSE_S)
                 continue
-            self._accepted(stream, is_for_health)
+            # Out of trio's hands: plain connections go on without its stream.
+            raw = socket.socket(fileno=stream.socket.detach())
+            raw.setblocking(False)
+            self._accepted(raw, is_for_health)
             is_for_health = False

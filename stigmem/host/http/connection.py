@@ -23,6 +23,7 @@ Wart: a client that closed its half while it waits for a long answer looks like 
 
 from __future__ import annotations
 
+import socket
 import ssl
 from contextlib import aclosing
 from math import inf
@@ -34,6 +35,7 @@ from stigmem.core.wire import Response, StreamedResponse
 from stigmem.host.http import limits
 from stigmem.host.http.bodies import BodyReader
 from stigmem.host.http.heads import Head, HeadReader
+from stigmem.host.http.plain import PlainStream
 from stigmem.host.http.ports import HEALTH_PATHS, Application, Caller, Phase, Service
 from stigmem.host.http.refusals import (
     INTERNAL,
@@ -46,13 +48,12 @@ from stigmem.host.http.refusals import (
     incomplete,
 )
 from stigmem.host.http.secure import Stream, secured
-from stigmem.host.http.writing import CONTINUE, LAST_CHUNK, chunk, whole, with_head
+from stigmem.host.http.writing import CONTINUE, LAST_CHUNK, chunk, head_of_stream, whole
 
 __all__ = ["Connection"]
 
-_CLOSE: Final = "connection: close\r\n"
-_KEEP_ALIVE: Final = "connection: keep-alive\r\n"
-_CHUNKED: Final = "transfer-encoding: chunked\r\n"
+_CLOSE: Final = b"connection: close\r\n"
+_KEEP_ALIVE: Final = b"connection: keep-alive\r\n"
 _SLICE: Final = 262_144
 """Bytes of a large answer after which it is noted how far it came."""
 _GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
@@ -61,14 +62,12 @@ _GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 class Connection:
     """One connection. `stigmem.host.http.places` reads the public members and decides who must go."""
 
-    def __init__(
-        self, raw: trio.SocketStream, app: Application, service: Service, *, is_for_health: bool = False
-    ) -> None:
+    def __init__(self, raw: socket.socket, app: Application, service: Service, *, is_for_health: bool = False) -> None:
         """`is_for_health`: it has one of the places on which one health check is answered, and nothing else."""
         self._app = app
         self._service = service
         self._raw = raw
-        self._stream: Stream = raw
+        self._stream: Stream = PlainStream(raw)
         self._scope = trio.CancelScope()
         self._waiting = trio.CancelScope()
         self._heads = HeadReader()
@@ -77,9 +76,9 @@ class Connection:
         self._unread = False
         self.is_for_health = is_for_health
         self.caller = Caller()
-        self.file = raw.socket.fileno()
+        self.file = raw.fileno()
         self.phase = Phase.HANDSHAKE
-        self.since = trio.current_time()
+        self.since = service.now
         """When the phase began."""
         self.deadline = self.since + limits.HANDSHAKE_S
         self.moved = 0
@@ -191,6 +190,8 @@ class Connection:
                 self._unread = bool(self._buffer)
                 return
             self._enter(Phase.IDLE, limits.IDLE_S)
+            if self._buffer:
+                await trio.lowlevel.checkpoint()  # whoever sends much ahead takes turns with the others
 
     def _is_ending(self) -> bool:
         return self._waiting.cancel_called
@@ -252,10 +253,12 @@ class Connection:
         except Exception as bug:  # it must cost one answer, not the connection's other requests
             self._service.bug(bug)
             response = INTERNAL
+        if self._last is not None:
+            await trio.lowlevel.checkpoint_if_cancelled()  # it came too late: another answer is decided
         keeps = head.keep_alive and not self._service.is_stopping and not self.is_for_health
         if isinstance(response, StreamedResponse):
             return await self._stream_out(response, head, keeps=keeps, is_head=is_head)
-        connection = (_KEEP_ALIVE if head.is_http_1_0 else "") if keeps else _CLOSE
+        connection = (_KEEP_ALIVE if head.is_http_1_0 else b"") if keeps else _CLOSE
         date = self._service.date
         try:
             data = whole(response, is_head=is_head, connection=connection, date=date)
@@ -271,9 +274,10 @@ class Connection:
         connection."""
         has_chunks = not head.is_http_1_0
         keeps = keeps and has_chunks
-        framing = _CHUNKED if has_chunks else ""
+        connection = b"" if keeps else _CLOSE
         async with aclosing(response.chunks) as parts:
-            await self._send(with_head(response, framing, "" if keeps else _CLOSE, self._service.date))
+            begin = head_of_stream(response, has_chunks=has_chunks, connection=connection, date=self._service.date)
+            await self._send(begin)
             self._hold(0)
             if is_head:
                 return keeps
@@ -283,6 +287,7 @@ class Connection:
                     if part:
                         await self._send(chunk(part) if has_chunks else part)
                         self._enter(Phase.STREAMING, inf)
+                    await trio.lowlevel.checkpoint()
             except _GONE:
                 raise
             except Exception as bug:  # the head is gone out already: that it broke off is all that can be told
@@ -308,7 +313,7 @@ class Connection:
         """Say that no more comes and hear the client out for a moment: closing on unread bytes would take back the
         answer that is on its way."""
         self._enter(Phase.LINGERING, limits.LINGER_S)
-        if isinstance(self._stream, trio.SocketStream):
+        if isinstance(self._stream, PlainStream):
             await self._stream.send_eof()
         heard = 0
         while heard < limits.LINGER_BYTES_MAX and (data := await self._stream.receive_some(limits.READ_BYTES)):
@@ -317,5 +322,5 @@ class Connection:
     def _enter(self, phase: Phase, seconds: float) -> None:
         self.phase = phase
         self.moved = 0
-        self.since = now = trio.current_time()
+        self.since = now = self._service.now
         self.deadline = now + seconds

@@ -45,6 +45,18 @@ _ONCE: Final = frozenset({"host", "content-length", "transfer-encoding", "expect
 """Headers that decide about more than themselves: twice is refused."""
 
 
+_VERSIONS: Final = frozenset({b"HTTP/1.1", b"HTTP/1.0"})
+_NAMES: Final = {
+    spelling.encode(): name
+    for name in (
+        "accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host",
+        "user-agent",
+    )
+    for spelling in (name, name.title())
+}  # fmt: skip
+"""The names that nearly every request has, as they are spelt."""
+
+
 class Head(NamedTuple):
     """A request without its body. `length`: bytes of the body, None when it comes in chunks."""
 
@@ -56,19 +68,29 @@ class Head(NamedTuple):
 
 
 class _Found:
-    """What llhttp tells about one head; the names of its methods are httptools'."""
+    """What llhttp tells about one head; the name of its method is httptools'."""
 
-    __slots__ = ("lines", "target")
+    __slots__ = ("headers", "lines", "twice")
 
     def __init__(self) -> None:
-        self.target = b""
-        self.lines: list[tuple[bytes, bytes]] = []
-
-    def on_url(self, part: bytes) -> None:
-        self.target += part
+        self.headers: dict[str, str] = {}
+        self.lines = 0
+        self.twice = ""
+        """A header of _ONCE that came twice."""
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.lines.append((name, value))
+        self.lines += 1
+        key = _NAMES.get(name) or name.decode("ascii").lower()
+        text = value.decode("latin-1")
+        if text and text[-1] in " \t":
+            text = text.rstrip(" \t")
+        headers = self.headers
+        if key not in headers:
+            headers[key] = text
+        elif key in _ONCE:
+            self.twice = key
+        elif key == "connection":
+            headers[key] += "," + text
 
 
 class HeadReader:
@@ -81,6 +103,8 @@ class HeadReader:
         """Bytes of an incomplete head that were looked at."""
         self._line_is_good = False
         self._skipped = False
+        self._host = ""
+        """The last good one: a connection has one host as a rule."""
 
     def take(self, buffer: bytearray) -> Head | None:
         """The next head, removed from the buffer, or None when it is not complete. Raises Refused."""
@@ -98,7 +122,6 @@ class HeadReader:
             return None
         raw = bytes(buffer[: end + 4])
         del buffer[: end + 4]
-        self._check_line(raw, raw.index(b"\n") + 1)
         self._seen, self._line_is_good, self._skipped = 0, False, False
         return self._read(raw)
 
@@ -113,73 +136,95 @@ class HeadReader:
                 raise _not_a_request()
             return
         if not self._line_is_good:
-            self._check_line(bytes(buffer[:line]), line)
+            _check_line(bytes(buffer[:line]))
             self._line_is_good = True
         if _BARE_LF.search(buffer, max(0, self._seen - 1), most):
             raise _malformed()
         if len(buffer) > most:
             raise _refused(431, "head_too_large", f"the head of a request has at most {most} bytes")
 
-    def _check_line(self, raw: bytes, line: int) -> None:
-        found = _REQUEST_LINE.fullmatch(raw, 0, line)
-        if found is None:
-            raise _not_a_request()
-        if found[3] != b"1" or found[4] not in b"01":
-            raise _refused(505, "unknown_version", "this node speaks HTTP/1.1")
-        if found[1] == b"CONNECT":
-            raise _refused(501, "no_proxy", "this node is no proxy: CONNECT is not answered here")
-        if b"#" in found[2]:
-            raise _not_a_request()
-
     def _read(self, raw: bytes) -> Head:
-        lines = raw.count(b"\n")
-        if lines != raw.count(b"\r\n"):
-            raise _malformed()
-        if lines - 2 > limits.HEADER_LINES_MAX:
-            raise _refused(431, "too_many_headers", f"a request has at most {limits.HEADER_LINES_MAX} header lines")
         found = self._found
-        found.target = b""
-        found.lines.clear()
+        found.headers, found.lines, found.twice = {}, 0, ""
         parser = self._parser or httptools.HttpRequestParser(found)
         self._parser = None
         try:
             parser.feed_data(raw)
-        except httptools.HttpParserUpgrade:
-            raise _no_upgrade() from None
-        except httptools.HttpParserInvalidMethodError:
-            raise _refused(501, "unknown_method", "this node does not know the request's method") from None
-        except httptools.HttpParserError:
-            raise _diagnosed(raw) from None
-        headers = _headers(found.lines)
-        is_old = parser.get_http_version() == "1.0"
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            raise self._diagnosed(raw, error) from None
+        words = raw[: raw.index(b"\r\n")].split(b" ")
+        # llhttp has read a line; that it is the one which our rules allow is what is left to see.
+        if (
+            len(words) != 3
+            or words[2] not in _VERSIONS
+            or words[0] != parser.get_method()
+            or b"#" in words[1]
+            or raw.count(b"\n") != found.lines + 2
+        ):
+            raise self._diagnosed(raw, None)
+        if found.lines > limits.HEADER_LINES_MAX:
+            raise _too_many_lines()
+        if found.twice:
+            raise _refused(400, "header_given_twice", f"a request has one {found.twice} header")
+        headers, is_old = found.headers, words[2] == b"HTTP/1.0"
         length = _length(headers, is_old=is_old)
         if length == 0:
             self._parser = parser  # one that waits for a body is of no further use
         if "upgrade" in headers:
             raise _no_upgrade()
-        target = _target(found.target.decode("ascii"), parser.get_method(), headers, is_old=is_old)
+        method = words[0].decode("ascii")
+        self._check_host(headers.get("host"), is_old=is_old)
+        target = words[1].decode("ascii")
+        if target[0] != "/":
+            target = _target(target, method, headers.get("host", ""))
         expects = headers.get("expect")
         if expects is not None and expects.lower() != "100-continue":
             raise _refused(417, "unknown_expectation", "the only expectation that is known is 100-continue")
         connection = headers.get("connection")
         keep_alive = not is_old if connection is None else _keeps(connection, is_old=is_old)
-        request = Request(parser.get_method().decode("ascii"), target, headers)
-        return Head(request, length, keep_alive, expects is not None and not is_old and length != 0, is_old)
+        expects_continue = expects is not None and not is_old and length != 0
+        return Head(Request(method, target, headers), length, keep_alive, expects_continue, is_old)
+
+    def _check_host(self, host: str | None, *, is_old: bool) -> None:
+        if host is None:
+            if not is_old:
+                raise _refused(400, "no_host", "a request of HTTP/1.1 has a Host header")
+        elif host != self._host:
+            if _HOST.fullmatch(host) is None:
+                raise _refused(400, "bad_host", "the Host header is a name or address, and a port or none")
+            self._host = host
+
+    def _diagnosed(self, raw: bytes, error: Exception | None) -> Refused:
+        """What is wrong with a head, in the order of its bytes, and by the name under which people look for it."""
+        _check_line(raw[: raw.index(b"\n") + 1])
+        if _BARE_LF.search(raw):
+            return _malformed()
+        if raw.count(b"\n") - 2 > limits.HEADER_LINES_MAX:
+            return _too_many_lines()
+        if isinstance(error, httptools.HttpParserUpgrade):
+            return _no_upgrade()
+        if isinstance(error, httptools.HttpParserInvalidMethodError):
+            return _refused(501, "unknown_method", "this node does not know the request's method")
+        codings: list[bytes] = _CODING_LINES.findall(raw)
+        lengths = len(_LENGTH_LINES.findall(raw))
+        if len(codings) + lengths > 1:
+            return _refused(400, "ambiguous_length", "give one content-length or chunks, not both")
+        if codings and _CODINGS.fullmatch(codings[0]):
+            return _unknown_coding()
+        return _malformed()
 
 
-def _headers(lines: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Lower-case names and their values; of one that is given twice the first counts, unless it must not be."""
-    headers: dict[str, str] = {}
-    for name, value in lines:
-        key = name.decode("ascii").lower()
-        text = value.strip(b" \t").decode("latin-1")
-        if key not in headers:
-            headers[key] = text
-        elif key in _ONCE:
-            raise _refused(400, "header_given_twice", f"a request has one {key} header")
-        elif key == "connection":
-            headers[key] += "," + text
-    return headers
+def _check_line(line: bytes) -> None:
+    """Raises Refused for a request line, its end included, that no head can begin with."""
+    found = _REQUEST_LINE.fullmatch(line)
+    if found is None:
+        raise _not_a_request()
+    if found[3] != b"1" or found[4] not in b"01":
+        raise _refused(505, "unknown_version", "this node speaks HTTP/1.1")
+    if found[1] == b"CONNECT":
+        raise _refused(501, "no_proxy", "this node is no proxy: CONNECT is not answered here")
+    if b"#" in found[2]:
+        raise _not_a_request()
 
 
 def _length(headers: dict[str, str], *, is_old: bool) -> int | None:
@@ -194,20 +239,15 @@ def _length(headers: dict[str, str], *, is_old: bool) -> int | None:
     return None
 
 
-def _target(target: str, method: bytes, headers: dict[str, str], *, is_old: bool) -> str:
-    """The path and query asked for. Raises Refused when they are none, or when it is unclear of which host."""
-    host = headers.get("host")
-    if host is None and not is_old:
-        raise _refused(400, "no_host", "a request of HTTP/1.1 has a Host header")
-    if host and _HOST.fullmatch(host) is None:
-        raise _refused(400, "bad_host", "the Host header is a name or address, and a port or none")
-    if target.startswith("/") or (target == "*" and method == b"OPTIONS"):
+def _target(target: str, method: str, host: str) -> str:
+    """The path and query of a target that begins otherwise. Raises Refused when it is none, or of another host."""
+    if target == "*" and method == "OPTIONS":
         return target
     scheme, separator, rest = target.partition("://")
     if not separator or scheme.lower() not in ("http", "https"):
         raise _not_a_request()
     size = next((at for at, character in enumerate(rest) if character in "/?"), len(rest))
-    if rest[:size].lower() != (host or "").lower():
+    if rest[:size].lower() != host.lower():
         raise _refused(400, "bad_host", "the address asked for and the Host header name different hosts")
     path = rest[size:]
     return path if path.startswith("/") else "/" + path
@@ -218,23 +258,16 @@ def _keeps(connection: str, *, is_old: bool) -> bool:
     return "close" not in wishes and (not is_old or "keep-alive" in wishes)
 
 
-def _diagnosed(raw: bytes) -> Refused:
-    """What llhttp did not take, by the name under which people look for it."""
-    codings: list[bytes] = _CODING_LINES.findall(raw)
-    lengths = len(_LENGTH_LINES.findall(raw))
-    if len(codings) + lengths > 1:
-        return _refused(400, "ambiguous_length", "give one content-length or chunks, not both")
-    if codings and _CODINGS.fullmatch(codings[0]):
-        return _unknown_coding()
-    return _malformed()
-
-
 def _refused(status: int, code: str, message: str) -> Refused:
     return Refused(code, refusal(status, code, message))
 
 
 def _not_a_request() -> Refused:
     return _refused(400, "malformed_request", "these bytes are no request of HTTP/1.1")
+
+
+def _too_many_lines() -> Refused:
+    return _refused(431, "too_many_headers", f"a request has at most {limits.HEADER_LINES_MAX} header lines")
 
 
 def _malformed() -> Refused:

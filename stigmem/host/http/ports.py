@@ -51,7 +51,10 @@ class Phase(Enum):
 class Service(Protocol):
     """The server, as its connections see it."""
 
-    date: str
+    now: float
+    """The time of the last look at all connections, at most LOOK_S ago: good enough for bounds of seconds, and a fifth
+    of the cost of asking the clock."""
+    date: bytes
     """The Date header of this second."""
     is_stopping: bool
     note: Callable[[str], None]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 
 import trio
 
+from stigmem.host.http.plain import PlainStream
 from stigmem.host.tls import certificate_uris
 
-__all__ = ["Stream", "secured"]
+__all__ = ["SecureStream", "Stream", "secured"]
 
-Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+SecureStream = trio.SSLStream[trio.SocketStream]
+Stream = PlainStream | SecureStream
 
 
-async def secured(raw: trio.SocketStream, context: ssl.SSLContext) -> tuple[Stream, tuple[str, ...] | None]:
+async def secured(raw: socket.socket, context: ssl.SSLContext) -> tuple[SecureStream, tuple[str, ...] | None]:
     """The stream to speak over, and the URIs in the caller's certificate: empty without one, None where none is asked
     for. Raises BrokenResourceError when the handshake fails; its time is bounded by whoever calls."""
-    stream = trio.SSLStream(raw, context, server_side=True, https_compatible=True)
+    under = trio.SocketStream(trio.socket.from_stdlib_socket(raw))
+    stream = trio.SSLStream(under, context, server_side=True, https_compatible=True)
     await stream.do_handshake()
     if context.verify_mode == ssl.CERT_NONE:
         return stream, None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import select
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -64,6 +65,7 @@ class Server:
         self._bodies_bytes = 0
         self._connections: trio.Nursery
         self._reserve: Reserve
+        self.now = 0.0
         self.date = date_line(time.time())
         self.is_stopping = False
 
@@ -92,6 +94,7 @@ class Server:
     async def run(self, app: Application, control: tuple[trio.SocketListener, Application] | None = None) -> None:
         """Serve until cancelled or stopped. `control`: a listener of this machine's own, and what answers there."""
         self._reserve = Reserve()
+        self.now = trio.current_time()
         own = [] if control is None else [control[0]]
         try:
             async with trio.open_nursery() as self._connections:
@@ -126,28 +129,26 @@ class Server:
         )
         nursery.start_soon(acceptor.run)
 
-    def _accepted(
-        self, app: Application, tls: Tls, places: Places, raw: trio.SocketStream, *, is_for_health: bool
-    ) -> None:
+    def _accepted(self, app: Application, tls: Tls, places: Places, raw: socket.socket, *, is_for_health: bool) -> None:
         if is_for_health or not places.has_room(trio.current_time()):
             if not places.has_room_for_health():
                 places.turned_away += 1
                 self.note("turned_away")
-                raw.socket.close()
+                raw.close()
                 return
             is_for_health = True
         connection = Connection(raw, app, self, is_for_health=is_for_health)
         places.add(connection)
         self._connections.start_soon(self._serve, connection, tls, places, raw)
 
-    async def _serve(self, connection: Connection, tls: Tls, places: Places, raw: trio.SocketStream) -> None:
+    async def _serve(self, connection: Connection, tls: Tls, places: Places, raw: socket.socket) -> None:
         try:
             await connection.run(tls())
         except Exception as bug:  # it must cost one connection, not the node
             self.bug(bug)
         finally:
             places.remove(connection)
-            raw.socket.close()
+            raw.close()
             if connection.is_for_health:
                 self._reserve.refill()
 
@@ -167,7 +168,7 @@ class Server:
         # One look a second over all connections is cheaper than a timer for each.
         while True:
             await trio.sleep(limits.LOOK_S)
-            now = trio.current_time()
+            self.now = now = trio.current_time()
             self.date = date_line(time.time())
             self._reserve.refill()
             for connection in self._all():
