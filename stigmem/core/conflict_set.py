@@ -33,6 +33,8 @@ Why each of these costs O(log n):
   nature of one retraction an author only: the one right behind it in the order of stamps.
 * *Settled* is two counters a fact: resolutions in force that name it winner, and that cover it without doing so.
   A resolution changes as many counters as it covers facts, at most RESOLUTION_COVERS_MAX.
+* *Saying the same again* (`saying`) needs the facts that count and have a given content, however often it was said
+  and taken back before: an index of them by content, kept once there are too many to look through.
 * *Open by denial* needs the earliest fact that stands and the latest denial, which are two ends of sorted containers.
 * *Open by values* needs to know whether there is a second value: a look through the facts while they are few, and
   counters a value after that.
@@ -75,7 +77,7 @@ in Distributed Systems", IEEE TSE 1983 (version vectors). The rules themselves a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Reversible
 from itertools import islice, takewhile
 from typing import Final, TypeAlias
 
@@ -92,6 +94,9 @@ __all__ = ["ConflictLog", "ConflictSet", "Settlement", "authors"]
 _VALUES_LOOKED_THROUGH_MAX: Final = 16
 """Standing facts up to which a look through them is cheaper than counters a value: about a microsecond."""
 
+Content: TypeAlias = tuple[str, str, str, str, str, float]
+"""Origin, source, value type, canonical text, interpretation and confidence: what a content id covers within one slot,
+and whose it is."""
 Author: TypeAlias = tuple[str, str]
 """("source", source) or ("origin", node id)."""
 
@@ -99,6 +104,10 @@ Author: TypeAlias = tuple[str, str]
 def authors(fact: Fact) -> tuple[Author, Author]:
     """Whose word a fact is: that of its source and that of its origin node. A retraction ends earlier words of both."""
     return ("source", fact.source), ("origin", fact.origin)
+
+
+def _content(fact: Fact) -> Content:
+    return fact.origin, fact.source, fact.kind, fact.text, fact.interpret_as, fact.confidence
 
 
 class Settlement(msgspec.Struct, gc=False):
@@ -113,7 +122,7 @@ class ConflictSet:
     """The facts of one slot and their derived state. Only the ledger changes it, in the writer's batch; quarantined
     and reserved facts never come here."""
 
-    __slots__ = ("_identity", "_overrides", "_values", "facts", "key", "live")
+    __slots__ = ("_contents", "_identity", "_overrides", "_values", "facts", "key", "live")
 
     def __init__(self, key: tuple[str, str, str]) -> None:
         """`key`: entity, relation, scope."""
@@ -123,6 +132,8 @@ class ConflictSet:
         """The assertions that stand; the same object as `facts` until the first fact that does not (invariant 2)."""
         self._values: dict[tuple[str, str], int] | None = None
         """Standing facts for each distinct value, kept once there are too many to look through."""
+        self._contents: dict[Content, SortedFacts] | None = None
+        """Standing facts for each content, kept once there are too many to look through and somebody asked."""
         self._overrides: _Overrides | None = None
         self._identity = ("", "")
         """The latest resolution and the conflict id that follows from it, once asked for."""
@@ -182,6 +193,23 @@ class ConflictSet:
             return False
         return overrides.settled(fact.id) if fact.is_retraction else overrides.blocks(fact)
 
+    def saying(self, draft: Fact) -> Iterator[Fact]:
+        """Facts of the draft's source and origin with the draft's content that count, newest first: assertions that
+        stand, or retractions that are neither expired nor settled against."""
+        wanted = _content(draft)
+        found: Reversible[Fact]
+        if draft.is_retraction:
+            found = self._overrides.counting.get(wanted, []) if self._overrides is not None else []
+        elif self._contents is None and len(self.live) <= _VALUES_LOOKED_THROUGH_MAX:
+            found = [fact for fact in self.live if _content(fact) == wanted]
+        else:
+            if self._contents is None:
+                self._contents = {}
+                for fact in self.live:
+                    self._file_content(fact)
+            found = self._contents.get(wanted, [])
+        return iter(reversed(found))
+
     def stands_since(self, fact: Fact) -> Fact | None:
         """The first standing assertion with a greater stamp than a fact, or None: retracting once more would be aimed
         at it."""
@@ -209,6 +237,8 @@ class ConflictSet:
             if self.live is self.facts and not fact.is_retraction and not expired:
                 self.facts = self.live = sorted_facts.add(self.facts, fact)
                 self._count_value(fact, 1)
+                if self._contents is not None:
+                    self._file_content(fact)
                 return
             if fact.is_retraction:
                 overrides = self._with_overrides()
@@ -288,10 +318,16 @@ class ConflictSet:
             for each in self.live:
                 self._count_value(each, 1)
 
+    def _file_content(self, fact: Fact) -> None:
+        if self._contents is not None:
+            content = _content(fact)
+            self._contents[content] = sorted_facts.add(self._contents.get(content, []), fact)
+
     def _activate(self, fact: Fact) -> None:
         self._fork()
         self.live = sorted_facts.add(self.live, fact)
         self._count_value(fact, 1)
+        self._file_content(fact)
         if self._overrides is not None:
             self._overrides.activate(fact)
 
@@ -299,6 +335,11 @@ class ConflictSet:
         self._fork()
         self.live = sorted_facts.remove(self.live, fact)
         self._count_value(fact, -1)
+        if self._contents is not None:
+            content = _content(fact)
+            self._contents[content] = sorted_facts.remove(self._contents[content], fact)
+            if not self._contents[content]:
+                del self._contents[content]
         if self._overrides is not None:
             self._overrides.deactivate(fact)
 
@@ -326,7 +367,7 @@ class _Overrides:
 
     __slots__ = (
         "_all", "_expired", "_in_force", "_known_conflicts", "_latest_retraction", "_live", "_losses", "_waiting",
-        "_wins", "_words", "by_id", "denials", "last", "resolutions", "settlements", "superseded",
+        "_wins", "_words", "by_id", "counting", "denials", "last", "resolutions", "settlements", "superseded",
     )  # fmt: skip
 
     def __init__(self, facts: Iterable[Fact], live: Iterable[Fact], first_conflict: str) -> None:
@@ -342,6 +383,8 @@ class _Overrides:
         self._live: dict[Author, SortedFacts] = {}
         self.denials: SortedFacts = []
         """Retractions with nothing of their own to take back (invariant 4)."""
+        self.counting: dict[Content, SortedFacts] = {}
+        """By content, retractions that are neither expired nor settled against, whether they deny or withdraw."""
         self._losses: dict[str, int] = {}
         self._wins: dict[str, int] = {}
         """Fact id -> resolutions in force (invariant 5)."""
@@ -426,6 +469,12 @@ class _Overrides:
     def review(self, fact: Fact) -> None:
         """Count a retraction among the denials unless it withdraws something, has expired or was settled against."""
         over = (fact.origin, fact.id) in self._expired or self.settled(fact.id)
+        content = _content(fact)
+        counting = self.counting.get(content, [])
+        if over and sorted_facts.contains(counting, fact):
+            self.counting[content] = sorted_facts.remove(counting, fact)
+        elif not over and not sorted_facts.contains(counting, fact):
+            self.counting[content] = sorted_facts.add(counting, fact)
         if over or self._withdraws(fact):
             if sorted_facts.contains(self.denials, fact):
                 self.denials = sorted_facts.remove(self.denials, fact)

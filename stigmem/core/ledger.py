@@ -87,7 +87,27 @@ class Ledger:
 
     def with_cid(self, cid: str) -> list[Fact]:
         """Facts with this seven-field content id, oldest first."""
-        return [fact for fact in self._by_cid.get(_cid_key(cid)) if fact.cid == cid]
+        found: list[Fact] = []
+        for fact in self._by_cid.get(_cid_key(cid)):
+            # Hashing is what costs; whatever says the same as one that was hashed has its id.
+            if (found and _same_content(fact, found[0])) or fact.cid == cid:
+                found.append(fact)
+        return found
+
+    def saying(self, draft: Fact, cid: str) -> Iterator[Fact]:
+        """Facts of the draft's source and origin that say what it says and still count, newest first: what may answer
+        a write instead of a new fact. `cid`: the draft's content id. However often it was said and taken back before,
+        only what counts is looked at; of reserved facts, which nothing ends, those that have not expired."""
+        held = self._slots.get(draft.slot)
+        if isinstance(held, ConflictSet):
+            yield from held.saying(draft)
+        elif isinstance(held, Fact):
+            if _says_the_same(held, draft) and self.live(held):
+                yield held
+        elif draft.is_system:
+            for fact in reversed(self.with_cid(cid)):
+                if _says_the_same(fact, draft) and fact.quarantine is None and not self.expired(fact):
+                    yield fact
 
     def slot(self, key: tuple[str, str, str]) -> ConflictSet | None:
         """The derived state of a slot, or None when it never had two facts, a retraction or a resolution."""
@@ -239,6 +259,21 @@ class Ledger:
             self.conflict_log.add(conflict, conflict_set)
         elif was_open:
             del self.contested[conflict_set.key]
+
+
+def _same_content(fact: Fact, other: Fact) -> bool:
+    """Whether two facts have the same content id."""
+    return (
+        fact.text == other.text
+        and fact.kind == other.kind
+        and fact.source == other.source
+        and fact.confidence == other.confidence
+        and fact.slot == other.slot
+    )
+
+
+def _says_the_same(fact: Fact, draft: Fact) -> bool:
+    return fact.origin == draft.origin and fact.interpret_as == draft.interpret_as and _same_content(fact, draft)
 
 
 def _cid_key(cid: str) -> int:

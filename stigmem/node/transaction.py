@@ -56,6 +56,7 @@ from stigmem.core.hlc import Stamp
 from stigmem.core.nonces import SpentNonce
 from stigmem.core.records import ClockMark, DeadLetter, PeerRow, Record
 from stigmem.node.settings import NodeSettings
+from stigmem.node.staged_words import StagedWords
 from stigmem.node.state import NodeState
 
 __all__ = [
@@ -167,6 +168,7 @@ class Transaction:
         self._held: dict[tuple[str, str], Fact] = {}
         self._contents: dict[str, list[Fact]] = {}
         self._ids: dict[str, list[Fact]] = {}
+        self.words = StagedWords()
         self._reserved: dict[tuple[str, str], None] = {}
 
     @property
@@ -225,6 +227,7 @@ class Transaction:
 
     def _file(self, stored: Fact, cid: str | None = None) -> None:
         self._held[stored.origin, stored.id] = stored
+        self.words.add(stored)
         self._ids.setdefault(stored.id, []).append(stored)
         if stored.received_from is None:
             self._contents.setdefault(cid or stored.cid, []).append(stored)
@@ -254,6 +257,7 @@ class Transaction:
         del self.records[savepoint.records :]
         self.stamp, self._head, self._next_seq = savepoint.stamp, savepoint.head, savepoint.next_seq
         self._held, self._contents, self._ids = {}, {}, {}
+        self.words = StagedWords()
         for record in self.records:
             if isinstance(record, Fact):
                 self._file(record)

@@ -17,7 +17,7 @@ from stigmem.core.errors import Refusal, Rejection, invalid
 from stigmem.core.fact import Fact, derivation
 from stigmem.core.scopes import is_scope
 from stigmem.core.timestamps import parse_us
-from stigmem.core.uris import RESOLUTION_PREFIX, normalise
+from stigmem.core.uris import normalise
 from stigmem.core.values import Value, parse_value
 from stigmem.node.api.api_keys import Principal
 from stigmem.node.responses import refusal_of_value
@@ -172,34 +172,28 @@ def _normalised_source(source: str) -> str:
 
 def _already_says(txn: Transaction, draft: Fact, cid: str) -> Fact | None:
     """A fact of this node with the same content that still stands; a dead one does not answer a new write
-    (http-api 1.8). Nor does one of another node: it may be hostile, and what is said here is ours to stand by."""
-    ledger = txn.state.ledger
-    for fact in (*reversed(txn.staged_content(cid)), *reversed(ledger.with_cid(cid))):
+    (http-api 1.8). Nor does one of another node: it may be hostile, and what is said here is ours to stand by.
+
+    Looks at what counts, never at everything that was said: the newest comes first, and once a word of the other kind
+    has come after it nothing older can answer either.
+    """
+    for fact in reversed(txn.staged_content(cid)):
         if fact.origin != draft.origin or fact.interpret_as != draft.interpret_as or fact.quarantine is not None:
             continue
-        stands = fact.seq > ledger.last_seq or (_still_denies(txn, fact) if fact.is_retraction else ledger.live(fact))
-        if stands and not _overtaken(txn, fact):
+        if txn.words.answered(fact):
+            break
+        if not txn.words.resolved(fact):
+            return fact
+    for fact in txn.state.ledger.saying(draft, cid):
+        if txn.words.answered(fact) or (fact.is_retraction and _aimed_anew(txn, fact)):
+            break
+        if not txn.words.resolved(fact):
             return fact
     return None
 
 
-def _still_denies(txn: Transaction, retraction: Fact) -> bool:
-    """Whether saying a retraction once more would add nothing: it is in force, and no assertion has come after it."""
-    ledger = txn.state.ledger
-    if ledger.expired(retraction) or ledger.superseded(retraction):
-        return False
-    slot = ledger.slot(retraction.slot)
-    later = None if slot is None else slot.stands_since(retraction)
-    return later is None or later.stamp >= hlc.tick(txn.stamp, txn.now_ms)
-
-
-def _overtaken(txn: Transaction, held: Fact) -> bool:
-    """Whether something staged in this very turn, which the ledger does not show yet, may have ended a fact or made
-    its repetition worth saying: a word too many costs little, one that is lost costs the caller's trust."""
-    return any(isinstance(record, Fact) and _overtakes(record, held) for record in txn.records)
-
-
-def _overtakes(staged: Fact, held: Fact) -> bool:
-    if staged.entity.startswith(RESOLUTION_PREFIX):
-        return held.id in staged.derived_from
-    return staged.slot == held.slot and held < staged and staged.is_retraction != held.is_retraction
+def _aimed_anew(txn: Transaction, retraction: Fact) -> bool:
+    """Whether saying a retraction once more would add something: an assertion that stands has come after it."""
+    conflict_set = txn.state.ledger.slot(retraction.slot)
+    after = None if conflict_set is None else conflict_set.stands_since(retraction)
+    return after is not None and after.stamp < hlc.tick(txn.stamp, txn.now_ms)
