@@ -25,7 +25,7 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP) ## run the demo federation: 40 nodes on a real map, a cut through the middle, a verdict and figures
 	$(BIN)/stigmem-sim run scenarios/geant.toml
 
-quickstart: $(STAMP) ## run the README's quickstart and check its output
+quickstart: $(STAMP) ## run the quickstart of README and docs/operating.md and check its output
 	$(BIN)/python -m tests.quickstart
 
 test: check ## everything that must hold: lint, types, layers, tests

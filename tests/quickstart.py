@@ -1,8 +1,8 @@
-"""Run the README's quickstart exactly as a reader would, and compare what it prints.
+"""Run the quickstart of the README and of the page on operating exactly as a reader would, and compare what they print.
 
-`make quickstart` calls this. The commands and the expected output are read out of README.md: every `sh` block after
+`make quickstart` calls this. The commands and the expected output are read out of the two pages: every `sh` block after
 a `quickstart` mark runs, in order, in one shell and an empty folder, and a `text` block says what the block before it
-must print, with `...` for anything. Nothing is repeated here, so README and check cannot drift apart.
+must print, with `...` for anything. Nothing is repeated here, so pages and check cannot drift apart.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "docs/operating.md")
 _SECTION = re.compile(r"<!-- quickstart -->\n((?:```(?:sh|text)\n.*?\n```\n)+)", re.DOTALL)
 _BLOCK = re.compile(r"```(sh|text)\n(.*?)\n```\n", re.DOTALL)
 _MARK = "@@ end of block"
@@ -24,7 +25,7 @@ _LIMIT_S = 180
 
 
 class Step(NamedTuple):
-    """A block of commands and what it must print; None when the README does not say."""
+    """A block of commands and what it must print; None when the page does not say."""
 
     commands: str
     expected: str | None
@@ -50,10 +51,13 @@ def matches(expected: str, printed: str) -> bool:
 
 def main() -> int:
     """Run it; 0 when every block printed what the README says."""
-    wanted = steps((ROOT / "README.md").read_text(encoding="utf-8"))
-    if not wanted:
-        sys.stderr.write("README.md has no quickstart: no block follows the mark <!-- quickstart -->\n")
-        return 1
+    wanted: list[Step] = []
+    for page in PAGES:
+        found = steps((ROOT / page).read_text(encoding="utf-8"))
+        if not found:
+            sys.stderr.write(f"{page} has no quickstart: no block follows the mark <!-- quickstart -->\n")
+            return 1
+        wanted += found
     script = "set -eu\n" + "".join(f"{step.commands}\necho\necho '{_MARK}'\n" for step in wanted)
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     plain = {name: value for name, value in os.environ.items() if not name.startswith("STIGMEM_")}
@@ -95,7 +99,7 @@ def _judge(wanted: list[Step], printed: str, said: str, status: int) -> int:
         if step.expected is not None and not matches(step.expected, part):
             sys.stderr.write(f"expected:\n{step.expected}\n{said}")
             return 1
-    sys.stdout.write(f"the quickstart does what the README says ({len(wanted)} blocks)\n")
+    sys.stdout.write(f"the quickstart does what the pages say ({len(wanted)} blocks)\n")
     return 0
 
 

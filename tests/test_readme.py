@@ -1,4 +1,5 @@
-"""What README and the spec point at is there: make targets, commands and their flags, variables, files, links."""
+"""What README, docs and spec point at is there: make targets, commands and their flags, variables, files, links; and
+what the README says that its scenario ends with is what it ends with."""
 
 from __future__ import annotations
 
@@ -9,22 +10,31 @@ from pathlib import Path
 import pytest
 from cyclopts import App
 
+from sim import run
 from sim.cli import app as laboratory
 from stigmem.host.cli import app as node
 from tests.quickstart import matches, steps
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "LIMITATIONS.md", *sorted((ROOT / "spec").glob("*.md"))]
+MANUAL = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*MANUAL, ROOT / "LIMITATIONS.md", *sorted((ROOT / "spec").glob("*.md"))]
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in MANUAL)
+README_LINES_MAX = 90
 APPS: dict[str, App] = {"stigmem": node, "stigmem-sim": laboratory}
-BLOCKS = "\n".join(re.findall(r"```sh\n(.*?)\n```", README, re.DOTALL)).replace("\\\n", " ").replace("$(", "\n")
+BLOCKS = "\n".join(re.findall(r"```sh\n(.*?)\n```", TEXT, re.DOTALL)).replace("\\\n", " ").replace("$(", "\n")
 COMMANDS = sorted({found.strip() for found in re.findall(r"\b(stigmem(?:-sim)? [a-z][^\n#>)&`|]*)", BLOCKS)})
 
 
 def test_make_targets_of_the_readme_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = re.findall(r"(?:`|^)make ([a-z-]+)", README, re.MULTILINE)
+    named = re.findall(r"(?:`|^)make ([a-z-]+)", TEXT, re.MULTILINE)
     assert {"demo", "test", "quickstart"} <= set(named) <= targets
+
+
+def test_the_readme_is_read_in_one_sitting() -> None:
+    assert README.count("\n") <= README_LINES_MAX, "what does not fit goes to a page of docs/"
+    assert README.index("```json") < README.index("##"), "a fact is shown before anything else is explained"
 
 
 def test_the_readme_shows_commands() -> None:
@@ -46,7 +56,7 @@ def test_commands_of_the_readme_exist_with_their_flags(command: str, capsys: pyt
 def test_variables_of_the_readme_are_settings(capsys: pytest.CaptureFixture[str]) -> None:
     node(["serve", "--help"], result_action="return_value")
     known = set(re.findall(r"STIGMEM_[A-Z_]+", capsys.readouterr().out))
-    assert set(re.findall(r"STIGMEM_[A-Z_]+[A-Z]", README)) <= known
+    assert set(re.findall(r"STIGMEM_[A-Z_]+[A-Z]", TEXT)) <= known
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -54,7 +64,7 @@ def test_links_and_files_that_a_page_names_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
-    for named in re.findall(r"`((?:stigmem|sim|scenarios|tests|spec|notebooks)/[\w/.-]+\.\w+)`", text):
+    for named in re.findall(r"`((?:stigmem|sim|scenarios|tests|spec|docs|bench|notebooks)/[\w/.-]+\.\w+)`", text):
         assert (ROOT / named).exists(), f"{page.name} names {named}"
 
 
@@ -63,4 +73,18 @@ def test_the_quickstart_check_can_fail() -> None:
     assert [step.expected for step in steps(text)] == ["1...3"]
     assert matches("1...3", "12\n3")
     assert not matches("1...3", "12")
-    assert len(steps(README)) >= 3
+    assert len(steps(README)) >= 2
+
+
+def test_the_scenario_of_the_readme_ends_as_the_readme_says(tmp_path: Path) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == 1
+    file = tmp_path / "two-offices.toml"
+    file.write_text(blocks[0], encoding="utf-8")
+    result = run(file)
+    said = re.search(r"(PASS): ([\d,]+) facts everywhere, (\d+) conflicts", README)
+    assert said is not None
+    conflicts = result.run_json["conflicts"]
+    found = (result.verdict.upper(), f"{result.run_json['facts']:,}", str(conflicts["open"]))
+    assert found == said.groups()
+    assert conflicts["divergent"] == 0
