@@ -18,6 +18,7 @@ from stigmem.host.http import BodyBound, Caller
 from stigmem.host.http.refusals import refusal
 from stigmem.host.observe import Observer
 from stigmem.host.pages import page
+from stigmem.host.web_guard import web_refusal
 from stigmem.node.api.peer_auth import PEER_URI_HEADER
 from stigmem.node.node import Node
 
@@ -50,7 +51,11 @@ class App:
         """The answer to a request."""
         begin = trio.current_time()
         method, path = request.method, request.target.partition("?")[0]
-        response = self._page(path) if method in ("GET", "HEAD") else None
+        response = None
+        if not self._operator:
+            response = web_refusal(request.headers, auth_required=self._node.settings.auth_required)
+        if response is None and method in ("GET", "HEAD"):
+            response = self._page(path)
         if response is None:
             response = await self._from_node(request, caller)
         self._observer.request(method, path, response.status, trio.current_time() - begin)

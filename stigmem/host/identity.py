@@ -88,8 +88,8 @@ def _seed(settings: HostSettings) -> bytes | None:
     try:
         mode = path.stat().st_mode
         text = path.read_text("ascii").strip()
-    except FileNotFoundError:
-        return None
+    except (FileNotFoundError, NotADirectoryError):
+        return None  # what the directory itself is good for shows when it is opened
     except (OSError, UnicodeDecodeError) as error:
         raise BadSettings(f"the federation key {path} cannot be read: {error}") from error
     if stat.S_IMODE(mode) & 0o077:

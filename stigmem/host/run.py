@@ -148,7 +148,8 @@ async def deployed(
     try:
         with library_logs(found.observer.limiter):
             port = None
-            if not database_of(settings.data_dir).exists():
+            directory = settings.data_dir
+            if not database_of(directory).exists() and (directory.is_dir() or not directory.exists()):
                 # A first start that is refused must leave nothing behind, least of all a key: so the port comes first.
                 port = await found.server.listen()
             found.open_data()

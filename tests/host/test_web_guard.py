@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
 import pytest
 
 from stigmem.host.web_guard import web_refusal
+from tests.host.nodes import assertion, client_of, node_at
 
 JSON = {"content-type": "application/json"}
 
@@ -85,3 +89,39 @@ ORIGINS = [
 def test_without_authentication_other_pages_are_answered_nothing(headers: dict[str, str], expected: int | None) -> None:
     assert status(False, headers) == expected
     assert status(True, headers) is None
+
+
+# --- at the port of a node ---
+
+
+@pytest.mark.parametrize("auth_required", [True, False])
+async def test_a_page_cannot_write_by_a_form(tmp_path: Path, auth_required: bool) -> None:
+    form = {"content-type": "text/plain;charset=UTF-8"}
+    async with node_at(tmp_path, auth_required=auth_required) as node, client_of(node) as client:
+        refused = await client.post("/v1/facts", content=msgspec.json.encode(assertion()), headers=form)
+        assert (refused.status_code, refused.json()["detail"]["code"]) == (415, "unsupported_media_type")
+        assert len(node.node.state.ledger) == 0
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/facts", "/metrics", "/openapi.json", "/healthz", "/v1/federation/peers", "/none"]
+)
+async def test_a_page_on_a_rebound_name_reads_nothing(tmp_path: Path, path: str) -> None:
+    async with node_at(tmp_path) as node, client_of(node) as client:
+        refused = await client.get(path, headers={"host": f"rebound.example:{node.port}"})
+        assert (refused.status_code, refused.json()["detail"]["code"]) == (403, "foreign_host")
+        assert (await client.get("/v1/facts", headers={"host": f"localhost:{node.port}"})).status_code == 200
+
+
+async def test_a_page_of_another_origin_cannot_make_the_node_do_anything(tmp_path: Path) -> None:
+    async with node_at(tmp_path) as node, client_of(node) as client:
+        foreign = {"origin": "https://evil.example"}
+        assert (await client.post("/v1/facts", json=assertion(), headers=foreign)).status_code == 403
+        assert (await client.post("/v1/federation/peers", json={}, headers=foreign)).status_code == 403
+        asked = foreign | {"access-control-request-method": "POST"}
+        preflight = await client.options("/v1/facts", headers=asked)
+        assert preflight.status_code == 403
+        assert not [name for name in preflight.headers if name.startswith("access-control")]
+        own = {"origin": f"http://127.0.0.1:{node.port}"}
+        assert (await client.post("/v1/facts", json=assertion(), headers=own)).status_code == 201
+        assert len(node.node.state.ledger) == 1

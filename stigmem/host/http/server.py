@@ -113,6 +113,8 @@ class Server:
                 self._connections.cancel_scope.deadline = trio.current_time() + limits.STOP_S
         finally:
             self._reserve.close()
+            for listener in (*self._listeners, *own):
+                listener.socket.close()  # also when cancelled: whoever starts next needs the port
 
     def stop(self) -> None:
         """Accept nothing more; give requests under way a few seconds."""
