@@ -100,7 +100,7 @@ async def test_a_pull_that_waits_gives_its_place_back_when_its_caller_leaves(
             scopes=("public",), nonce="once", now_ms=time.time_ns() // 1_000_000,
         )  # fmt: skip
         stream = await trio.open_tcp_stream("127.0.0.1", north.port)
-        head = f"GET /v1/federation/facts?wait=30 HTTP/1.1\r\nhost: north\r\nauthorization: Bearer {token}\r\n\r\n"
+        head = f"GET /v1/federation/facts?wait=30 HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n"
         await stream.send_all(head.encode())
         await until(lambda: len(north.node.long_polls) == 1)
         assert len(north.server) == 1

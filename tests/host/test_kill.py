@@ -150,7 +150,7 @@ class Process:
 
 async def _exchange(stream: trio.SocketStream, request: Request) -> Response | None:
     """The whole answer to a request on a connection of its own; None when it broke off. Raises OSError."""
-    fields = request.headers | {"host": "node", "connection": "close", "content-length": str(len(request.body))}
+    fields = request.headers | {"host": "localhost", "connection": "close", "content-length": str(len(request.body))}
     head = [f"{request.method} {request.target} HTTP/1.1", *(f"{name}: {text}" for name, text in fields.items())]
     async with stream:
         try:
