@@ -62,9 +62,7 @@ class _Federation:
                 "entity": f"user:lag-{number}", "relation": "memory:role", "source": "agent:bench", "scope": "public",
                 "value": {"type": "number", "v": number},
             })  # fmt: skip
-            head = (
-                f"POST /v1/facts HTTP/1.1\r\nhost: n\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
-            )
+            head = f"POST /v1/facts HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
             sent = perf_counter()
             _, answer = await exchange(stream, held, f"{head}\r\n\r\n{body}".encode())
             self.underway[json.loads(answer)["id"]] = sent
@@ -78,7 +76,9 @@ class _Federation:
             if fact_id is None:
                 await trio.sleep(_PAUSE_S)
                 continue
-            head, _ = await exchange(stream, held, f"GET /v1/facts/{fact_id} HTTP/1.1\r\nhost: n\r\n\r\n".encode())
+            head, _ = await exchange(
+                stream, held, f"GET /v1/facts/{fact_id} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode()
+            )
             if head[9:12] == b"200":
                 self.lags.append(1000 * (perf_counter() - self.underway.pop(fact_id)))
             else:

@@ -61,7 +61,7 @@ async def test_of_a_member_given_twice_the_last_counts_and_unknown_ones_do_not(
     tmp_path: Path, body: bytes, expected: str
 ) -> None:
     async with node_at(tmp_path) as node, client_of(node) as client:
-        answer = await client.post("/v1/facts", content=body)
+        answer = await client.post("/v1/facts", content=body, headers={"content-type": "application/json"})
         assert answer.status_code == 201, answer.text
         assert answer.json()["entity"] == expected
 
@@ -70,7 +70,7 @@ async def test_of_a_member_given_twice_the_last_counts_and_unknown_ones_do_not(
 async def test_a_number_of_any_length_is_stored_as_the_float_it_names(tmp_path: Path, number: bytes) -> None:
     body = b'{"entity":"a","relation":"b:c","source":"d","value":{"type":"number","v":%s}}' % number
     async with node_at(tmp_path) as node, client_of(node) as client:
-        answer = await client.post("/v1/facts", content=body)
+        answer = await client.post("/v1/facts", content=body, headers={"content-type": "application/json"})
         assert answer.status_code == 201, answer.text
         assert answer.json()["value"]["v"] == float(number)
 
