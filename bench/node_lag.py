@@ -62,7 +62,8 @@ class _Federation:
                 "entity": f"user:lag-{number}", "relation": "memory:role", "source": "agent:bench", "scope": "public",
                 "value": {"type": "number", "v": number},
             })  # fmt: skip
-            head = f"POST /v1/facts HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+            kind = f"content-type: application/json\r\ncontent-length: {len(body)}"
+            head = f"POST /v1/facts HTTP/1.1\r\nhost: localhost\r\n{kind}"
             sent = perf_counter()
             _, answer = await exchange(stream, held, f"{head}\r\n\r\n{body}".encode())
             self.underway[json.loads(answer)["id"]] = sent
