@@ -22,11 +22,10 @@ order in which it entered them, which is the order of the federation's nodes.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager
 from random import Random
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from sim.observation.conditions import Conditions
 from sim.observation.node_view import NodeView
@@ -226,12 +225,15 @@ class Clients(Protocol):
 PageEntry = dict[str, Any] | bytes
 """An entry of a page as plain data, or already as bytes when it is not even JSON."""
 
+Memory = TypeVar("Memory")
+
 
 class PeerEnv(Protocol):
     """A hostile peer: an address, a genuine key, a right clock, and a place among its victims' approved peers.
 
     What it signs, hashes and says of itself is genuine unless a script changes it, so that a page fails only for the
-    reason that it is meant to fail for.
+    reason that it is meant to fail for. A script is a table of the scenario and remembers nothing itself; `memory` is
+    where it keeps what it must know again.
     """
 
     # who it is
@@ -254,11 +256,12 @@ class PeerEnv(Protocol):
         """The scopes that it declared to its victims."""
 
     @property
-    def victims(self) -> Sequence[str]: ...
+    def victims(self) -> Sequence[str]:
+        """The nodes whose peer it is, which read it and which it may ask; in the order of the scenario."""
 
-    @property
-    def state(self) -> dict[str, Any]:
-        """What the script remembers; the peer itself never looks into it."""
+    def memory(self, kind: type[Memory], victim: str = "") -> Memory:
+        """The script's own object of this class, for one victim or, with "", for all of them: `kind()` when it is
+        asked for the first time, and the same object from then on."""
 
     # time, chance, and who else is there
 
@@ -268,7 +271,7 @@ class PeerEnv(Protocol):
 
     @property
     def rng(self) -> Random:
-        """Its one generator, which its ids and nonces are drawn from as well."""
+        """Its one generator, which its ids, nonces and stamps are drawn from as well."""
 
     @property
     def federation(self) -> Federation: ...
@@ -279,7 +282,7 @@ class PeerEnv(Protocol):
 
     @property
     def served(self) -> int:
-        """Answers to pulls so far, over all victims."""
+        """Answers to pulls so far, over all victims; does not count the one that is being made."""
 
     def every(self, period_ns: int, action: Callable[[int], None]) -> None:
         """Call `action(0)`, `action(1)`... once a period for as long as the peer is hostile, the first time after
@@ -299,17 +302,15 @@ class PeerEnv(Protocol):
     def has_steady_clock(self, name: str) -> bool:
         """Whether no fault of the run moves that clock: else it may show another time when a page has come."""
 
-    def has_read_to_the_end(self, victim: str) -> bool:
-        """Whether a victim has come to the end of what the peer serves since it knows the peer."""
-
     # saying
 
     def uuid(self) -> str:
         """A random id in the layout of version 4."""
 
     def fact(self, entity: str, relation: str, text: str, *, ahead_ms: int = 0, **changes: Any) -> Fact:
-        """A complete fact of this peer. `changes` are fields of Fact that are set before its id is made, so that the
-        lie is consistently hashed; an `id` among them is kept as it is. `ahead_ms` is how far ahead it is stamped."""
+        """A complete fact of this peer, in a scope that its victims take. `changes` are fields of Fact that are set
+        before its id is made, so that the lie is consistently hashed; an `id` among them is kept as it is. `ahead_ms`
+        is how far ahead of true time it is stamped."""
 
     def entry(
         self, fact: Fact, *, cid: str | None = None, grant: list[str] | None = None, **changes: Any
@@ -317,11 +318,14 @@ class PeerEnv(Protocol):
         """The signed entry of a fact, bare in dialect 0.5. `cid` and `grant` (the allowed scopes) are signed as they
         are given; `changes` are members of the record that are changed after signing."""
 
-    def page(self, victim: str, entries: list[PageEntry], *, cursor: Any = ..., has_more: Any = False) -> Response:
-        """A page in the peer's dialect; without a `cursor` it gets a new one, by which its receipt is known."""
+    def page(self, victim: str, entries: Sequence[PageEntry], *, has_more: Any = False) -> Response:
+        """A page in the peer's dialect. It ends at a new cursor, by which its receipt is known; an empty one at
+        none."""
 
-    def waiting(self, victim: str) -> deque[PageEntry]:
-        """What is left to serve a victim of the batch at hand, to be taken from its beginning."""
+    def page_ending_at(
+        self, victim: str, entries: Sequence[PageEntry], cursor: Any, *, has_more: Any = False
+    ) -> Response:
+        """The same at a cursor of the script's own making. When it is a text, the page's receipt is known by it."""
 
     def manifest(self, *entities: str) -> Any:
         """A genuine manifest of its key for itself, or for these entities instead."""
@@ -350,8 +354,9 @@ class PeerEnv(Protocol):
     # what must come of it
 
     def expect(self, victim: str, fact_id: str, *codes: str) -> None:
-        """Announce a fact that the victim must refuse with one of these codes, or must keep when there is none. It
-        counts from when the victim is known to have stored the page."""
+        """Announce a fact that the victim must refuse with one of these codes and audit once, or must keep when there
+        is none. It counts when the fact is served after this and the victim is known to have stored its page: the
+        victim then asks for what comes after that page's cursor. The last word on a fact counts."""
 
     def report(self, victim: str, sentence: str) -> None:
         """A victim did what no node may do to a hostile peer's request: the run has failed."""

@@ -1,16 +1,17 @@
-"""Clock-pusher: stamps that lie about time, to be believed or to drag the victim's clock along (S-26, S-37)."""
+"""Clock-pusher: stamps that lie about time, to be believed or to drag the victim's clock along (S-26, S-37).
+
+A node takes a stamp that is at most `skew_future` ahead of its own clock, keeps its own stamps within `drag` of that
+clock whatever it took, and refuses what is further ahead, too long past, or no stamp at all. One who could move the
+stamps of a node into the future would make its facts invisible to every third node whose cursor has passed them.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
-from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
-from sim.fault.clocks import ClockFault
+from sim.ports import PageEntry, PeerEnv
 from sim.units import Duration, parse_duration
-
-if TYPE_CHECKING:
-    from sim.adversary.script import PeerScript
 
 __all__ = ["ClockPusher"]
 
@@ -27,31 +28,29 @@ class ClockPusher(Adversary, tag="clock-pusher"):
     lead: Duration = parse_duration("250s")
     beyond: bool = True
 
-    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
-        machine = peer.simulation.machines[victim]
+    def entries(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
         # Relative to the victim's clock: that is what the bound is measured against.
-        offset_ms = machine.clock.wall(peer.simulation.world.now) // 1_000_000 - peer.now_ms
-        bound_ms = machine.settings.skew_future_ms
+        offset_ms, bound_ms = peer.clock_lead_ms(victim), peer.settings(victim).skew_future_ms
         boost = peer.fact(_ENTITY, "sim:claims", f"boost {peer.served}", ahead_ms=offset_ms + self.lead // 1_000_000)
-        found: list[Entry] = [peer.entry(boost)]
+        found: list[PageEntry] = [peer.entry(boost)]
         if not self.beyond:
             return found
         for ahead_ms in (bound_ms + 1_000, 900_000, 40 * 86_400_000, 4_000_000_000_000):
             fact = peer.fact(_ENTITY, "sim:claims", f"{ahead_ms} ahead {peer.served}", ahead_ms=offset_ms + ahead_ms)
-            if ahead_ms > bound_ms + _MARGIN_MS > _MARGIN_MS and _is_steady(peer, victim):
+            if ahead_ms > bound_ms + _MARGIN_MS > _MARGIN_MS and peer.has_steady_clock(victim):
                 peer.expect(victim, fact.id, "hlc_skew", "hlc_malformed")
             found.append(peer.entry(fact))
-        return [*found, *self._past(peer, victim, offset_ms), *self._malformed(peer, victim)]
+        return [*found, self._past(peer, victim, offset_ms), *self._malformed(peer, victim)]
 
-    def _past(self, peer: PeerScript, victim: str, offset_ms: int) -> list[Entry]:
-        past_ms = peer.simulation.machines[victim].settings.skew_past_ms
+    def _past(self, peer: PeerEnv, victim: str, offset_ms: int) -> PageEntry:
+        past_ms = peer.settings(victim).skew_past_ms
         fact = peer.fact(_ENTITY, "sim:claims", f"past {peer.served}", ahead_ms=offset_ms - past_ms - 1_000)
-        if past_ms and peer.read_to_the_end(victim) and _is_steady(peer, victim):  # until then history is expected
+        if past_ms and _is_up_to_date(peer, victim) and peer.has_steady_clock(victim):
             peer.expect(victim, fact.id, "hlc_skew")
-        return [peer.entry(fact)]
+        return peer.entry(fact)
 
-    def _malformed(self, peer: PeerScript, victim: str) -> list[Entry]:
-        found: list[Entry] = []
+    def _malformed(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
+        found: list[PageEntry] = []
         for number, text in enumerate(_MALFORMED):
             fact = peer.fact(_ENTITY, "sim:claims", f"malformed {number} {peer.served}")
             peer.expect(victim, fact.id, "hlc_malformed")
@@ -59,12 +58,11 @@ class ClockPusher(Adversary, tag="clock-pusher"):
         return found
 
 
-def _is_steady(peer: PeerScript, victim: str) -> bool:
-    """Whether a victim's clock is moved by no fault: else it may show another time when the page has come."""
-    faults = peer.simulation.scenario.fault
-    return not any(isinstance(fault, ClockFault) and fault.node in (None, victim) for fault in faults)
+def _is_up_to_date(peer: PeerEnv, victim: str) -> bool:
+    """Whether a victim has come to the end of the peer's history; until then it takes what is long past."""
+    node = peer.truth(victim)
+    return node is not None and node.has_read_to_the_end(peer.node_id)
 
 
-def _stamped(entry: dict[str, object], text: str) -> Entry:
-    fact = entry["fact"]
-    return entry | {"fact": fact | {"hlc": text}} if isinstance(fact, dict) else entry
+def _stamped(entry: dict[str, Any], text: str) -> PageEntry:
+    return entry | {"fact": entry["fact"] | {"hlc": text}}

@@ -1,30 +1,34 @@
-"""Flipper: serves a fact and later another one under the same id (S-39)."""
+"""Flipper: serves a fact and afterwards another one under the same id (S-39).
+
+A fact is immutable. What the victim holds keeps its first content, and each change is refused with `id_collision` and
+audited once, also when the second one is in another scope.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
+from sim.ports import PageEntry, PeerEnv
 from stigmem.core.fact import Fact
-
-if TYPE_CHECKING:
-    from sim.adversary.script import PeerScript
 
 __all__ = ["Flipper"]
 
 _ENTITY: Final = "stigmem://sim.example/promise"
 
 
+class _Shown(list[Fact]):
+    """Promises that a victim was served last."""
+
+
 class Flipper(Adversary, tag="flipper"):
     """What the victim holds keeps its first content; each change is refused and audited once."""
 
-    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
-        shown: list[Fact] = peer.notes.setdefault(f"shown to {victim}", [])
-        ledger = peer.ledger(victim)
-        found: list[Entry] = []
+    def entries(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
+        shown, node = peer.memory(_Shown, victim), peer.truth(victim)
+        found: list[PageEntry] = []
         for fact in shown:
-            if ledger is not None and ledger.held(fact.origin, fact.id) is not None:
+            if node is not None and node.ledger.held(fact.origin, fact.id) is not None:
                 peer.expect(victim, fact.id, "id_collision")
                 changes: dict[str, Any] = {"scope": "company"} if "company" in peer.scopes and len(found) % 2 else {}
                 found.append(peer.entry(peer.fact(_ENTITY, fact.relation, "never said that", id=fact.id, **changes)))

@@ -1,25 +1,35 @@
-"""Flooder: thousands of contradicting facts, retractions and resolutions about one thing (S-40)."""
+"""Flooder: thousands of contradicting facts, retractions and resolutions about one thing (S-40).
+
+All of them are well-formed and kept. A node lists one conflict for the slot, whatever the number of its members, and
+its bookkeeping grows with their number and not with its square; nobody else's facts come later for it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from dataclasses import dataclass
+from typing import Annotated, Final
 
 from msgspec import Meta
 
-from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
+from sim.observation.node_view import SlotKey
+from sim.ports import PageEntry, PeerEnv
 from stigmem.core.fact import Fact
 from stigmem.core.resolution import conflict_id, provenance
 from stigmem.core.uris import RESOLUTION_PREFIX
 
-if TYPE_CHECKING:
-    from sim.adversary.script import PeerScript
-
-__all__ = ["Flooder"]
+__all__ = ["Flood", "Flooder"]
 
 _ENTITY: Final = "stigmem://sim.example/flood"
 _RETRACTION_EACH: Final = 10
 _RESOLUTION_EACH: Final = 50
+
+
+@dataclass
+class Flood:
+    """Where the flood of a victim stands; None before it."""
+
+    slot: SlotKey | None = None
 
 
 class Flooder(Adversary, tag="flooder"):
@@ -27,13 +37,13 @@ class Flooder(Adversary, tag="flooder"):
 
     facts: Annotated[int, Meta(ge=1, le=100_000)] = 2_000
 
-    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
-        ledger = peer.ledger(victim)
-        if f"flooded {victim}" in peer.notes or ledger is None:
+    def entries(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
+        flood, node = peer.memory(Flood, victim), peer.truth(victim)
+        if flood.slot is not None or node is None:
             return []
-        known = next((fact for fact in ledger.log if fact.scope == "public" and not fact.is_system), None)
+        known = next((fact for fact in node.ledger.log if fact.scope == "public" and not fact.is_system), None)
         entity, relation = (_ENTITY, "sim:claims") if known is None else (known.entity, known.relation)
-        peer.notes[f"flooded {victim}"] = (entity, relation, "public")
+        flood.slot = (entity, relation, "public")
         facts: list[Fact] = []
         for number in range(self.facts):
             if number % _RESOLUTION_EACH == _RESOLUTION_EACH - 1:
@@ -46,7 +56,7 @@ class Flooder(Adversary, tag="flooder"):
             peer.expect(victim, fact.id)
         return [peer.entry(fact) for fact in facts]
 
-    def _resolution(self, peer: PeerScript, entity: str, relation: str, covered: list[Fact]) -> Fact:
+    def _resolution(self, peer: PeerEnv, entity: str, relation: str, covered: list[Fact]) -> Fact:
         """A resolution of its own contradictions: well-formed, and of no use to anybody."""
         slot = (entity, relation, "public")
         name = conflict_id(slot)

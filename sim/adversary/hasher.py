@@ -1,26 +1,28 @@
-"""Hasher: content ids and signatures that do not belong to the content (S-27, S-28)."""
+"""Hasher: content ids and signatures that do not belong to the content (S-27, S-28).
+
+A node computes the content id of what it is served, compares it with the one that is served along (`cid_mismatch`), and
+verifies the origin's signature over it (`origin_sig_invalid`). In dialect 2.1 a fact without a content id is refused as
+well (`cid_required`); in 0.5 it is taken without being verified.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Final
 
-from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
+from sim.ports import PageEntry, PeerEnv
 from stigmem.core.keys import encode_base64
-
-if TYPE_CHECKING:
-    from sim.adversary.script import PeerScript
 
 __all__ = ["Hasher"]
 
-_ENTITY = "stigmem://sim.example/ledger"
+_ENTITY: Final = "stigmem://sim.example/ledger"
 
 
 class Hasher(Adversary, tag="hasher"):
     """A content id of nothing, one of other content, content changed after signing, no content id, no signature."""
 
-    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
-        found: list[Entry] = []
+    def entries(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
+        found: list[PageEntry] = []
         other = peer.fact(_ENTITY, "sim:claims", f"other {peer.served}")
         digest = "sha256:" + peer.rng.randbytes(32).hex()
         for what, cid in (("nothing", digest), ("other content", other.cid8 if peer.dialect != "0.5" else other.cid)):
@@ -33,7 +35,7 @@ class Hasher(Adversary, tag="hasher"):
         found.append(peer.entry(changed, value=value))
         return found if peer.dialect == "0.5" else [*found, *self._unsigned(peer, victim)]
 
-    def _unsigned(self, peer: PeerScript, victim: str) -> list[Entry]:
+    def _unsigned(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
         bare, garbled, short = (
             peer.fact(_ENTITY, "sim:claims", f"{n} {peer.served}") for n in ("bare", "garbled", "short")
         )

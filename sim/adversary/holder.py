@@ -1,22 +1,28 @@
-"""Holder: names facts as held already that it does not hold, and serves pages that are empty and go on for ever."""
+"""Holder: names facts as held already that it does not hold, and serves pages that are empty and go on for ever.
+
+Who pulls may name facts that it has, so that they are not sent again (spec/replication.md). The names are only a hint
+about one page: a node must give a peer that lied everything it may see when it asks without names, must show it nothing
+new because of names, and must answer nonsense with a page or a refusal and never with an error. What a node names to
+others must in turn be facts that it would serve them. There is no S-number: the hint is this project's own extension.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 
-from sim.adversary.base import Adversary
+from sim.adversary.base import Adversary, Batch
+from sim.ports import PeerEnv
 from sim.units import Duration, parse_duration
 from stigmem.core import limits
 from stigmem.core.fact import Fact
 from stigmem.core.wire import Request, Response
 from stigmem.node.replication.pull_request import HOLDING_HEADER, held_by_asker
 
-if TYPE_CHECKING:
-    from sim.adversary.script import PeerScript
-
-__all__ = ["Holder"]
+__all__ = ["Holder", "Questions", "Reading"]
 
 _WAYS: Final = ("hidden", "newest", "invented", "too many", "nonsense", "nothing")
 _ODD: Final = ",,\x00,\u00e9\U0001f980, ,stigmem:node,'\"%2C;\t"
@@ -28,6 +34,27 @@ class _Page(msgspec.Struct):
     cursor: str | None
 
 
+@dataclass
+class Reading:
+    """How far one victim has been read, and what for."""
+
+    cursor: str | None = None
+    named: dict[str, None] = field(default_factory=dict)
+    """Ids that were named to the victim in a question which it answered with a page."""
+    shown: dict[str, None] = field(default_factory=dict)
+    """Ids that it showed when none were named."""
+
+
+@dataclass
+class Questions:
+    """What was asked and told, over all victims."""
+
+    statuses: dict[tuple[str, int], int] = field(default_factory=dict)
+    """(way, status) -> answers."""
+    told: int = 0
+    """Facts that victims named to this peer."""
+
+
 class Holder(Adversary, tag="holder"):
     """Every `period` it reads a victim from where it is and names, in turn: facts that are not for it, the newest ones,
     invented ones, far too many, no ids at all; and then reads all again without a name, and gets what it had named.
@@ -37,40 +64,37 @@ class Holder(Adversary, tag="holder"):
 
     period: Duration = parse_duration("4s")
 
-    def act(self, peer: PeerScript) -> None:
+    def act(self, peer: PeerEnv) -> None:
         for victim in peer.victims:
-            peer.every(self.period, lambda number, victim=victim: self._read(peer, victim, number))  # type: ignore[misc]
+            peer.every(self.period, partial(self._read, peer, victim))
 
     # --- asking ---
 
-    def _read(self, peer: PeerScript, victim: str, number: int) -> None:
+    def _read(self, peer: PeerEnv, victim: str, number: int) -> None:
         way = _WAYS[number % len(_WAYS)]
         names = self._names(peer, victim, way)
-        cursors: dict[str, str | None] = peer.notes.setdefault("cursors", {})
-        cursor = None if way == "nothing" else cursors.get(victim)
+        reading = peer.memory(Reading, victim)
 
         def answered(answer: Response | str) -> None:
             page = self._page_of(peer, victim, answer, way)
             if page is None:
                 return
-            shown = [str(_fact_of(entry).get("id")) for entry in page.facts]
             if way == "nothing":
-                peer.notes.setdefault(f"shown by {victim}", {}).update(dict.fromkeys(shown))
-                cursor = page.cursor if number % 2 else None  # now and then from the beginning once more
+                reading.shown.update((str(_fact_of(entry).get("id")), None) for entry in page.facts)
+                reading.cursor = page.cursor if number % 2 else None  # now and then from the beginning once more
             else:
-                peer.notes.setdefault(f"named to {victim}", {}).update(dict.fromkeys(names.split(",")))
-                cursor = page.cursor
-            cursors[victim] = cursor
+                reading.named.update(dict.fromkeys(names.split(",")))
+                reading.cursor = page.cursor
 
-        at = f"&cursor={cursor}" if cursor else ""
+        at = f"&cursor={reading.cursor}" if reading.cursor and way != "nothing" else ""
         request = peer.authorised("GET", f"/v1/federation/facts?limit=500{at}", peer.token(victim))
         if names:
             request.headers[HOLDING_HEADER] = names
-        peer.ask(victim, request, answered)
+        peer.send(victim, request, answered)
 
-    def _names(self, peer: PeerScript, victim: str, way: str) -> str:
-        ledger = peer.ledger(victim)
-        log = ledger.log if ledger is not None else []
+    def _names(self, peer: PeerEnv, victim: str, way: str) -> str:
+        node = peer.truth(victim)
+        log = node.ledger.log if node is not None else []
         match way:
             case "hidden":
                 return ",".join([fact.id for fact in log if fact.scope not in peer.scopes][-_NAMED:])
@@ -84,13 +108,13 @@ class Holder(Adversary, tag="holder"):
                 return _ODD
         return ""
 
-    def _page_of(self, peer: PeerScript, victim: str, answer: Response | str, way: str) -> _Page | None:
+    def _page_of(self, peer: PeerEnv, victim: str, answer: Response | str, way: str) -> _Page | None:
         if not isinstance(answer, Response):
             return None
-        statuses: dict[tuple[str, int], int] = peer.notes.setdefault("statuses", {})
+        statuses = peer.memory(Questions).statuses
         statuses[way, answer.status] = statuses.get((way, answer.status), 0) + 1
         if answer.status not in (200, 401, 404, 429, 503):
-            peer.witness(victim, f"a question that names {way} was answered {answer.status}")
+            peer.report(victim, f"a question that names {way} was answered {answer.status}")
         try:
             return msgspec.json.decode(answer.body, type=_Page) if answer.status == 200 else None
         except (msgspec.MsgspecError, ValueError):
@@ -98,23 +122,23 @@ class Holder(Adversary, tag="holder"):
 
     # --- answering ---
 
-    def answer(self, peer: PeerScript, victim: str, request: Request) -> Response | None:
+    def answer(self, peer: PeerEnv, victim: str, request: Request) -> Response | None:
         self._judge(peer, victim, request)
-        if peer.waiting(victim) or peer.served % 2:
+        if peer.memory(Batch, victim).waiting or peer.served % 2:
             return super().answer(peer, victim, request)
         # Where an empty page ends is kept in memory at most; who crashed then asks from before it.
-        return peer.page(victim, [], cursor=f"{peer.name}:{peer.served}", has_more=peer.served % 3 == 0)
+        return peer.page_ending_at(victim, [], f"{peer.name}:{peer.served}", has_more=peer.served % 3 == 0)
 
-    def _judge(self, peer: PeerScript, victim: str, request: Request) -> None:
-        ledger = peer.ledger(victim)
+    def _judge(self, peer: PeerEnv, victim: str, request: Request) -> None:
+        node = peer.truth(victim)
         for name in held_by_asker(request.headers.get(HOLDING_HEADER, "")):
-            facts = ledger.find(name) if ledger is not None else []
-            peer.notes["told of"] = peer.notes.get("told of", 0) + 1
+            facts = node.ledger.find(name) if node is not None else []
+            peer.memory(Questions).told += 1
             if facts and not any(_may_be_told(peer, fact) for fact in facts):
-                peer.witness(victim, f"fact {name} was named, which the peer would not be served")
+                peer.report(victim, f"fact {name} was named, which the peer would not be served")
 
 
-def _may_be_told(peer: PeerScript, fact: Fact) -> bool:
+def _may_be_told(peer: PeerEnv, fact: Fact) -> bool:
     return fact.scope == "public" and "public" in peer.scopes and fact.certified and fact.received_from != peer.node_id
 
 

@@ -1,20 +1,21 @@
-"""Malformed: entries that are not facts, by hand and by the hundred from a seeded generator (S-33)."""
+"""Malformed: entries that are not facts, by hand and by the hundred from a seeded generator (S-33).
+
+Each is refused with a code that says what is wrong with it, is audited once, and leaves its neighbours on the page
+alone; none of them may be an error of the victim's own, however strict readers and careless ones would read it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 
-from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
+from sim.ports import PageEntry, PeerEnv
 from stigmem.core.page import entry_name
-
-if TYPE_CHECKING:
-    from sim.adversary.script import PeerScript
 
 __all__ = ["Malformed", "fuzzed"]
 
@@ -68,19 +69,19 @@ class Malformed(Adversary, tag="malformed"):
     large: bool = True
     """Whether a text of five million characters is among them."""
 
-    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
+    def entries(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
         generated = [fuzzed(self._whole(peer, n), peer.rng) for n in range(self.fuzzed)]
         return [*self._by_hand(peer, victim), *self._odd_texts(peer, victim), *generated]
 
-    def _whole(self, peer: PeerScript, number: int) -> dict[str, Any]:
+    def _whole(self, peer: PeerEnv, number: int) -> dict[str, Any]:
         return peer.entry(peer.fact(_ENTITY, "sim:claims", f"whole {number} {peer.served}"))
 
     def _record(self, entry: dict[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = entry.get("fact", entry)
         return found
 
-    def _by_hand(self, peer: PeerScript, victim: str) -> list[Entry]:
-        found: list[Entry] = []
+    def _by_hand(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
+        found: list[PageEntry] = []
         changes: list[dict[str, Any]] = [
             {"confidence": 5}, {"confidence": -1}, {"confidence": "high"}, {"confidence": None},
             {"value": {"type": "zzz", "v": 1}}, {"value": {"v": "x"}}, {"value": "text"},
@@ -104,7 +105,7 @@ class Malformed(Adversary, tag="malformed"):
             self._expect(peer, victim, msgspec.json.encode(entry_))
         return found
 
-    def _odd_texts(self, peer: PeerScript, victim: str) -> list[Entry]:
+    def _odd_texts(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
         """JSON that is no entry, or an entry that strict readers and careless ones read differently."""
         text = msgspec.json.encode(self._whole(peer, 200))
         found = [
@@ -118,7 +119,7 @@ class Malformed(Adversary, tag="malformed"):
             self._expect(peer, victim, entry)
         return list(found)
 
-    def _expect(self, peer: PeerScript, victim: str, raw: bytes) -> None:
+    def _expect(self, peer: PeerEnv, victim: str, raw: bytes) -> None:
         peer.expect(
             victim, entry_name(raw), "malformed_fact", "entry_incomplete", "id_required", "value_too_large",
             "cid_mismatch",

@@ -1,18 +1,22 @@
-"""Page-liar: good facts in pages that lie about their shape, their length and where to go on (S-34, S-35)."""
+"""Page-liar: good facts in pages that lie about their shape, their length and where to go on (S-34, S-35).
+
+Of a page that is too long a node takes as many facts as it asked for. Pages that cannot be read as a whole (no JSON, no
+list, another version, a cursor that is no text or has a million characters, more bytes than a body may have) are
+refused with `page_malformed`, nothing of them is kept, and the peer is asked less and less. Pages that never end, lead
+back, or end at the same cursor for ever are left after a while and taken up again; nobody is asked in a loop.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 import msgspec
 
-from sim.adversary.author import Entry
 from sim.adversary.base import Adversary, limit_of
+from sim.ports import PageEntry, PeerEnv
 from stigmem.core.wire import JSON_TYPE, Request, Response
-
-if TYPE_CHECKING:
-    from sim.adversary.script import PeerScript
 
 __all__ = ["LIES", "Lie", "PageLiar"]
 
@@ -36,14 +40,22 @@ _BODIES: Final[dict[str, bytes]] = {
 _LARGE_BYTES: Final = 33 * 1_048_576
 
 
+@dataclass
+class _Answers:
+    """How many a victim has had."""
+
+    count: int = 0
+
+
 class PageLiar(Adversary, tag="page-liar"):
     """Every second answer is a lie, the next of `lies` (default: all in turn); the others are ordinary pages."""
 
     lies: list[Lie] | None = None
 
-    def answer(self, peer: PeerScript, victim: str, request: Request) -> Response | None:
-        number: int = peer.notes.get(f"answers to {victim}", 0)
-        peer.notes[f"answers to {victim}"] = number + 1
+    def answer(self, peer: PeerEnv, victim: str, request: Request) -> Response | None:
+        answers = peer.memory(_Answers, victim)
+        number = answers.count
+        answers.count += 1
         if number % 2 == 0:
             return super().answer(peer, victim, request)
         lies = self.lies or LIES
@@ -54,25 +66,25 @@ class PageLiar(Adversary, tag="page-liar"):
             return Response(200, JSON_TYPE, _BODIES[lie])
         return self._paged(peer, victim, lie, limit_of(request))
 
-    def _paged(self, peer: PeerScript, victim: str, lie: Lie, limit: int) -> Response:
+    def _paged(self, peer: PeerEnv, victim: str, lie: Lie, limit: int) -> Response:
         """A page whose facts are good: they are kept, unless the page as a whole cannot be."""
         kept = lie not in ("cursor-number", "cursor-huge", "more-text", "version")
         entries = self._good(peer, victim, 3 * limit if lie == "excess" else 2, keep=limit if kept else 0)
         pages: dict[str, Callable[[], Response]] = {
             "excess": lambda: peer.page(victim, entries, has_more=True),
-            "cursor-null": lambda: peer.page(victim, entries, cursor=None, has_more=True),
-            "cursor-number": lambda: peer.page(victim, entries, cursor=17),
-            "cursor-back": lambda: peer.page(victim, entries, cursor=f"{peer.name}:0", has_more=True),
-            "cursor-huge": lambda: peer.page(victim, entries, cursor="c" * 1_000_000),
-            "cursor-same": lambda: peer.page(victim, entries, cursor="same", has_more=True),
+            "cursor-null": lambda: peer.page_ending_at(victim, entries, None, has_more=True),
+            "cursor-number": lambda: peer.page_ending_at(victim, entries, 17),
+            "cursor-back": lambda: peer.page_ending_at(victim, entries, f"{peer.name}:0", has_more=True),
+            "cursor-huge": lambda: peer.page_ending_at(victim, entries, "c" * 1_000_000),
+            "cursor-same": lambda: peer.page_ending_at(victim, entries, "same", has_more=True),
             "endless": lambda: peer.page(victim, entries, has_more=True),
-            "empty-more": lambda: peer.page(victim, [], cursor=f"empty {peer.served}", has_more=True),
+            "empty-more": lambda: peer.page_ending_at(victim, [], f"empty {peer.served}", has_more=True),
             "more-text": lambda: peer.page(victim, entries, has_more="yes"),
             "version": lambda: _versioned(peer.page(victim, entries)),
         }
         return pages[lie]()
 
-    def _good(self, peer: PeerScript, victim: str, count: int, *, keep: int) -> list[Entry]:
+    def _good(self, peer: PeerEnv, victim: str, count: int, *, keep: int) -> list[PageEntry]:
         facts = [peer.fact(_ENTITY, "sim:claims", f"{n} of {peer.served}") for n in range(count)]
         for fact in facts[:keep]:
             peer.expect(victim, fact.id)

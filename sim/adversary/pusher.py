@@ -1,23 +1,29 @@
-"""Pusher: forces facts on a victim that did not ask, over-scoped and under forged sources (S-02, S-03)."""
+"""Pusher: forces facts on a victim that did not ask, over-scoped and under forged sources (S-02, S-03).
+
+A node that takes no pushes answers 404 or 405. One that does refuses each of these facts in its 202, audits it, and
+stores none of them; a body that is no list of facts is refused as a whole.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import Final
 
 import msgspec
 
-from sim.adversary.author import members
-from sim.adversary.base import Adversary
+from sim.adversary.base import Adversary, members
+from sim.ports import PeerEnv
 from sim.units import Duration, parse_duration
 from stigmem.core.wire import Response
 
-if TYPE_CHECKING:
-    from sim.adversary.script import PeerScript
-
-__all__ = ["Pusher"]
+__all__ = ["Pusher", "Pushes"]
 
 _PATH: Final = "/v1/federation/facts/push"
 _ENTITY: Final = "stigmem://sim.example/pushed"
+
+
+class Pushes(dict[int, int]):
+    """Status -> answers, over all victims."""
 
 
 class Pusher(Adversary, tag="pusher"):
@@ -26,11 +32,11 @@ class Pusher(Adversary, tag="pusher"):
 
     period: Duration = parse_duration("10s")
 
-    def act(self, peer: PeerScript) -> None:
+    def act(self, peer: PeerEnv) -> None:
         for victim in peer.victims:
-            peer.every(self.period, lambda number, victim=victim: self._push(peer, victim, number))  # type: ignore[misc]
+            peer.every(self.period, partial(self._push, peer, victim))
 
-    def _push(self, peer: PeerScript, victim: str, number: int) -> None:
+    def _push(self, peer: PeerEnv, victim: str, number: int) -> None:
         facts = [
             peer.fact(_ENTITY, "sim:claims", f"pushed local {number}", scope="local"),
             peer.fact(_ENTITY, "sim:claims", f"pushed user {number}", source="user:alice"),
@@ -41,12 +47,12 @@ class Pusher(Adversary, tag="pusher"):
         body = msgspec.json.encode({"facts": [peer.entry(fact) for fact in facts]})
         for sent in (body, b'{"facts":[17,null]}', b"[]", b"\xff"):
             request = peer.authorised("POST", _PATH, peer.token(victim), sent)
-            peer.ask(victim, request, lambda answer: self._judge(peer, victim, answer))
+            peer.send(victim, request, partial(self._judge, peer, victim))
 
-    def _judge(self, peer: PeerScript, victim: str, answer: Response | str) -> None:
+    def _judge(self, peer: PeerEnv, victim: str, answer: Response | str) -> None:
         if not isinstance(answer, Response):
             return
-        statuses: dict[int, int] = peer.notes.setdefault("statuses", {})
-        statuses[answer.status] = statuses.get(answer.status, 0) + 1
+        pushes = peer.memory(Pushes)
+        pushes[answer.status] = pushes.get(answer.status, 0) + 1
         if answer.status == 202 and members(answer).get("accepted"):
-            peer.witness(victim, "a pushed fact that its sender may not write was accepted")
+            peer.report(victim, "a pushed fact that its sender may not write was accepted")

@@ -1,13 +1,23 @@
-"""Relay-forger: stands between honest nodes and tampers with what it passes on."""
+"""Relay-forger: stands between honest nodes and tampers with what it passes on.
+
+Public facts may travel over third nodes, so that whoever stands in between could change them. The origin's signature
+covers the content id, the id, the grant of scopes and the end of life: a changed value, one signed by the relay, a
+widened scope, a stamp or a time that the origin did not write, and words that the origin never said are refused
+(`cid_mismatch`, `origin_sig_invalid`, `origin_stamp_unproven`), and a fact that is not public is taken from its origin
+alone (`origin_not_sender`). What it passes on untouched is kept. There is no S-number: section 3.11 of the contract,
+on relays, and leaks L3 and L4 say what is judged.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 
-from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
+from sim.ports import PageEntry, PeerEnv
 from sim.units import Duration, parse_duration
 from stigmem.core.envelope import Origin, origin_bytes
 from stigmem.core.errors import Rejection
@@ -15,13 +25,22 @@ from stigmem.core.keys import encode_base64
 from stigmem.core.page import decode_entry
 from stigmem.core.wire import Response
 
-if TYPE_CHECKING:
-    from sim.adversary.script import PeerScript
-
 __all__ = ["RelayForger"]
 
 _KEPT: Final = 40
 _FORGED: Final = ("origin_sig_invalid", "origin_unresolvable")
+
+
+@dataclass
+class _Reading:
+    """How far one victim has been read, and whose facts it was served in another form."""
+
+    cursor: str | None = None
+    used: dict[str, None] = field(default_factory=dict)
+
+
+class _Known(list[dict[str, Any]]):
+    """The last entries of honest nodes that were read, at whichever victim."""
 
 
 class _Page(msgspec.Struct):
@@ -37,9 +56,9 @@ def _is_plain(entry: dict[str, Any]) -> bool:
         return False
 
 
-def _is_honest(peer: PeerScript, entry: dict[str, Any]) -> bool:
+def _is_honest(peer: PeerEnv, entry: dict[str, Any]) -> bool:
     """Whether an entry is by a node of the federation: another adversary's may be bad in ways of its own."""
-    return entry.get("origin", {}).get("node_id") in peer.simulation.name_of_node
+    return entry.get("origin", {}).get("node_id") in peer.names
 
 
 class RelayForger(Adversary, tag="relay-forger"):
@@ -48,13 +67,13 @@ class RelayForger(Adversary, tag="relay-forger"):
 
     period: Duration = parse_duration("2s")
 
-    def act(self, peer: PeerScript) -> None:
+    def act(self, peer: PeerEnv) -> None:
         for victim in peer.victims:
-            peer.every(self.period, lambda _, victim=victim: self._read(peer, victim))  # type: ignore[misc]
+            peer.every(self.period, partial(self._read, peer, victim))
 
-    def _read(self, peer: PeerScript, victim: str) -> None:
-        cursors: dict[str, str] = peer.notes.setdefault("cursors", {})
-        target = "/v1/federation/facts?limit=50" + (f"&cursor={cursors[victim]}" if victim in cursors else "")
+    def _read(self, peer: PeerEnv, victim: str, _number: int) -> None:
+        reading = peer.memory(_Reading, victim)
+        target = "/v1/federation/facts?limit=50" + (f"&cursor={reading.cursor}" if reading.cursor is not None else "")
 
         def answered(answer: Response | str) -> None:
             if isinstance(answer, Response) and answer.status == 200:
@@ -63,17 +82,16 @@ class RelayForger(Adversary, tag="relay-forger"):
                 except (msgspec.MsgspecError, ValueError):
                     return  # garbled on its way
                 if page.cursor is not None:
-                    cursors[victim] = page.cursor
-                known: list[dict[str, Any]] = peer.notes.setdefault("read", [])
+                    reading.cursor = page.cursor
+                known = peer.memory(_Known)
                 known.extend(entry for entry in page.facts if _is_honest(peer, entry) and _is_plain(entry))
                 del known[:-_KEPT]
 
-        peer.ask(victim, peer.authorised("GET", target, peer.token(victim)), answered)
+        peer.send(victim, peer.authorised("GET", target, peer.token(victim)), answered)
 
-    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
-        known: list[dict[str, Any]] = peer.notes.get("read", [])
-        node = peer.simulation.machines[victim].node
-        used: dict[str, None] = peer.notes.setdefault(f"used against {victim}", {})
+    def entries(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
+        known, node = peer.memory(_Known), peer.truth(victim)
+        used = peer.memory(_Reading, victim).used
         fresh = [
             e
             for e in known
@@ -83,13 +101,13 @@ class RelayForger(Adversary, tag="relay-forger"):
             self._other_value, self._other_content, self._resigned, self._widened, self._other_stamp, self._other_time,
             self._stolen, self._invented, self._untouched,
         )  # fmt: skip
-        found: list[Entry] = []
+        found: list[PageEntry] = []
         for entry, way in zip(fresh[-len(ways) :], ways, strict=False):
             used[entry["fact"]["id"]] = None
             found.append(way(peer, victim, entry))
         return found
 
-    def _expect(self, peer: PeerScript, victim: str, entry: dict[str, Any], *codes: str) -> None:
+    def _expect(self, peer: PeerEnv, victim: str, entry: dict[str, Any], *codes: str) -> None:
         # What is not public cannot be relayed at all, and that is seen first.
         stays = () if entry["fact"]["scope"] == "public" else ("origin_not_sender",)
         peer.expect(victim, entry["fact"]["id"], *codes, *stays)
@@ -98,7 +116,7 @@ class RelayForger(Adversary, tag="relay-forger"):
         value = {"type": "string", "v": text, "interpret_as": "content"}
         return entry | {"fact": entry["fact"] | {"value": value}}
 
-    def _hashed(self, peer: PeerScript, entry: dict[str, Any]) -> dict[str, Any]:
+    def _hashed(self, peer: PeerEnv, entry: dict[str, Any]) -> dict[str, Any]:
         """The entry with the content id that its content now has."""
         wire = decode_entry(msgspec.json.encode(entry), "2.1").fact
         value = entry["fact"]["value"]
@@ -108,45 +126,45 @@ class RelayForger(Adversary, tag="relay-forger"):
         )  # fmt: skip
         return entry | {"fact": entry["fact"] | {"cid": like.cid8}}
 
-    def _signed(self, peer: PeerScript, entry: dict[str, Any]) -> dict[str, Any]:
+    def _signed(self, peer: PeerEnv, entry: dict[str, Any]) -> dict[str, Any]:
         fact = entry["fact"]
         origin = msgspec.convert(entry["origin"], Origin)
         message = origin_bytes(origin, fact["id"], fact["cid"], fact["valid_until"])
-        return entry | {"origin_sig": encode_base64(peer.signer.sign(message))}
+        return entry | {"origin_sig": encode_base64(peer.sign(message))}
 
-    def _other_value(self, peer: PeerScript, victim: str, entry: dict[str, Any]) -> Entry:
+    def _other_value(self, peer: PeerEnv, victim: str, entry: dict[str, Any]) -> PageEntry:
         self._expect(peer, victim, entry, "cid_mismatch", "origin_unresolvable")
         return self._with_value(entry, "tampered with")
 
-    def _other_content(self, peer: PeerScript, victim: str, entry: dict[str, Any]) -> Entry:
+    def _other_content(self, peer: PeerEnv, victim: str, entry: dict[str, Any]) -> PageEntry:
         self._expect(peer, victim, entry, *_FORGED)
         return self._hashed(peer, self._with_value(entry, "tampered with and hashed"))
 
-    def _resigned(self, peer: PeerScript, victim: str, entry: dict[str, Any]) -> Entry:
+    def _resigned(self, peer: PeerEnv, victim: str, entry: dict[str, Any]) -> PageEntry:
         self._expect(peer, victim, entry, *_FORGED)
         return self._signed(peer, self._hashed(peer, self._with_value(entry, "tampered with and signed")))
 
-    def _widened(self, peer: PeerScript, victim: str, entry: dict[str, Any]) -> Entry:
+    def _widened(self, peer: PeerEnv, victim: str, entry: dict[str, Any]) -> PageEntry:
         """A company fact becomes public; a public one becomes one for the company."""
         scope = "company" if entry["fact"]["scope"] == "public" else "public"
         origin = entry["origin"] | {"allowed_scopes": ["company", "public"]}
         peer.expect(victim, entry["fact"]["id"], "origin_not_sender", *_FORGED)
         return self._hashed(peer, entry | {"fact": entry["fact"] | {"scope": scope}, "origin": origin})
 
-    def _other_stamp(self, peer: PeerScript, victim: str, entry: dict[str, Any]) -> Entry:
-        # Nothing is owed: a victim that holds the fact sees a repetition, one that does not refuses the stamp.
+    def _other_stamp(self, peer: PeerEnv, victim: str, entry: dict[str, Any]) -> PageEntry:
+        # Nothing is announced: a victim that holds the fact sees a repetition, one that does not refuses the stamp.
         return entry | {"fact": entry["fact"] | {"hlc": f"{peer.now_ms:013d}.999"}}
 
-    def _other_time(self, peer: PeerScript, victim: str, entry: dict[str, Any]) -> Entry:
+    def _other_time(self, peer: PeerEnv, victim: str, entry: dict[str, Any]) -> PageEntry:
         return entry | {"fact": entry["fact"] | {"timestamp": "2026-01-01T00:00:00.000000+00:00"}}
 
-    def _stolen(self, peer: PeerScript, victim: str, entry: dict[str, Any]) -> Entry:
+    def _stolen(self, peer: PeerEnv, victim: str, entry: dict[str, Any]) -> PageEntry:
         """Another's fact as its own work, under the same id."""
         return self._signed(
             peer, entry | {"origin": entry["origin"] | {"node_id": peer.node_id, "entity_uri": peer.url}}
         )
 
-    def _invented(self, peer: PeerScript, victim: str, entry: dict[str, Any]) -> Entry:
+    def _invented(self, peer: PeerEnv, victim: str, entry: dict[str, Any]) -> PageEntry:
         """Its own words as another's fact."""
         fact = peer.fact(
             entry["fact"]["entity"], "sim:claims", f"in your name {peer.served}", origin=entry["origin"]["node_id"]
@@ -155,6 +173,6 @@ class RelayForger(Adversary, tag="relay-forger"):
         self._expect(peer, victim, written, *_FORGED)
         return written
 
-    def _untouched(self, peer: PeerScript, victim: str, entry: dict[str, Any]) -> Entry:
+    def _untouched(self, peer: PeerEnv, victim: str, entry: dict[str, Any]) -> PageEntry:
         """A public fact passes; one for the company stays where it was (L3)."""
         return entry

@@ -1,23 +1,35 @@
-"""Replayer: presents its own tokens more often than once, and when they are long over (S-04, S-06)."""
+"""Replayer: presents its own tokens more often than once, and when they are long over (S-04, S-06).
+
+A node accepts a token once. A second time it answers 401 `nonce_already_seen` and audits it, also when the nonce stands
+in another token, when both requests come at one instant, and after a restart; a token that ended two hours ago is
+answered 401 `token_expired`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import Final
 
 from sim.adversary.base import Adversary
+from sim.ports import PeerEnv
 from sim.units import Duration, parse_duration
 from stigmem.core.wire import Response
 
-if TYPE_CHECKING:
-    from sim.adversary.script import PeerScript
-
-__all__ = ["Replayer"]
+__all__ = ["Presented", "Replayer"]
 
 _TARGET: Final = "/v1/federation/facts?limit=10"
 _TWO_HOURS_MS: Final = 7_200_000
 _KEPT: Final = 8
 """Spent tokens that are presented again and again, also after the victim restarted."""
+
+
+class Presented(dict[tuple[str, int], int]):
+    """(sort of token, status) -> answers, over all victims."""
+
+
+class _Spent(list[str]):
+    """Tokens that a victim has accepted once since it knows the peer."""
 
 
 class Replayer(Adversary, tag="replayer"):
@@ -26,59 +38,55 @@ class Replayer(Adversary, tag="replayer"):
 
     period: Duration = parse_duration("20s")
 
-    def act(self, peer: PeerScript) -> None:
+    def act(self, peer: PeerEnv) -> None:
         for victim in peer.victims:
-            peer.every(self.period, lambda number, victim=victim: self._round(peer, victim, number))  # type: ignore[misc]
+            peer.every(self.period, partial(self._round, peer, victim))
 
-    def introduced(self, peer: PeerScript, victim: str) -> None:
+    def introduced(self, peer: PeerEnv, victim: str) -> None:
         """A victim without its disk cannot know which tokens it has seen."""
-        peer.notes.pop(f"spent at {victim}", None)
+        peer.memory(_Spent, victim).clear()
 
-    def _round(self, peer: PeerScript, victim: str, number: int) -> None:
+    def _round(self, peer: PeerEnv, victim: str, _number: int) -> None:
         nonce = peer.uuid()
         token = peer.token(victim, nonce=nonce)
         self._present(peer, victim, token, "first", lambda: self._replay(peer, victim, token, nonce))
         expired = peer.token(victim, at_ms=peer.now_ms - _TWO_HOURS_MS)
-        self._present(
-            peer, victim, expired, "expired", lambda: peer.witness(victim, "a token of two hours ago was accepted")
-        )
+        self._present_again(peer, victim, expired, "expired", "a token of two hours ago was accepted")
         self._twice(peer, victim)
-        spent: list[str] = peer.notes.setdefault(f"spent at {victim}", [])
-        for old in spent[-_KEPT:]:
-            self._present(peer, victim, old, "spent", lambda: peer.witness(victim, "a spent token was accepted later"))
+        for old in peer.memory(_Spent, victim)[-_KEPT:]:
+            self._present_again(peer, victim, old, "spent", "a spent token was accepted later")
 
-    def _present(self, peer: PeerScript, victim: str, token: str, what: str, accepted: Callable[[], None]) -> None:
+    def _present_again(self, peer: PeerEnv, victim: str, token: str, what: str, sentence: str) -> None:
+        """Present a token that must not be accepted; the sentence is told when it is."""
+        self._present(peer, victim, token, what, lambda: peer.report(victim, sentence))
+
+    def _present(self, peer: PeerEnv, victim: str, token: str, what: str, accepted: Callable[[], None]) -> None:
         done: list[int] = []
 
         def answered(answer: Response | str) -> None:
-            if isinstance(answer, Response) and not done:
+            if isinstance(answer, Response) and not done:  # on a wire that doubles packets the second answer is a 401
                 done.append(answer.status)
-                self._count(peer, what, answer)
+                presented = peer.memory(Presented)
+                presented[what, answer.status] = presented.get((what, answer.status), 0) + 1
                 if answer.status == 200:
                     accepted()
 
-        peer.ask(victim, peer.authorised("GET", _TARGET, token), answered)
+        peer.send(victim, peer.authorised("GET", _TARGET, token), answered)
 
-    def _replay(self, peer: PeerScript, victim: str, token: str, nonce: str) -> None:
-        peer.notes.setdefault(f"spent at {victim}", []).append(token)
-        self._present(peer, victim, token, "again", lambda: peer.witness(victim, "a spent token was accepted again"))
+    def _replay(self, peer: PeerEnv, victim: str, token: str, nonce: str) -> None:
+        peer.memory(_Spent, victim).append(token)
+        self._present_again(peer, victim, token, "again", "a spent token was accepted again")
         fresh = peer.token(victim, nonce=nonce)
-        self._present(
-            peer, victim, fresh, "nonce", lambda: peer.witness(victim, "a spent nonce was accepted in another token")
-        )
+        self._present_again(peer, victim, fresh, "nonce", "a spent nonce was accepted in another token")
 
-    def _twice(self, peer: PeerScript, victim: str) -> None:
+    def _twice(self, peer: PeerEnv, victim: str) -> None:
         token = peer.token(victim)
         accepted: list[int] = []
 
         def once() -> None:
             accepted.append(1)
             if len(accepted) == 2:
-                peer.witness(victim, "one token, presented twice at once, was accepted twice")
+                peer.report(victim, "one token, presented twice at once, was accepted twice")
 
         for _ in range(2):
             self._present(peer, victim, token, "twice", once)
-
-    def _count(self, peer: PeerScript, what: str, answer: Response) -> None:
-        statuses: dict[tuple[str, int], int] = peer.notes.setdefault("statuses", {})
-        statuses[what, answer.status] = statuses.get((what, answer.status), 0) + 1

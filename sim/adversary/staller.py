@@ -1,14 +1,16 @@
-"""Staller: an answer that is no page, or comes late, or never (S-36)."""
+"""Staller: an answer that is no page, or comes too slowly, or never (S-36).
+
+A node backs off from such a peer alone, up to a limit and whatever `Retry-After` the peer sends; believes neither its
+redirections nor its clock; keeps the cursor; and reads every other peer in its usual rhythm.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from sim.adversary.base import Adversary
+from sim.ports import PeerEnv
 from stigmem.core.wire import JSON_TYPE, Request, Response
-
-if TYPE_CHECKING:
-    from sim.adversary.script import PeerScript
 
 __all__ = ["WAYS", "Staller", "Way"]
 
@@ -28,11 +30,11 @@ class Staller(Adversary, tag="staller"):
 
     ways: list[Way] | None = None
 
-    def _way(self, peer: PeerScript) -> Way:
+    def _way(self, peer: PeerEnv) -> Way:
         ways = self.ways or WAYS
         return ways[peer.served % len(ways)]
 
-    def answer(self, peer: PeerScript, victim: str, request: Request) -> Response | None:
+    def answer(self, peer: PeerEnv, victim: str, request: Request) -> Response | None:
         way = self._way(peer)
         if way in ("slow", "late"):
             return super().answer(peer, victim, request)
@@ -43,18 +45,13 @@ class Staller(Adversary, tag="staller"):
         headers = {
             "429-retry-after": {"retry-after": "100000"},
             "429-at-once": {"retry-after": "0"},
-            "302": {"location": peer.simulation.machines[victim].url + "/v1/facts"},
+            "302": {"location": peer.settings(victim).node_url + "/v1/facts"},
             "401": {"x-stigmem-now": "99999999999999", "www-authenticate": "Bearer"},
         }.get(way, {})
         body = b'{"detail":"token_expired"}' if way == "401" else _DETAIL
         return Response(int(way[:3]), JSON_TYPE | headers, body)
 
-    def delay(self, peer: PeerScript, victim: str) -> int:
+    def delay(self, peer: PeerEnv, victim: str) -> int:
         """`slow` is just in time, `late` is not."""
-        timeout_s = peer.simulation.machines[victim].settings.pull_timeout_s
-        share = {"slow": 0.8, "late": 3.0}.get(self._previous(peer), 0.0)
-        return int(share * timeout_s * _SECOND)
-
-    def _previous(self, peer: PeerScript) -> Way:
-        ways = self.ways or WAYS
-        return ways[(peer.served - 1) % len(ways)]  # asked after the answer was counted
+        share = {"slow": 0.8, "late": 3.0}.get(self._way(peer), 0.0)
+        return int(share * peer.settings(victim).pull_timeout_s * _SECOND)

@@ -1,18 +1,33 @@
-"""Twin: one identity that tells two victims different things under one id."""
+"""Twin: one identity that tells two victims different things under one id.
+
+An id that does not commit to its content proves nothing. From a peer whose ids should commit to it (dialect 2.1+) such
+a fact is refused (`origin_stamp_unproven`); from others each victim keeps what it was told and passes it on to nobody,
+so that two truths never meet under one id. There is no S-number: section 3.11 of the contract, on relays, is the
+nearest.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import Final
 
-from sim.adversary.author import Entry
 from sim.adversary.base import Adversary
-
-if TYPE_CHECKING:
-    from sim.adversary.script import PeerScript
+from sim.ports import PageEntry, PeerEnv
 
 __all__ = ["Twin"]
 
 _ENTITY: Final = "stigmem://sim.example/twin"
+
+
+class _Ids(list[str]):
+    """The id of the n-th batch, for whichever victim."""
+
+
+@dataclass
+class _Told:
+    """How many batches a victim was told."""
+
+    batches: int = 0
 
 
 class Twin(Adversary, tag="twin"):
@@ -20,10 +35,10 @@ class Twin(Adversary, tag="twin"):
     peer whose ids should (dialect 2.1+) they are refused, and from others each victim keeps what it was told and
     does not pass it on."""
 
-    def entries(self, peer: PeerScript, victim: str) -> list[Entry]:
-        ids: list[str] = peer.notes.setdefault("ids", [])
-        batch: int = peer.notes.get(f"batch for {victim}", 0)
-        peer.notes[f"batch for {victim}"] = batch + 1
+    def entries(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
+        ids, told = peer.memory(_Ids), peer.memory(_Told, victim)
+        batch = told.batches
+        told.batches += 1
         if batch == len(ids):
             ids.append(peer.uuid())
         peer.expect(victim, ids[batch], *(("origin_stamp_unproven",) if self.dialect == "2.1+" else ()))

@@ -155,6 +155,22 @@ class NodeView:
         row = self._node.state.peer_of(node_id)
         return "" if row is None else row.status
 
+    def peer_id(self, node_id: str) -> str:
+        """The id of a peer's row, "" when the node does not know the peer."""
+        row = self._node.state.peer_of(node_id)
+        return "" if row is None else row.peer_id
+
+    def has_read_to_the_end(self, node_id: str) -> bool:
+        """Whether the node has come to the end of what a peer serves since it knows that peer."""
+        row = self._node.state.peer_of(node_id)
+        cursor = None if row is None else self._node.state.cursors.get(row.peer_id)
+        return cursor is not None and cursor.drained
+
+    @property
+    def key_holders(self) -> list[str]:
+        """In whose name clients of the node may write: the entity of each of its API keys."""
+        return [row.entity_uri for row in self._node.state.keys.values()]
+
     def queue_lengths(self) -> QueueLengths:
         """How full the node is now."""
         node, state = self._node, self._node.state

@@ -24,13 +24,16 @@ class Obligation(NamedTuple):
 class Obligations:
     """The obligations to one hostile peer: announced by its script, carried by a page, due when the victim has it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, are_due: bool = True) -> None:
+        """Without `are_due` receipts are counted and nothing is ever due: on a wire that flips bits a good fact may
+        arrive as a bad one."""
+        self._are_due = are_due
         self._announced: dict[tuple[str, str], Obligation] = {}
         """What the latest version of a fact is worth to a victim, however often it is served."""
         self._served: dict[tuple[str, str], list[Obligation]] = {}
         self._due: dict[Obligation, None] = {}
         self.receipts: dict[str, int] = {}
-        """Victim -> pages that it is known to have stored since it knows us."""
+        """Victim -> pages that it is known to have stored since it knows the peer."""
 
     def announce(self, obligation: Obligation) -> None:
         """A fact that a script is about to serve."""
@@ -46,8 +49,8 @@ class Obligations:
         page = self._served.pop((victim, cursor), None)
         if page is not None:
             self.receipts[victim] = self.receipts.get(victim, 0) + 1
-            for obligation in page:
-                self._due[obligation] = None
+            if self._are_due:
+                self._due.update(dict.fromkeys(page))
 
     def due(self) -> list[Obligation]:
         """Every obligation of pages that were received."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sim.adversary.script import PeerScript
 from sim.observation.conditions import Conditions
 from sim.observation.node_view import NodeView
 from sim.observation.obligations import Obligation
 from sim.observation.visibility import Visibility
+from sim.simulation.peer_script import PeerScript
 from sim.topology.federation import Federation
 from sim.world.clocks import EPOCH_NS
 from sim.world.machine import Machine
@@ -61,4 +61,4 @@ class RunView:
         return self.machines[name].settings
 
     def obligations(self) -> list[Obligation]:
-        return [obligation for peer in self.hostile.values() for obligation in peer.due()]
+        return [obligation for peer in self.hostile.values() for obligation in peer.obligations.due()]

@@ -31,7 +31,6 @@ from typing import Any, Final
 
 import trio
 
-from sim.adversary.script import PeerScript
 from sim.check import CHECKERS, Checker, CheckerFactory, build_checkers
 from sim.diagnostics.errors import Violation
 from sim.observation.sampler import SAMPLES, Sampler
@@ -48,6 +47,7 @@ from sim.simulation.handshakes import Handshakes
 from sim.simulation.interruption import Interruption
 from sim.simulation.key_pinning import KeyPinning
 from sim.simulation.observed import RunView
+from sim.simulation.peer_script import PeerScript, make_peers
 from sim.simulation.power import Power
 from sim.topology.latency import standing_rules
 from sim.workload.base import Workload
@@ -169,13 +169,13 @@ class Simulation:
         network, links = self.scenario.network, self.scenario.link
         for rule in standing_rules(self.plan.federation, network, links, self.streams.stream):
             self.network.add_rule(rule)
-        self.machines.update(
-            make_machines(self.scenario, self.plan.nodes, self.streams, Wire(self.network, self.directory), self.relay)
-        )
+        wire = Wire(self.network, self.directory)
+        self.machines.update(make_machines(self.scenario, self.plan.nodes, self.streams, wire, self.relay))
         for machine in self.machines.values():
             self.directory[machine.url] = machine
-        for table in self.scenario.adversary:
-            self.adversaries[table.node] = PeerScript(self, table)
+        self.adversaries.update(
+            make_peers(self.scenario, self.streams, wire, self.observed, self.machines, self.relay.violated)
+        )
         self._controls = Machines(self.machines, self.power, self.plan.federation, self.gone)
 
     def _cut_off(self, name: str) -> None:

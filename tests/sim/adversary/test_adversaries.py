@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from sim.adversary import ADVERSARIES
+from sim.adversary.flooder import Flood
+from sim.adversary.holder import Questions, Reading
 from sim.adversary.page_liar import LIES
+from sim.adversary.pusher import Pushes
+from sim.adversary.replayer import Presented
 from sim.adversary.staller import WAYS
 from sim.simulation.simulation import Simulation
 from stigmem.core.records import KeyRow
@@ -233,10 +237,10 @@ def test_instructions_are_shown_neither_by_queries_nor_by_conflicts() -> None:
 def test_a_flood_on_one_triple_is_one_conflict_set() -> None:
     simulation, _ = watched(adversary("flooder", facts=4_000), signatures="stand-in", duration="60s")
     assert_unharmed(simulation)
-    entity, relation, scope = simulation.adversaries["mallory"].notes["flooded north"]
+    slot = simulation.adversaries["mallory"].memory(Flood, "north").slot
     for machine in simulation.machines.values():
         assert machine.node is not None
-        conflicts = [c for c in machine.node.state.conflicts.all() if c.slot == (entity, relation, scope)]
+        conflicts = [c for c in machine.node.state.conflicts.all() if c.slot == slot]
         unresolved = [c for c in conflicts if c.status == "unresolved"]
         assert len(unresolved) == 1
         assert 2_500 < len(unresolved[0].members) <= 4_100
@@ -293,7 +297,7 @@ def test_spent_tokens_stay_spent_over_a_restart() -> None:
     restart = '[[fault]]\nkind = "restart"\nnode = "north"\nat = "50s"\n'
     simulation = run_simulation(adversary("replayer", period="10s"), restart, duration="2m")
     assert failures(simulation) == {}
-    statuses = simulation.adversaries["mallory"].notes["statuses"]
+    statuses = simulation.adversaries["mallory"].memory(Presented)
     assert statuses["spent", 401] > 20
     assert not [key for key in statuses if key[0] in ("again", "nonce", "expired", "spent") and key[1] == 200]
     assert statuses["twice", 200] == statuses["twice", 401] >= 8
@@ -302,7 +306,7 @@ def test_spent_tokens_stay_spent_over_a_restart() -> None:
 def test_pushing_is_refused_and_never_an_error_of_the_node() -> None:
     simulation = run_simulation(adversary("pusher"), scopes=("public",))
     assert failures(simulation) == {}
-    statuses = simulation.adversaries["mallory"].notes["statuses"]
+    statuses = simulation.adversaries["mallory"].memory(Pushes)
     assert sum(statuses.values()) > 20
     assert not [status for status in statuses if not 200 <= status < 500]
 
@@ -315,15 +319,17 @@ def test_who_names_facts_that_it_does_not_hold_cheats_only_itself(relay: str, wa
     table = adversary("holder", peers=["north", "south"], period="3s")
     simulation, reader = watched(table, company, federation=keys, duration="2m")
     assert_unharmed(simulation, reader)
-    notes = simulation.adversaries["mallory"].notes
-    assert not [key for key in notes["statuses"] if key[1] >= 500]
+    peer = simulation.adversaries["mallory"]
+    questions = peer.memory(Questions)
+    assert not [key for key in questions.statuses if key[1] >= 500]
     hidden = {fact.id for fact in simulation.visibility.facts if fact.scope == "local"}
     for victim in ("north", "south"):
-        named, shown = set(notes[f"named to {victim}"]), set(notes[f"shown by {victim}"])
+        reading = peer.memory(Reading, victim)
+        named, shown = set(reading.named), set(reading.shown)
         assert len(named & shown) > 20  # what it named comes when it asks without a name
         assert named & hidden
         assert not shown & hidden
-    assert relay == "false" or notes["told of"] > 10
+    assert relay == "false" or questions.told > 10
 
 
 def test_where_an_empty_page_ended_is_forgotten_by_who_crashes() -> None:
