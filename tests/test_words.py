@@ -86,7 +86,7 @@ DECIDED_BY_OTHERS = {
 }
 
 OLD_MEANINGS: dict[str, tuple[str, ...]] = {
-    "held": ("_Held", "_all_held", "_held", "held", "is_held_off"),
+    "held": ("_Held", "_all_held", "_held", "held"),
     "settled": ("_settled",),
     "verdict": ("Verdict", "_verdict", "verdict"),
     "entry": ("Entry", "_entry", "entries", "entry"),

@@ -58,7 +58,7 @@ class Power:
         self._absent: dict[str, list[Hold]] = {}
         """Holds on machines that are not there from the start, until they join."""
 
-    def is_held_off(self, name: str) -> bool:
+    def is_kept_off(self, name: str) -> bool:
         """Whether something keeps the machine off."""
         return bool(self._off.get(name)) or name in self._gone
 
@@ -79,7 +79,7 @@ class Power:
         holds = self._off.get(name, {})
         if hold in holds:
             del holds[hold]
-            if not self.is_held_off(name):
+            if not self.is_kept_off(name):
                 self._boot(name)
 
     def hold_paused(self, name: str) -> Hold:

@@ -211,7 +211,7 @@ class Simulation:
                 for name in fault.boots_later():
                     self.power.keep_absent(name)
             for name, machine in self.machines.items():
-                if not self.power.is_held_off(name):
+                if not self.power.is_kept_off(name):
                     machine.boot(home)
             self._schedule()
             try:
