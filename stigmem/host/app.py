@@ -6,7 +6,7 @@ process and not about the node (readiness, metrics, documentation). `stigmem.hos
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import trio
 
@@ -37,10 +37,14 @@ _BOUND: Final = BodyBound(
 class App:
     """One node behind HTTP; with `operator`, behind a door that only the node's own user comes through."""
 
-    def __init__(self, node: Node, observer: Observer, *, operator: bool = False) -> None:
+    def __init__(
+        self, node: Node, observer: Observer, *, operator: bool = False, settings: dict[str, Any] | None = None
+    ) -> None:
+        """`settings`: what the operator is told of them."""
         self._node = node
         self._observer = observer
         self._operator = operator
+        self._settings = settings
         self.stage: Stage = "loading"
 
     def admit(self, request: Request) -> BodyBound:
@@ -94,7 +98,7 @@ class App:
             answers.append(response)
             done.set()
 
-        own = operator_view(self._node, request) if self._operator else None
+        own = operator_view(self._node, request, self._settings) if self._operator else None
         if own is not None:
             return own
         self._node.offer(request, take, OPERATOR if self._operator else None)

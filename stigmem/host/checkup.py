@@ -6,7 +6,6 @@ Each check is a function that gives findings; none changes anything. How they ar
 from __future__ import annotations
 
 import shutil
-import ssl
 import stat
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -22,6 +21,7 @@ from stigmem.core.declaration import ACTIVE, Discovery
 from stigmem.core.hlc import Stamp, stamp_wall_ms
 from stigmem.core.records import PeerRow
 from stigmem.core.wire import Request
+from stigmem.host.certificate import own_certificate
 from stigmem.host.client import HttpTransport
 from stigmem.host.datadir import database_of, judged, read_only
 from stigmem.host.identity import Identity, read_identity
@@ -30,7 +30,7 @@ from stigmem.host.rows import LOADERS
 from stigmem.host.safety import check_settings
 from stigmem.host.settings import HostSettings
 from stigmem.host.sources import BadSettings, Resolved
-from stigmem.host.tls import Certificates, certificate_uris
+from stigmem.host.tls import Certificates
 from stigmem.node.ports import Unreachable
 
 __all__ = [
@@ -64,6 +64,8 @@ def check_settings_of(found: Resolved) -> Iterator[Finding]:
     try:
         check_settings(found.settings)
         where = f"read from {found.file}" if found.file else "no settings file"
+        if "running" in found.origins.values():
+            where = "those of the node that runs"
         yield Finding("settings", "ok", f"consistent ({where})")
     except BadSettings as error:
         yield Finding("settings", "bad", error.message)
@@ -142,46 +144,24 @@ def check_tls(settings: HostSettings, identity: Identity | None) -> Iterator[Fin
         yield Finding("TLS", "ok" if not settings.federation_insecure else "note", "off")
         return
     try:
-        certificates = Certificates(settings)
-        found = _own_certificate(certificates)
-    except (BadSettings, ssl.SSLError) as error:
+        found = own_certificate(settings)
+    except (BadSettings, OSError) as error:
         yield Finding("TLS", "bad", str(error))
         return
-    ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(found["notAfter"]), UTC)
-    days = (ends - datetime.now(UTC)).days
+    days = found.days_left(datetime.now(UTC))
     grade: Grade = "bad" if days < 0 else "note" if days < _SOON_DAYS else "ok"
     yield Finding(
-        "TLS", grade, f"{settings.tls_cert_path} {'ended' if days < 0 else 'ends'} {ends:%Y-%m-%d} ({days} days)"
+        "TLS", grade, f"{settings.tls_cert_path} {'ended' if days < 0 else 'ends'} {found.ends:%Y-%m-%d} ({days} days)"
     )
     if settings.mutual_tls and settings.federation_enabled and identity is not None:
-        uris = certificate_uris(found)
-        if identity.node_id in uris:
+        if identity.node_id in found.uris:
             yield Finding("TLS", "ok", "the certificate names this node, as peers require")
         else:
             yield Finding(
                 "TLS",
                 "bad",
-                f"the certificate names {', '.join(uris) or 'no URI'}, and peers require {identity.node_id}",
+                f"the certificate names {', '.join(found.uris) or 'no URI'}, and peers require {identity.node_id}",
             )
-
-
-def _own_certificate(certificates: Certificates) -> dict[str, Any]:
-    """This node's certificate as a peer sees it, by a handshake in memory. Raises ssl.SSLError."""
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    if certificates.server is None:
-        return {}
-    server = certificates.server.wrap_bio(to_server, to_client, server_side=True)
-    client = certificates.client.by_node.wrap_bio(to_client, to_server, server_hostname="this-node")
-    for _ in range(8):
-        for side in (client, server):
-            try:
-                side.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
-        found = client.getpeercert()
-        if found:
-            return dict(found)
-    return {}
 
 
 # --- peers ---

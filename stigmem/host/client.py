@@ -19,6 +19,7 @@ from stigmem.core.wire import Request, Response
 from stigmem.host.address_policy import AddressPolicy, Forbidden
 from stigmem.host.dialing import Dialer, WrongPeer
 from stigmem.host.tls import TlsContexts
+from stigmem.host.tls_errors import tls_reason
 from stigmem.node.ports import Unreachable
 
 __all__ = ["HttpTransport"]
@@ -193,11 +194,9 @@ async def _body(answer: httpx.Response, body_max: int) -> bytes | None:
 
 
 def _unreachable(url: str, error: Exception) -> Unreachable:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLError):
-            return Unreachable("tls", f"{url}: TLS failed: {cause.reason or cause}")
-        cause = cause.__cause__ or cause.__context__
+    reason = tls_reason(error)
+    if reason is not None:
+        return Unreachable("tls", f"{url}: TLS failed: {reason}")
     if isinstance(error, (httpcore.ConnectError, httpcore.ConnectTimeout)):
         return Unreachable("refused", f"{url} cannot be reached: {error}")
     return Unreachable("broken_answer", f"{url} broke off: {str(error) or type(error).__name__}")

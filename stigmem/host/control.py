@@ -1,7 +1,7 @@
 """The control socket: the person at the machine speaks to a running node without a key.
 
 A Unix socket in the data directory, which only the node's own user can open: whoever can read the journal and the
-federation key needs no further proof. It carries the same operations as HTTP, as the operator, and one more view.
+federation key needs no further proof. It carries the same operations as HTTP, as the operator, and two more views.
 """
 
 from __future__ import annotations
@@ -21,20 +21,26 @@ from stigmem.core.wire import Request, Response, json_response
 from stigmem.node.api.api_keys import PERMISSIONS, Principal, key_name
 from stigmem.node.node import Node
 
-__all__ = ["KEYS_PATH", "OPERATOR", "listen_at", "operator_view", "socket_address"]
+__all__ = ["KEYS_PATH", "OPERATOR", "SETTINGS_PATH", "listen_at", "operator_view", "socket_address"]
 
 OPERATOR: Final = Principal("system:operator", frozenset(PERMISSIONS))
 """The person at the machine's own console."""
 KEYS_PATH: Final = "/operator/keys"
+SETTINGS_PATH: Final = "/operator/settings"
 _PATH_BYTES_MAX: Final = 100
 """Addresses of Unix sockets have room for about this many bytes."""
 
 
-def operator_view(node: Node, request: Request) -> Response | None:
-    """What only the operator can see, or None when the node answers: every key, whosever it is."""
-    if (request.method, request.target) != ("GET", KEYS_PATH):
+def operator_view(node: Node, request: Request, settings: dict[str, Any] | None = None) -> Response | None:
+    """What only the operator can see, or None when the node answers: every key, whosever it is, and the settings of the
+    process."""
+    if request.method != "GET":
         return None
-    return json_response(200, [_key(row) for row in node.state.keys.values()])
+    if request.target == SETTINGS_PATH and settings is not None:
+        return json_response(200, settings)
+    if request.target == KEYS_PATH:
+        return json_response(200, [_key(row) for row in node.state.keys.values()])
+    return None
 
 
 def _key(row: KeyRow) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from stigmem.host.logs import library_logs
 from stigmem.host.observe import ObservedJournal, Observer
 from stigmem.host.safety import check_settings
 from stigmem.host.settings import HostSettings, node_settings
-from stigmem.host.sources import BadSettings
+from stigmem.host.sources import BadSettings, told_settings
 from stigmem.host.tls import Certificates
 from stigmem.node.node import Node
 from stigmem.node.ports import Context
@@ -99,7 +99,8 @@ class Deployed:
         self.node = Node(chosen, Context(HostClock(actors), HostEntropy(), self.transport, journal))
         self.node.on_bug = self.observer.fault
         self.app = App(self.node, self.observer)
-        self.control = App(self.node, self.observer, operator=True)
+        told = told_settings(self.settings, port)
+        self.control = App(self.node, self.observer, operator=True, settings=told)
         self.certificates.on_change.append(self.transport.renew)
 
     def enter(self, stage: Stage) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
@@ -15,7 +16,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
 from stigmem.core.errors import StigmemError
 from stigmem.host.settings import SETTINGS, HostSettings, Setting
 
-__all__ = ["BadSettings", "Origin", "Resolved", "resolve"]
+__all__ = ["BadSettings", "Origin", "Resolved", "overlaid", "resolve", "told_settings"]
 
 DEFAULT_FILE: Final = Path("stigmem.toml")
 _PREFIX: Final = "STIGMEM_"
@@ -38,10 +39,12 @@ _INSTEAD: Final = {
     "STIGMEM_NODE_PRIVATE_KEY": "STIGMEM_FEDERATION_PRIVKEY",
     "STIGMEM_LOCAL_DEV_ALLOW_INSECURE_NON_LOOPBACK": "STIGMEM_FEDERATION_INSECURE",
 }
+_PATHS: Final = ("tls_cert_path", "tls_key_path", "tls_ca_bundle")
 _TRUE: Final = ("true", "1", "yes", "on")
 _FALSE: Final = ("false", "0", "no", "off")
 
-Origin = Literal["default", "file", "variable", "flag"]
+Origin = Literal["default", "file", "variable", "flag", "running"]
+"""`running`: told by the node that runs on the data directory."""
 
 
 class BadSettings(StigmemError):
@@ -83,6 +86,35 @@ def resolve(
             values[name] = flag if isinstance(flag, bool) else _parse(setting, flag, setting.flag)
             origins[name] = "flag"
     return Resolved(HostSettings(**values), origins, found, _remarks(environment))
+
+
+def overlaid(found: Resolved, told: Mapping[str, Any]) -> Resolved:
+    """The same with what a running node tells of its settings, which count whatever stands elsewhere. Names that are
+    unknown here and values of another type are left out: the node may be of another version."""
+    values, origins = {}, dict(found.origins)
+    for name, value in told.items():
+        setting = SETTINGS.get(name)
+        if setting is None or setting.secret:
+            continue
+        try:
+            values[name], origins[name] = _native(setting, value, name), "running"
+        except BadSettings:
+            continue
+    return found._replace(settings=replace(found.settings, **values), origins=origins)
+
+
+def told_settings(settings: HostSettings, port: int) -> dict[str, Any]:
+    """What a running node tells its operator of its settings: no secret, paths that mean the same everywhere, and the
+    port that was bound."""
+    told: dict[str, Any] = {}
+    for name, setting in SETTINGS.items():
+        value = getattr(settings, name)
+        if setting.secret:
+            continue
+        if isinstance(value, Path) or (name in _PATHS and value):
+            value = str(Path(value).resolve())
+        told[name] = list(value) if isinstance(value, tuple) else value
+    return told | {"port": port}
 
 
 def _remarks(environment: Mapping[str, str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,76 @@ def test_facts_are_written_read_and_found_in_a_stopped_node(run: Any) -> None:
     assert number["value"]["v"] == 42.0
     assert len(run("fact", "query", "--all", "--json").json) == 2
     assert len(run("fact", "query", "--limit", "1", "--json").json) == 1
+
+
+def test_what_was_stored_is_one_line_and_a_fact_that_stays_here_says_so(run: Any) -> None:
+    """`fact put` printed every member of the record, and nothing of its scope being local."""
+    new_node(run)
+    said = run(*PUT)
+    assert said.out.startswith("stored user:ada memory:role = analyst [local] of agent:docs, id ")
+    assert said.out.count("\n") == 1
+    assert "its scope is local, so it stays on this node" in said.err
+    assert run(*PUT, "--scope", "local").err == ""
+    assert run(*PUT, "--scope", "public").err == ""
+    assert run(*PUT, "--confidence", "0", "--scope", "public").out.startswith("took back user:ada memory:role")
+    stored = run(*PUT, "--json")
+    assert (stored.json["scope"], stored.err) == ("local", "")
+
+
+def test_a_file_to_write_is_named_like_a_file_to_read_and_is_its_owners_alone(run: Any) -> None:
+    """`export FILE` said "Unused Tokens", and `export --out FILE` wrote what anybody could read."""
+    new_node(run)
+    run(*PUT)
+    for words in (
+        ("export", "a.jsonl"), ("export", "--out", "b.jsonl"), ("federation", "cursor-export", "c.json"),
+        ("federation", "cursor-export", "--out", "d.json"), ("backup", "e.db"),
+    ):  # fmt: skip
+        assert run(*words).status == 0, words
+        assert stat.S_IMODE(Path(words[-1]).stat().st_mode) == 0o600, words
+    assert Path("a.jsonl").read_bytes() == Path("b.jsonl").read_bytes()
+    assert run("export").out == run("export", "-").out == Path("a.jsonl").read_text()
+    assert run("export", "/dev/null").status == 0
+    said = run("export", "x", "--out", "y")
+    assert (said.status, "name one file to write" in said.err) == (2, True)
+    Path("a.jsonl").chmod(0o644)
+    assert run("export", "a.jsonl").status == 0
+    assert stat.S_IMODE(Path("a.jsonl").stat().st_mode) == 0o600
+
+
+def test_an_export_that_fails_leaves_what_was_there(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    new_node(run)
+    Path("kept.jsonl").write_text("before")
+
+    def fail(*_: object) -> int:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("stigmem.host.transfer.export_facts", fail)
+    assert run("export", "kept.jsonl").status == 1
+    assert Path("kept.jsonl").read_text() == "before"
+    assert not Path("kept.jsonl.new").exists()
+
+
+def test_the_doctor_of_a_directory_without_a_node_is_not_content(run: Any) -> None:
+    """`doctor --data-dir nowhere` ended with status 0."""
+    said = run("doctor", "--data-dir", "nowhere")
+    assert (said.status, "there is no node in nowhere" in said.out) == (1, True)
+    assert not Path("nowhere").exists()
+
+
+def test_a_backup_is_restored_and_counted_from_there(run: Any) -> None:
+    new_node(run)
+    run(*PUT)
+    assert run("backup", "copy.db").status == 0
+    run("fact", "put", "user:bob", "memory:role", "boss", "--source", "agent:docs")
+    assert run("restore", "copy.db").status == 1, "there is a journal already"
+    Path("stigmem-data/stigmem.db").unlink()
+    assert "there is no node" in run("fact", "query").err
+    assert "1 fact restored" in run("restore", "copy.db").err
+    assert "analyst" in run("fact", "query", "--entity", "user:ada").out
+    assert run("doctor").status == 0
+    Path("no.db").write_bytes(b"nothing")
+    assert run("restore", "no.db", "--data-dir", "other").status == 1
+    assert not Path("other/stigmem.db").exists()
 
 
 def test_what_the_node_refuses_is_told_with_the_member(run: Any) -> None:

@@ -38,7 +38,8 @@ async def doctor(
     settings = found.settings
     findings = list(checkup.check_settings_of(found))
     if not database_of(settings.data_dir).exists():
-        findings.append(checkup.Finding("data directory", "note", f"{settings.data_dir} holds no node yet"))
+        sentence = f"there is no node in {settings.data_dir}: start one with `stigmem serve`, or name another directory"
+        findings.append(checkup.Finding("data directory", "bad", sentence))
     else:
         findings += checkup.check_directory(settings)
         findings += checkup.check_journal(settings.data_dir)

@@ -52,7 +52,9 @@ async def put(
     *,
     source: Annotated[str, Parameter(help="Who says so: an entity such as agent:docs.")],
     type: Annotated[Kind, Parameter(help="Type of the value.")] = "string",  # noqa: A002
-    scope: Annotated[Scope, Parameter(help="How far it may travel.")] = "local",
+    scope: Annotated[
+        Scope | None, Parameter(help="How far it may travel; local, which stays on this node, when absent.")
+    ] = None,
     confidence: Annotated[float, Parameter(help="From 0 to 1; 0 takes back what this source said.")] = 1.0,
     valid_until: Annotated[str | None, Parameter(help="ISO-8601 instant at which it expires.")] = None,
     json: _Json = False,
@@ -60,12 +62,19 @@ async def put(
 ) -> None:
     """Assert a fact: ENTITY RELATION VALUE."""
     body: dict[str, Any] = {
-        "entity": entity, "relation": relation, "value": typed(value, type), "source": source, "scope": scope,
-        "confidence": confidence, "valid_until": valid_until,
+        "entity": entity, "relation": relation, "value": typed(value, type), "source": source,
+        "scope": scope or "local", "confidence": confidence, "valid_until": valid_until,
     }  # fmt: skip
     async with (where or Where()).connect() as place:
         fact = answer(await place.asker.ask("POST", "/v1/facts", None, body))
-    _show(fact, json=json)
+    if json:
+        show_json(fact)
+    else:
+        what = f"{fact['entity']} {fact['relation']} = {shown_value(fact['value'])}"
+        verb = "stored" if fact["confidence"] else "took back"
+        tell(f"{verb} {what} [{fact['scope']}] of {fact['source']}, id {fact['id']}")
+    if scope is None and not json:
+        say("note: its scope is local, so it stays on this node; --scope team, company or public lets it travel")
     for warning in fact.get("warnings") or ():
         say(f"note: {warning}")
     if fact.get("contradicted"):

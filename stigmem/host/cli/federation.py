@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from stigmem.core.keys import fingerprint
 from stigmem.core.scopes import SCOPES
 from stigmem.host.cli.speech import Failed, Mistake, examples, say, show_json, show_table, tell
+from stigmem.host.cli.transfer import named_once
 from stigmem.host.cli.where import Place, Where, answer
 from stigmem.host.identity import read_identity
 
@@ -36,9 +37,7 @@ def add_to(app: App) -> None:
     federation.command(revoke, help_epilogue=examples("federation revoke 3f1c"))
     federation.command(
         cursor_export,
-        help_epilogue=examples(
-            "federation cursor-export --out cursors.json", "federation cursor-export > cursors.json"
-        ),
+        help_epilogue=examples("federation cursor-export cursors.json", "federation cursor-export > cursors.json"),
     )
     federation.command(cursor_import, help_epilogue=examples("federation cursor-import cursors.json"))
     app.command(federation)
@@ -160,8 +159,10 @@ async def revoke(peer_id: str, /, *, where: Where | None = None) -> None:
 
 
 def cursor_export(
+    file: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    /,
     *,
-    out: Annotated[str, Parameter(help="File to write, readable by you alone; - for standard output.")] = "-",
+    out: Annotated[str | None, Parameter(help="The same, as an option.")] = None,
     data_dir: Annotated[Path | None, Parameter(help="Data directory of the node.")] = None,
     config: Annotated[Path | None, Parameter(help="Settings file.")] = None,
 ) -> None:
@@ -169,17 +170,23 @@ def cursor_export(
 
     Works while the node runs. Take it before the backup it belongs to: a
     checkpoint that is ahead of the data would skip facts, and is refused.
+
+    Parameters
+    ----------
+    file
+        File to write, readable by you alone; - for standard output, as when none is named.
     """
     from stigmem.host.checkpoint import export_cursors
 
     text = export_cursors(Where(data_dir=data_dir, config=config).directory)
-    if out == "-":
+    target = named_once(file, out)
+    if target == "-":
         tell(text)
         return
     from stigmem.host.files import write_private
 
-    write_private(Path(out), (text + "\n").encode())
-    say(f"wrote {out}")
+    write_private(Path(target), (text + "\n").encode())
+    say(f"wrote {target}")
 
 
 async def cursor_import(

@@ -20,6 +20,7 @@ from stigmem.host.cli.where import Where
 from stigmem.host.identity import Identity, read_identity
 from stigmem.host.settings import HostSettings
 from stigmem.host.tls import client_context
+from stigmem.host.tls_errors import tls_reason
 
 __all__ = ["Verdict", "register"]
 
@@ -81,8 +82,13 @@ async def register(
         try:
             answer = await client.post(url, content=msgspec.json.encode(declaration), headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Failed(f"{remote_url} cannot be reached: {str(error) or type(error).__name__}") from error
+            raise Failed(f"{remote_url} cannot be reached: {_why(error)}") from error
     return _verdict(answer, remote_url, identity)
+
+
+def _why(error: Exception) -> str:
+    reason = tls_reason(error)
+    return f"TLS failed: {reason}" if reason is not None else str(error) or type(error).__name__
 
 
 def _now_us() -> int:
@@ -113,8 +119,7 @@ async def _check_own(client: httpx.AsyncClient, here: str, identity: Identity) -
         found = msgspec.json.decode(answer.content[:_BODY_BYTES_MAX], type=Discovery)
     except (httpx.HTTPError, msgspec.MsgspecError) as error:
         raise Failed(
-            f"this node does not answer at {here}, where the other node will look for it: "
-            f"{str(error) or type(error).__name__}"
+            f"this node does not answer at {here}, where the other node will look for it: {_why(error)}"
         ) from error
     if found.federation_pubkey is None:
         raise Failed(f"federation is off at {here}; start the node with --federation-enabled")

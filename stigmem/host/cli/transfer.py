@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from stigmem.host.cli.speech import Mistake, examples, say
 from stigmem.host.cli.where import Where
 
-__all__ = ["add_to"]
+__all__ = ["add_to", "named_once"]
 
 _DataDir = Annotated[Path | None, Parameter(help="Data directory of the node.")]
 _Config = Annotated[Path | None, Parameter(help="Settings file.")]
@@ -19,7 +19,7 @@ _Config = Annotated[Path | None, Parameter(help="Settings file.")]
 
 def add_to(app: App) -> None:
     """Register the commands."""
-    app.command(export, help_epilogue=examples("export --out facts.jsonl", "export | gzip > facts.jsonl.gz"))
+    app.command(export, help_epilogue=examples("export facts.jsonl", "export | gzip > facts.jsonl.gz"))
     app.command(import_, name="import", help_epilogue=examples("import facts.jsonl --data-dir new-data"))
     app.command(backup, help_epilogue=examples("backup /var/backups/stigmem-monday.db"))
     app.command(restore, help_epilogue=examples("restore /var/backups/stigmem-monday.db --data-dir new-data"))
@@ -27,8 +27,10 @@ def add_to(app: App) -> None:
 
 
 def export(
+    file: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    /,
     *,
-    out: Annotated[str, Parameter(help="File to write; - for standard output.")] = "-",
+    out: Annotated[str | None, Parameter(help="The same, as an option.")] = None,
     data_dir: _DataDir = None,
     config: _Config = None,
 ) -> None:
@@ -36,17 +38,31 @@ def export(
 
     Works while the node runs. Peers, keys and the audit log are not facts: for
     a copy of everything see `stigmem backup`.
+
+    Parameters
+    ----------
+    file
+        File to write, readable by you alone; - for standard output, as when none is named.
     """
+    from stigmem.host.files import private_file
     from stigmem.host.transfer import export_facts
 
     directory = Where(data_dir=data_dir, config=config).directory
-    if out == "-":
+    target = named_once(file, out)
+    if target == "-":
         count = export_facts(directory, sys.stdout.buffer)
         sys.stdout.flush()
     else:
-        with Path(out).open("wb") as file:
-            count = export_facts(directory, file)
-    say(f"{count} fact{'' if count == 1 else 's'} written{'' if out == '-' else f' to {out}'}")
+        with private_file(Path(target)) as stream:
+            count = export_facts(directory, stream)
+    say(f"{count} fact{'' if count == 1 else 's'} written{'' if target == '-' else f' to {target}'}")
+
+
+def named_once(file: str | None, out: str | None) -> str:
+    """The file to write, which may be named by position or by --out; raises Mistake when by both."""
+    if file is not None and out is not None:
+        raise Mistake(f"name one file to write, not both {file} and --out {out}")
+    return file or out or "-"
 
 
 def import_(file: Path, /, *, data_dir: _DataDir = None, config: _Config = None) -> None:

@@ -22,8 +22,10 @@ from stigmem.core.wire import JSON_TYPE, Request, Response
 from stigmem.host.cli.progress import loading
 from stigmem.host.cli.speech import Failed, Mistake
 from stigmem.host.datadir import DataDirectoryBusy, database_of
+from stigmem.host.running import running_settings
 from stigmem.host.settings import HostSettings
-from stigmem.host.sources import Resolved, resolve
+from stigmem.host.sources import Resolved, overlaid, resolve
+from stigmem.host.tls_errors import tls_reason
 
 if TYPE_CHECKING:
     import httpx
@@ -59,7 +61,9 @@ class _Over:
         try:
             found = await self._client.request(method, _target(path, query), content=content, headers=headers)
         except httpx.HTTPError as error:
-            raise Failed(f"{self._named} does not answer: {str(error) or type(error).__name__}") from error
+            reason = tls_reason(error)
+            why = f"TLS failed: {reason}" if reason is not None else str(error) or type(error).__name__
+            raise Failed(f"{self._named} does not answer: {why}") from error
         return Response(found.status_code, {k.lower(): v for k, v in found.headers.items()}, found.content)
 
 
@@ -111,9 +115,12 @@ class Where:
     ] = None
 
     def resolved(self) -> Resolved:
-        """The settings of the node on this machine; raises BadSettings."""
+        """The settings of the node on this machine: its own words if it runs, else what environment and file say.
+        Raises BadSettings."""
         flags = {"data_dir": None if self.data_dir is None else str(self.data_dir)}
-        return resolve(flags, os.environ, self.config)
+        found = resolve(flags, os.environ, self.config)
+        told = running_settings(found.settings.data_dir)
+        return found if told is None else overlaid(found, told)
 
     @property
     def settings(self) -> HostSettings:
