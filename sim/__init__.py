@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from sim.runner import run
 
 if TYPE_CHECKING:
-    from sim.analysis.result import Result
+    from sim.result import Result
     from sim.scenario.reading import BadScenario
     from sim.scenario.tables import Scenario
 
 __all__ = ["BadScenario", "Result", "Scenario", "run"]
 
-_HOMES = {"BadScenario": "sim.scenario.reading", "Result": "sim.analysis.result", "Scenario": "sim.scenario.tables"}
+_HOMES = {"BadScenario": "sim.scenario.reading", "Result": "sim.result", "Scenario": "sim.scenario.tables"}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.analysis.result import EXIT_STATUS, encode_run
+from sim.analysis.outcome import EXIT_STATUS, encode_run
 from sim.report.folder import (
     DIGESTS,
     FACTS,
@@ -38,7 +38,7 @@ from sim.world.trace import first_difference
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sim.analysis.result import Result
+    from sim.result import Result
     from sim.scenario.plan import Plan
 
 __all__ = ["Session", "replay_folder", "worst"]

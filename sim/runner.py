@@ -16,8 +16,8 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
-    from sim.analysis.result import Result
     from sim.check import CheckerFactory
+    from sim.result import Result
     from sim.scenario.plan import Plan
     from sim.scenario.tables import Scenario
 
@@ -157,7 +157,8 @@ def _simulated(
     plan: Plan, progress: Progress | None, trace_path: Path | None, checkers: Sequence[CheckerFactory]
 ) -> Result:
     import sim.check
-    from sim.analysis.result import conclude
+    from sim.analysis.outcome import conclude
+    from sim.result import Result
     from sim.simulation.simulation import Simulation
     from sim.world.world import rare_collections
 
@@ -175,4 +176,5 @@ def _simulated(
         finally:
             simulation.trace.close()
     with rare_collections():
-        return conclude(simulation, wall_s=perf_counter() - begun, interrupted=interrupted, trace_path=trace_path)
+        outcome = conclude(simulation, wall_s=perf_counter() - begun, interrupted=interrupted, trace_path=trace_path)
+    return Result.of(outcome)

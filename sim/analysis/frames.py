@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from sim.analysis.lag import Copies
 from sim.observation.conditions import FaultInterval
-from sim.observation.visibility import NEVER
+from sim.observation.sampler import Sample
+from sim.observation.visibility import NEVER, TrackedFact
+from sim.world.trace import Stop
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from sim.analysis.lag import Copies
-    from sim.observation.sampler import Sample
-    from sim.observation.visibility import Visibility
-
-__all__ = ["facts_frame", "faults_frame", "samples_frame"]
+__all__ = [
+    "copies_in",
+    "facts_frame",
+    "faults_frame",
+    "faults_in",
+    "samples_frame",
+    "samples_in",
+    "stops_frame",
+    "stops_in",
+]
 
 _NS: Final = 1e9
 
 
-def facts_frame(visibility: Visibility, copies: Copies) -> pl.DataFrame:
+def facts_frame(tracked: Sequence[TrackedFact], nodes: Sequence[str], copies: Copies) -> pl.DataFrame:
     """A row per fact and node that should hold it: fact, origin, scope, entity, relation, node, written_s,
     visible_s, lag_s, held. `visible_s` is null while a copy is missing, `lag_s` also at the origin itself."""
     import polars as pl
 
     about = pl.DataFrame(
         {
-            "number": pl.Series(range(len(visibility.facts)), dtype=pl.Int64),
-            "fact": pl.Series([fact.id for fact in visibility.facts], dtype=pl.String),
+            "number": pl.Series(range(len(tracked)), dtype=pl.Int64),
+            "fact": pl.Series([fact.id for fact in tracked], dtype=pl.String),
             **{
-                name: pl.Series([getattr(fact, name) for fact in visibility.facts], dtype=pl.Categorical)
+                name: pl.Series([getattr(fact, name) for fact in tracked], dtype=pl.Categorical)
                 for name in ("origin", "scope", "entity", "relation")
             },
         }
@@ -46,8 +55,8 @@ def facts_frame(visibility: Visibility, copies: Copies) -> pl.DataFrame:
     )
     names = pl.DataFrame(
         {
-            "node_number": pl.Series(range(len(visibility.nodes)), dtype=pl.Int64),
-            "node": pl.Series(visibility.nodes, dtype=pl.Categorical),
+            "node_number": pl.Series(range(len(nodes)), dtype=pl.Int64),
+            "node": pl.Series(nodes, dtype=pl.Categorical),
         }
     )
     held = pl.col("visible") != NEVER
@@ -93,3 +102,62 @@ def faults_frame(fault_intervals: Sequence[FaultInterval]) -> pl.DataFrame:
             "end_s": pl.Series([end / _NS for _, _, _, end in fault_intervals], dtype=pl.Float64),
         }
     )
+
+
+def stops_frame(stops: Mapping[Stop, int]) -> pl.DataFrame:
+    """A row per link and rule that stopped packets there: source, target, rule, count."""
+    import polars as pl
+
+    return pl.DataFrame(
+        {
+            **{name: pl.Series([getattr(stop, name) for stop in stops], dtype=pl.String) for name in Stop._fields},
+            "count": pl.Series(list(stops.values()), dtype=pl.Int64),
+        }
+    )
+
+
+# --- and back, for runs that are read from their folders ---
+
+
+def copies_in(frame: pl.DataFrame, nodes: Sequence[str]) -> tuple[list[TrackedFact], Copies]:
+    """What `facts_frame` was made of, but for facts that no node was expected to hold in the end."""
+    rank = {name: number for number, name in enumerate(nodes)}
+    numbers: dict[tuple[str, str], int] = {}
+    tracked: list[TrackedFact] = []
+    copies = Copies(array("q"), array("q"), array("q"), array("q"), array("b"))
+    columns = ("fact", "origin", "scope", "entity", "relation", "node", "written_s", "visible_s")
+    for fact, origin, scope, entity, relation, node, written_s, visible_s in frame.select(columns).iter_rows():
+        number = numbers.setdefault((origin, fact), len(numbers))
+        written_ns = _ns(written_s)
+        if number == len(tracked):
+            tracked.append(TrackedFact(fact, origin, scope, entity, relation, written_ns))
+        copies.fact.append(number)
+        copies.node.append(rank[node])
+        copies.written.append(written_ns)
+        copies.visible.append(NEVER if visible_s is None else _ns(visible_s))
+        copies.at_origin.append(node == origin)
+    return tracked, copies
+
+
+def samples_in(frame: pl.DataFrame) -> list[Sample]:
+    """What `samples_frame` was made of."""
+    rows = frame.iter_rows(named=True)
+    return [Sample(at_ns=_ns(row.pop("at_s")), **row) for row in rows]
+
+
+def faults_in(frame: pl.DataFrame) -> list[FaultInterval]:
+    """What `faults_frame` was made of."""
+    return [
+        FaultInterval(label, tuple(nodes), _ns(begin_s), _ns(end_s))
+        for label, nodes, begin_s, end_s in frame.select("label", "nodes", "begin_s", "end_s").iter_rows()
+    ]
+
+
+def stops_in(frame: pl.DataFrame) -> dict[Stop, int]:
+    """What `stops_frame` was made of."""
+    columns = ("source", "target", "rule", "count")
+    return {Stop(source, target, rule): count for source, target, rule, count in frame.select(columns).iter_rows()}
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * _NS)

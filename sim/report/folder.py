@@ -8,30 +8,37 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
+from sim.analysis.frames import copies_in, faults_in, samples_in, stops_frame, stops_in
+from sim.analysis.outcome import TAIL, Outcome, encode_run
+from sim.analysis.verdict import ExpectationResult
+from sim.check.base import CheckResult
 from sim.report.scenario_text import toml_text
+from sim.scenario.plan import Plan
+from sim.scenario.planning import load_plan
 from sim.scenario.reading import plain_values
-
-if TYPE_CHECKING:
-    from sim.analysis.result import Result
-    from sim.scenario.plan import Plan
+from sim.world.trace import read_trace
 
 __all__ = [
     "DIGESTS", "FACTS", "RUN", "SCENARIO", "TRACE", "TRACEBACK", "BadFolder", "folder_name", "open_folder",
-    "opening_comments", "read_run", "write_folder", "write_traceback",
+    "opening_comments", "read_outcome", "read_run", "write_folder", "write_traceback",
 ]  # fmt: skip
 
 RUN: Final = "run.json"
 TRACE: Final = "trace.jsonl.gz"
 FACTS: Final = "facts.parquet"
+SAMPLES: Final = "samples.parquet"
+FAULTS: Final = "faults.parquet"
+STOPS: Final = "stops.parquet"
 SCENARIO: Final = "scenario.toml"
 TRACEBACK: Final = "traceback.txt"
 DATA: Final = "data"
 DIGESTS: Final = ("trace_digest", "state_digest", "knowledge_digest")
 _FIGURES: Final = ("lag.png", "lag_distribution.png", "convergence.png", "conflicts.png", "map.png")
+_FRAMES: Final = (FACTS, SAMPLES, FAULTS, STOPS)
 _MARKS: Final = (RUN, TRACE, TRACEBACK)
 """A folder with one of these holds a run of ours."""
 _FILE_KEYS: Final = ("file", "graphml")
@@ -58,7 +65,7 @@ def open_folder(folder: Path, plan: Plan, source: Path | None = None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadFolder(f"{folder} cannot be made into a run folder: {error.strerror}") from error
-    for name in (*_MARKS, FACTS, *_FIGURES):
+    for name in (*_MARKS, *_FRAMES, *_FIGURES):
         (folder / name).unlink(missing_ok=True)
     return folder
 
@@ -73,14 +80,14 @@ def opening_comments(source: Path) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def write_folder(result: Result, folder: Path, *, figures: bool, heading: str = "") -> Path:
+def write_folder(result: Outcome, folder: Path, *, figures: bool, heading: str = "") -> Path:
     """Write everything of a run but its trace, which is copied when it was written elsewhere."""
-    from sim.analysis.result import encode_run
-
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RUN).write_bytes(encode_run(result, indent=2) + b"\n")
     _write_scenario(result.plan, folder, heading)
-    result.facts().write_parquet(folder / FACTS)
+    frames = (result.facts(), result.samples(), result.faults(), stops_frame(result.stops))
+    for frame, name in zip(frames, _FRAMES, strict=True):
+        frame.write_parquet(folder / name)
     trace = result.trace_path
     if trace is not None and trace.exists() and trace.resolve() != (folder / TRACE).resolve():
         shutil.copyfile(trace, folder / TRACE)
@@ -112,6 +119,40 @@ def read_run(folder: Path) -> dict[str, Any]:
     if lacking:
         raise BadFolder(f"{path} is not that of a run: it has no {lacking[0]}")
     return found
+
+
+def read_outcome(folder: Path) -> Outcome:
+    """The outcome of the run that a folder holds, as far as it is there: see `sim.result.Result.load`."""
+    import polars as pl
+
+    run = read_run(folder)
+    lacking = next((name for name in (SCENARIO, *_FRAMES) if not (folder / name).is_file()), None)
+    if lacking is not None:
+        raise BadFolder(f"{folder} is not the whole folder of a run: it has no {lacking}")
+    plan = load_plan(folder / SCENARIO)
+    facts, samples, faults, stops = (pl.read_parquet(folder / name) for name in _FRAMES)
+    tracked, copies = copies_in(facts, plan.nodes)
+    trace = folder / TRACE if (folder / TRACE).is_file() else None
+    checks = tuple(CheckResult(**check) for check in run["checks"])
+    took_s = run["convergence_s"]
+    return Outcome(
+        plan=plan,
+        seed=run["seed"],
+        run_json=run,
+        checks=checks,
+        expectations=tuple(ExpectationResult(**each) for each in run["expectations"]),
+        violation=None,
+        interrupted=all(check.ok is None for check in checks),
+        tracked=tracked,
+        copies=copies,
+        sampled=tuple(samples_in(samples)),
+        fault_intervals=tuple(faults_in(faults)),
+        stops=stops_in(stops),
+        tail=() if trace is None else tuple(read_trace(trace)[-TAIL:]),
+        converged_ns=None if took_s is None else plan.federation.duration_ns + round(took_s * 1e9),
+        ended_ns=round(run["simulated_s"] * 1e9),
+        trace_path=trace,
+    )
 
 
 def _write_scenario(plan: Plan, folder: Path, heading: str) -> None:

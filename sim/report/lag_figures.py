@@ -29,10 +29,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from sim.analysis.result import Result
+    from sim.analysis.outcome import Outcome
     from sim.report.style import TimeUnit
 
-__all__ = ["FEW_NODES", "Lags", "distribution_figure", "lag_figure", "lags_of", "worst_nodes"]
+__all__ = [
+    "FEW_NODES",
+    "Lags",
+    "distribution_figure",
+    "lag_figure",
+    "lags_of",
+    "plot_distribution",
+    "plot_lag",
+    "worst_nodes",
+]
 
 FEW_NODES: Final = 7
 _WORST: Final = 5
@@ -68,7 +77,7 @@ class Lags:
         return [int(number) for number in np.unique(self.node)]
 
 
-def lags_of(result: Result) -> Lags:
+def lags_of(result: Outcome) -> Lags:
     """The copies of a result that came to a node other than the origin."""
     import numpy as np
 
@@ -92,9 +101,15 @@ def worst_nodes(lags: Lags, most: int = _WORST) -> list[int]:
 # --- over time ---
 
 
-def lag_figure(result: Result) -> Figure:
+def lag_figure(result: Outcome) -> Figure:
     """Replication lag over the time at which facts were written, per node."""
     figure, (axes,) = with_lanes(result, 3.1)
+    plot_lag(axes, result)
+    return figure
+
+
+def plot_lag(axes: Axes, result: Outcome) -> None:
+    """The same in axes."""
     unit = time_axis(axes, result, "time of writing")
     axes.set_ylabel("replication lag")
     shade(axes, result, unit)
@@ -102,11 +117,10 @@ def lag_figure(result: Result) -> Figure:
     if not len(lags.lag):
         say_nothing_there(axes, "no fact reached another node")
         axes.set_yticks([])
-        return figure
+        return
     draw = _each_node if len(lags.readers()) <= FEW_NODES else _many_nodes
     lag_axis(axes, *draw(axes, lags, unit), vertical=True)
     legend(axes, title="facts seen on")
-    return figure
 
 
 def _each_node(axes: Axes, lags: Lags, unit: TimeUnit) -> tuple[float, float]:
@@ -165,11 +179,17 @@ def _binned(
 # --- as a distribution ---
 
 
-def distribution_figure(result: Result) -> Figure:
+def distribution_figure(result: Outcome) -> Figure:
     """The empirical distribution of the lag over all copies that came, and per node."""
     figure = canvas(3.3)
     axes = figure.add_subplot()
     axes.set_title(f"{result.scenario.name}, seed {result.seed}", fontweight="bold")
+    plot_distribution(axes, result)
+    return figure
+
+
+def plot_distribution(axes: Axes, result: Outcome) -> None:
+    """The same in axes."""
     lags = lags_of(result)
     axes.set_ylabel("copies visible within (%)")
     axes.set_ylim(0, 101)
@@ -179,7 +199,7 @@ def distribution_figure(result: Result) -> Figure:
     if not len(lags.lag):
         say_nothing_there(axes, "no fact reached another node")
         axes.set_xticks([])
-        return figure
+        return
     readers = lags.readers()
     named = readers if len(readers) <= FEW_NODES else worst_nodes(lags)
     for number in readers:
@@ -194,7 +214,6 @@ def distribution_figure(result: Result) -> Figure:
     _mark_percentiles(axes, result)
     lag_axis(axes, float(lags.lag.min()), float(lags.lag.max()), vertical=False)
     legend(axes)
-    return figure
 
 
 def _ecdf(lag: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -209,7 +228,7 @@ def _ecdf(lag: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.flo
     return x, y
 
 
-def _mark_percentiles(axes: Axes, result: Result) -> None:
+def _mark_percentiles(axes: Axes, result: Outcome) -> None:
     lag = result.run_json["lag"]
     for name, percent, marker in (("p50_s", 50, "o"), ("p90_s", 90, "s"), ("p99_s", 99, "D")):
         value = max(lag[name], _FLOOR_S)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from sim.analysis.result import Result
+    from sim.analysis.outcome import Outcome
     from sim.observation.conditions import FaultInterval
     from sim.report.style import TimeUnit
 
@@ -28,7 +28,7 @@ _OTHERS: Final = tuple(colour for colour in COLOURS[:-1] if colour != _CUT)
 _OUTAGES: Final = ("crash", "random crashes", "restart", "wipe")
 
 
-def with_lanes(result: Result, height_in: float, panels: Sequence[float] = (1.0,)) -> tuple[Figure, list[Axes]]:
+def with_lanes(result: Outcome, height_in: float, panels: Sequence[float] = (1.0,)) -> tuple[Figure, list[Axes]]:
     """A figure with one lane a kind of fault on top and panels of these relative heights under it, all over the
     run's time. Faults are shaded in the panels too."""
     lanes = _lanes(result)
@@ -48,7 +48,7 @@ def with_lanes(result: Result, height_in: float, panels: Sequence[float] = (1.0,
     return figure, main
 
 
-def _lanes(result: Result) -> dict[str, list[FaultInterval]]:
+def _lanes(result: Outcome) -> dict[str, list[FaultInterval]]:
     """The faults by what they are called, in the order in which they began. When there are too many kinds, cuts and
     outages keep lanes of their own, then the most frequent; the rest is merged."""
     found: dict[str, list[FaultInterval]] = {}
@@ -80,7 +80,7 @@ def _lane_name(label: str, fault_intervals: Sequence[FaultInterval]) -> str:
     return fit_name(f"{label}: {nodes[0]}") if same else fit_name(label)
 
 
-def _draw_lanes(strip: Axes, result: Result, lanes: dict[str, list[FaultInterval]]) -> None:
+def _draw_lanes(strip: Axes, result: Outcome, lanes: dict[str, list[FaultInterval]]) -> None:
     unit = time_unit(result.ended_ns / 1e9)
     scale = 1e9 * unit.length_s
     others = cycle(_OTHERS)
@@ -99,7 +99,7 @@ def _draw_lanes(strip: Axes, result: Result, lanes: dict[str, list[FaultInterval
         spine.set_visible(False)
 
 
-def shade(axes: Axes, result: Result, unit: TimeUnit) -> None:
+def shade(axes: Axes, result: Outcome, unit: TimeUnit) -> None:
     """Grey where a fault was in force, and a dotted line where the faults ended and settling began."""
     scale = 1e9 * unit.length_s
     for begin, end in _merged([(begin, end) for _, _, begin, end in result.fault_intervals if end > begin]):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from sim.analysis.result import Result
+    from sim.analysis.outcome import Outcome
     from sim.report.lag_figures import Lags
     from sim.report.projection import Projection
 
@@ -43,7 +43,7 @@ _EVERYDAY_RULES: Final = ("loss",)
 """Rules that lose single packets without a fault."""
 
 
-def map_figure(result: Result) -> Figure:
+def map_figure(result: Outcome) -> Figure:
     """Nodes at their places, coloured by the median lag of the facts that reached them."""
 
     points, projection = places(result)
@@ -124,13 +124,13 @@ def _crossings(
     return [float(place) for place in seen[:1]]
 
 
-def cut_links(result: Result) -> set[tuple[str, str]]:
+def cut_links(result: Outcome) -> set[tuple[str, str]]:
     """Links on which a fault stopped packets, in either direction."""
     hit = {(stop.source, stop.target) for stop in result.stops if stop.rule not in _EVERYDAY_RULES}
     return {(a, b) for a, b in result.links if (a, b) in hit or (b, a) in hit}
 
 
-def _draw_links(axes: Axes, result: Result, points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _draw_links(axes: Axes, result: Outcome, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Draw the links; points strewn along them."""
     import numpy as np
     from matplotlib.collections import LineCollection
@@ -151,7 +151,7 @@ def _draw_links(axes: Axes, result: Result, points: NDArray[np.float64]) -> NDAr
     return np.concatenate([end[0] * (1 - shares) + end[1] * shares for end in ends]) if ends else np.zeros((0, 2))
 
 
-def _medians(result: Result, lags: Lags) -> NDArray[np.float64]:
+def _medians(result: Outcome, lags: Lags) -> NDArray[np.float64]:
     """Median lag of the facts that reached each node; nan where none did."""
     import numpy as np
 
@@ -161,7 +161,7 @@ def _medians(result: Result, lags: Lags) -> NDArray[np.float64]:
     return found
 
 
-def _draw_nodes(figure: Figure, axes: Axes, result: Result, points: NDArray[np.float64], lags: Lags) -> None:
+def _draw_nodes(figure: Figure, axes: Axes, result: Outcome, points: NDArray[np.float64], lags: Lags) -> None:
     import numpy as np
 
     medians = _medians(result, lags)
@@ -199,7 +199,7 @@ def _colour_ticks(norm: LogNorm) -> list[float]:
 def _draw_names(
     figure: Figure,
     axes: Axes,
-    result: Result,
+    result: Outcome,
     points: NDArray[np.float64],
     lines: NDArray[np.float64],
     lags: Lags,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from sim.analysis.result import Result
+    from sim.analysis.outcome import Outcome
 
 __all__ = ["fit", "layout", "places", "set_apart"]
 
@@ -28,7 +28,7 @@ _CRAMPED: Final = 1.2
 Spots = dict[str, tuple[float, float]]
 
 
-def places(result: Result) -> tuple[NDArray[np.float64], Projection | None]:
+def places(result: Outcome) -> tuple[NDArray[np.float64], Projection | None]:
     """A row of x and y per node, and the projection they come from, if nodes have coordinates."""
     import numpy as np
 
@@ -37,7 +37,7 @@ def places(result: Result) -> tuple[NDArray[np.float64], Projection | None]:
     return np.array([spots[name] for name in result.nodes]), projection
 
 
-def _on_map(result: Result, projection: Projection) -> Spots:
+def _on_map(result: Outcome, projection: Projection) -> Spots:
     """Places on the plane; a node without coordinates goes to the middle of its neighbours that have some."""
     spots: Spots = {}
     for name, (lat, lon) in result.positions.items():
@@ -53,7 +53,7 @@ def _on_map(result: Result, projection: Projection) -> Spots:
     return spots
 
 
-def layout(result: Result) -> Spots:
+def layout(result: Outcome) -> Spots:
     """Places for a graph that has none: a chain as a line, a few nodes on a circle, more by springs."""
     import networkx as nx
 

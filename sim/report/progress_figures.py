@@ -8,60 +8,84 @@ from sim.report.lanes import shade, with_lanes
 from sim.report.style import COLOURS, INK, lag_text, legend, say_nothing_there, time_axis
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from sim.analysis.result import Result
+    from sim.analysis.outcome import Outcome
+    from sim.report.style import TimeUnit
 
-__all__ = ["conflicts_figure", "convergence_figure"]
+__all__ = ["conflicts_figure", "convergence_figure", "plot_conflicts", "plot_convergence"]
 
 _NS: Final = 1e9
 
 
-def convergence_figure(result: Result) -> Figure:
+def convergence_figure(result: Outcome) -> Figure:
     """The share of facts that every node that should hold them holds, and the copies missing, over time."""
-    from matplotlib.ticker import MaxNLocator
-
     figure, (share, missing) = with_lanes(result, 3.4, panels=(3.0, 2.0))
+    plot_convergence(share, result, missing)
+    figure.align_ylabels([share, missing])
+    return figure
+
+
+def plot_convergence(share: Axes, result: Outcome, missing: Axes | None = None) -> None:
+    """The same in axes: the share, and the copies that are missing where there are axes for them too."""
     unit = time_axis(share, result)
-    share.set_xlabel("")
-    missing.set_xlabel(f"simulated time ({unit.name})")
     share.set_ylabel("facts held\neverywhere (%)")
-    missing.set_ylabel("copies\nmissing")
     share.set_ylim(-2, 103)
     shade(share, result, unit)
-    shade(missing, result, unit)
-    missing.set_ylim(0, max(1.0, 1.08 * max((sample.missing for sample in result.sampled), default=0)))
-    missing.yaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
+    if missing is not None:
+        share.set_xlabel("")
+        missing.set_xlabel(f"simulated time ({unit.name})")
+        _frame_missing(missing, result, unit)
     known = [sample for sample in result.sampled if sample.facts]
     if not known:
         say_nothing_there(share, "no fact was written")
-        return figure
+        return
     scale = _NS * unit.length_s
     x = [*(sample.at_ns / scale for sample in known), share.get_xlim()[1]]
     known.append(known[-1])  # how it was at the end stays so
     share.plot(x, [100.0 * sample.everywhere / sample.facts for sample in known], color=COLOURS[0],
                label="held everywhere")  # fmt: skip
-    lacking = [sample.missing for sample in known]
-    missing.plot(x, lacking, color=COLOURS[1])
-    share.plot([], [], color=COLOURS[1], label="copies missing")
-    missing.fill_between(x, lacking, color=COLOURS[1], alpha=0.15, linewidth=0)
+    if missing is not None:
+        lacking = [sample.missing for sample in known]
+        missing.plot(x, lacking, color=COLOURS[1])
+        share.plot([], [], color=COLOURS[1], label="copies missing")
+        missing.fill_between(x, lacking, color=COLOURS[1], alpha=0.15, linewidth=0)
+    _mark_convergence(share, missing, result, scale)
+    legend(share)
+
+
+def _frame_missing(missing: Axes, result: Outcome, unit: TimeUnit) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    missing.set_ylabel("copies\nmissing")
+    shade(missing, result, unit)
+    missing.set_ylim(0, max(1.0, 1.08 * max((sample.missing for sample in result.sampled), default=0)))
+    missing.yaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
+
+
+def _mark_convergence(share: Axes, missing: Axes | None, result: Outcome, scale: float) -> None:
     if result.converged_ns is None:
         share.plot([], [], linestyle="none", label="never converged")
-    else:
-        took = (result.converged_ns - int(result.scenario.scenario.duration)) / _NS
-        label = f"converged, {lag_text(took)}\nafter the faults" if took else "converged when\nthe faults ended"
-        share.axvline(result.converged_ns / scale, color=COLOURS[2], linewidth=1.4, zorder=4, label=label)
+        return
+    took = (result.converged_ns - int(result.scenario.scenario.duration)) / _NS
+    label = f"converged, {lag_text(took)}\nafter the faults" if took else "converged when\nthe faults ended"
+    share.axvline(result.converged_ns / scale, color=COLOURS[2], linewidth=1.4, zorder=4, label=label)
+    if missing is not None:
         missing.axvline(result.converged_ns / scale, color=COLOURS[2], linewidth=1.4, zorder=4)
-    figure.align_ylabels([share, missing])
-    legend(share)
+
+
+def conflicts_figure(result: Outcome) -> Figure:
+    """Open conflicts over time: the most and the fewest that any running node sees."""
+    figure, (axes,) = with_lanes(result, 2.6)
+    plot_conflicts(axes, result)
     return figure
 
 
-def conflicts_figure(result: Result) -> Figure:
-    """Open conflicts over time: the most and the fewest that any running node sees."""
+def plot_conflicts(axes: Axes, result: Outcome) -> None:
+    """The same in axes."""
     from matplotlib.ticker import MaxNLocator
 
-    figure, (axes,) = with_lanes(result, 2.6)
     unit = time_axis(axes, result)
     shade(axes, result, unit)
     axes.set_ylabel("open conflicts")
@@ -74,9 +98,8 @@ def conflicts_figure(result: Result) -> Figure:
     axes.yaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
     if not any(most):
         say_nothing_there(axes, f"no conflict was open at any of {len(result.sampled)} instants")
-        return figure
+        return
     axes.fill_between(x, least, most, step="post", color="#BFD9EA", linewidth=0, label="nodes differ")
     axes.plot(x, most, drawstyle="steps-post", color=INK, linewidth=2.6, label="most on any node")
     axes.plot(x, least, drawstyle="steps-post", color=COLOURS[5], linewidth=1.1, label="fewest on any node")
     legend(axes)
-    return figure

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from sim.analysis.result import Result
+    from sim.analysis.outcome import Outcome
 
 __all__ = [
     "COLOURS", "FAULTS_END", "GREY", "INK", "MARKERS", "TimeUnit", "canvas", "fit_name", "lag_axis", "lag_text",
@@ -116,7 +116,7 @@ def time_unit(span_s: float) -> TimeUnit:
     return TimeUnit(1.0, "s")
 
 
-def time_axis(axes: Axes, result: Result, label: str = "simulated time") -> TimeUnit:
+def time_axis(axes: Axes, result: Outcome, label: str = "simulated time") -> TimeUnit:
     """Make x the whole run and a little more in its best unit; data must be divided by the unit's length."""
     from matplotlib.ticker import MaxNLocator
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from sim.analysis.result import Result
+    from sim.analysis.outcome import Outcome
     from sim.analysis.verdict import ExpectationResult
 
 __all__ = ["event_line", "progress_bar", "show_failure", "show_result", "speed"]
@@ -71,7 +71,7 @@ def speed(simulated_s: float, wall_s: float) -> str:
 # --- when it is over ---
 
 
-def show_result(console: Console, result: Result, folder: str | None) -> None:
+def show_result(console: Console, result: Outcome, folder: str | None) -> None:
     """The table of a run: verdict, numbers, what was expected, what the checkers say."""
     from rich.table import Table
     from rich.text import Text
@@ -105,7 +105,7 @@ def _mark(*, ok: bool | None) -> Text:
     return Text("ok", "green") if ok else Text("FAILED", "bold red")
 
 
-def _numbers(result: Result) -> Iterator[tuple[str, str]]:
+def _numbers(result: Outcome) -> Iterator[tuple[str, str]]:
     run: dict[str, Any] = result.run_json
     fast = speed(run["simulated_s"], run["wall_s"])
     yield "time", f"{format_duration(result.ended_ns)} simulated in {run['wall_s']:.3g} s: {fast}"
@@ -155,7 +155,7 @@ def _counts(counts: dict[str, int]) -> str:
 # --- when it failed ---
 
 
-def show_failure(console: Console, result: Result, replay: str) -> None:
+def show_failure(console: Console, result: Outcome, replay: str) -> None:
     """The first property that does not hold, the events before that was found, and the command that meets it again."""
     violation = result.violation
     if violation is not None:
@@ -171,7 +171,7 @@ def show_failure(console: Console, result: Result, replay: str) -> None:
     console.print(f"to replay it: {replay}", soft_wrap=True)
 
 
-def _reasons(result: Result) -> list[str]:
+def _reasons(result: Outcome) -> list[str]:
     failed = [f"{check.name} failed: {check.detail}" for check in result.checks if check.ok is False]
     unmet = [each for each in result.expectations if each.ok is False]
     missed = [f"{each.name} was expected {_expectation(each)}" for each in unmet]
@@ -186,12 +186,12 @@ def _reasons(result: Result) -> list[str]:
     return [f"{check.name} could not be judged: {check.detail}" for check in result.checks if check.ok is None]
 
 
-def _slowest(result: Result) -> Iterator[str]:
+def _slowest(result: Outcome) -> Iterator[str]:
     """The copy that took longest, which is where to look first."""
     place = slowest(result.copies)
     if place is not None:
         copies = result.copies
-        fact, reader = result.visibility.facts[copies.fact[place]], result.nodes[copies.node[place]]
+        fact, reader = result.tracked[copies.fact[place]], result.nodes[copies.node[place]]
         written, visible = copies.written[place], copies.visible[place]
         yield (
             f"the slowest copy: fact {fact.id}, written by {fact.origin} at {format_duration(written)}, was visible "

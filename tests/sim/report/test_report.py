@@ -75,7 +75,16 @@ def map_file(folder: Path) -> Path:
 def test_the_folder_holds_everything_of_a_run(tmp_path: Path) -> None:
     result = run(small(TALK, CUT), out=tmp_path / "out")
     found = {path.name for path in (tmp_path / "out").iterdir()}
-    assert found == {"run.json", "trace.jsonl.gz", "facts.parquet", "scenario.toml", *FIGURES}
+    assert found == {
+        "run.json",
+        "trace.jsonl.gz",
+        "facts.parquet",
+        "samples.parquet",
+        "faults.parquet",
+        "stops.parquet",
+        "scenario.toml",
+        *(f"{name}.png" for name in FIGURES),
+    }
     assert read_run(tmp_path / "out") == result.run_json
     assert len(read_trace(tmp_path / "out/trace.jsonl.gz")) > 100
     assert pl.read_parquet(tmp_path / "out/facts.parquet").equals(result.facts())
@@ -118,7 +127,8 @@ def test_a_second_run_into_a_folder_leaves_nothing_of_the_first(tmp_path: Path) 
     (tmp_path / "out/notes.txt").write_text("mine")
     run_plan(plan, out=tmp_path / "out", trace=False, figures=False)
     found = {path.name for path in (tmp_path / "out").iterdir()}
-    assert found == {"run.json", "facts.parquet", "scenario.toml", "notes.txt"}
+    frames = {"facts.parquet", "samples.parquet", "faults.parquet", "stops.parquet"}
+    assert found == {"run.json", "scenario.toml", "notes.txt", *frames}
 
 
 def test_a_scenario_of_the_users_is_never_overwritten(tmp_path: Path) -> None:
@@ -302,8 +312,8 @@ def test_legends_cover_no_data(
 
 def test_every_axis_has_a_label_with_its_unit(shapes: dict[str, Result]) -> None:
     expected = {
-        "lag.png": ("time of writing (s)", "replication lag"),
-        "conflicts.png": ("simulated time (s)", "open conflicts"),
+        "lag": ("time of writing (s)", "replication lag"),
+        "conflicts": ("simulated time (s)", "open conflicts"),
     }
     for name, (x, y) in expected.items():
         axes = FIGURES[name](shapes["cut"]).axes[0]
@@ -311,7 +321,7 @@ def test_every_axis_has_a_label_with_its_unit(shapes: dict[str, Result]) -> None
 
 
 def test_the_lanes_name_each_kind_of_fault(shapes: dict[str, Result]) -> None:
-    figure = FIGURES["lag.png"](shapes["cut"])
+    figure = FIGURES["lag"](shapes["cut"])
     figure.canvas.draw()
     lanes = [label.get_text() for label in figure.axes[-1].get_yticklabels()]
     assert sorted(lanes) == ["clock +1s: b", "crash: c", "cut"]
@@ -321,7 +331,7 @@ def test_many_kinds_of_fault_share_a_lane_but_cuts_and_outages_keep_their_own() 
     parts = [fault("loss", share=number / 100, at=f"{number}s", for_="1s") for number in range(1, 25)]
     cut = fault("partition", at="40s", for_="5s", shape="one", node="a", one_way=True)
     down = fault("crash", at="50s", for_="2s", node="b")
-    figure = FIGURES["conflicts.png"](run(small(TALK, *parts, cut, down)))
+    figure = FIGURES["conflicts"](run(small(TALK, *parts, cut, down)))
     figure.canvas.draw()
     lanes = [label.get_text() for label in figure.axes[-1].get_yticklabels()]
     assert len(lanes) == 12
@@ -330,7 +340,7 @@ def test_many_kinds_of_fault_share_a_lane_but_cuts_and_outages_keep_their_own() 
 
 def test_the_last_state_of_a_run_can_be_seen_beyond_its_end(shapes: dict[str, Result]) -> None:
     result = shapes["cut"]
-    share, missing = FIGURES["convergence.png"](result).axes[:2]
+    share, missing = FIGURES["convergence"](result).axes[:2]
     for axes, last in ((share, 100.0), (missing, 0.0)):
         x, y = next(line.get_data() for line in axes.lines if len(line.get_xdata()) > 2)
         assert x[-1] == axes.get_xlim()[1] > result.ended_ns / 1e9
@@ -342,12 +352,12 @@ def test_of_many_nodes_the_worst_five_are_named(shapes: dict[str, Result]) -> No
     worst = worst_nodes(lags)
     tails = [float(np.percentile(lags.of(number)[1], 99)) for number in lags.readers()]
     assert [float(np.percentile(lags.of(number)[1], 99)) for number in worst] == sorted(tails, reverse=True)[:5]
-    named = [text for text, _ in texts(drawn({}, shapes, "many", "lag.png"))]
+    named = [text for text, _ in texts(drawn({}, shapes, "many", "lag"))]
     assert all(shapes["many"].nodes[number] in named for number in worst)
 
 
 def test_the_map_names_every_node_and_dashes_what_was_cut(shapes: dict[str, Result]) -> None:
-    assert set(CITIES) <= {text for text, _ in texts(drawn({}, shapes, "map", "map.png"))}
+    assert set(CITIES) <= {text for text, _ in texts(drawn({}, shapes, "map", "map"))}
     assert cut_links(shapes["cut"]) == {("a", "b"), ("a", "c")}
     assert cut_links(shapes["map"]) == set()
 
@@ -356,7 +366,7 @@ def test_nodes_of_a_crowd_are_drawn_smaller(shapes: dict[str, Result]) -> None:
     crowd = run(small(TALK, nodes=400, topology={"kind": "ring"}, duration="1s", settle="0s"))  # type: ignore[arg-type]
 
     def size(result: Result) -> float:
-        drawn = FIGURES["map.png"](result).axes[0].collections
+        drawn = FIGURES["map"](result).axes[0].collections
         return min(float(each.get_sizes()[0]) for each in drawn if isinstance(each, PathCollection))
 
     assert size(crowd) < size(shapes["cut"]) / 2
@@ -364,7 +374,7 @@ def test_nodes_of_a_crowd_are_drawn_smaller(shapes: dict[str, Result]) -> None:
 
 def test_drawing_writes_every_figure(shapes: dict[str, Result], tmp_path: Path) -> None:
     paths = draw_figures(shapes["map"], tmp_path)
-    assert [path.name for path in paths] == list(FIGURES)
+    assert [path.name for path in paths] == [f"{name}.png" for name in FIGURES]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
 

@@ -1,12 +1,14 @@
-"""The result of a run: verdict, numbers, digests and frames, apart from the simulation that made them.
+"""The outcome of a run: verdict, numbers, digests and frames, apart from the simulation that made them.
 
-A Result holds no node and no ledger, so a notebook can keep hundreds. It is made once, by `conclude`, from a
-simulation whose run is over; telling it to people is `sim.report`'s.
+An Outcome holds no node and no ledger, so that hundreds can be kept. It is made once, by `conclude`, from a simulation
+whose run is over, or from a run folder (`sim.report.folder`). What is drawn and written of it is `sim.report`'s; what
+people are given is `sim.result.Outcome`, which is an Outcome that can draw and write itself.
 """
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,28 +30,28 @@ from sim.analysis.verdict import (
     tally_conflicts,
 )
 from sim.check.base import CheckResult
+from sim.diagnostics.errors import Violation
 from sim.observation.conditions import FaultInterval
+from sim.observation.sampler import Sample
+from sim.observation.visibility import TrackedFact
+from sim.scenario.plan import Plan
+from sim.scenario.tables import Scenario
 from sim.simulation.digest import knowledge_of, state_digest
+from sim.simulation.simulation import Simulation
+from sim.world.trace import Stop
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from sim.diagnostics.errors import Violation
-    from sim.observation.sampler import Sample
-    from sim.observation.visibility import Visibility
-    from sim.scenario.plan import Plan
-    from sim.scenario.tables import Scenario
-    from sim.simulation.simulation import Simulation
-    from sim.world.trace import Stop
-
-__all__ = ["EXIT_STATUS", "Result", "conclude", "encode_run"]
+__all__ = ["EXIT_STATUS", "TAIL", "Outcome", "conclude", "encode_run"]
 
 EXIT_STATUS: Final = {"pass": 0, "fail": 1, "inconclusive": 3}
-_TAIL: Final = 40
+TAIL: Final = 40
+"""Events at the end of a trace that are kept for a failure report."""
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Outcome:
     """What became of one run of one plan."""
 
     plan: Plan
@@ -60,7 +62,8 @@ class Result:
     expectations: tuple[ExpectationResult, ...]
     violation: Violation | None
     interrupted: bool
-    visibility: Visibility
+    tracked: Sequence[TrackedFact]
+    """Every fact that honest nodes wrote, by the number that copies name it by."""
     copies: Copies
     """Every copy that should be, with its times in nanoseconds."""
     sampled: tuple[Sample, ...]
@@ -106,7 +109,7 @@ class Result:
 
     @cached_property
     def _facts(self) -> pl.DataFrame:
-        return facts_frame(self.visibility, self.copies)
+        return facts_frame(self.tracked, self.nodes, self.copies)
 
     def facts(self) -> pl.DataFrame:
         """A row per fact and node that should hold it (`sim.analysis.frames.facts_frame`)."""
@@ -120,19 +123,13 @@ class Result:
         """A row per fault that happened (`sim.analysis.frames.faults_frame`)."""
         return faults_frame(self.fault_intervals)
 
-    def save(self, out: str | Path, *, figures: bool = True, heading: str = "") -> Path:
-        """Write the run folder; the trace is in it when the run was made with `out`."""
-        from sim.report.folder import write_folder
-
-        return write_folder(self, Path(out), figures=figures, heading=heading)
-
 
 def conclude(
     simulation: Simulation, *, wall_s: float, interrupted: bool = False, trace_path: Path | None = None
-) -> Result:
+) -> Outcome:
     """Judge a simulation whose run is over, and take from it what outlives it."""
     simulation.sampler.take()
-    tail = tuple(simulation.trace.tail(_TAIL))
+    tail = tuple(simulation.trace.tail(TAIL))
     trace_digest = simulation.trace.close()
     checks = tuple(check_everything(simulation, interrupted=interrupted))
     digests = {
@@ -146,7 +143,7 @@ def conclude(
     verdict = judge(checks, expectations, facts=len(simulation.visibility.facts), interrupted=interrupted)
     head = {"scenario": simulation.scenario.name, "seed": simulation.seed, "verdict": verdict, **digests}
     time = {"simulated_s": seconds(simulation.world.now), "wall_s": round(wall_s, 3)}
-    return Result(
+    return Outcome(
         plan=simulation.plan,
         seed=simulation.seed,
         run_json={**head, **time, **numbers, **_words(checks, expectations), **_made_with()},
@@ -154,7 +151,7 @@ def conclude(
         expectations=expectations,
         violation=simulation.violation,
         interrupted=interrupted,
-        visibility=simulation.visibility,
+        tracked=simulation.visibility.facts,
         copies=copies,
         sampled=tuple(simulation.sampler.samples),
         fault_intervals=(*simulation.fault_schedule.fault_intervals, *simulation.fault_schedule.unfinished()),
@@ -209,7 +206,7 @@ def _made_with() -> dict[str, str]:
     return {"python": platform.python_version(), "version": stigmem.__version__}
 
 
-def encode_run(result: Result, *, indent: int = 0) -> bytes:
+def encode_run(outcome: Outcome, *, indent: int = 0) -> bytes:
     """run.json: on one line, or indented."""
-    raw = msgspec.json.encode(result.run_json)
+    raw = msgspec.json.encode(outcome.run_json)
     return msgspec.json.format(raw, indent=indent) if indent else raw
