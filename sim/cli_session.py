@@ -98,7 +98,16 @@ class Session:
         folder = self._folder(plan, several=several)
         try:
             with progress_bar(self._aside, plan.scenario.name) as progress:
-                result = run_plan(plan, None, folder, progress, source=file, trace=self._trace, figures=self._figures)
+                result = run_plan(
+                    plan,
+                    None,
+                    folder,
+                    progress,
+                    source=file,
+                    trace=self._trace,
+                    figures=self._figures,
+                    judge_interrupted=True,
+                )
         except BadFolder:
             raise
         except KeyboardInterrupt:
@@ -172,7 +181,9 @@ def replay_folder(folder: Path, screen: Console, aside: Console) -> int:
         again = Path(scratch) / "again"
         try:
             with progress_bar(aside, plan.scenario.name) as progress:
-                result = run_plan(plan, None, again, progress, source=folder / SCENARIO, figures=False)
+                result = run_plan(
+                    plan, None, again, progress, source=folder / SCENARIO, figures=False, judge_interrupted=True
+                )
         except Exception as error:
             (folder / TRACEBACK).write_text("".join(traceback.format_exception(error)), encoding="utf-8")
             return _tell_bug(aside, error, plan, folder)

@@ -33,7 +33,8 @@ class Interrupted(BaseException):
 
 
 class _Stopping:
-    """While this is entered, a first Ctrl-C only asks the run to stop; a second one raises KeyboardInterrupt.
+    """While this is entered, a first Ctrl-C only asks the run to stop, so that no event is cut in two; a second one
+    raises KeyboardInterrupt there and then.
 
     Only the main thread may handle signals; elsewhere nothing is changed.
     """
@@ -88,7 +89,7 @@ def run(
     `tables` change tables of the scenario by the names they have in a file: `network={"latency": "80ms"}`
     updates one, a list such as `fault=[]` replaces all of a kind. With `out` the run folder is written too.
     `checkers` are classes of properties (`sim.check.base.Checker`) that judge the run besides the standard ones.
-    Raises `sim.scenario.reading.BadScenario` for a scenario that cannot be run.
+    Raises `sim.scenario.reading.BadScenario` for a scenario that cannot be run, and KeyboardInterrupt on Ctrl-C.
     """
     from sim.scenario.planning import load_plan, make_plan
     from sim.scenario.reading import load_scenario, plain_values, typed
@@ -128,12 +129,14 @@ def run_plan(
     trace: bool = True,
     figures: bool = True,
     checkers: Sequence[CheckerFactory] = (),
+    judge_interrupted: bool = False,
 ) -> Result:
     """Run a plan, or the plan of the same scenario with another seed.
 
     With `out` the run folder is written there, with the trace and the figures unless they are switched off;
-    `source` is the file the plan came from, whose opening comments are kept. Ctrl-C ends the run early: the
-    result is then inconclusive. Raises BadFolder when `out` cannot be written, and whatever a bug in the run
+    `source` is the file the plan came from, whose opening comments are kept. Ctrl-C ends the run
+    early with KeyboardInterrupt; with `judge_interrupted` its result is what there is until then, and inconclusive, and
+    a second Ctrl-C raises. Raises BadFolder when `out` cannot be written, and whatever a bug in the run
     raises, after putting its traceback into the folder.
     """
     from sim.report.folder import TRACE, open_folder, opening_comments, write_traceback
@@ -143,7 +146,8 @@ def run_plan(
         plan = make_plan(plan.scenario, plan.base, seed)  # the topology may be drawn from the seed
     folder = open_folder(Path(out), plan, source) if out is not None else None
     try:
-        result = _simulated(plan, progress, folder / TRACE if folder is not None and trace else None, checkers)
+        trace_path = folder / TRACE if folder is not None and trace else None
+        result = _simulated(plan, progress, trace_path, checkers, judge_interrupted=judge_interrupted)
         if folder is not None:
             result.save(folder, figures=figures, heading=opening_comments(source) if source is not None else "")
     except Exception:
@@ -154,7 +158,12 @@ def run_plan(
 
 
 def _simulated(
-    plan: Plan, progress: Progress | None, trace_path: Path | None, checkers: Sequence[CheckerFactory]
+    plan: Plan,
+    progress: Progress | None,
+    trace_path: Path | None,
+    checkers: Sequence[CheckerFactory],
+    *,
+    judge_interrupted: bool,
 ) -> Result:
     import sim.check
     from sim.analysis.outcome import conclude
@@ -175,6 +184,8 @@ def _simulated(
             interrupted = True
         finally:
             simulation.trace.close()
+    if interrupted and not judge_interrupted:
+        raise KeyboardInterrupt
     with rare_collections():
         outcome = conclude(simulation, wall_s=perf_counter() - begun, interrupted=interrupted, trace_path=trace_path)
     return Result.of(outcome)

@@ -330,15 +330,28 @@ def pressing(times: int) -> Callable[[int, int], None]:
     return progress
 
 
-def test_ctrl_c_ends_a_run_with_an_inconclusive_result(long_scenario: Scenario) -> None:
-    found = run(long_scenario, progress=pressing(1))
+def test_ctrl_c_in_a_run_of_the_library_is_a_keyboard_interrupt(long_scenario: Scenario, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(long_scenario, out=tmp_path / "out", progress=pressing(1))
+    assert not (tmp_path / "out/run.json").exists()
+
+
+def test_whoever_wants_what_there_is_gets_an_inconclusive_result_from_ctrl_c(long_scenario: Scenario) -> None:
+    plan = make_plan(long_scenario, Path())
+    found = run_plan(plan, progress=pressing(1), judge_interrupted=True)
     assert (found.verdict, found.exit_status, found.interrupted) == ("inconclusive", 3, True)
     assert found.run_json["simulated_s"] == pytest.approx(60, abs=3)
     assert {check.ok for check in found.checks} == {None}
 
 
 def test_an_interrupted_run_leaves_whole_files(long_scenario: Scenario, tmp_path: Path) -> None:
-    found = run_plan(make_plan(long_scenario, tmp_path), out=tmp_path / "out", progress=pressing(1), figures=False)
+    found = run_plan(
+        make_plan(long_scenario, tmp_path),
+        out=tmp_path / "out",
+        progress=pressing(1),
+        figures=False,
+        judge_interrupted=True,
+    )
     assert found.interrupted
     written = msgspec.json.decode((tmp_path / "out/run.json").read_bytes())
     assert written["verdict"] == "inconclusive"
@@ -347,4 +360,4 @@ def test_an_interrupted_run_leaves_whole_files(long_scenario: Scenario, tmp_path
 
 def test_ctrl_c_twice_is_a_keyboard_interrupt(long_scenario: Scenario) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run(long_scenario, progress=pressing(2))
+        run_plan(make_plan(long_scenario, Path()), progress=pressing(2), judge_interrupted=True)

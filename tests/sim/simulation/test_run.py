@@ -6,11 +6,13 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from sim import run
-from sim.runner import Interrupted
+from sim.runner import Interrupted, run_plan
+from sim.scenario.planning import make_plan
 from sim.scenario.reading import parse_scenario
 from tests.sim.small import make_simulation, small_text, workload
 
@@ -26,7 +28,7 @@ def test_ctrl_c_is_heard_where_a_simulated_second_takes_minutes(pairs: int) -> N
     scenario = parse_scenario(small_text(workload("storm", pairs=pairs, every="1ms"), duration="10m"))
     timer = threading.Timer(1.5, press)
     timer.start()
-    result = run(scenario)
+    result = run_plan(make_plan(scenario, Path()), judge_interrupted=True)
     timer.join()
     assert (result.verdict, result.interrupted) == ("inconclusive", True)
     assert result.ended_ns < 1_000_000_000
