@@ -57,7 +57,8 @@ def test_a_passing_run_prints_its_table_and_exits_0(here: Path, capsys: pytest.C
 def test_without_out_the_folder_is_named_after_scenario_and_seed(here: Path) -> None:
     assert main(["run", "good.toml", "--seed", "9", *FAST]) == 0
     found = sorted(path.name for path in (here / "runs/small-seed9").iterdir())
-    assert found == ["facts.parquet", "run.json", "scenario.toml"]
+    frames = ["facts.parquet", "faults.parquet", "run.json", "samples.parquet", "scenario.toml", "stops.parquet"]
+    assert found == frames
 
 
 def test_json_prints_one_line_and_writes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
