@@ -227,6 +227,11 @@ class Machine:
                 reply(encode(response))
 
         if self.node is not None:
+            if request.body:
+                bound = self.node.admit_head(request)
+                if len(request.body) > bound.bytes_max:
+                    answered(bound.above)
+                    return
             self.node.offer(request, answered)
 
     def local(self, request: Request, answer: Callable[[Response], None], principal: Principal | None = None) -> bool:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
 
 __all__ = [
-    "Request", "Response", "StreamedResponse", "decode_request", "decode_response", "encode", "json_response",
-    "split_target",
+    "BodyBound", "Request", "Response", "StreamedResponse", "decode_request", "decode_response", "encode",
+    "json_response", "split_target",
 ]  # fmt: skip
 
 
@@ -43,6 +43,14 @@ class StreamedResponse(Response, kw_only=True):
     was taken, and closes the generator when it was the last or nobody listens any more."""
 
     chunks: AsyncGenerator[bytes, None]
+
+
+class BodyBound(NamedTuple):
+    """How long the body of a head may be, in bytes, and what is answered to a longer one. Carriers ask the node for it
+    before they read a body."""
+
+    bytes_max: int
+    above: Response
 
 
 JSON_TYPE: Final = {"content-type": "application/json"}

@@ -19,6 +19,7 @@ from stigmem.host.http.refusals import refusal
 from stigmem.host.observe import Observer
 from stigmem.host.pages import page
 from stigmem.host.web_guard import web_refusal
+from stigmem.node.api.head_admission import too_large
 from stigmem.node.api.peer_auth import PEER_URI_HEADER
 from stigmem.node.node import Node
 
@@ -28,10 +29,8 @@ Stage = Literal["loading", "ready", "stopping"]
 
 _OURS: Final = "x-stigmem-internal-"
 _LOADING: Final = refusal(503, "loading", "this node is still reading its journal; try again shortly")
-_BOUND: Final = BodyBound(
-    limits.REQUEST_BYTES_MAX,
-    refusal(413, "body_too_large", f"a request has at most {limits.REQUEST_BYTES_MAX} bytes"),
-)
+_UNREAD: Final = BodyBound(limits.KEYLESS_BODY_BYTES_MAX, _LOADING)
+_OPERATORS: Final = BodyBound(limits.REQUEST_BYTES_MAX, too_large(limits.REQUEST_BYTES_MAX))
 
 
 class App:
@@ -48,8 +47,13 @@ class App:
         self.stage: Stage = "loading"
 
     def admit(self, request: Request) -> BodyBound:
-        """How long the body of this head may be."""
-        return _BOUND
+        """How long the body of this head may be: the node's word, once it has read its journal."""
+        if self._operator:
+            return _OPERATORS
+        refused = web_refusal(request.headers, auth_required=self._node.settings.auth_required)
+        if refused is not None:
+            return BodyBound(0, refused)
+        return _UNREAD if self.stage == "loading" else self._node.admit_head(request)
 
     async def respond(self, request: Request, caller: Caller) -> Response:
         """The answer to a request."""

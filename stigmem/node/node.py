@@ -19,10 +19,11 @@ from stigmem.core.keys import Signer
 from stigmem.core.manifest import certified_node_id, make_manifest
 from stigmem.core.records import PeerRow
 from stigmem.core.timestamps import format_us
-from stigmem.core.wire import Request, Response
+from stigmem.core.wire import BodyBound, Request, Response
 from stigmem.node.api.api_keys import ApiKeys, Principal
 from stigmem.node.api.call import Call
 from stigmem.node.api.feedback_guard import FeedbackGuard
+from stigmem.node.api.head_admission import HeadAdmission
 from stigmem.node.api.peer_auth import PeerAuthenticator
 from stigmem.node.api.routes import ROUTER
 from stigmem.node.cursors import CursorCodec
@@ -61,6 +62,9 @@ class Node:
         self.router = ROUTER
         self.peer_auth = PeerAuthenticator(self.node_id)
         self.api_keys = ApiKeys(settings.seed)
+        self._head_admission = HeadAdmission(
+            settings=settings, state=self.state, api_keys=self.api_keys, router=self.router, node_id=self.node_id
+        )
         self.quotas = Quotas()
         self.feedback_guard = FeedbackGuard()
         self.cursor_codec = CursorCodec(settings.seed)
@@ -134,6 +138,11 @@ class Node:
         call = Call(self, request, answer, principal)
         if not self.mailbox.offer(call):
             call.refuse_busy()
+
+    def admit_head(self, head: Request) -> BodyBound:
+        """How long the body of this head may be, before it is read. Changes nothing and decides nothing final; see
+        `stigmem.node.api.head_admission`."""
+        return self._head_admission.bound(head, self.context.clock.wall_ns())
 
     def withdraw(self, answer: Callable[[Response], None]) -> None:
         """The caller of a request that was offered with this `answer` has gone. A request under way goes on, and is

@@ -57,7 +57,8 @@ async def test_a_body_announced_too_large_is_refused_at_once(tmp_path: Path) -> 
     async with node_at(tmp_path) as node:
         stream = await trio.open_tcp_stream("127.0.0.1", node.port)
         size = limits.REQUEST_BYTES_MAX + 1
-        await stream.send_all(b"POST /v1/facts HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % size)
+        head = b"POST /v1/facts HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        await stream.send_all(head + b"content-length: %d\r\n\r\n" % size)
         answer = await stream.receive_some(65536)
         assert answer.startswith(b"HTTP/1.1 413")
         assert b"body_too_large" in answer
@@ -70,7 +71,8 @@ async def test_a_body_that_grows_too_large_is_refused(tmp_path: Path) -> None:
             yield bytes(1_000_000)
 
     async with node_at(tmp_path) as node, client_of(node) as client:
-        assert (await client.post("/v1/facts", content=chunks())).status_code == 413
+        kind = {"content-type": "application/json"}
+        assert (await client.post("/v1/facts", content=chunks(), headers=kind)).status_code == 413
 
 
 async def test_a_length_and_chunks_together_are_refused(tmp_path: Path) -> None:
@@ -180,6 +182,28 @@ async def test_head_works_where_get_does(tmp_path: Path) -> None:
             assert (head.status_code, [head.headers[name] for name in names], head.content) == (
                 get.status_code, [get.headers[name] for name in names], b"",
             ), path  # fmt: skip
+
+
+async def test_a_large_body_without_a_key_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+    head = b"POST /v1/facts HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%b\r\n"
+    async with node_at(tmp_path, auth_required=True) as node:
+        made = await node.control.exchange(
+            Request("POST", "/v1/auth/keys", {}, b'{"entity_uri": "user:ada", "permissions": ["write"]}')
+        )
+        key = b"authorization: Bearer %b\r\n" % json.loads(made.body)["raw_key"].encode()
+        large = limits.KEYLESS_BODY_BYTES_MAX + 1
+        for sent, status in (
+            (head % (large, b""), 401),
+            (head % (large, key[:-4] + b"!\r\n"), 401),
+            (head % (limits.REQUEST_BYTES_MAX + 1, key), 413),
+            (head % (large, key) + b"x" * large, 422),
+            (head % (limits.KEYLESS_BODY_BYTES_MAX, b"") + b"x" * limits.KEYLESS_BODY_BYTES_MAX, 401),
+        ):
+            async with await trio.open_tcp_stream("127.0.0.1", node.port) as stream:
+                await stream.send_all(sent)
+                answer = await stream.receive_some(65_536)
+                assert answer.startswith(b"HTTP/1.1 %d " % status), (answer, status)
+                assert (b"www-authenticate: Bearer" in answer) == (status == 401)
 
 
 # --- what it says about itself ---

@@ -91,7 +91,8 @@ async def test_no_address_is_a_bug_of_the_node(tmp_path: Path, target: str) -> N
 
 
 async def test_a_body_that_is_refused_while_it_pours_in_is_answered_all_the_same(tmp_path: Path) -> None:
-    head = b"POST /v1/facts HTTP/1.1\r\nhost: node\r\ncontent-length: 90000000\r\n\r\n"
+    head = b"POST /v1/facts HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    head += b"content-length: 90000000\r\n\r\n"
     async with node_at(tmp_path) as node:
         stream = await trio.open_tcp_stream("127.0.0.1", node.port)
         async with stream, trio.open_nursery() as pouring:

@@ -21,8 +21,8 @@ An application is two functions (`Application`): how long a body a head may brin
 
 from __future__ import annotations
 
+from stigmem.core.wire import BodyBound
 from stigmem.host.http.ports import Application, Caller
-from stigmem.host.http.refusals import BodyBound
 from stigmem.host.http.server import CannotListen, Server
 
 __all__ = ["Application", "BodyBound", "Caller", "CannotListen", "Server"]

@@ -21,9 +21,8 @@ from urllib.parse import unquote
 
 import trio
 
-from stigmem.core.wire import Request, Response, StreamedResponse
+from stigmem.core.wire import BodyBound, Request, Response, StreamedResponse
 from stigmem.host.http.ports import Caller
-from stigmem.host.http.refusals import BodyBound
 
 __all__ = ["AsgiAdapter"]
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from stigmem.core.wire import BodyBound
 from stigmem.host.http import limits
-from stigmem.host.http.refusals import BodyBound, Refused, refusal
+from stigmem.host.http.refusals import Refused, refusal
 
 __all__ = ["BodyReader"]
 

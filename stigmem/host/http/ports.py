@@ -6,8 +6,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
-from stigmem.core.wire import Request, Response
-from stigmem.host.http.refusals import BodyBound
+from stigmem.core.wire import BodyBound, Request, Response
 
 __all__ = ["HEALTH_PATHS", "Application", "Caller", "Phase", "Service"]
 

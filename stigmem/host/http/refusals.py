@@ -6,21 +6,14 @@ where the next request begins.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from stigmem.core.wire import Response, json_response
 
 __all__ = [
-    "INTERNAL", "NO_ANSWER", "NO_PLACE", "NO_ROOM", "SLOW_BODY", "SLOW_HEAD", "BodyBound", "Refused", "incomplete",
+    "INTERNAL", "NO_ANSWER", "NO_PLACE", "NO_ROOM", "SLOW_BODY", "SLOW_HEAD", "Refused", "incomplete",
     "refusal",
 ]  # fmt: skip
-
-
-class BodyBound(NamedTuple):
-    """How many bytes the body of a head may have, and what is answered when it has more."""
-
-    bytes_max: int
-    above: Response
 
 
 class Refused(Exception):

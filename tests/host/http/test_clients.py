@@ -38,7 +38,8 @@ async def test_http_client_keeps_its_connection(tmp_path: Path) -> None:
             answer = connection.getresponse()
             answer.read()
             found.append(answer.status)
-        connection.request("POST", "/v1/facts", iter([body.encode()]), encode_chunked=True)
+        kind = {"content-type": "application/json"}
+        connection.request("POST", "/v1/facts", iter([body.encode()]), kind, encode_chunked=True)
         found.append(connection.getresponse().status)
         connection.close()
         return found
