@@ -55,7 +55,7 @@ from trio.testing import wait_all_tasks_blocked
 from stigmem.core.audit import AuditRow
 from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response
-from stigmem.node.api.api_keys import PERMISSIONS, Principal
+from stigmem.node.callers import PERMISSIONS, Principal
 from stigmem.node.node import Node
 from stigmem.node.ports import Context, JournalFull, Unreachable
 from stigmem.node.settings import NodeSettings

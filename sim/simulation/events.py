@@ -102,7 +102,6 @@ class EventRelay:
         view = seen.views[machine.name] = NodeView(machine.name, node)
         seen.names[node.node_id] = machine.name
         self._trace.event("booted", machine.name, machine.boots, len(view.ledger.log))
-        node.on_bug = self._world.finish
         for fact in view.ledger.log:  # a batch may have survived a crash that nobody was told of
             known = seen.visibility.number(seen.names.get(fact.origin, ""), fact.id) is not None
             if not known or fact.received_from is not None:
@@ -129,6 +128,10 @@ class EventRelay:
                 checker.on_response(served)
         except PropertyViolated as broken:
             self.violated(broken.violation)
+
+    def bug(self, error: Exception) -> None:
+        """A node met a bug of its own: the run ends with it."""
+        self._world.finish(error)
 
     # --- what the rest of the simulation tells and asks ---
 

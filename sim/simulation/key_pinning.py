@@ -69,7 +69,7 @@ class KeyPinning:
         node = self._machines[origin].node
         if origin not in self._manifests and node is not None:
             now_us = (EPOCH_NS + self._world.now) // 1_000
-            self._manifests[origin] = msgspec.json.encode(node.manifest(now_us))
+            self._manifests[origin] = msgspec.json.encode(node.identity.manifest(now_us))
         return self._manifests.get(origin, b"")
 
     def _is_known(self, manifest: bytes, name: str) -> bool:

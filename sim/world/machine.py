@@ -22,7 +22,8 @@ from sim.world.rpc import Endpoint, send_request
 from sim.world.world import Waiter, World
 from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response, decode_request, encode
-from stigmem.node.api.api_keys import Principal
+from stigmem.node.callers import Principal
+from stigmem.node.events import NodeEvents
 from stigmem.node.node import Node
 from stigmem.node.ports import Context
 from stigmem.node.settings import NodeSettings
@@ -54,6 +55,20 @@ class MachineEvents(Protocol):
     def stopped(self, machine: Machine, how: str, fate: str) -> None: ...
 
     def answered(self, machine: Machine, asker: str, request: Request, response: Response) -> None: ...
+
+    def bug(self, error: Exception) -> None: ...
+
+
+class _NodeEvents(NodeEvents):
+    """What the node on a machine tells: only its bugs; commits and answers are seen where they cross disk and wire."""
+
+    def __init__(self, events: MachineEvents) -> None:
+        super().__init__()
+        self._events = events
+
+    def bug(self, error: Exception) -> None:
+        super().bug(error)
+        self._events.bug(error)
 
 
 class Machine:
@@ -113,7 +128,8 @@ class Machine:
             journal = SimJournal(
                 self.world, self.disk, partial(self._durable, boot), begins=partial(self._begins, boot), wake=self.wake
             )
-            node = Node(self.settings, Context(SimClock(self), SimEntropy(self._random), SimTransport(self), journal))
+            context = Context(SimClock(self), SimEntropy(self._random), SimTransport(self), journal)
+            node = Node(self.settings, context, _NodeEvents(self._events))
             await node.load()
             self.node = node
             node.start()

@@ -89,9 +89,7 @@ class App:
             headers[PEER_URI_HEADER] = " ".join(uri for uri in caller.uris if uri.split() == [uri])
         if request.method == "HEAD":
             request.method = "GET"  # the carrier leaves the body out
-        response = await self.exchange(request)
-        self._observer.exchange(self._node, request, response)
-        return response
+        return await self.exchange(request)
 
     async def exchange(self, request: Request) -> Response:
         """A request's answer from the node, however long it takes."""

@@ -18,7 +18,8 @@ import trio
 from stigmem.core.records import KeyRow
 from stigmem.core.timestamps import format_us
 from stigmem.core.wire import Request, Response, json_response
-from stigmem.node.api.api_keys import PERMISSIONS, Principal, key_name
+from stigmem.node.api.api_keys import key_name
+from stigmem.node.callers import PERMISSIONS, Principal
 from stigmem.node.node import Node
 
 __all__ = ["KEYS_PATH", "OPERATOR", "SETTINGS_PATH", "listen_at", "operator_view", "socket_address"]

@@ -46,9 +46,8 @@ class StateCollector(Collector):
         )
         taken = CounterMetricFamily("stigmem_federation_taken", "Facts taken from a peer in all", labels=["peer_id"])
         now_ns = node.context.clock.monotonic_ns()
-        for peer_id, puller in node.pullers.items():
-            since = puller.behind_since_ns
-            lag.add_metric([peer_id], 0.0 if since is None else (now_ns - since) / 1e9)
+        for peer_id, behind_ns in node.lag.by_peer_ns(now_ns).items():
+            lag.add_metric([peer_id], behind_ns / 1e9)
             cursor = node.state.cursors.get(peer_id)
             taken.add_metric([peer_id], cursor.taken if cursor is not None else 0)
         yield lag

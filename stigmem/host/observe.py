@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,18 +17,17 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from stigmem.core.audit import AuditRow
-from stigmem.core.errors import Refusal, Rejection
+from stigmem.core.errors import Refusal
 from stigmem.core.fact import Fact
 from stigmem.core.records import Record
-from stigmem.core.token import read_token
 from stigmem.core.wire import Request, Response
 from stigmem.host.gauges import TENANT, StateCollector
-from stigmem.host.journal import SqliteJournal
 from stigmem.host.log_limiter import LogLimiter
-from stigmem.node.api.peer_auth import bearer
+from stigmem.node.callers import ANONYMOUS, Caller, PeerCaller
+from stigmem.node.events import NodeEvents
 from stigmem.node.node import ROUTER, Node
 
-__all__ = ["ObservedJournal", "Observer"]
+__all__ = ["Observer"]
 
 _METRICS_TYPE: Final = {"content-type": "text/plain; version=0.0.4; charset=utf-8"}
 _EVENT_MEMBERS: Final = ("event", "key", "level", "bug", "subject", "fact_id", "timestamp")
@@ -42,14 +41,11 @@ _QUIET: Final = frozenset(("page_accepted",))
 """Events of the ordinary course, which are counted and not told."""
 
 
-class _Page(msgspec.Struct):
-    facts: list[msgspec.Raw]
-
-
-class Observer:
-    """Counts and logs what one node does."""
+class Observer(NodeEvents):
+    """Counts and logs what one node does, as the node tells it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.log = structlog.get_logger()
         self.limiter = LogLimiter(self.log)
         """For whatever a stranger or a peer can bring about."""
@@ -137,30 +133,26 @@ class Observer:
         elif self._debug:
             self.log.debug("request", method=method, route=route, status=status, ms=round(seconds * 1000, 3))
 
-    def exchange(self, node: Node, request: Request, response: Response) -> None:
-        """The node answered a request: count what its answer gave away."""
+    def served(self, request: Request, caller: Caller, response: Response, facts: int) -> None:
+        """The node answers a request: count what the answer gives away."""
         if request.method != "GET" or response.status != 200:
+            return
+        if isinstance(caller, PeerCaller):
+            if facts:
+                self._egress.labels(caller.row.peer_id, "served").inc(facts)
             return
         path = request.target.partition("?")[0]
         if path == "/v1/facts" or path.startswith("/v1/facts/"):
-            secret = bearer(request)
-            now_us = node.context.clock.wall_ns() // 1_000
-            found = node.api_keys.who(secret, node.state.keys, now_us) if secret else None
-            self._reads.labels(found.entity_uri if found else "anon:trusted", TENANT).inc()
-        elif path == "/v1/federation/facts":
-            self._given(node, request, response)
+            # Who came without a key is one name, also the operator at the machine.
+            self._reads.labels(caller.entity_uri if caller.key_id else ANONYMOUS.entity_uri, TENANT).inc()
 
-    def _given(self, node: Node, request: Request, response: Response) -> None:
-        try:
-            row = node.state.peer_of(read_token(bearer(request) or "").issuer)
-            count = len(msgspec.json.decode(response.body, type=_Page).facts)
-        except (Rejection, msgspec.MsgspecError):
-            return
-        if row is not None and count:
-            self._egress.labels(row.peer_id, "served").inc(count)
+    def bug(self, error: Exception) -> None:
+        """The node met a bug of its own."""
+        super().bug(error)
+        self.tell_bug(error)
 
-    def fault(self, fault: Exception) -> None:
-        """A bug of ours was met and cost one answer or connection."""
+    def tell_bug(self, fault: Exception) -> None:
+        """A bug of ours, of the node or of what is around it, cost one answer or connection."""
         frames = traceback.extract_tb(fault.__traceback__)
         where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "nowhere"
         name = type(fault).__name__
@@ -181,27 +173,3 @@ class Observer:
             self._registry.register(StateCollector(node))
             self._collects = True
         return Response(200, _METRICS_TYPE, generate_latest(self._registry))
-
-
-class ObservedJournal:
-    """A journal whose commits are told to an observer."""
-
-    def __init__(self, journal: SqliteJournal, observer: Observer) -> None:
-        self._journal = journal
-        self._observer = observer
-
-    async def commit(self, records: Sequence[Record]) -> None:
-        """Make a batch durable as a whole; raises JournalFull."""
-        await self._journal.commit(records)
-        try:
-            self._observer.committed(records)
-        except Exception as fault:  # counting and telling must not undo what is durable
-            self._observer.fault(fault)
-
-    def load(self) -> AsyncIterator[Sequence[Record]]:
-        """Every record, in the order in which a state is rebuilt; raises JournalCorrupt."""
-        return self._journal.load()
-
-    async def audit(self, after: int, limit: int, *, newest_first: bool = False) -> list[AuditRow]:
-        """Audit rows beyond a sequence number."""
-        return await self._journal.audit(after, limit, newest_first=newest_first)

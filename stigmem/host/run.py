@@ -28,7 +28,7 @@ from stigmem.host.http import Server
 from stigmem.host.identity import Identity, read_identity, settle_identity
 from stigmem.host.journal import SqliteJournal
 from stigmem.host.logs import library_logs
-from stigmem.host.observe import ObservedJournal, Observer
+from stigmem.host.observe import Observer
 from stigmem.host.safety import check_settings
 from stigmem.host.settings import HostSettings, node_settings
 from stigmem.host.sources import BadSettings, told_settings
@@ -38,7 +38,6 @@ from stigmem.node.ports import Context
 
 __all__ = ["Deployed", "deployed"]
 
-_HOUR_NS: Final = 3_600_000_000_000
 _FILES_BESIDES: Final = 100
 """Open files that are not connections: the journal, peers, standard streams, room to spare."""
 
@@ -62,7 +61,7 @@ class Deployed:
             settings.port,
             tls=lambda: self.certificates.server,
             connections_max=settings.connections_max,
-            on_bug=self.observer.fault,
+            on_bug=self.observer.tell_bug,
             on_refused=self.observer.refused,
         )
         self.node: Node
@@ -95,9 +94,8 @@ class Deployed:
         """Build the node on this machine, behind the port that was bound."""
         self.port = port
         chosen = node_settings(self.settings, seed=self.identity.seed, node_id=self.identity.node_id, port=port)
-        journal = ObservedJournal(self.journal, self.observer)
-        self.node = Node(chosen, Context(HostClock(actors), HostEntropy(), self.transport, journal))
-        self.node.on_bug = self.observer.fault
+        context = Context(HostClock(actors), HostEntropy(), self.transport, self.journal)
+        self.node = Node(chosen, context, self.observer)
         self.app = App(self.node, self.observer)
         told = told_settings(self.settings, port)
         self.control = App(self.node, self.observer, operator=True, settings=told)
@@ -206,9 +204,7 @@ async def _walk_audit_log(found: Deployed) -> None:
 def _wind_down(found: Deployed) -> None:
     """Accept nothing more, and answer the pulls that are held for news: the rest finishes by itself."""
     found.enter("stopping")
-    node = found.node
-    for pull in node.long_polls.release(node.context.clock.monotonic_ns() + _HOUR_NS, news=False):
-        node.mailbox.put(pull)
+    found.node.release_long_polls()
     found.server.stop()
 
 

@@ -54,7 +54,7 @@ class StoppedNode:
 
     async def submit(self, command: Command[T]) -> T:
         """Have the writer take a command that is no request; its result. Raises NotStored."""
-        return await self.node.mailbox.submit(command)
+        return await self.node.submit(command)
 
 
 class _NoTransport:
@@ -79,7 +79,7 @@ async def stopped_node(
             clock = HostClock(actors)
             node = Node(chosen, Context(clock, HostEntropy(), _NoTransport(), journal))
             await node.load(None if progress is None else lambda loaded: progress(loaded, count))
-            clock.spawn("writer", node.writer.run)
+            node.start_writer()
             yield StoppedNode(node)
             actors.cancel_scope.cancel()
     finally:

@@ -1,112 +1,265 @@
-"""A node: which actors make it, in what order they start, and the one door through which requests come.
+"""A node: which parts make it, in what order they start, and the one way in for requests.
 
-`Node` is all that the host and the simulator know of this package: build it on a Context, `start` it, give
-requests to `offer`. There is no other difference between the two worlds.
+This is the composition root. Build a `Node` on a Context, `load` it, `start` it, give requests to `offer`; nothing in
+`stigmem.node` imports this module, every part takes what it uses by name, and whoever wonders what a part can touch
+reads its constructor here. There is no other difference between a deployed and a simulated node than the Context.
+
+    offer -> mailbox -> writer -> transaction -> journal -> state -> replies -> notices
+                ^                                                                  |
+                |         pullers (one a peer)    timers    long polls    <--------+
+                +--------------+--------------------+----------+
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any
+from typing import TypeVar
 
-import msgspec
-
-from stigmem.core.declaration import ACTIVE
-from stigmem.core.errors import JournalCorrupt, Rejection
+from stigmem.core.errors import JournalCorrupt
 from stigmem.core.ingest import IngestPolicy
 from stigmem.core.keys import Signer
-from stigmem.core.manifest import certified_node_id, make_manifest
-from stigmem.core.records import PeerRow
-from stigmem.core.timestamps import format_us
 from stigmem.core.wire import BodyBound, Request, Response
-from stigmem.node.api.api_keys import ApiKeys, Principal
-from stigmem.node.api.call import Call
+from stigmem.node.api import (
+    audit,
+    batch,
+    conflicts,
+    facts,
+    federation,
+    keys,
+    manifests,
+    not_implemented,
+    peers,
+    push,
+)
+from stigmem.node.api.api_keys import ApiKeys
+from stigmem.node.api.background import Background
+from stigmem.node.api.call import Call, Dispatcher
 from stigmem.node.api.feedback_guard import FeedbackGuard
 from stigmem.node.api.head_admission import HeadAdmission
 from stigmem.node.api.peer_auth import PeerAuthenticator
 from stigmem.node.api.routes import ROUTER
-from stigmem.node.cursors import CursorCodec
-from stigmem.node.mailbox import Delivered, Mailbox
+from stigmem.node.api.routing import BoundHandler, bind
+from stigmem.node.callers import Principal
+from stigmem.node.cursors import CursorCodec, PageCursorCodec
+from stigmem.node.events import NodeEvents
+from stigmem.node.identity import Identity
+from stigmem.node.mailbox import Mailbox
 from stigmem.node.membership.handshake import Handshakes
+from stigmem.node.membership.origin_keys import OriginKeys
 from stigmem.node.ports import Context
 from stigmem.node.quotas import Quotas
-from stigmem.node.replication.lag import LagMonitor
+from stigmem.node.replication.backoff import PullBackoff
+from stigmem.node.replication.deferred import DeferredFacts
+from stigmem.node.replication.lag import LagMonitor, PeerLag
 from stigmem.node.replication.long_polls import LongPolls
 from stigmem.node.replication.page_server import PageServer
-from stigmem.node.replication.puller import Puller
-from stigmem.node.responses import quota_exceeded
+from stigmem.node.replication.page_verifier import EntryVerifier, PageVerifier
+from stigmem.node.replication.peer_client import PeerClient
+from stigmem.node.replication.puller import PeerReader, Puller, Pullers
 from stigmem.node.settings import NodeSettings
 from stigmem.node.state import NodeState
 from stigmem.node.timers import Timers
-from stigmem.node.transaction import DeadlineAdded, FactsAdded, PeerChanged, Transaction
+from stigmem.node.transaction import Command, DeadlineAdded, FactsAdded, PeerChanged
 from stigmem.node.writer import Writer
 
 __all__ = ["ROUTER", "Node"]
 
-_MANIFEST_LIFE_US = 365 * 86_400_000_000
-_BUGS_KEPT = 100
+T = TypeVar("T")
 
 
 class Node:
     """One node on one Context."""
 
-    def __init__(self, settings: NodeSettings, context: Context) -> None:
+    def __init__(self, settings: NodeSettings, context: Context, events: NodeEvents | None = None) -> None:
+        """`events`: who is told what happens; without it only bugs are remembered."""
+        clock = context.clock
         self.settings = settings
         self.context = context
-        self.signer: Signer = settings.suite.signer(settings.seed)
-        self.node_id = settings.node_id or certified_node_id(self.signer.public_key)
-        self.entity_uri = settings.node_url
-        self.state = NodeState(settings, context.clock)
-        self.mailbox = Mailbox(context.clock, settings.mailbox_messages_max)
-        self.router = ROUTER
-        self.peer_auth = PeerAuthenticator(self.node_id)
-        self.api_keys = ApiKeys(settings.seed)
-        self._head_admission = HeadAdmission(
-            settings=settings, state=self.state, api_keys=self.api_keys, router=self.router, node_id=self.node_id
-        )
+        self.events = events or NodeEvents()
+        self.identity = Identity(settings, context.entropy)
+        self.state = NodeState(settings, clock)
+        self.mailbox = Mailbox(clock, settings.mailbox_messages_max)
         self.quotas = Quotas()
-        self.feedback_guard = FeedbackGuard()
-        self.cursor_codec = CursorCodec(settings.seed)
-        self.page_server = PageServer(self.state.ledger, self.node_id, self.entity_uri, self.signer, settings.seed)
-        self.long_polls = LongPolls()
-        self.last_cursor_sent: dict[str, str | None] = {}
-        """Peer -> cursor of our last page to it: going on from there is free of charge."""
+        self.cursors = CursorCodec(settings.seed)
+        self._build_membership()
+        self._build_replication()
+        self._dispatcher = Dispatcher(
+            router=ROUTER,
+            handlers=self._build_handlers(),
+            api_keys=self._api_keys,
+            peer_auth=PeerAuthenticator(identity=self.identity, quotas=self.quotas),
+            events=self.events,
+        )
+        self._head_admission = HeadAdmission(
+            settings=settings,
+            state=self.state,
+            api_keys=self._api_keys,
+            router=ROUTER,
+            node_id=self.identity.node_id,
+        )
+        self.timers = Timers(
+            clock=clock,
+            ledger=self.state.ledger,
+            deferred=self._deferred,
+            long_polls=self.long_polls,
+            quotas=self.quotas,
+            mailbox=self.mailbox,
+        )
         self.writer = Writer(
             mailbox=self.mailbox,
             state=self.state,
             settings=settings,
-            clock=context.clock,
+            clock=clock,
             journal=context.journal,
-            on_bug=self.report_bug,
+            events=self.events,
         )
-        self.timers = Timers(self)
-        self.handshakes = Handshakes(self)
-        self.pullers: dict[str, Puller] = {}
-        self.lag = LagMonitor(self.pullers)
-        self.writer.subscribe(PeerChanged, lambda notice: self.peer_changed(notice.row))
+        self.writer.subscribe(PeerChanged, self.pullers.peer_changed)
         self.writer.subscribe(DeadlineAdded, lambda _: self.timers.wake())
-        self.writer.subscribe(FactsAdded, self._release_long_polls)
-        self.bugs: list[Exception] = []
-        """Bugs of ours that handlers met; each cost one 500. The host logs them, the simulator fails on them."""
-        self.on_bug: Callable[[Exception], None] | None = None
+        self.writer.subscribe(FactsAdded, self._facts_added)
+        self.long_polls.subscribe(self.timers.wake)
+
+    # --- building ---
+
+    def _build_membership(self) -> None:
+        context, settings = self.context, self.settings
+        self.handshakes = Handshakes(
+            identity=self.identity,
+            settings=settings,
+            clock=context.clock,
+            transport=context.transport,
+            mailbox=self.mailbox,
+        )
+        self.origin_keys = OriginKeys(
+            identity=self.identity,
+            settings=settings,
+            state=self.state,
+            clock=context.clock,
+            transport=context.transport,
+            mailbox=self.mailbox,
+        )
         self.policy = IngestPolicy(
-            node_id=self.node_id,
+            node_id=self.identity.node_id,
             suite=settings.suite,
-            key_of=self._key_of,
-            local_sources=self._is_local_source,
+            key_of=self.origin_keys.key_of,
+            local_sources=lambda source: source in self.state.key_holders,
             owned_sources_only=settings.owned_sources_only,
             skew_future_ms=settings.skew_future_ms,
             skew_past_ms=settings.skew_past_ms,
         )
 
+    def _build_replication(self) -> None:
+        clock = self.context.clock
+        self.page_server = PageServer(self.state.ledger, self.identity, PageCursorCodec(self.settings.seed))
+        self.long_polls = LongPolls(self.mailbox)
+        self.lag = LagMonitor()
+        self._verifier = EntryVerifier(self.policy, self.events)
+        self._deferred = DeferredFacts(
+            state=self.state, settings=self.settings, verifier=self._verifier, mailbox=self.mailbox, clock=clock
+        )
+        self.pullers = Pullers(
+            self._build_puller,
+            clock=clock,
+            lag=self.lag,
+            origin_keys=self.origin_keys,
+            federation=self.settings.federation,
+        )
+
+    def _build_puller(self, peer_id: str, lag: PeerLag) -> Puller:
+        context, clock = self.context, self.context.clock
+        backoff = PullBackoff(self.settings, context.entropy)
+        client = PeerClient(
+            identity=self.identity,
+            settings=self.settings,
+            clock=clock,
+            transport=context.transport,
+            backoff=backoff,
+        )
+        reader = PeerReader(
+            peer_id,
+            client=client,
+            verifier=PageVerifier(
+                verifier=self._verifier, state=self.state, origin_keys=self.origin_keys, clock=clock, client=client
+            ),
+            mailbox=self.mailbox,
+            state=self.state,
+            clock=clock,
+            lag=lag,
+        )
+        return Puller(
+            peer_id, reader=reader, backoff=backoff, state=self.state, clock=clock, handshakes=self.handshakes
+        )
+
+    def _build_handlers(self) -> dict[str, BoundHandler]:
+        context, identity, quotas, cursors = self.context, self.identity, self.quotas, self.cursors
+        self._api_keys = ApiKeys(self.settings.seed)
+        guard = FeedbackGuard()
+        background = Background(clock=context.clock, quotas=quotas, events=self.events)
+        return {
+            **bind(facts.OPERATIONS, facts.FactsApi(identity=identity, quotas=quotas, cursors=cursors, guard=guard)),
+            **bind(batch.OPERATIONS, batch.BatchApi(identity=identity, quotas=quotas, guard=guard)),
+            **bind(conflicts.OPERATIONS, conflicts.ConflictsApi(identity=identity, quotas=quotas, cursors=cursors)),
+            **bind(keys.OPERATIONS, keys.KeysApi(api_keys=self._api_keys, quotas=quotas, entropy=context.entropy)),
+            **bind(
+                audit.OPERATIONS,
+                audit.AuditApi(
+                    journal=context.journal,
+                    clock=context.clock,
+                    ledger=self.state.ledger,
+                    quotas=quotas,
+                    cursors=cursors,
+                    background=background,
+                ),
+            ),
+            **bind(peers.OPERATIONS, peers.PeersApi(identity=identity, quotas=quotas, handshakes=self.handshakes)),
+            **bind(
+                federation.OPERATIONS,
+                federation.FederationApi(
+                    identity=identity,
+                    quotas=quotas,
+                    page_server=self.page_server,
+                    lag=self.lag,
+                    long_polls=self.long_polls,
+                    pullers=self.pullers,
+                ),
+            ),
+            **bind(
+                push.OPERATIONS,
+                push.PushApi(
+                    quotas=quotas,
+                    verifier=self._verifier,
+                    mailbox=self.mailbox,
+                    background=background,
+                    pullers=self.pullers,
+                    clock=context.clock,
+                ),
+            ),
+            **bind(manifests.OPERATIONS, manifests.ManifestsApi(identity=identity, quotas=quotas)),
+            **bind(not_implemented.OPERATIONS, not_implemented.NotImplementedApi()),
+        }
+
+    # --- who it is ---
+
+    @property
+    def node_id(self) -> str:
+        return self.identity.node_id
+
+    @property
+    def signer(self) -> Signer:
+        return self.identity.signer
+
+    @property
+    def bugs(self) -> list[Exception]:
+        """Bugs of the node's own that it met; each cost one answer or one fact."""
+        return self.events.bugs
+
     # --- life ---
 
     async def load(self, progress: Callable[[int], None] | None = None) -> int:
-        """Rebuild the state from the journal; the number of records. Raises JournalCorrupt."""
+        """Rebuild the state from the journal; the number of records. `progress` is called after each batch with the
+        number so far. Raises JournalCorrupt."""
         loaded = 0
-        async for batch in self.context.journal.load():
-            for record in batch:
+        async for records in self.context.journal.load():
+            for record in records:
                 try:
                     self.state.apply(record)
                 except ValueError as error:
@@ -121,21 +274,25 @@ class Node:
         return loaded
 
     def start(self) -> None:
-        """Set the actors going; the state must be loaded."""
-        clock = self.context.clock
-        clock.spawn("writer", self.writer.run)
-        clock.spawn("keeper", self.timers.run)
+        """Set every part going; the state must be loaded."""
+        self.start_writer()
+        self.context.clock.spawn("keeper", self.timers.run)
         for row in list(self.state.peers.values()):
-            self.peer_changed(row)
+            self.pullers.peer_changed(PeerChanged(row))
 
-    # --- the door ---
+    def start_writer(self) -> None:
+        """Set only the writer going: requests and commands are answered, and nothing happens by itself. For a command
+        that opens the data of a node that does not run."""
+        self.context.clock.spawn("writer", self.writer.run)
+
+    # --- ways in ---
 
     def offer(self, request: Request, answer: Callable[[Response], None], principal: Principal | None = None) -> None:
         """Take a request; `answer` is called once, at once when the mailbox is full, else from a turn.
 
         `principal` is for carriers inside this process that have authenticated their caller themselves.
         """
-        call = Call(self, request, answer, principal)
+        call = Call(self._dispatcher, request, answer, principal)
         if not self.mailbox.offer(call):
             call.refuse_busy()
 
@@ -149,92 +306,14 @@ class Node:
         answered to nobody; one that waits for news gives its place back."""
         self.long_polls.withdraw(answer)
 
-    # --- what the actors tell each other ---
+    async def submit(self, command: Command[T]) -> T:
+        """Have the writer take a command that is no request; its result once it is durable. Raises NotStored."""
+        return await self.mailbox.submit(command)
 
-    def peer_changed(self, row: PeerRow) -> None:
-        """A peer row was committed: start or stop its puller."""
-        running = self.pullers.get(row.peer_id)
-        if row.status == ACTIVE and self.settings.federation:
-            if running is None:
-                puller = self.pullers[row.peer_id] = Puller(self, row.peer_id)
-                self.context.clock.spawn("puller", puller.run)
-                self.context.clock.spawn("fetch-manifest", partial(self.handshakes.bind, row))
-        elif running is not None:
-            del self.pullers[row.peer_id]
-            running.stop()
+    def release_long_polls(self) -> None:
+        """Answer every pull that waits for news, with what there is: the node is about to stop."""
+        self.long_polls.release_all()
 
-    def _release_long_polls(self, notice: FactsAdded) -> None:
+    def _facts_added(self, notice: FactsAdded) -> None:
         if self.long_polls:
-            for pull in self.long_polls.release(notice.monotonic_ns, news=True):
-                self.mailbox.put(pull)
-
-    def peer_seen(self, peer_id: str) -> None:
-        """An authenticated request of a peer: it is there, so its puller need not wait any longer."""
-        puller = self.pullers.get(peer_id)
-        if puller is not None:
-            puller.wake()
-
-    def page_refused(self, peer_id: str, rejection: Rejection) -> None:
-        """A peer's answer was no page."""
-        self.mailbox.put(Delivered(_RecordPageRefused(peer_id, rejection)))
-
-    def charge(self, txn: Transaction, principal: Principal, dimension: str) -> None:
-        """Take one from a principal's bucket; raises Refusal 429."""
-        per_s = txn.settings.write_per_s if dimension == "fact_write" else txn.settings.read_per_s
-        if not (per_s and principal.key_id):  # whoever needs no key has no limit either (http-api 4.5)
-            return
-        wait_s = self.quotas.wait_s(dimension, principal.entity_uri, max(1.0, 60.0 * per_s), per_s, txn.monotonic_ns)
-        if wait_s:
-            if self.peer_auth.may_audit(principal.entity_uri, txn.monotonic_ns):
-                txn.audit("quota_breach", principal.entity_uri, dimension=dimension)
-            raise quota_exceeded(dimension, principal.entity_uri, wait_s)
-
-    def report_bug(self, bug: Exception) -> None:
-        """Remember a bug and tell whoever listens."""
-        self.bugs.append(bug)
-        del self.bugs[:-_BUGS_KEPT]
-        if self.on_bug is not None:
-            self.on_bug(bug)
-
-    # --- identity ---
-
-    def manifest(self, now_us: int) -> dict[str, Any]:
-        """This node's manifest, as of now."""
-        day_us = 86_400_000_000
-        issued = now_us - now_us % day_us - day_us  # a day back, so that slow clocks do not find it early
-        manifest = make_manifest(
-            self.signer,
-            entity_uri=self.entity_uri,
-            entities=tuple(dict.fromkeys((self.entity_uri, self.node_id))),
-            issued_at=format_us(issued),
-            expires_at=format_us(issued + _MANIFEST_LIFE_US),
-        )
-        found: dict[str, Any] = msgspec.to_builtins(manifest)
-        return found
-
-    def new_uuid(self) -> str:
-        """A random UUID (version 4)."""
-        data = bytearray(self.context.entropy.token(16))
-        data[6] = data[6] & 0x0F | 0x40
-        data[8] = data[8] & 0x3F | 0x80
-        text = data.hex()
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-    def _key_of(self, origin: str) -> str | None:
-        if origin == self.node_id:
-            return self.signer.public_key
-        return self.state.key_of_origin(origin) or None
-
-    def _is_local_source(self, source: str) -> bool:
-        return source in self.state.key_holders
-
-
-class _RecordPageRefused:
-    """The command that notes an answer that was no page; the puller tells it once, until a page is good again."""
-
-    def __init__(self, peer_id: str, rejection: Rejection) -> None:
-        self._peer_id = peer_id
-        self._rejection = rejection
-
-    def stage(self, txn: Transaction) -> None:
-        txn.audit("page_refused", self._peer_id, reason=self._rejection.code, **self._rejection.detail)
+            self.long_polls.release(notice.monotonic_ns, news=True)

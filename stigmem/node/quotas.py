@@ -1,15 +1,27 @@
-"""How much a caller may ask for, and how many of its requests may be under way: buckets and counts by name.
+"""How much a caller may ask for, how many of its requests may be under way, and how many audit rows it may cause.
 
-In memory and bounded; what an amount is and what follows from a refusal is the business of whoever asks here.
-Whether a caller is who it says is `stigmem.node.api.peer_auth`.
+Buckets and counts by name, in memory and bounded, so a restart forgives. Whether a caller is who it says is decided
+before anything is charged (`stigmem.node.api.peer_auth`, `stigmem.node.api.api_keys`).
 """
 
 from __future__ import annotations
 
-from stigmem.core import limits
-from stigmem.core.token_bucket import TokenBucket
+from typing import Literal
 
-__all__ = ["Quotas"]
+from stigmem.core import limits
+from stigmem.core.records import PeerRow
+from stigmem.core.token_bucket import TokenBucket
+from stigmem.node.callers import PeerCaller, Principal
+from stigmem.node.responses import quota_exceeded
+from stigmem.node.transaction import Transaction
+
+__all__ = ["Quotas", "slow_down_status"]
+
+
+def slow_down_status(row: PeerRow) -> int:
+    """The status that tells a peer to come back later."""
+    # A 429 stops a reference subscriber for all of its peers (federation 0.2).
+    return 503 if row.dialect == "0.5" else 429
 
 
 class Quotas:
@@ -17,16 +29,63 @@ class Quotas:
 
     def __init__(self) -> None:
         self._buckets: dict[tuple[str, str], TokenBucket] = {}
+        self._pulls: dict[str, TokenBucket] = {}
+        self._audit_rows: dict[str, TokenBucket] = {}
         self._under_way: dict[tuple[str, str], int] = {}
+        self.suppressed = 0
+        """Audit rows not written because callers caused too many, since the last row that told how many they were."""
+
+    # --- rates ---
 
     def wait_s(self, kind: str, name: str, burst: float, per_s: float, monotonic_ns: int) -> float:
-        """Take one; 0.0 when there was one, else the seconds until there will be."""
+        """Take one; 0.0 when there was one, else the seconds until there will be. `burst`: how many at once, `per_s`:
+        how many a second in the long run; both count when the bucket is made."""
         bucket = self._buckets.get((kind, name))
         if bucket is None:
             bucket = self._buckets[kind, name] = TokenBucket(burst, per_s, monotonic_ns)
             if len(self._buckets) > limits.QUOTA_NAMES_MAX:
                 del self._buckets[next(iter(self._buckets))]
         return bucket.take(monotonic_ns)
+
+    def charge(self, txn: Transaction, principal: Principal, dimension: Literal["fact_write", "fact_read"]) -> None:
+        """Take one write or read from a principal's bucket; raises Refusal 429."""
+        per_s = txn.settings.write_per_s if dimension == "fact_write" else txn.settings.read_per_s
+        if not (per_s and principal.key_id):  # whoever needs no key has no limit either (http-api 4.5)
+            return
+        wait_s = self.wait_s(dimension, principal.entity_uri, max(1.0, 60.0 * per_s), per_s, txn.monotonic_ns)
+        if wait_s:
+            if self.may_audit(principal.entity_uri, txn.monotonic_ns):
+                txn.audit("quota_breach", principal.entity_uri, dimension=dimension)
+            raise quota_exceeded(dimension, principal.entity_uri, wait_s)
+
+    def charge_pull(self, txn: Transaction, caller: PeerCaller) -> None:
+        """Take one pull from the peer's bucket; raises Refusal 429, or 503 toward dialect 0.5."""
+        row = caller.row
+        bucket = self._pulls.get(row.peer_id)
+        if bucket is None:
+            settings = txn.settings
+            bucket = TokenBucket(settings.pull_burst, settings.pull_rate_per_s, txn.monotonic_ns)
+            self._pulls[row.peer_id] = bucket
+        wait_s = bucket.take(txn.monotonic_ns)
+        if wait_s:
+            raise quota_exceeded("federation_pull", row.node_id, wait_s, status=slow_down_status(row))
+
+    # --- audit rows that callers cause ---
+
+    def may_audit(self, who: str, monotonic_ns: int) -> bool:
+        """Whether one more row of what somebody causes by asking may be written now. Each peer and principal has a
+        ration; all unknown names together have one, the empty name's, since anybody can call himself anything. What
+        exceeds it is counted in `suppressed`."""
+        bucket = self._audit_rows.get(who)
+        if bucket is None:
+            per_minute = float(limits.STRANGER_AUDIT_ROWS_PER_MINUTE)
+            bucket = self._audit_rows[who] = TokenBucket(per_minute, per_minute / 60.0, monotonic_ns)
+        if bucket.take(monotonic_ns) == 0.0:
+            return True
+        self.suppressed += 1
+        return False
+
+    # --- what is under way ---
 
     def enter(self, kind: str, name: str, most: int) -> bool:
         """Begin something, unless `most` of it are under way; whoever began must `leave`."""

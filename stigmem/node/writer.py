@@ -26,6 +26,8 @@ from collections.abc import Callable
 from typing import Any
 
 from stigmem.core import limits
+from stigmem.core.records import Record
+from stigmem.node.events import NodeEvents
 from stigmem.node.mailbox import Mailbox
 from stigmem.node.ports import Clock, Journal, JournalFull
 from stigmem.node.settings import NodeSettings
@@ -46,14 +48,14 @@ class Writer:
         settings: NodeSettings,
         clock: Clock,
         journal: Journal,
-        on_bug: Callable[[Exception], None],
+        events: NodeEvents,
     ) -> None:
         self._mailbox = mailbox
         self._state = state
         self._settings = settings
         self._clock = clock
         self._journal = journal
-        self._on_bug = on_bug
+        self._events = events
         self._subscribers: dict[type[Notice], Callable[[Any], None]] = {}
         self.batches = 0
         self.commits = 0
@@ -75,7 +77,7 @@ class Writer:
         txn = Transaction(state, self._settings, self._clock.wall_ns(), self._clock.monotonic_ns())
         state.ledger.advance(txn.now_us)
         state.nonces.forget(txn.monotonic_ns)
-        batch, again = stage_batch(txn, submissions, self._on_bug)
+        batch, again = stage_batch(txn, submissions, self._events.bug)
         if batch.records:
             try:
                 await self._journal.commit(batch.records)
@@ -90,9 +92,16 @@ class Writer:
             self.commits += 1
             for record in batch.records:
                 state.apply(record)
+            self._tell(batch.records)
         for reply in batch.replies:
             reply.release()
         if again:
             self._mailbox.put_back(again)
         for notice in batch.notices:
             self._subscribers[type(notice)](notice)
+
+    def _tell(self, records: tuple[Record, ...]) -> None:
+        try:
+            self._events.committed(records)
+        except Exception as bug:  # a listener must not undo what is durable, nor keep anybody from an answer
+            self._events.bug(bug)

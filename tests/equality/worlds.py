@@ -25,7 +25,7 @@ from stigmem.core.records import Record, decode_record, encode_record
 from stigmem.core.timestamps import format_us
 from stigmem.core.token import mint
 from stigmem.core.wire import Request, Response
-from stigmem.node.api.api_keys import PERMISSIONS, Principal
+from stigmem.node.callers import PERMISSIONS, Principal
 from stigmem.node.node import Node
 from stigmem.node.ports import Context, JournalFull, Unreachable
 from stigmem.node.settings import NodeSettings

@@ -20,7 +20,8 @@ from stigmem.host.http import Caller
 from stigmem.host.logs import configure_logs
 from stigmem.host.observe import Observer
 from stigmem.host.openapi import document
-from stigmem.node.node import ROUTER, Node
+from stigmem.node.node import ROUTER
+from stigmem.node.quotas import Quotas
 from stigmem.node.settings import NodeSettings
 from tests.host.nodes import assertion, client_of, node_at
 
@@ -298,10 +299,10 @@ async def test_a_bug_costs_one_answer_and_is_logged(
     configure_logs("json", "error")
     async with node_at(tmp_path) as node, client_of(node) as client:
 
-        def broken(self: Node, turn: Any, principal: Any, dimension: str) -> None:
+        def broken(self: Quotas, txn: Any, principal: Any, dimension: str) -> None:
             raise RuntimeError("what only the log may say")
 
-        monkeypatch.setattr(Node, "charge", broken)
+        monkeypatch.setattr(Quotas, "charge", broken)
         failed = await client.get("/v1/facts")
         assert failed.status_code == 500
         assert "only the log" not in failed.text

@@ -27,7 +27,7 @@ from schemathesis.specs.openapi.checks import (
 
 from stigmem.core.wire import JSON_TYPE, Request
 from stigmem.host.openapi import document
-from stigmem.node.api.api_keys import PERMISSIONS
+from stigmem.node.callers import PERMISSIONS
 from stigmem.node.node import ROUTER
 from tests.host.nodes import node_at
 

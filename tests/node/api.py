@@ -8,13 +8,18 @@ from typing import Any
 import msgspec
 
 from stigmem.core.declaration import ACTIVE
-from stigmem.core.keys import ED25519, Signer
+from stigmem.core.keys import ED25519, STAND_IN, Signer
+from stigmem.core.ledger import Ledger
 from stigmem.core.manifest import certified_node_id
 from stigmem.core.records import OriginRow, PeerRow
 from stigmem.core.scopes import SCOPES
 from stigmem.core.token import mint
 from stigmem.core.wire import Request, Response
-from stigmem.node.api.api_keys import PERMISSIONS, Principal
+from stigmem.node.callers import PERMISSIONS, Principal
+from stigmem.node.cursors import PageCursorCodec
+from stigmem.node.identity import Identity
+from stigmem.node.replication.page_server import PageServer
+from stigmem.node.settings import NodeSettings
 from tests.node.still import Bench
 
 NOW_MS = 1_795_161_344_000
@@ -53,6 +58,19 @@ def read(response: Response, status: int = 200) -> Any:
     """The JSON of an answer that has the status expected."""
     assert response.status == status, (response.status, response.body)
     return msgspec.json.decode(response.body) if response.body else None
+
+
+class NoEntropy:
+    """For parts that make up nothing."""
+
+    def token(self, size: int) -> bytes:
+        raise AssertionError("nothing is made up here")
+
+
+def page_server(ledger: Ledger, node_id: str) -> PageServer:
+    """The part of a node that serves pages of a ledger, and nothing around it."""
+    settings = NodeSettings(seed=SEED, node_id=node_id, node_url="http://a.sim", suite=STAND_IN)
+    return PageServer(ledger, Identity(settings, NoEntropy()), PageCursorCodec(SEED))
 
 
 class Peer:

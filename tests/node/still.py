@@ -14,7 +14,7 @@ import trio
 from stigmem.core.audit import AuditRow
 from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response
-from stigmem.node.api.api_keys import Principal
+from stigmem.node.callers import Principal
 from stigmem.node.node import Node
 from stigmem.node.settings import NodeSettings
 from stigmem.testing import ManualClock, MemoryJournal, ScriptedTransport, running_node

@@ -8,12 +8,11 @@ import msgspec
 from stigmem.core import limits
 from stigmem.core.declaration import ACTIVE, CERTIFYING
 from stigmem.core.fact import Fact
-from stigmem.core.keys import STAND_IN
 from stigmem.core.ledger import Ledger
 from stigmem.core.records import PeerRow
-from stigmem.node.replication.page_server import PageServer
 from stigmem.node.replication.pull_request import AlreadyHeldHint, held_by_asker
 from tests.builders import SLOT, T0_MS, fact
+from tests.node.api import page_server
 
 SEED = bytes(32)
 SELF, PEER_ID, THIRD = "stigmem:node:a", "stigmem:node:peer", "stigmem:node:third"
@@ -40,8 +39,8 @@ def grow(ledger: Ledger, *facts: Fact) -> None:
 
 
 def served(ledger: Ledger, cursor: str | None = None, held: frozenset[str] = frozenset()) -> tuple[list[str], str]:
-    exchange = PageServer(ledger, SELF, "http://a.sim", STAND_IN.signer(SEED), SEED)
-    page = msgspec.json.decode(exchange.page(PEER, ("public",), cursor, 100, T0_MS, held=held).body)
+    server = page_server(ledger, SELF)
+    page = msgspec.json.decode(server.page(PEER, ("public",), cursor, 100, T0_MS, held=held).body)
     return [entry["fact"]["value"]["v"] for entry in page["facts"]], page["cursor"]
 
 

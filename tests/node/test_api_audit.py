@@ -99,9 +99,9 @@ async def test_a_cursor_of_somebody_else_is_refused(target: str) -> None:
         for cursor in (
             "x",
             "AAAA",
-            node.cursor_codec.close("audit"),
-            node.cursor_codec.close("c:1"),
-            node.cursor_codec.close(""),
+            node.cursors.close("audit"),
+            node.cursors.close("c:1"),
+            node.cursors.close(""),
         ):
             answer = read(await ask(bench, "GET", f"{target}?cursor={cursor}", by=by), 400)
             assert answer["detail"]["code"] == "invalid_cursor"

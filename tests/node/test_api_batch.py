@@ -13,7 +13,7 @@ from stigmem.core import limits
 from stigmem.core.fact import Fact
 from stigmem.core.records import Receipt
 from stigmem.core.wire import Request, Response
-from stigmem.node.api.api_keys import Principal
+from stigmem.node.callers import Principal
 from stigmem.node.settings import NodeSettings
 from tests.node.api import NOW_MS, SEED, WRITER, ask, caller, read, saying
 from tests.node.still import Bench, running

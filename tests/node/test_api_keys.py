@@ -11,7 +11,8 @@ from stigmem.core.audit import verify
 from stigmem.core.records import KeyRow
 from stigmem.core.timestamps import format_us
 from stigmem.core.wire import Response
-from stigmem.node.api.api_keys import Principal, argon2id, key_name
+from stigmem.node.api.api_keys import argon2id, key_name
+from stigmem.node.callers import Principal
 from stigmem.node.settings import NodeSettings
 from tests.node.api import ADMIN, NOW_MS, SEED, ask, caller, read, saying
 from tests.node.still import Bench, running

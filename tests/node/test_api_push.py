@@ -219,7 +219,7 @@ async def test_pushing_is_rationed_by_requests_and_by_audit_rows() -> None:
         rows = [row for row in bench.audit_rows if row.event == "rejected_fact"]
         letters = [record for record in bench.records if isinstance(record, DeadLetter)]
         assert len(rows) == len(letters) == limits.STRANGER_AUDIT_ROWS_PER_MINUTE
-        assert node.peer_auth.suppressed == 30
+        assert node.quotas.suppressed == 30
         for _ in range(int(SETTINGS.pull_burst) - 1):
             await push(peer, status=202)
         refused = await peer.ask("POST", PUSH, {"facts": []})
@@ -307,5 +307,5 @@ async def test_a_manifest_is_read_with_a_key_too_and_needs_no_certificate_then()
     bench = Bench(NOW_MS)
     async with running(bench, NodeSettings(seed=SEED, federation=True, mtls=True)) as node:
         found = read(await ask(bench, "GET", f"/v1/federation/manifest/{node.node_id}", by=caller("read")))
-        assert found["entities"] == [node.entity_uri, node.node_id]
+        assert found["entities"] == [node.identity.entity_uri, node.node_id]
         assert not any(isinstance(record, PeerRow) for record in bench.records)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -15,8 +16,12 @@ from stigmem.core.declaration import ACTIVE
 from stigmem.core.errors import StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.records import ClockMark, CursorRow, DeadLetter, PeerRow, Record
+from stigmem.core.wire import Request, Response
+from stigmem.node.callers import Caller
+from stigmem.node.events import NodeEvents
 from stigmem.node.mailbox import Delivered, Mailbox, NotStored
-from stigmem.node.ports import JournalFull
+from stigmem.node.node import Node
+from stigmem.node.ports import Context, JournalFull
 from stigmem.node.settings import NodeSettings
 from stigmem.node.state import NodeState
 from stigmem.node.transaction import (
@@ -29,8 +34,9 @@ from stigmem.node.transaction import (
     stage_batch,
 )
 from stigmem.node.writer import Writer
+from stigmem.testing import ScriptedTransport
 from tests.builders import T0_MS, fact
-from tests.node.api import SEED
+from tests.node.api import SEED, WRITER, NoEntropy, saying
 
 FULL = JournalFull("disk_full", "no space is left")
 SETTINGS = NodeSettings(seed=SEED)
@@ -52,7 +58,10 @@ class Signal:
 
 
 class Clock:
-    """A clock that stands still and starts nothing: all that staging and the writer need."""
+    """A clock that stands still."""
+
+    def __init__(self, nursery: trio.Nursery | None = None) -> None:
+        self._nursery = nursery
 
     def wall_ns(self) -> int:
         return T0_MS * 1_000_000
@@ -70,7 +79,8 @@ class Clock:
         await trio.lowlevel.checkpoint()
 
     def spawn(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
-        raise AssertionError("nobody starts tasks here")
+        assert self._nursery is not None, "nobody starts tasks here"
+        self._nursery.start_soon(body, name=name)
 
 
 class Say:
@@ -93,6 +103,13 @@ class Say:
 
     def fail(self, error: StigmemError) -> None:
         self.seen.append(f"{self.name} failed: {error.code}")
+
+
+class Loud(NodeEvents):
+    """Bugs fail the test; commits are noted."""
+
+    def bug(self, error: Exception) -> None:
+        raise AssertionError(error)
 
 
 def state() -> NodeState:
@@ -246,7 +263,7 @@ class Running:
         self.state = NodeState(SETTINGS, clock)
         self.journal = Journal(self.seen)
         writer = Writer(
-            mailbox=self.mailbox, state=self.state, settings=SETTINGS, clock=clock, journal=self.journal, on_bug=no_bugs
+            mailbox=self.mailbox, state=self.state, settings=SETTINGS, clock=clock, journal=self.journal, events=Loud()
         )
         writer.subscribe(PeerChanged, lambda notice: self.seen.append(f"told of {notice.row.peer_id}"))
         writer.subscribe(FactsAdded, lambda _: self.seen.append(f"told of facts, of which there are {self.facts}"))
@@ -378,3 +395,46 @@ async def test_a_command_is_staged_again_after_it_had_to_wait(nursery: trio.Nurs
 
     assert await node.mailbox.submit(Twice()) == "stored"
     assert len(times) == 2
+
+
+# --- listeners ---
+
+
+class Broken(NodeEvents):
+    """A listener that raises whatever it is told."""
+
+    def committed(self, records: Sequence[Record]) -> None:
+        raise ZeroDivisionError
+
+    def served(self, request: Request, caller: Caller, response: Response, facts: int) -> None:
+        raise ZeroDivisionError
+
+
+async def test_a_listener_that_raises_keeps_nobody_from_an_answer(nursery: trio.Nursery) -> None:
+    events, answers = Broken(), []
+    node = Node(SETTINGS, Context(Clock(nursery), NoEntropy(), ScriptedTransport(), Journal([])), events)
+    node.start_writer()
+    body = msgspec.json.encode(saying())
+    node.offer(Request("POST", "/v1/facts", {}, body), lambda response: answers.append(response.status), WRITER)
+    await trio.testing.wait_all_tasks_blocked()
+    assert answers == [201]
+    assert [type(bug) for bug in events.bugs] == [ZeroDivisionError, ZeroDivisionError]
+
+
+async def test_a_listener_is_told_of_commits_and_of_who_was_answered_what(nursery: trio.Nursery) -> None:
+    told: list[object] = []
+
+    class Listener(NodeEvents):
+        def committed(self, records: Sequence[Record]) -> None:
+            told.append([type(record) for record in records])
+
+        def served(self, request: Request, caller: Caller, response: Response, facts: int) -> None:
+            told.append((request.method, caller, response.status, facts))
+
+    node = Node(SETTINGS, Context(Clock(nursery), NoEntropy(), ScriptedTransport(), Journal([])), Listener())
+    node.start_writer()
+    body = msgspec.json.encode(saying())
+    for request in (Request("POST", "/v1/facts", {}, body), Request("GET", "/v1/facts")):
+        node.offer(request, lambda _: None, WRITER)
+        await trio.testing.wait_all_tasks_blocked()
+    assert told == [[Fact, AuditRow, ClockMark], ("POST", WRITER, 201, 0), ("GET", WRITER, 200, 0)]

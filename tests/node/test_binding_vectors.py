@@ -14,7 +14,7 @@ from stigmem.core.keys import decode_base64, fingerprint
 from stigmem.core.page import decode_entry, decode_page
 from stigmem.core.records import PeerRow
 from stigmem.core.wire import Request, json_response
-from stigmem.node.api.api_keys import Principal
+from stigmem.node.callers import Principal
 from stigmem.node.settings import NodeSettings
 from tests.core.vectors import Case, cases, document, expectation
 from tests.node.still import Bench, running

@@ -119,4 +119,4 @@ async def test_strangers_cause_no_more_rows_than_their_ration() -> None:
         rows = [row for row in bench.audit_rows if row.event == "rejected_token"]
         assert len(rows) == 30
         assert all(len(row.subject) <= 512 for row in rows)
-        assert node.peer_auth.suppressed == 70
+        assert node.quotas.suppressed == 70

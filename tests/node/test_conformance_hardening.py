@@ -12,8 +12,8 @@ from nacl import pwhash
 from stigmem.core import limits
 from stigmem.core.scopes import SCOPES
 from stigmem.core.wire import Request
-from stigmem.node.api.api_keys import PERMISSIONS
 from stigmem.node.api.routing import Operation
+from stigmem.node.callers import PERMISSIONS
 from stigmem.node.node import ROUTER
 from stigmem.node.settings import NodeSettings
 from tests.node.api import ADMIN, NOW_MS, SEED, WRITER, ask, caller, read, saying

@@ -6,11 +6,10 @@ import msgspec
 
 from stigmem.core.declaration import ACTIVE, CERTIFYING
 from stigmem.core.fact import Fact
-from stigmem.core.keys import STAND_IN
 from stigmem.core.ledger import Ledger
 from stigmem.core.records import PeerRow
-from stigmem.node.replication.page_server import PageServer
 from tests.builders import T0_MS, fact
+from tests.node.api import page_server
 
 SEED = bytes(32)
 PEER = PeerRow("p", "stigmem:node:peer", "http://peer.sim", "key", ("public",), ACTIVE, CERTIFYING)
@@ -29,8 +28,8 @@ def one(number: int) -> Fact:
 
 def served(ledger: Ledger, cursor: str | None) -> tuple[list[str], str | None]:
     """What a node with this history serves after a cursor, and the next cursor."""
-    exchange = PageServer(ledger, "stigmem:node:a", "http://a.sim", STAND_IN.signer(SEED), SEED)
-    page = msgspec.json.decode(exchange.page(PEER, ("public",), cursor, 100, T0_MS).body)
+    server = page_server(ledger, "stigmem:node:a")
+    page = msgspec.json.decode(server.page(PEER, ("public",), cursor, 100, T0_MS).body)
     return [entry["fact"]["value"]["v"] for entry in page["facts"]], page["cursor"]
 
 

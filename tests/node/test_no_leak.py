@@ -14,7 +14,7 @@ import pytest
 
 from stigmem.core import conflicts, query
 from stigmem.core.wire import Request, Response
-from stigmem.node.api.api_keys import PERMISSIONS, Principal
+from stigmem.node.callers import PERMISSIONS, Principal
 from stigmem.node.node import ROUTER
 from stigmem.node.settings import NodeSettings
 from tests.node.api import NOW_MS, SEED, Peer, ask, caller, read, saying

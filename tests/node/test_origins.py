@@ -32,7 +32,7 @@ def manifest(signer: Signer, origin: str, *more: str) -> bytes:
 
 async def vouch(node: Node, peer: Peer, signer: Signer, origin: str, *more: str) -> None:
     """The peer serves a manifest when it is asked who an origin is."""
-    await node.handshakes.learn_origin(origin, manifest(signer, origin, *more), node.state.peers[peer.peer_id])
+    await node.origin_keys.learn(origin, manifest(signer, origin, *more), node.state.peers[peer.peer_id])
 
 
 @pytest.mark.parametrize("setting", ["pinned", "vouched"])

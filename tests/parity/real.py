@@ -6,7 +6,7 @@ on no clock. Faults are injected where nodes meet the network, in the transport 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -22,8 +22,8 @@ from stigmem.core.wire import JSON_TYPE, Request, Response
 from stigmem.host.logs import configure_logs
 from stigmem.host.run import Deployed, deployed
 from stigmem.host.settings import HostSettings
-from stigmem.node.api.api_keys import Principal
-from stigmem.node.ports import Transport, Unreachable
+from stigmem.node.callers import Principal
+from stigmem.node.ports import Unreachable
 from tests.interop.processes import free_port
 from tests.parity.simulated import Step
 
@@ -55,8 +55,10 @@ class Witness(Protocol):
 class Wire:
     """A transport that can be cut, and that can stop the node behind it when a page has just come."""
 
-    def __init__(self, inner: Transport, source: str, witness: Witness | None) -> None:
-        self.inner = inner
+    def __init__(
+        self, send: Callable[[str, Request, int, int], Awaitable[Response]], source: str, witness: Witness | None
+    ) -> None:
+        self.send = send
         self.source = source
         self.cut = False
         self.at_page: Callable[[], None] | None = None
@@ -67,7 +69,7 @@ class Wire:
     async def request(self, url: str, request: Request, timeout_ns: int, body_max: int) -> Response:
         """The peer's answer; raises Unreachable, also for one that came after a cut."""
         if not self.cut:
-            answer = await self.inner.request(url, request, timeout_ns, body_max)
+            answer = await self.send(url, request, timeout_ns, body_max)
         if self.cut:
             self.stopped += 1
             raise Unreachable("refused", f"{url} is cut off")
@@ -136,9 +138,9 @@ class Machine:
 
     def _listening(self, found: Deployed) -> None:
         self.node_id = found.identity.node_id
-        self._wire = Wire(found.transport, self.url, self._witness)
+        self._wire = Wire(found.transport.request, self.url, self._witness)
         self._wire.cut = self._cut
-        found.node.context = found.node.context._replace(transport=self._wire)
+        found.transport.request = self._wire.request  # type: ignore[method-assign]
 
     async def crash(self, *, at_page: bool = False) -> None:
         """Stop everything where it stands; with `at_page` when the next page has come and before it is stored."""

@@ -111,7 +111,7 @@ class Replayer:
 
     async def present(self, wire: Wire, what: str, url: str, request: Request) -> None:
         try:
-            answer = await wire.inner.request(url, request, 10_000_000_000, 1 << 25)
+            answer = await wire.send(url, request, 10_000_000_000, 1 << 25)
         except Unreachable:  # whoever was asked has just crashed
             return
         if answer.status == 503:  # and is not up again yet
@@ -122,7 +122,7 @@ class Replayer:
         node = self.machines[name].running.node
         other = next(machine.node_id for machine in self.machines.values() if machine.url == url)
         token = mint(
-            node.signer, issuer=node.node_id, audience=other, scopes=("public",), nonce=node.new_uuid(),
+            node.signer, issuer=node.node_id, audience=other, scopes=("public",), nonce=node.identity.new_uuid(),
             now_ms=node.context.clock.wall_ns() // 1_000_000 + shift_ms,
         )  # fmt: skip
         return Request(request.method, request.target, {"authorization": f"Bearer {token}"})

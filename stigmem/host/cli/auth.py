@@ -16,7 +16,7 @@ from stigmem.core.scopes import SCOPES
 from stigmem.core.timestamps import parse_us
 from stigmem.host.cli.speech import Failed, Mistake, examples, say, show_json, show_table, tell
 from stigmem.host.cli.where import Place, Where, answer
-from stigmem.node.api.api_keys import PERMISSIONS
+from stigmem.node.callers import PERMISSIONS
 
 __all__ = ["add_to"]
 

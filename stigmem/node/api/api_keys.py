@@ -10,49 +10,22 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from nacl import pwhash
 from nacl.exceptions import InvalidkeyError
 
 from stigmem.core import limits
 from stigmem.core.content_id import uuid_from_hash
-from stigmem.core.errors import Refusal
 from stigmem.core.records import KeyRow
-from stigmem.core.scopes import SCOPES
+from stigmem.node.callers import Principal
 
-__all__ = ["ANONYMOUS", "PERMISSIONS", "SALT_BYTES", "ApiKeys", "Principal", "argon2id", "key_name"]
+__all__ = ["SALT_BYTES", "ApiKeys", "argon2id", "key_name"]
 
-PERMISSIONS: Final = (
-    "read", "write", "instruction:write", "federate", "admin", "admin:federation", "audit.read",
-)  # fmt: skip
 SALT_BYTES: Final = pwhash.argon2id.SALTBYTES
 _OPERATIONS: Final = 2
 _MEMORY_KIB: Final = 19_456
 _HASH_BYTES: Final = 32
-
-
-class Principal(NamedTuple):
-    """Who is calling: identity, permissions (none implies another) and readable and writable scopes."""
-
-    entity_uri: str
-    permissions: frozenset[str]
-    scopes: frozenset[str] = frozenset(SCOPES)
-    key_id: str = ""
-
-    def need(self, permission: str) -> None:
-        """Raises Refusal 403 unless the principal holds the permission."""
-        if permission not in self.permissions:
-            text = permission if ":" in permission else f"{permission} permission"
-            raise Refusal(403, "permission_required", f"{text} required", style="text")
-
-    def need_scope(self, scope: str) -> None:
-        """Raises Refusal 403 unless the key may touch the scope."""
-        if scope not in self.scopes:
-            raise Refusal(403, "scope_not_allowed", f"this key may not touch scope {scope}", field="scope")
-
-
-ANONYMOUS: Final = Principal("anon:trusted", frozenset({"read", "write", "federate"}))
 
 
 def argon2id(secret: str, salt: bytes) -> str:

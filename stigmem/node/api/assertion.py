@@ -19,7 +19,7 @@ from stigmem.core.scopes import is_scope
 from stigmem.core.timestamps import parse_us
 from stigmem.core.uris import normalise
 from stigmem.core.values import Value, parse_value
-from stigmem.node.api.api_keys import Principal
+from stigmem.node.callers import Principal
 from stigmem.node.responses import refusal_of_value
 from stigmem.node.transaction import Transaction
 
@@ -73,20 +73,20 @@ def draft_fact(txn: Transaction, principal: Principal, request: AssertRequest, n
     if value.interpret_as == "instruction" and "instruction:write" not in principal.permissions:
         raise Refusal(403, "instruction_write_required", "asserting an instruction needs instruction:write")
     return Fact(
-        txn.stamp,
-        node_id,
-        "",
-        sys.intern(entity),
-        sys.intern(request.relation),
-        sys.intern(request.scope),
-        sys.intern(source),
-        sys.intern(value.kind),
-        value.text,
-        sys.intern(value.interpret_as),
-        request.confidence + 0.0,
-        txn.now_us,
-        request.valid_until,
-        derived_from,
+        stamp=txn.stamp,
+        origin=node_id,
+        id="",
+        entity=sys.intern(entity),
+        relation=sys.intern(request.relation),
+        scope=sys.intern(request.scope),
+        source=sys.intern(source),
+        kind=sys.intern(value.kind),
+        text=value.text,
+        interpret_as=sys.intern(value.interpret_as),
+        confidence=request.confidence + 0.0,
+        timestamp_us=txn.now_us,
+        valid_until=request.valid_until,
+        derived_from=derived_from,
     )
 
 

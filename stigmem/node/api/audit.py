@@ -6,17 +6,17 @@ turn waits for it, and hands out a cursor where it stopped. Writing rows is `sti
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Final
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
 from stigmem.core import limits
 from stigmem.core.audit import AuditRow
 from stigmem.core.errors import Refusal
+from stigmem.core.ledger import Ledger
 from stigmem.core.timestamps import parse_us
 from stigmem.core.wire import Response, json_response
-from stigmem.node.api.audit_search import answer_later, cursor_of, look_through, start_of
 from stigmem.node.api.audit_views import (
     AdminEntry,
     AuditEntry,
@@ -28,14 +28,17 @@ from stigmem.node.api.audit_views import (
     peer_entry,
     reads_everything,
 )
+from stigmem.node.api.background import Background, ConcurrencyLimit
+from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
-from stigmem.node.api.validation_errors import invalid_parameter
+from stigmem.node.callers import Principal
+from stigmem.node.cursors import CursorCodec
+from stigmem.node.ports import Clock, Journal
+from stigmem.node.quotas import Quotas
+from stigmem.node.responses import busy, invalid_parameter
 from stigmem.node.transaction import Transaction
 
-if TYPE_CHECKING:
-    from stigmem.node.api.call import Call
-
-__all__ = ["OPERATIONS"]
+__all__ = ["OPERATIONS", "AuditApi"]
 
 _CSV_TYPE: Final = {
     "content-type": "text/csv; charset=utf-8",
@@ -44,6 +47,10 @@ _CSV_TYPE: Final = {
 _NEXT: Final = "x-stigmem-next-cursor"
 """Where to go on, for answers whose body has no place for it."""
 _NOT_ABOUT_PEERS: Final = ("fact_write", "key_created", "key_revoked")
+
+_ROWS_PER_READ: Final = 500
+
+Entry = TypeVar("Entry")
 
 _Limit = Annotated[int, msgspec.Meta(ge=1, le=limits.PAGE_LIMIT_MAX)]
 
@@ -116,99 +123,162 @@ class AdminAuditAnswer(msgspec.Struct):
     next_cursor: int | None
 
 
-def get_audit(call: Call, txn: Transaction) -> Outcome:
-    given: AuditParameters = call.query
-    start = start_of(call, txn, given.cursor)
+class AuditApi:
+    """The audit log, as those may see it who ask."""
 
-    async def answer() -> Response:
-        found, place = await look_through(call.node, _filter(call, given), start, given.limit)
-        return json_response(200, AuditAnswer(found, len(found), cursor_of(call, place)))
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        clock: Clock,
+        ledger: Ledger,
+        quotas: Quotas,
+        cursors: CursorCodec,
+        background: Background,
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._ledger = ledger
+        self._quotas = quotas
+        self._cursors = cursors
+        self._background = background
 
-    return answer_later(call, txn, answer)
+    def get_audit(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        given: AuditParameters = call.query
+        start = self._start_of(txn, given.cursor)
 
+        async def answer() -> Response:
+            found, place = await self._look_through(self._filter(call.principal, given), start, given.limit)
+            return json_response(200, AuditAnswer(found, len(found), self._cursor_of(place)))
 
-def get_export(call: Call, txn: Transaction) -> Outcome:
-    given: ExportParameters = call.query
-    start = start_of(call, txn, given.cursor)
+        return self._in_background(call, txn, answer)
 
-    async def answer() -> Response:
-        found, place = await look_through(call.node, _filter(call, given), start, given.limit)
-        headers = _CSV_TYPE if place is None else _CSV_TYPE | {_NEXT: cursor_of(call, place) or ""}
-        return Response(200, headers, csv_text(found).encode())
+    def get_export(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        given: ExportParameters = call.query
+        start = self._start_of(txn, given.cursor)
 
-    return answer_later(call, txn, answer)
+        async def answer() -> Response:
+            found, place = await self._look_through(self._filter(call.principal, given), start, given.limit)
+            headers = _CSV_TYPE if place is None else _CSV_TYPE | {_NEXT: self._cursor_of(place) or ""}
+            return Response(200, headers, csv_text(found).encode())
 
+        return self._in_background(call, txn, answer)
 
-def get_fact_audit(call: Call, txn: Transaction) -> Outcome:
-    name = call.params["fact"]
-    given: PlaceParameters = call.query
-    start = 0 if given.cursor is None else start_of(call, txn, given.cursor)
-    ledger = txn.state.ledger
-    known = any(fact.scope in call.principal.scopes for fact in ledger.find(name))
+    def get_fact_audit(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        name = call.params["fact"]
+        given: PlaceParameters = call.query
+        start = 0 if given.cursor is None else self._start_of(txn, given.cursor)
+        ledger = self._ledger
+        known = any(fact.scope in call.principal.scopes for fact in ledger.find(name))
 
-    def accept(row: AuditRow) -> AuditEntry | None:
-        seen = row.fact_id == name and may_see(row, call.principal, ledger)
-        return audit_entry(row, ledger) if seen else None
+        def accept(row: AuditRow) -> AuditEntry | None:
+            seen = row.fact_id == name and may_see(row, call.principal, ledger)
+            return audit_entry(row, ledger) if seen else None
 
-    async def answer() -> Response:
-        found, place = await look_through(call.node, accept, start, limits.PAGE_LIMIT_MAX, newest_first=False)
-        if not (found or known or place or given.cursor):
-            raise Refusal(404, "fact_not_found", "fact not found", style="text")
-        return json_response(200, found, None if place is None else {_NEXT: cursor_of(call, place) or ""})
+        async def answer() -> Response:
+            found, place = await self._look_through(accept, start, limits.PAGE_LIMIT_MAX, newest_first=False)
+            if not (found or known or place or given.cursor):
+                raise Refusal(404, "fact_not_found", "fact not found", style="text")
+            return json_response(200, found, None if place is None else {_NEXT: self._cursor_of(place) or ""})
 
-    return answer_later(call, txn, answer)
+        return self._in_background(call, txn, answer)
 
+    def get_peer_audit(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        given: PeerAuditParameters = call.query
+        start = self._start_of(txn, given.cursor)
+        ledger, peers = self._ledger, txn.state.peers
 
-def get_peer_audit(call: Call, txn: Transaction) -> Outcome:
-    given: PeerAuditParameters = call.query
-    start = start_of(call, txn, given.cursor)
-    state = txn.state
+        def accept(row: AuditRow) -> PeerEntry | None:
+            if row.event in _NOT_ABOUT_PEERS or (row.event == "quota_breach" and row.subject not in peers):
+                return None
+            wanted = given.peer_id in (None, row.subject) and given.event_type in (None, row.event)
+            return peer_entry(row) if wanted and may_see(row, call.principal, ledger) else None
 
-    def accept(row: AuditRow) -> PeerEntry | None:
-        if row.event in _NOT_ABOUT_PEERS or (row.event == "quota_breach" and row.subject not in state.peers):
-            return None
-        wanted = given.peer_id in (None, row.subject) and given.event_type in (None, row.event)
-        return peer_entry(row) if wanted and may_see(row, call.principal, state.ledger) else None
+        async def answer() -> Response:
+            found, place = await self._look_through(accept, start, given.limit)
+            return json_response(200, PeerAuditAnswer(found, self._cursor_of(place), place is not None))
 
-    async def answer() -> Response:
-        found, place = await look_through(call.node, accept, start, given.limit)
-        return json_response(200, PeerAuditAnswer(found, cursor_of(call, place), place is not None))
+        return self._in_background(call, txn, answer)
 
-    return answer_later(call, txn, answer)
+    def get_admin_audit(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        if not reads_everything(call.principal):
+            raise Refusal(403, "scope_not_allowed", "the whole log needs a key for every scope", field="scope")
+        given: AdminAuditParameters = call.query
+        since_us, until_us = _instant("since", given.since), _instant("until", given.until)
 
+        def accept(row: AuditRow) -> AdminEntry | None:
+            wanted = given.principal in (None, row.subject) and given.event_type in (None, row.event)
+            timely = (since_us is None or row.ts_us >= since_us) and (until_us is None or row.ts_us <= until_us)
+            return admin_entry(row, self._ledger) if wanted and timely else None
 
-def get_admin_audit(call: Call, txn: Transaction) -> Outcome:
-    if not reads_everything(call.principal):
-        raise Refusal(403, "scope_not_allowed", "the whole log needs a key for every scope", field="scope")
-    given: AdminAuditParameters = call.query
-    since_us, until_us = _instant("since", given.since), _instant("until", given.until)
+        async def answer() -> Response:
+            found, place = await self._look_through(accept, given.cursor, given.limit, newest_first=False)
+            return json_response(200, AdminAuditAnswer(found, len(found), place))
 
-    def accept(row: AuditRow) -> AdminEntry | None:
-        wanted = given.principal in (None, row.subject) and given.event_type in (None, row.event)
-        timely = (since_us is None or row.ts_us >= since_us) and (until_us is None or row.ts_us <= until_us)
-        return admin_entry(row, txn.state.ledger) if wanted and timely else None
+        return self._in_background(call, txn, answer)
 
-    async def answer() -> Response:
-        found, place = await look_through(call.node, accept, given.cursor, given.limit, newest_first=False)
-        return json_response(200, AdminAuditAnswer(found, len(found), place))
+    def _filter(self, caller: Principal, given: AuditParameters) -> Callable[[AuditRow], AuditEntry | None]:
+        ledger = self._ledger
 
-    return answer_later(call, txn, answer)
+        def accept(row: AuditRow) -> AuditEntry | None:
+            if given.entity_uri not in (None, row.subject) or given.fact_id not in (None, row.fact_id):
+                return None
+            if given.oidc_sub is not None or given.attested:  # nobody logs in that way here, and nothing is attested
+                return None
+            if not may_see(row, caller, ledger):
+                return None
+            entry = audit_entry(row, ledger)
+            return entry if given.source in (None, entry.source) else None
 
+        return accept
 
-def _filter(call: Call, given: AuditParameters) -> Callable[[AuditRow], AuditEntry | None]:
-    ledger = call.node.state.ledger
+    # --- looking through the log: a bounded part of it, away from the writer's turn, with a place to go on ---
 
-    def accept(row: AuditRow) -> AuditEntry | None:
-        if given.entity_uri not in (None, row.subject) or given.fact_id not in (None, row.fact_id):
-            return None
-        if given.oidc_sub is not None or given.attested:  # nobody logs in that way here, and nothing is attested
-            return None
-        if not may_see(row, call.principal, ledger):
-            return None
-        entry = audit_entry(row, ledger)
-        return entry if given.source in (None, entry.source) else None
+    def _in_background(self, call: ApiRequest, txn: Transaction, answer: Callable[[], Awaitable[Response]]) -> Outcome:
+        """Charge a caller for a look at the log and have a task make the answer. The journal shows committed rows only,
+        so an answer made there shows nothing that a crash could take back."""
+        self._quotas.charge(txn, call.principal, "fact_read")
+        full = busy("too many requests look through the audit log")
+        return self._background.answer(answer, ConcurrencyLimit("audit", "", limits.AUDIT_SCANS_MAX, full))
 
-    return accept
+    async def _look_through(
+        self, accept: Callable[[AuditRow], Entry | None], start: int, wanted: int, *, newest_first: bool = True
+    ) -> tuple[list[Entry], int | None]:
+        """What `accept` makes of the rows beyond a sequence number, and the number to go on from, or None at the end.
+
+        That there is more is said only once another row was accepted, and the place is that of the last accepted one:
+        hidden rows must show neither as further pages nor in a cursor.
+        """
+        found: list[Entry] = []
+        place = shown = start
+        for _ in range(limits.AUDIT_ROWS_SCANNED_MAX // _ROWS_PER_READ):
+            rows = await self._journal.audit(place, _ROWS_PER_READ, newest_first=newest_first)
+            if not rows:
+                return found, None
+            for row in rows:
+                entry = accept(row)
+                if entry is not None:
+                    if len(found) == wanted:
+                        return found, shown
+                    found.append(entry)
+                    shown = row.seq
+                place = row.seq
+            await self._clock.checkpoint()
+        return found, place
+
+    def _start_of(self, txn: Transaction, cursor: str | None) -> int:
+        """The sequence number to begin beyond: that of a cursor, or else just past the newest committed row. Raises
+        Refusal 400."""
+        if cursor is None:
+            return txn.state.head.seq + 1
+        head, _, seq = self._cursors.open(cursor).partition(":")
+        if head != "audit" or not seq.isdigit():
+            raise Refusal(400, "invalid_cursor", "the cursor is one of another list", field="cursor")
+        return int(seq)
+
+    def _cursor_of(self, place: int | None) -> str | None:
+        """The cursor of a place in the log."""
+        return None if place is None else self._cursors.close(f"audit:{place}")
 
 
 def _instant(name: str, text: str | None) -> int | None:
@@ -224,23 +294,23 @@ _REFUSALS: Final = (400, 401, 403, 422, 429, 503, 507)
 
 OPERATIONS = (
     Operation(
-        "list_audit", "GET", "/v1/audit", "read", get_audit, "What happened here, newest first",
+        "list_audit", "GET", "/v1/audit", "read", AuditApi.get_audit, "What happened here, newest first",
         query=AuditParameters, answer=AuditAnswer, refusals=_REFUSALS, tags=("audit",),
     ),
     Operation(
-        "export_audit", "GET", "/v1/audit/export", "read", get_export, "What happened here as CSV",
+        "export_audit", "GET", "/v1/audit/export", "read", AuditApi.get_export, "What happened here as CSV",
         query=ExportParameters, refusals=_REFUSALS, tags=("audit",),
     ),
     Operation(
-        "audit_of_fact", "GET", "/v1/audit/facts/{fact}", "read", get_fact_audit, "What happened to a fact",
+        "audit_of_fact", "GET", "/v1/audit/facts/{fact}", "read", AuditApi.get_fact_audit, "What happened to a fact",
         query=PlaceParameters, answer=list[AuditEntry], refusals=(*_REFUSALS, 404), tags=("audit",),
     ),
     Operation(
-        "admin_audit", "GET", "/v1/admin/audit", "audit.read", get_admin_audit, "The whole log, oldest first",
+        "admin_audit", "GET", "/v1/admin/audit", "audit.read", AuditApi.get_admin_audit, "The whole log, oldest first",
         query=AdminAuditParameters, answer=AdminAuditAnswer, refusals=_REFUSALS, tags=("audit",),
     ),
     Operation(
-        "federation_audit", "GET", "/v1/federation/audit", "federate", get_peer_audit,
+        "federation_audit", "GET", "/v1/federation/audit", "federate", AuditApi.get_peer_audit,
         "What happened between this node and its peers, newest first", query=PeerAuditParameters,
         answer=PeerAuditAnswer, refusals=_REFUSALS, tags=("federation",),
     ),

@@ -19,7 +19,7 @@ from stigmem.core.fact import Fact
 from stigmem.core.ledger import Ledger
 from stigmem.core.scopes import SCOPES, is_scope
 from stigmem.core.timestamps import format_us
-from stigmem.node.api.api_keys import Principal
+from stigmem.node.callers import Principal
 
 __all__ = [
     "AdminEntry", "AuditEntry", "PeerEntry", "admin_entry", "audit_entry", "csv_text", "may_see", "peer_entry",

@@ -6,21 +6,21 @@ Only the frame is here: counting, starting, catching. A turn never waits for wha
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from stigmem.core.errors import Refusal
 from stigmem.core.wire import Response
 from stigmem.node.api.routing import Answer, InBackground
+from stigmem.node.events import NodeEvents
+from stigmem.node.ports import Clock
+from stigmem.node.quotas import Quotas
 from stigmem.node.responses import internal_error, render
 
-if TYPE_CHECKING:
-    from stigmem.node.api.call import Call
-
-__all__ = ["ConcurrencyLimit", "answer_in_background"]
+__all__ = ["Background", "ConcurrencyLimit"]
 
 
 class ConcurrencyLimit(NamedTuple):
-    """How many answers of a kind may be in the making for a name, and what the next caller is told."""
+    """At most `most` answers of a kind may be in the making for a name; the next caller is refused with `full`."""
 
     kind: str
     name: str
@@ -28,25 +28,35 @@ class ConcurrencyLimit(NamedTuple):
     full: Refusal
 
 
-def answer_in_background(call: Call, limit: ConcurrencyLimit, make: Callable[[], Awaitable[Response]]) -> InBackground:
-    """What a handler returns to have a task call `make` for its response, once the batch is durable."""
-    node = call.node
+class Background:
+    """Starts tasks that answer requests."""
 
-    def begin(answer: Answer) -> None:
-        async def run() -> None:
-            try:
-                response = await make()
-            except Refusal as refusal:
-                response = render(refusal)
-            except Exception as bug:  # a bug of ours must cost one answer, not the node
-                node.report_bug(bug)
-                response = internal_error()
-            finally:
-                node.quotas.leave(limit.kind, limit.name)
-            answer(response)
+    def __init__(self, *, clock: Clock, quotas: Quotas, events: NodeEvents) -> None:
+        self._clock = clock
+        self._quotas = quotas
+        self._events = events
 
-        if not node.quotas.enter(limit.kind, limit.name, limit.most):
-            raise limit.full
-        node.context.clock.spawn(f"answer-{limit.kind}", run)
+    def answer(self, make: Callable[[], Awaitable[Response]], limit: ConcurrencyLimit) -> InBackground:
+        """What a handler returns to have a task call `make` for the response, once the batch is durable. `make` may
+        raise Refusal."""
 
-    return InBackground(begin)
+        def begin(answer: Answer) -> None:
+            async def run() -> None:
+                answer(await self._made(make, limit))
+
+            if not self._quotas.enter(limit.kind, limit.name, limit.most):
+                raise limit.full
+            self._clock.spawn(f"answer-{limit.kind}", run)
+
+        return InBackground(begin)
+
+    async def _made(self, make: Callable[[], Awaitable[Response]], limit: ConcurrencyLimit) -> Response:
+        try:
+            return await make()
+        except Refusal as refusal:
+            return render(refusal)
+        except Exception as bug:  # a bug of ours must cost one answer, not the node
+            self._events.bug(bug)
+            return internal_error()
+        finally:
+            self._quotas.leave(limit.kind, limit.name)

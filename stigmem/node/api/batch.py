@@ -7,7 +7,7 @@ the journal beside the facts, so that a caller who does not know whether the fir
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -18,15 +18,15 @@ from stigmem.core.fact import Fact
 from stigmem.core.records import Receipt
 from stigmem.core.wire import JSON_TYPE, Response
 from stigmem.node.api.assertion import AssertRequest, draft_fact, write_fact
-from stigmem.node.api.feedback_guard import session_of
+from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
+from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
-from stigmem.node.api.validation_errors import decode_error
+from stigmem.node.identity import Identity
+from stigmem.node.quotas import Quotas
+from stigmem.node.responses import decode_error
 from stigmem.node.transaction import Transaction
 
-if TYPE_CHECKING:
-    from stigmem.node.api.call import Call
-
-__all__ = ["OPERATIONS"]
+__all__ = ["OPERATIONS", "BatchApi"]
 
 _requests: Final = msgspec.json.Decoder(AssertRequest)
 _ABORTED: Final = "this fact is well, but the batch was to be stored as a whole and another one is not"
@@ -67,50 +67,59 @@ class BatchAnswer(msgspec.Struct):
     results: list[BatchResult]
 
 
-def post_batch(call: Call, txn: Transaction) -> Outcome:
-    request: BatchRequest = call.body
-    name = _receipt_name(call, request)
-    if name:
-        txn.reserve("receipt", name)
-    call.node.charge(txn, call.principal, "fact_write")
-    session = session_of(call.request)
-    receipt = _receipt(call, txn, name) if name else None
-    if receipt is not None and receipt.response:
-        return Response(200, JSON_TYPE, receipt.response)
-    drafts = [_draft(call, txn, raw, session) for raw in request.facts]
-    if request.atomic and any(isinstance(draft, BatchError) for draft in drafts):
-        drafts = [draft if isinstance(draft, BatchError) else BatchError("batch_aborted", _ABORTED) for draft in drafts]
-    results = [_result(call, txn, index, draft) for index, draft in enumerate(drafts)]
-    accepted = sum(result.status == "accepted" for result in results)
-    body = msgspec.json.encode(BatchAnswer(accepted, len(results) - accepted, results))
-    if receipt is not None:
-        txn.add(msgspec.structs.replace(receipt, response=body))
-    return Response(200, JSON_TYPE, body)
+class BatchApi:
+    """Many assertions in one request."""
+
+    def __init__(self, *, identity: Identity, quotas: Quotas, guard: FeedbackGuard) -> None:
+        self._identity = identity
+        self._quotas = quotas
+        self._guard = guard
+
+    def post_batch(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        request: BatchRequest = call.body
+        name = _receipt_name(call, request)
+        if name:
+            txn.reserve("receipt", name)
+        self._quotas.charge(txn, call.principal, "fact_write")
+        session = session_of(call.request)
+        receipt = _receipt(call, txn, name) if name else None
+        if receipt is not None and receipt.response:
+            return Response(200, JSON_TYPE, receipt.response)
+        drafts = [self._draft(call, txn, raw, session) for raw in request.facts]
+        if request.atomic and any(isinstance(draft, BatchError) for draft in drafts):
+            drafts = [
+                draft if isinstance(draft, BatchError) else BatchError("batch_aborted", _ABORTED) for draft in drafts
+            ]
+        results = [_result(call, txn, index, draft) for index, draft in enumerate(drafts)]
+        accepted = sum(result.status == "accepted" for result in results)
+        body = msgspec.json.encode(BatchAnswer(accepted, len(results) - accepted, results))
+        if receipt is not None:
+            txn.add(msgspec.structs.replace(receipt, response=body))
+        return Response(200, JSON_TYPE, body)
+
+    def _draft(self, call: ApiRequest, txn: Transaction, raw: msgspec.Raw, session: str) -> Fact | BatchError:
+        """One fact of the request, checked; nothing is staged before all of them are."""
+        try:
+            request = _requests.decode(raw)
+            draft = draft_fact(txn, call.principal, request, self._identity.node_id)
+            self._guard.check(session, call.principal, request, txn)
+        except msgspec.ValidationError as error:
+            message, names = decode_error(error)
+            return BatchError("validation_failed", message, ".".join(names) or None)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            return BatchError("json_invalid", f"this is no valid JSON: {error}")
+        except Refusal as refusal:
+            return BatchError(refusal.code, refusal.message, refusal.field)
+        return draft
 
 
-def _draft(call: Call, txn: Transaction, raw: msgspec.Raw, session: str) -> Fact | BatchError:
-    """One fact of the request, checked; nothing is staged before all of them are."""
-    try:
-        request = _requests.decode(raw)
-        draft = draft_fact(txn, call.principal, request, call.node.node_id)
-        call.node.feedback_guard.check(session, call.principal, request, txn)
-    except msgspec.ValidationError as error:
-        message, names = decode_error(error)
-        return BatchError("validation_failed", message, ".".join(names) or None)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        return BatchError("json_invalid", f"this is no valid JSON: {error}")
-    except Refusal as refusal:
-        return BatchError(refusal.code, refusal.message, refusal.field)
-    return draft
-
-
-def _result(call: Call, txn: Transaction, index: int, draft: Fact | BatchError) -> BatchResult:
+def _result(call: ApiRequest, txn: Transaction, index: int, draft: Fact | BatchError) -> BatchResult:
     if isinstance(draft, BatchError):
         return BatchResult(index, "rejected", error=draft)
     return BatchResult(index, "accepted", write_fact(txn, call.principal, draft).fact.id)
 
 
-def _receipt_name(call: Call, request: BatchRequest) -> str:
+def _receipt_name(call: ApiRequest, request: BatchRequest) -> str:
     """The name of the request's idempotency key among those of all callers; empty when it has none."""
     if request.idempotency_key is None:
         return ""
@@ -121,7 +130,7 @@ def _receipt_name(call: Call, request: BatchRequest) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _receipt(call: Call, txn: Transaction, name: str) -> Receipt:
+def _receipt(call: ApiRequest, txn: Transaction, name: str) -> Receipt:
     """What a key was answered before, or a receipt still without an answer. Raises Refusal 409."""
     body_hash = hashlib.sha256(call.request.body).hexdigest()
     held = txn.state.receipts.get(name)
@@ -135,7 +144,8 @@ def _receipt(call: Call, txn: Transaction, name: str) -> Receipt:
 
 OPERATIONS = (
     Operation(
-        "assert_facts", "POST", "/v1/facts/batch", "write", post_batch, "Assert up to 500 facts, each or all of them",
+        "assert_facts", "POST", "/v1/facts/batch", "write", BatchApi.post_batch,
+        "Assert up to 500 facts, each or all of them",
         body=BatchRequest, answer=BatchAnswer, refusals=(400, 401, 403, 409, 413, 422, 429, 503, 507), tags=("facts",),
     ),
 )  # fmt: skip

@@ -7,7 +7,7 @@ contradiction, and it settles it on every node that receives it.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
@@ -20,15 +20,16 @@ from stigmem.core.uris import RESOLUTION_PREFIX, normalise
 from stigmem.core.values import Value
 from stigmem.core.wire import json_response
 from stigmem.node.api.assertion import ValueBody, read_value, stage_fact
+from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import AfterCommit, Operation, Outcome
 from stigmem.node.api.views import ConflictRecord, conflict_record
+from stigmem.node.cursors import CursorCodec
+from stigmem.node.identity import Identity
+from stigmem.node.quotas import Quotas
 from stigmem.node.responses import refusal_of_value
 from stigmem.node.transaction import Transaction
 
-if TYPE_CHECKING:
-    from stigmem.node.api.call import Call
-
-__all__ = ["OPERATIONS"]
+__all__ = ["OPERATIONS", "ConflictsApi"]
 
 
 class ConflictParameters(msgspec.Struct, kw_only=True):
@@ -62,52 +63,118 @@ class ResolveAnswer(msgspec.Struct):
     conflict_status: str = "resolved"
 
 
-def get_conflicts(call: Call, txn: Transaction) -> Outcome:
-    call.node.charge(txn, call.principal, "fact_read")
-    given: ConflictParameters = call.query
-    veil = call.node.cursor_codec
-    rows, place = txn.state.conflicts.page(
-        status=given.status,
-        scopes=call.principal.scopes,
-        cursor=None if given.cursor is None else veil.open(given.cursor),
-        limit=given.limit,
-    )
-    records = [conflict_record(conflict, txn.state.ledger) for conflict in rows]
-    return json_response(200, ConflictsAnswer(records, None if place is None else veil.close(place), place is not None))
+class ConflictsApi:
+    """Conflicts of this node: looking at them, and settling them."""
+
+    def __init__(self, *, identity: Identity, quotas: Quotas, cursors: CursorCodec) -> None:
+        self._identity = identity
+        self._quotas = quotas
+        self._cursors = cursors
+
+    def get_conflicts(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        self._quotas.charge(txn, call.principal, "fact_read")
+        given: ConflictParameters = call.query
+        rows, place = txn.state.conflicts.page(
+            status=given.status,
+            scopes=call.principal.scopes,
+            cursor=None if given.cursor is None else self._cursors.open(given.cursor),
+            limit=given.limit,
+        )
+        records = [conflict_record(conflict, txn.state.ledger) for conflict in rows]
+        return json_response(
+            200, ConflictsAnswer(records, None if place is None else self._cursors.close(place), place is not None)
+        )
+
+    def get_conflict(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        self._quotas.charge(txn, call.principal, "fact_read")
+        return json_response(200, conflict_record(_visible(call, txn), txn.state.ledger))
+
+    def post_resolve(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        conflict = _visible(call, txn)
+        request: ResolveRequest = call.body
+        if conflict.status == "resolved":
+            raise Refusal(409, "conflict_already_resolved", "conflict already resolved", style="text")
+        txn.reserve("conflict", conflict.id)
+        self._quotas.charge(txn, call.principal, "fact_write")
+        members = sorted(conflict.members, key=rank, reverse=True)
+        if request.new_value is not None:
+            winner = self._new_fact(call, txn, conflict, request.new_value)
+            members.insert(0, winner)
+        else:
+            winner = _member(members, request.winning_fact_id)
+        fact = self._resolution_fact(call, txn, conflict, winner, members, request.resolution_note)
+        txn.audit(
+            "fact_write",
+            call.principal.entity_uri,
+            fact_id=fact.id,
+            cid=fact.cid,
+            scope=fact.scope,
+            resolves=conflict.id,
+        )
+        return AfterCommit(lambda: json_response(200, ResolveAnswer(fact.id)))
+
+    def _new_fact(self, call: ApiRequest, txn: Transaction, conflict: Conflict, body: ValueBody) -> Fact:
+        try:
+            value = read_value(body)
+        except Rejection as rejection:
+            raise refusal_of_value(rejection) from rejection
+        if value.interpret_as != "content":
+            raise invalid("new_value.interpret_as", "a contradiction is settled by content, not by an instruction")
+        entity, relation, scope = conflict.slot
+        draft = self._draft(call, txn, entity, relation, scope, value, "")
+        fact = stage_fact(txn, draft, draft.cid)
+        txn.audit("fact_write", call.principal.entity_uri, fact_id=fact.id, cid=fact.cid, scope=fact.scope)
+        return fact
+
+    def _resolution_fact(
+        self, call: ApiRequest, txn: Transaction, conflict: Conflict, winner: Fact, members: list[Fact], note: str
+    ) -> Fact:
+        slot = txn.state.ledger.slot(conflict.slot)
+        # The best members first: a hostile writer can fill a set, and what is left over stays contested.
+        covered = list(dict.fromkeys([winner.id, *(fact.id for fact in members)]))[: limits.RESOLUTION_COVERS_MAX]
+        older = tuple(slot.resolutions_in_force()) if slot is not None else ()
+        text = provenance(
+            conflict.id, conflict.slot, tuple(covered), winner.id, older[: limits.RESOLUTION_COVERS_MAX], note
+        )
+        _, relation, scope = conflict.slot
+        draft = self._draft(call, txn, RESOLUTION_PREFIX + conflict.id, relation, scope, winner.value, text)
+        return stage_fact(txn, draft, draft.cid)
+
+    def _draft(
+        self,
+        call: ApiRequest,
+        txn: Transaction,
+        entity: str,
+        relation: str,
+        scope: str,
+        value: Value,
+        derived_from: str,
+    ) -> Fact:
+        return Fact(
+            stamp=txn.stamp,
+            origin=self._identity.node_id,
+            id="",
+            entity=sys.intern(entity),
+            relation=relation,
+            scope=scope,
+            source=sys.intern(normalise(call.principal.entity_uri)),
+            kind=value.kind,
+            text=value.text,
+            interpret_as="content",
+            confidence=1.0,
+            timestamp_us=txn.now_us,
+            valid_until=None,
+            derived_from=derived_from,
+        )
 
 
-def _visible(call: Call, txn: Transaction) -> Conflict:
+def _visible(call: ApiRequest, txn: Transaction) -> Conflict:
     """The conflict that the path names. Raises Refusal 404, also for one of a scope that is closed to the caller:
     its id follows from entity, relation and scope, which anybody can guess."""
     conflict = txn.state.conflicts.get(call.params["conflict"])
     if conflict is None or conflict.slot[2] not in call.principal.scopes:
         raise Refusal(404, "conflict_not_found", "conflict not found", style="text")
     return conflict
-
-
-def get_conflict(call: Call, txn: Transaction) -> Outcome:
-    call.node.charge(txn, call.principal, "fact_read")
-    return json_response(200, conflict_record(_visible(call, txn), txn.state.ledger))
-
-
-def post_resolve(call: Call, txn: Transaction) -> Outcome:
-    conflict = _visible(call, txn)
-    request: ResolveRequest = call.body
-    if conflict.status == "resolved":
-        raise Refusal(409, "conflict_already_resolved", "conflict already resolved", style="text")
-    txn.reserve("conflict", conflict.id)
-    call.node.charge(txn, call.principal, "fact_write")
-    members = sorted(conflict.members, key=rank, reverse=True)
-    if request.new_value is not None:
-        winner = _new_fact(call, txn, conflict, request.new_value)
-        members.insert(0, winner)
-    else:
-        winner = _member(members, request.winning_fact_id)
-    fact = _resolution_fact(call, txn, conflict, winner, members, request.resolution_note)
-    txn.audit(
-        "fact_write", call.principal.entity_uri, fact_id=fact.id, cid=fact.cid, scope=fact.scope, resolves=conflict.id
-    )
-    return AfterCommit(lambda: json_response(200, ResolveAnswer(fact.id)))
 
 
 def _member(members: list[Fact], fact_id: str | None) -> Fact:
@@ -119,57 +186,19 @@ def _member(members: list[Fact], fact_id: str | None) -> Fact:
     return winner
 
 
-def _new_fact(call: Call, txn: Transaction, conflict: Conflict, body: ValueBody) -> Fact:
-    try:
-        value = read_value(body)
-    except Rejection as rejection:
-        raise refusal_of_value(rejection) from rejection
-    if value.interpret_as != "content":
-        raise invalid("new_value.interpret_as", "a contradiction is settled by content, not by an instruction")
-    entity, relation, scope = conflict.slot
-    draft = _draft(call, txn, entity, relation, scope, value, "")
-    fact = stage_fact(txn, draft, draft.cid)
-    txn.audit("fact_write", call.principal.entity_uri, fact_id=fact.id, cid=fact.cid, scope=fact.scope)
-    return fact
-
-
-def _resolution_fact(
-    call: Call, txn: Transaction, conflict: Conflict, winner: Fact, members: list[Fact], note: str
-) -> Fact:
-    slot = txn.state.ledger.slot(conflict.slot)
-    # The best members first: a hostile writer can fill a set, and what is left over stays contested.
-    covered = list(dict.fromkeys([winner.id, *(fact.id for fact in members)]))[: limits.RESOLUTION_COVERS_MAX]
-    older = tuple(slot.resolutions_in_force()) if slot is not None else ()
-    text = provenance(
-        conflict.id, conflict.slot, tuple(covered), winner.id, older[: limits.RESOLUTION_COVERS_MAX], note
-    )
-    _, relation, scope = conflict.slot
-    draft = _draft(call, txn, RESOLUTION_PREFIX + conflict.id, relation, scope, winner.value, text)
-    return stage_fact(txn, draft, draft.cid)
-
-
-def _draft(
-    call: Call, txn: Transaction, entity: str, relation: str, scope: str, value: Value, derived_from: str
-) -> Fact:
-    return Fact(
-        txn.stamp, call.node.node_id, "", sys.intern(entity), relation, scope,
-        sys.intern(normalise(call.principal.entity_uri)), value.kind, value.text, "content", 1.0, txn.now_us, None,
-        derived_from,
-    )  # fmt: skip
-
-
 OPERATIONS = (
     Operation(
-        "list_conflicts", "GET", "/v1/conflicts", "read", get_conflicts, "Contradictions, newest first",
+        "list_conflicts", "GET", "/v1/conflicts", "read", ConflictsApi.get_conflicts, "Contradictions, newest first",
         query=ConflictParameters, answer=ConflictsAnswer, refusals=(400, 401, 403, 422, 429, 503), tags=("conflicts",),
     ),
     Operation(
-        "resolve_conflict", "POST", "/v1/conflicts/{conflict}/resolve", "write", post_resolve,
+        "resolve_conflict", "POST", "/v1/conflicts/{conflict}/resolve", "write", ConflictsApi.post_resolve,
         "Settle a contradiction by naming what stands", body=ResolveRequest, answer=ResolveAnswer,
         refusals=(401, 403, 404, 409, 413, 422, 429, 503, 507), tags=("conflicts",),
     ),
     Operation(
-        "get_conflict", "GET", "/v1/conflicts/{conflict}", "read", get_conflict, "One contradiction",
+        "get_conflict", "GET", "/v1/conflicts/{conflict}", "read", ConflictsApi.get_conflict,
+        "One contradiction",
         answer=ConflictRecord, refusals=(401, 403, 404, 429, 503), tags=("conflicts",),
     ),
 )  # fmt: skip

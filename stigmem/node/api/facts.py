@@ -5,7 +5,7 @@ Handlers only: reading parameters, asking the ledger, shaping answers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -19,16 +19,17 @@ from stigmem.core.timestamps import parse_us
 from stigmem.core.uris import normalise_filter, relation_warnings
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.assertion import AssertRequest, draft_fact, owner_warnings, write_fact
-from stigmem.node.api.feedback_guard import session_of
+from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
+from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import AfterCommit, Operation, Outcome
-from stigmem.node.api.validation_errors import invalid_parameter
 from stigmem.node.api.views import fact_record, shown_cid
+from stigmem.node.cursors import CursorCodec
+from stigmem.node.identity import Identity
+from stigmem.node.quotas import Quotas
+from stigmem.node.responses import invalid_parameter
 from stigmem.node.transaction import Transaction
 
-if TYPE_CHECKING:
-    from stigmem.node.api.call import Call
-
-__all__ = ["OPERATIONS"]
+__all__ = ["OPERATIONS", "FactsApi"]
 
 
 class QueryParameters(msgspec.Struct, kw_only=True):
@@ -85,55 +86,83 @@ class ProvenanceAnswer(msgspec.Struct):
     derived_from: list[ProvenanceItem]
 
 
-def post_fact(call: Call, txn: Transaction) -> Outcome:
-    node = call.node
-    node.charge(txn, call.principal, "fact_write")
-    draft = draft_fact(txn, call.principal, call.body, node.node_id)
-    node.feedback_guard.check(session_of(call.request), call.principal, call.body, txn)
-    written = write_fact(txn, call.principal, draft)
-    warnings: list[str] = []
-    if written.fresh:
-        warnings = [*relation_warnings(draft.relation), *owner_warnings(txn, call.principal, draft.source)]
+class FactsApi:
+    """Facts of this node: writing them, and looking at them."""
 
-    def answer() -> Response:
-        record = fact_record(written.fact, txn.state.ledger, warnings=warnings)
-        return json_response(201, record)
+    def __init__(self, *, identity: Identity, quotas: Quotas, cursors: CursorCodec, guard: FeedbackGuard) -> None:
+        self._identity = identity
+        self._quotas = quotas
+        self._cursors = cursors
+        self._guard = guard
 
-    return AfterCommit(answer)
+    def post_fact(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        self._quotas.charge(txn, call.principal, "fact_write")
+        draft = draft_fact(txn, call.principal, call.body, self._identity.node_id)
+        self._guard.check(session_of(call.request), call.principal, call.body, txn)
+        written = write_fact(txn, call.principal, draft)
+        warnings: list[str] = []
+        if written.fresh:
+            warnings = [*relation_warnings(draft.relation), *owner_warnings(txn, call.principal, draft.source)]
 
+        def answer() -> Response:
+            record = fact_record(written.fact, txn.state.ledger, warnings=warnings)
+            return json_response(201, record)
 
-def get_facts(call: Call, txn: Transaction) -> Outcome:
-    call.node.charge(txn, call.principal, "fact_read")
-    given: QueryParameters = call.query
-    if given.as_of is not None:
-        raise Refusal(501, "time_travel_plugin_not_loaded", "as_of needs the time travel add-on, which this node lacks")
-    if given.garden_id is not None:
-        raise Refusal(404, "garden_not_found", "this node has no gardens", style="text")
-    if given.scope is not None:
-        if not is_scope(given.scope):
-            raise Refusal(400, "unknown_scope", f"unknown scope '{given.scope}'", style="text")
-        call.principal.need_scope(given.scope)
-    query = FactQuery(
-        entity=None if given.entity is None else normalise_filter(given.entity),
-        relation=given.relation,
-        source=None if given.source is None else normalise_filter(given.source),
-        scope=given.scope,
-        min_confidence=given.min_confidence,
-        include_contradicted=given.include_contradicted,
-        include_expired=given.include_expired,
-        after_us=None if given.after is None else _after_us(given.after),
-        cursor=None if given.cursor is None else call.node.cursor_codec.open(given.cursor),
-        limit=given.limit,
-        scopes=None if len(call.principal.scopes) == len(SCOPES) else call.principal.scopes,
-    )
-    ledger = txn.state.ledger
-    session = session_of(call.request)
-    if given.attested is not None:
-        return _facts_answer([], None)  # nothing is attested here, neither well nor badly, so nothing matches
-    page = run_query(ledger, query)
-    call.node.feedback_guard.note(session, call.principal, (fact.scope for fact in page.facts))
-    cursor = None if page.cursor is None else call.node.cursor_codec.close(page.cursor)
-    return _facts_answer([fact_record(fact, ledger) for fact in page.facts], cursor)
+        return AfterCommit(answer)
+
+    def get_facts(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        self._quotas.charge(txn, call.principal, "fact_read")
+        given: QueryParameters = call.query
+        if given.as_of is not None:
+            raise Refusal(
+                501, "time_travel_plugin_not_loaded", "as_of needs the time travel add-on, which this node lacks"
+            )
+        if given.garden_id is not None:
+            raise Refusal(404, "garden_not_found", "this node has no gardens", style="text")
+        if given.scope is not None:
+            if not is_scope(given.scope):
+                raise Refusal(400, "unknown_scope", f"unknown scope '{given.scope}'", style="text")
+            call.principal.need_scope(given.scope)
+        query = FactQuery(
+            entity=None if given.entity is None else normalise_filter(given.entity),
+            relation=given.relation,
+            source=None if given.source is None else normalise_filter(given.source),
+            scope=given.scope,
+            min_confidence=given.min_confidence,
+            include_contradicted=given.include_contradicted,
+            include_expired=given.include_expired,
+            after_us=None if given.after is None else _after_us(given.after),
+            cursor=None if given.cursor is None else self._cursors.open(given.cursor),
+            limit=given.limit,
+            scopes=None if len(call.principal.scopes) == len(SCOPES) else call.principal.scopes,
+        )
+        ledger = txn.state.ledger
+        session = session_of(call.request)
+        if given.attested is not None:
+            return _facts_answer([], None)  # nothing is attested here, neither well nor badly, so nothing matches
+        page = run_query(ledger, query)
+        self._guard.note(session, call.principal, (fact.scope for fact in page.facts))
+        cursor = None if page.cursor is None else self._cursors.close(page.cursor)
+        return _facts_answer([fact_record(fact, ledger) for fact in page.facts], cursor)
+
+    def get_fact(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        self._quotas.charge(txn, call.principal, "fact_read")
+        session = session_of(call.request)
+        fact = _visible(call, txn, call.params["fact"])
+        self._guard.note(session, call.principal, (fact.scope,))
+        return json_response(200, fact_record(fact, txn.state.ledger))
+
+    def get_provenance(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        self._quotas.charge(txn, call.principal, "fact_read")
+        fact = _visible(call, txn, call.params["fact"])
+        entries: list[dict[str, Any]] = msgspec.json.decode(fact.derived_from) if fact.derived_from else []
+        items = [_reference(call, txn, entry) for entry in entries if "fact_id" in entry or "hash" in entry]
+        return json_response(200, ProvenanceAnswer(fact.id, shown_cid(fact), items))
+
+    def post_verify_cid(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        self._quotas.charge(txn, call.principal, "fact_read")
+        fact = _visible(call, txn, call.params["fact"])
+        return json_response(200, CidAnswer(True, fact.cid, shown_cid(fact), None))
 
 
 def _facts_answer(records: list[FactRecord], cursor: str | None) -> Response:
@@ -148,7 +177,7 @@ def _after_us(text: str) -> int:
         raise invalid_parameter("after", "after must be an ISO-8601 instant", text) from error
 
 
-def _visible(call: Call, txn: Transaction, name: str) -> Fact:
+def _visible(call: ApiRequest, txn: Transaction, name: str) -> Fact:
     """The fact with this id or content id, if the caller may read it. Raises Refusal 400 or 404.
 
     404 also for facts of a scope that is closed to the caller: a content id can be made of a guess, and whoever sends
@@ -171,23 +200,7 @@ def _visible(call: Call, txn: Transaction, name: str) -> Fact:
     return min(found, key=lambda fact: (not fact.certified, fact))  # the same one on every node that holds them
 
 
-def get_fact(call: Call, txn: Transaction) -> Outcome:
-    call.node.charge(txn, call.principal, "fact_read")
-    session = session_of(call.request)
-    fact = _visible(call, txn, call.params["fact"])
-    call.node.feedback_guard.note(session, call.principal, (fact.scope,))
-    return json_response(200, fact_record(fact, txn.state.ledger))
-
-
-def get_provenance(call: Call, txn: Transaction) -> Outcome:
-    call.node.charge(txn, call.principal, "fact_read")
-    fact = _visible(call, txn, call.params["fact"])
-    entries: list[dict[str, Any]] = msgspec.json.decode(fact.derived_from) if fact.derived_from else []
-    items = [_reference(call, txn, entry) for entry in entries if "fact_id" in entry or "hash" in entry]
-    return json_response(200, ProvenanceAnswer(fact.id, shown_cid(fact), items))
-
-
-def _reference(call: Call, txn: Transaction, entry: dict[str, Any]) -> ProvenanceItem:
+def _reference(call: ApiRequest, txn: Transaction, entry: dict[str, Any]) -> ProvenanceItem:
     texts = (entry.get("hash"), entry.get("fact_id"))
     digest, name = (text if isinstance(text, str) else "" for text in texts)
     for each in filter(None, (name, digest)):
@@ -199,33 +212,29 @@ def _reference(call: Call, txn: Transaction, entry: dict[str, Any]) -> Provenanc
     return ProvenanceItem(digest, None, None, exists=False)
 
 
-def post_verify_cid(call: Call, txn: Transaction) -> Outcome:
-    call.node.charge(txn, call.principal, "fact_read")
-    fact = _visible(call, txn, call.params["fact"])
-    return json_response(200, CidAnswer(True, fact.cid, shown_cid(fact), None))
-
-
 OPERATIONS = (
     Operation(
-        "assert_fact", "POST", "/v1/facts", "write", post_fact, "Assert a fact, or find the live one that says it",
+        "assert_fact", "POST", "/v1/facts", "write", FactsApi.post_fact,
+        "Assert a fact, or find the live one that says it",
         body=AssertRequest, answer=FactRecord, status=201, refusals=(400, 401, 403, 404, 413, 422, 429, 501, 503, 507),
         tags=("facts",),
     ),
     Operation(
-        "query_facts", "GET", "/v1/facts", "read", get_facts, "Facts by entity, relation, source, scope; newest first",
+        "query_facts", "GET", "/v1/facts", "read", FactsApi.get_facts,
+        "Facts by entity, relation, source, scope; newest first",
         query=QueryParameters, answer=FactsAnswer, refusals=(400, 401, 403, 404, 422, 429, 501, 503), tags=("facts",),
     ),
     Operation(
-        "get_provenance", "GET", "/v1/facts/{fact}/provenance", "read", get_provenance,
+        "get_provenance", "GET", "/v1/facts/{fact}/provenance", "read", FactsApi.get_provenance,
         "What a fact was derived from", answer=ProvenanceAnswer, refusals=(400, 401, 403, 404, 429, 503),
         tags=("facts",),
     ),
     Operation(
-        "verify_cid", "POST", "/v1/facts/{fact}/verify-cid", "read", post_verify_cid,
+        "verify_cid", "POST", "/v1/facts/{fact}/verify-cid", "read", FactsApi.post_verify_cid,
         "Recompute a fact's content id", answer=CidAnswer, refusals=(400, 401, 403, 404, 429, 503), tags=("facts",),
     ),
     Operation(
-        "get_fact", "GET", "/v1/facts/{fact}", "read", get_fact, "One fact by id or content id",
+        "get_fact", "GET", "/v1/facts/{fact}", "read", FactsApi.get_fact, "One fact by id or content id",
         answer=FactRecord, refusals=(400, 401, 403, 404, 429, 503), tags=("facts",),
     ),
 )  # fmt: skip

@@ -8,17 +8,15 @@ who wants to get around it can leave the header away.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from stigmem.core import limits
 from stigmem.core.content_id import is_cid
 from stigmem.core.errors import Refusal
 from stigmem.core.wire import Request
-from stigmem.node.api.api_keys import Principal
+from stigmem.node.api.assertion import AssertRequest
+from stigmem.node.callers import Principal
 from stigmem.node.transaction import Transaction
-
-if TYPE_CHECKING:
-    from stigmem.node.api.assertion import AssertRequest
 
 __all__ = ["FeedbackGuard", "session_of"]
 

@@ -6,16 +6,14 @@ here; they are simply not found.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from stigmem.core.errors import Refusal
+from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.transaction import Transaction
 
-if TYPE_CHECKING:
-    from stigmem.node.api.call import Call
-
-__all__ = ["OPERATIONS"]
+__all__ = ["OPERATIONS", "NotImplementedApi"]
 
 _ROUTES: Final = (
     ("recall", "POST", "/v1/recall"),
@@ -58,12 +56,25 @@ _ROUTES: Final = (
 )
 
 
-def not_yet(call: Call, txn: Transaction) -> Outcome:
-    path = call.request.target.partition("?")[0][:256]
-    raise Refusal(501, "not_implemented", f"this node does not offer {call.request.method} {path} yet")
+class NotImplementedApi:
+    """The answer to every route that is not served yet."""
+
+    def refuse(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        path = call.request.target.partition("?")[0][:256]
+        raise Refusal(501, "not_implemented", f"this node does not offer {call.request.method} {path} yet")
 
 
 OPERATIONS = tuple(
-    Operation(name, method, path, "any", not_yet, "Not offered yet", status=501, refusals=(401, 503), tags=("later",))
+    Operation(
+        name,
+        method,
+        path,
+        "any",
+        NotImplementedApi.refuse,
+        "Not offered yet",
+        status=501,
+        refusals=(401, 503),
+        tags=("later",),
+    )
     for name, method, path in _ROUTES
 )

@@ -1,16 +1,19 @@
 """Operations on peers that people call: register, approve, list, get, revoke, delete (federation 2.2).
 
-A peer's life is the transition table of `stigmem.core.declaration`; the address it declares is checked by the
-steward, and a person compares the key's fingerprint before anything flows.
+A peer's life is the transition table of `stigmem.core.declaration`; the address it declares is checked by
+`stigmem.node.membership.handshake`, and a person compares the key's fingerprint before anything flows. What strangers
+may have us do meanwhile is bounded here.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 
+from stigmem.core import limits
 from stigmem.core.declaration import ACTIVE, PENDING, REJECTED, REVOKED, UNVERIFIED, Declaration, step
 from stigmem.core.errors import Refusal, invalid
 from stigmem.core.keys import fingerprint
@@ -18,15 +21,16 @@ from stigmem.core.records import CursorRow, OriginRow, PeerRow
 from stigmem.core.scopes import crossing, ordered
 from stigmem.core.timestamps import format_us
 from stigmem.core.wire import Response, json_response
-from stigmem.node.api.admission import charge_registration, is_address, make_room
+from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import AfterCommit, InBackground, Operation, Outcome
+from stigmem.node.identity import Identity
+from stigmem.node.membership.handshake import Handshakes
+from stigmem.node.quotas import Quotas
+from stigmem.node.responses import quota_exceeded
 from stigmem.node.resync import read_again_for_key, read_again_for_origin, reserve_cursors
 from stigmem.node.transaction import Transaction
 
-if TYPE_CHECKING:
-    from stigmem.node.api.call import Call
-
-__all__ = ["OPERATIONS"]
+__all__ = ["OPERATIONS", "PeersApi"]
 
 
 class PeerRecord(msgspec.Struct):
@@ -88,37 +92,123 @@ def peer_record(row: PeerRow) -> PeerRecord:
     )
 
 
-def post_peer(call: Call, txn: Transaction) -> Outcome:
-    declaration: Declaration = call.body
-    node = call.node
-    if declaration.node_id == node.node_id:
-        raise Refusal(409, "own_node_id", "this is the node's own id", style="text")
-    if not is_address(declaration.node_url):
-        message = "node_url must be an http or https address, without user, query or fragment"
-        raise invalid("node_url", message, given=declaration.node_url)
-    txn.reserve("peer", declaration.node_id)
-    txn.reserve("registration", "")
-    held = txn.state.peer_of(declaration.node_id)
-    if step(held.status if held else "", "register") is None:
-        status = held.status if held else ""
-        raise Refusal(409, "peer_already_registered", f"peer already registered (status={status})", style="text")
-    charge_registration(call, txn)
-    make_room(call, txn, held)
-    row = PeerRow(
-        peer_id=held.peer_id if held else node.new_uuid(),
-        node_id=declaration.node_id,
-        node_url=declaration.node_url.rstrip("/"),
-        public_key=declaration.federation_pubkey,
-        scopes=ordered(declaration.allowed_scopes),
-        status=UNVERIFIED,
-        dialect="0.5",
-    )
-    txn.add(row)
+class PeersApi:
+    """Peers, as people register and approve them."""
 
-    return InBackground(partial(node.handshakes.check_registration, row, declaration))
+    def __init__(self, *, identity: Identity, quotas: Quotas, handshakes: Handshakes) -> None:
+        self._identity = identity
+        self._quotas = quotas
+        self._handshakes = handshakes
+
+    def post_peer(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        declaration: Declaration = call.body
+        if declaration.node_id == self._identity.node_id:
+            raise Refusal(409, "own_node_id", "this is the node's own id", style="text")
+        if not _is_address(declaration.node_url):
+            message = "node_url must be an http or https address, without user, query or fragment"
+            raise invalid("node_url", message, given=declaration.node_url)
+        txn.reserve("peer", declaration.node_id)
+        txn.reserve("registration", "")
+        held = txn.state.peer_of(declaration.node_id)
+        if step(held.status if held else "", "register") is None:
+            status = held.status if held else ""
+            raise Refusal(409, "peer_already_registered", f"peer already registered (status={status})", style="text")
+        self._charge_registration(call, txn)
+        self._make_room(call, txn, held)
+        row = PeerRow(
+            peer_id=held.peer_id if held else self._identity.new_uuid(),
+            node_id=declaration.node_id,
+            node_url=declaration.node_url.rstrip("/"),
+            public_key=declaration.federation_pubkey,
+            scopes=ordered(declaration.allowed_scopes),
+            status=UNVERIFIED,
+            dialect="0.5",
+        )
+        txn.add(row)
+
+        return InBackground(partial(self._handshakes.check_registration, row, declaration))
+
+    def post_approve(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        row = _row(call, txn)
+        if row.status != PENDING:
+            raise Refusal(409, "peer_not_pending", f"peer is not pending approval (status={row.status})", style="text")
+        for scope in crossing(row.scopes, allow_team=txn.settings.allow_team):
+            call.principal.need_scope(scope)  # whoever lets a peer read a scope must be able to read it
+        request: ApproveRequest = call.body
+        reserve_cursors(txn)
+        if request.pubkey_fingerprint != fingerprint(row.public_key):
+            txn.audit("peer_approval_failed", row.peer_id, given=request.pubkey_fingerprint)
+            return AfterCommit(_refused_fingerprint)
+        approved = msgspec.structs.replace(row, status=ACTIVE, established_us=txn.now_us)
+        txn.add(approved)
+        known = txn.state.key_of_origin(row.node_id)
+        txn.add(OriginRow(row.node_id, row.public_key, "pinned"))
+        read_again_for_origin(txn, row.node_id)
+        if known not in (None, "", row.public_key):
+            read_again_for_key(txn)  # somebody had vouched for another key
+        txn.add(CursorRow(row.peer_id, None, txn.state.ledger.last_seq, False, 0, txn.now_us))
+        txn.audit("peer_approved", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri)
+        answer = ApproveAnswer(row.peer_id, row.node_id, ACTIVE, format_us(txn.now_us))
+        return AfterCommit(lambda: json_response(200, answer))
+
+    def post_revoke(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        row = _row(call, txn)
+        if step(row.status, "revoke") is None:
+            raise Refusal(409, "peer_not_revocable", f"peer cannot be revoked (status={row.status})", style="text")
+        txn.add(msgspec.structs.replace(row, status=REVOKED))
+        txn.audit("peer_revoked", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri)
+        return AfterCommit(lambda: json_response(200, peer_record(txn.state.peers[row.peer_id])))
+
+    def delete_peer(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        row = _row(call, txn)
+        if step(row.status, "delete") is None:
+            raise Refusal(409, "peer_not_deletable", f"revoke the peer first (status={row.status})", style="text")
+        txn.add(msgspec.structs.replace(row, status=""))
+        txn.audit("peer_deleted", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri)
+        return AfterCommit(lambda: Response(204))
+
+    def get_peers(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        return json_response(200, PeersAnswer([peer_record(row) for row in txn.state.peers.values()]))
+
+    def get_peer(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        row = txn.state.peers.get(call.params["peer"])
+        if row is None:
+            raise Refusal(404, "peer_not_found", "peer not found", style="text")
+        return json_response(200, peer_record(row))
+
+    def _charge_registration(self, call: ApiRequest, txn: Transaction) -> None:
+        """Each registration has us ask an address of somebody else's choice, and costs an audit row. Raises Refusal
+        429."""
+        who = call.principal.entity_uri
+        wait_s = self._quotas.wait_s(
+            "registration", who, float(limits.PENDING_PEERS_MAX), limits.REGISTRATIONS_PER_S, txn.monotonic_ns
+        )
+        if wait_s:
+            raise quota_exceeded("registration", who, wait_s)
+
+    def _make_room(self, call: ApiRequest, txn: Transaction, held: PeerRow | None) -> None:
+        """Room for one more that waits, and for its row unless it has one: a full table gives up its oldest rejected
+        row.
+
+        Raises Refusal 503 when there is none.
+        """
+        rows = txn.state.peers.values()
+        waiting = sum(row.status in (UNVERIFIED, PENDING) for row in rows if row is not held)
+        crowded = held is None and len(rows) >= limits.PEERS_MAX
+        spare = None
+        if crowded:
+            spare = next((row for row in rows if row.status == REJECTED and txn.try_reserve("peer", row.node_id)), None)
+        full = crowded and spare is None
+        if waiting >= limits.PENDING_PEERS_MAX or full or not self._handshakes.has_room:
+            raise Refusal(503, "too_many_peers", "too many registrations are waiting", headers=(("retry-after", "60"),))
+        if spare is not None:
+            txn.add(msgspec.structs.replace(spare, status=""))
+            txn.audit(
+                "peer_deleted", spare.peer_id, node_id=spare.node_id, by=call.principal.entity_uri, to_make_room=True
+            )
 
 
-def _row(call: Call, txn: Transaction) -> PeerRow:
+def _row(call: ApiRequest, txn: Transaction) -> PeerRow:
     row = txn.state.peers.get(call.params["peer"])
     if row is None:
         raise Refusal(404, "peer_not_found", "peer not found", style="text")
@@ -126,89 +216,52 @@ def _row(call: Call, txn: Transaction) -> PeerRow:
     return row
 
 
-def post_approve(call: Call, txn: Transaction) -> Outcome:
-    row = _row(call, txn)
-    if row.status != PENDING:
-        raise Refusal(409, "peer_not_pending", f"peer is not pending approval (status={row.status})", style="text")
-    for scope in crossing(row.scopes, allow_team=txn.settings.allow_team):
-        call.principal.need_scope(scope)  # whoever lets a peer read a scope must be able to read it
-    request: ApproveRequest = call.body
-    reserve_cursors(txn)
-    if request.pubkey_fingerprint != fingerprint(row.public_key):
-        txn.audit("peer_approval_failed", row.peer_id, given=request.pubkey_fingerprint)
-        return AfterCommit(_refused_fingerprint)
-    approved = msgspec.structs.replace(row, status=ACTIVE, established_us=txn.now_us)
-    txn.add(approved)
-    known = txn.state.key_of_origin(row.node_id)
-    txn.add(OriginRow(row.node_id, row.public_key, "pinned"))
-    read_again_for_origin(txn, row.node_id)
-    if known not in (None, "", row.public_key):
-        read_again_for_key(txn)  # somebody had vouched for another key
-    txn.add(CursorRow(row.peer_id, None, txn.state.ledger.last_seq, False, 0, txn.now_us))
-    txn.audit("peer_approved", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri)
-    answer = ApproveAnswer(row.peer_id, row.node_id, ACTIVE, format_us(txn.now_us))
-    return AfterCommit(lambda: json_response(200, answer))
-
-
 def _refused_fingerprint() -> Response:
     # The audit row must be kept, so this is a response after the commit and not a Refusal before it.
     return json_response(400, {"detail": "fingerprint mismatch"})
 
 
-def post_revoke(call: Call, txn: Transaction) -> Outcome:
-    row = _row(call, txn)
-    if step(row.status, "revoke") is None:
-        raise Refusal(409, "peer_not_revocable", f"peer cannot be revoked (status={row.status})", style="text")
-    txn.add(msgspec.structs.replace(row, status=REVOKED))
-    txn.audit("peer_revoked", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri)
-    return AfterCommit(lambda: json_response(200, peer_record(txn.state.peers[row.peer_id])))
+# --- whether a declaration is looked at ---
 
 
-def delete_peer(call: Call, txn: Transaction) -> Outcome:
-    row = _row(call, txn)
-    if step(row.status, "delete") is None:
-        raise Refusal(409, "peer_not_deletable", f"revoke the peer first (status={row.status})", style="text")
-    txn.add(msgspec.structs.replace(row, status=""))
-    txn.audit("peer_deleted", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri)
-    return AfterCommit(lambda: Response(204))
-
-
-def get_peers(call: Call, txn: Transaction) -> Outcome:
-    return json_response(200, PeersAnswer([peer_record(row) for row in txn.state.peers.values()]))
-
-
-def get_peer(call: Call, txn: Transaction) -> Outcome:
-    row = txn.state.peers.get(call.params["peer"])
-    if row is None:
-        raise Refusal(404, "peer_not_found", "peer not found", style="text")
-    return json_response(200, peer_record(row))
+def _is_address(url: str) -> bool:
+    """Whether well-known paths can be appended to a text and still be asked of the host that it shows."""
+    try:
+        parts = urlsplit(url)
+        plain = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    plain = plain and url.isprintable() and not any(char in url for char in " ?#@\\")
+    return plain and parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 OPERATIONS = (
     Operation(
-        "register_peer", "POST", "/v1/federation/peers", "federate", post_peer, "Declare yourself to this node",
+        "register_peer", "POST", "/v1/federation/peers", "federate", PeersApi.post_peer,
+        "Declare yourself to this node",
         body=Declaration, answer=RegisterAnswer, status=201,
         refusals=(401, 403, 404, 409, 413, 422, 429, 503, 507), tags=("federation",),
     ),
     Operation(
-        "list_peers", "GET", "/v1/federation/peers", "federate", get_peers, "Every peer", answer=PeersAnswer,
+        "list_peers", "GET", "/v1/federation/peers", "federate", PeersApi.get_peers, "Every peer", answer=PeersAnswer,
         refusals=(401, 403, 404, 503), tags=("federation",),
     ),
     Operation(
-        "approve_peer", "POST", "/v1/federation/peers/{peer}/approve", "admin:federation", post_approve,
+        "approve_peer", "POST", "/v1/federation/peers/{peer}/approve", "admin:federation", PeersApi.post_approve,
         "Approve a pending peer by its key's fingerprint", body=ApproveRequest, answer=ApproveAnswer,
         refusals=(400, 401, 403, 404, 409, 413, 422, 503, 507), tags=("federation",),
     ),
     Operation(
-        "revoke_peer", "POST", "/v1/federation/peers/{peer}/revoke", "admin:federation", post_revoke,
+        "revoke_peer", "POST", "/v1/federation/peers/{peer}/revoke", "admin:federation", PeersApi.post_revoke,
         "Stop exchanging with a peer", answer=PeerRecord, refusals=(401, 403, 404, 409, 503, 507), tags=("federation",),
     ),
     Operation(
-        "get_peer", "GET", "/v1/federation/peers/{peer}", "federate", get_peer, "One peer", answer=PeerRecord,
+        "get_peer", "GET", "/v1/federation/peers/{peer}", "federate", PeersApi.get_peer,
+        "One peer", answer=PeerRecord,
         refusals=(401, 403, 404, 503), tags=("federation",),
     ),
     Operation(
-        "delete_peer", "DELETE", "/v1/federation/peers/{peer}", "admin:federation", delete_peer,
+        "delete_peer", "DELETE", "/v1/federation/peers/{peer}", "admin:federation", PeersApi.delete_peer,
         "Forget a rejected or revoked peer", status=204, refusals=(401, 403, 404, 409, 503, 507), tags=("federation",),
     ),
 )  # fmt: skip

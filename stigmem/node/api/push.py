@@ -6,7 +6,7 @@ wrote itself and in its own name. Checking is done away from the writer; storing
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -18,20 +18,21 @@ from stigmem.core.fact import Fact
 from stigmem.core.ingest import PeerLink, check_scope
 from stigmem.core.page import decode_entry, entry_name
 from stigmem.core.wire import Response, json_response
-from stigmem.node.api.background import ConcurrencyLimit, answer_in_background
-from stigmem.node.api.peer_auth import PeerAuthenticator, PeerCaller, bearer, slow_down
+from stigmem.node.api.background import Background, ConcurrencyLimit
+from stigmem.node.api.peer_auth import bearer
+from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
-from stigmem.node.mailbox import NotStored
+from stigmem.node.callers import PeerCaller
+from stigmem.node.mailbox import Mailbox, NotStored
+from stigmem.node.ports import Clock
+from stigmem.node.quotas import Quotas, slow_down_status
 from stigmem.node.replication.page_ingest import Arrival, Ingestion, IngestPage, Refused
-from stigmem.node.replication.page_verifier import verify_raw
+from stigmem.node.replication.page_verifier import EntryVerifier
+from stigmem.node.replication.puller import Pullers
 from stigmem.node.responses import quota_exceeded
 from stigmem.node.transaction import Transaction
 
-if TYPE_CHECKING:
-    from stigmem.node.api.call import Call
-    from stigmem.node.node import Node
-
-__all__ = ["OPERATIONS"]
+__all__ = ["OPERATIONS", "PushApi"]
 
 _FACTS_PER_CHECKPOINT: Final = 25
 _ERRORS: Final = {
@@ -74,24 +75,24 @@ class IngestPush:
     """The command that stores pushed facts: no cursor moves, nothing is kept for another try, and each fact that is
     not taken has an error of its own."""
 
-    def __init__(self, peer_auth: PeerAuthenticator, page: IngestPage) -> None:
-        self._peer_auth = peer_auth
+    def __init__(self, page: IngestPage, quotas: Quotas) -> None:
         self._page = page
+        self._quotas = quotas
 
     def stage(self, txn: Transaction) -> list[PushError] | None:
         """None when the peer was revoked meanwhile."""
         row = txn.state.peers.get(self._page.peer_id)
         if row is None or row.status != ACTIVE:
             return None
-        ingestion = _PushIngestion(self._page, txn, self._peer_auth)
+        ingestion = _PushIngestion(self._page, txn, self._quotas)
         ingestion.run()
         return ingestion.errors
 
 
 class _PushIngestion(Ingestion):
-    def __init__(self, page: IngestPage, txn: Transaction, peer_auth: PeerAuthenticator) -> None:
+    def __init__(self, page: IngestPage, txn: Transaction, quotas: Quotas) -> None:
         super().__init__(page, txn)
-        self._peer_auth = peer_auth
+        self._quotas = quotas
         self._code = ""
         self._index = 0
         self.errors: list[PushError] = []
@@ -110,14 +111,14 @@ class _PushIngestion(Ingestion):
         self._code = refused.rejection.code
         known = self._txn.state.letters.get(self._peer_id, {}).get(refused.name, ())
         # A pulled page costs us a request; pushed ones come as fast as their sender likes.
-        if self._code not in known and self._peer_auth.may_audit(self._peer_id, self._txn.monotonic_ns):
+        if self._code not in known and self._quotas.may_audit(self._peer_id, self._txn.monotonic_ns):
             super().reject(refused, raw)
 
     def due_ms(self, rejection: Rejection) -> int | None:
         return None  # its sender was told, and can bring it again when it is due
 
 
-def check_offered(call: Call, txn: Transaction) -> None:
+def check_offered(call: ApiRequest, txn: Transaction) -> None:
     """What is refused whoever asks. Raises Refusal 405 when push is off, 401 for capability tokens."""
     if not txn.settings.push:
         raise Refusal(405, "push_disabled", "push replication not enabled on this node", style="text")
@@ -126,59 +127,72 @@ def check_offered(call: Call, txn: Transaction) -> None:
         raise Refusal(401, "capability_not_supported", message, style="text")
 
 
-def post_push(call: Call, txn: Transaction) -> Outcome:
-    peer, node = call.peer, call.node
-    if peer is None:
-        raise ValueError("a push reached its handler without a peer")
-    node.peer_seen(peer.row.peer_id)
-    settings, status = txn.settings, slow_down(peer.row)
-    wait_s = node.quotas.wait_s(
-        "federation_push", peer.row.peer_id, settings.pull_burst, settings.pull_rate_per_s, txn.monotonic_ns
-    )
-    if wait_s:
-        raise quota_exceeded("federation_push", peer.row.node_id, wait_s, status=status)
-    facts = [bytes(raw) for raw in call.body.facts]
+class PushApi:
+    """Facts that peers bring."""
 
-    async def answer() -> Response:
-        return await _take_in(node, peer, facts)
+    def __init__(
+        self,
+        *,
+        quotas: Quotas,
+        verifier: EntryVerifier,
+        mailbox: Mailbox,
+        background: Background,
+        pullers: Pullers,
+        clock: Clock,
+    ) -> None:
+        self._quotas = quotas
+        self._verifier = verifier
+        self._mailbox = mailbox
+        self._background = background
+        self._pullers = pullers
+        self._clock = clock
 
-    full = quota_exceeded("federation_push", peer.row.node_id, 1.0, status=status)
-    return answer_in_background(
-        call, ConcurrencyLimit("push", peer.row.peer_id, limits.PUSHES_PER_PEER_MAX, full), answer
-    )
+    def post_push(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        peer = call.need_peer()
+        peer_id, settings, status = peer.row.peer_id, txn.settings, slow_down_status(peer.row)
+        self._pullers.peer_seen(peer_id)
+        wait_s = self._quotas.wait_s(
+            "federation_push", peer_id, settings.pull_burst, settings.pull_rate_per_s, txn.monotonic_ns
+        )
+        if wait_s:
+            raise quota_exceeded("federation_push", peer.row.node_id, wait_s, status=status)
+        facts = [bytes(raw) for raw in call.body.facts]
 
+        async def answer() -> Response:
+            return await self._take_in(peer, facts)
 
-async def _take_in(node: Node, peer: PeerCaller, facts: list[bytes]) -> Response:
-    """Check facts, have the writer take them, and say what became of each. Raises Refusal."""
-    clock = node.context.clock
-    arrivals: list[Arrival] = []
-    for number, raw in enumerate(facts, 1):
-        arrivals.append(_checked(node, PeerLink(peer.row.node_id, _dialect(peer, raw), peer.scopes), raw))
-        if number % _FACTS_PER_CHECKPOINT == 0:
-            await clock.checkpoint()
-    link = PeerLink(peer.row.node_id, peer.row.dialect, peer.scopes)
-    page = IngestPage(peer.row.peer_id, link, node.policy, arrivals, retry=True)
-    try:
-        errors = await node.mailbox.submit(IngestPush(node.peer_auth, page))
-    except NotStored as failure:
-        raise Refusal(507, failure.code, failure.message, headers=(("retry-after", "5"),)) from failure
-    if errors is None:
-        raise Refusal(401, "peer_not_approved", "peer_not_approved", style="text")
-    return json_response(202, PushAnswer(len(facts) - len(errors), len(errors), errors))
+        full = quota_exceeded("federation_push", peer.row.node_id, 1.0, status=status)
+        return self._background.answer(answer, ConcurrencyLimit("push", peer_id, limits.PUSHES_PER_PEER_MAX, full))
 
+    async def _take_in(self, peer: PeerCaller, facts: list[bytes]) -> Response:
+        """Check facts, have the writer take them, and say what became of each. Raises Refusal."""
+        arrivals: list[Arrival] = []
+        for number, raw in enumerate(facts, 1):
+            arrivals.append(self._checked(PeerLink(peer.row.node_id, _dialect(peer, raw), peer.scopes), raw))
+            if number % _FACTS_PER_CHECKPOINT == 0:
+                await self._clock.checkpoint()
+        link = PeerLink(peer.row.node_id, peer.row.dialect, peer.scopes)
+        page = IngestPage(peer.row.peer_id, link, self._verifier.policy, arrivals, retry=True)
+        try:
+            errors = await self._mailbox.submit(IngestPush(page, self._quotas))
+        except NotStored as failure:
+            raise Refusal(507, failure.code, failure.message, headers=(("retry-after", "5"),)) from failure
+        if errors is None:
+            raise Refusal(401, "peer_not_approved", "peer_not_approved", style="text")
+        return json_response(202, PushAnswer(len(facts) - len(errors), len(errors), errors))
 
-def _checked(node: Node, link: PeerLink, raw: bytes) -> Arrival:
-    """The stateless checks of one fact: those of push, then those of every fact."""
-    try:
-        entry = decode_entry(raw, link.dialect)
-        check_scope(entry.fact.scope, link)
-        if entry.origin is not None and entry.origin.node_id != link.sender:
-            raise Rejection("origin_not_sender", "a peer pushes only what it wrote itself")
-        if entry.fact.source != link.sender:
-            raise Rejection("source_not_owned", "the source of a pushed fact is its sender", field="source")
-    except Rejection as rejection:
-        return Arrival(raw, Refused(entry_name(raw), rejection, link.sender))
-    return verify_raw(node, link, raw)
+    def _checked(self, link: PeerLink, raw: bytes) -> Arrival:
+        """The stateless checks of one fact: those of push, then those of every fact."""
+        try:
+            entry = decode_entry(raw, link.dialect)
+            check_scope(entry.fact.scope, link)
+            if entry.origin is not None and entry.origin.node_id != link.sender:
+                raise Rejection("origin_not_sender", "a peer pushes only what it wrote itself")
+            if entry.fact.source != link.sender:
+                raise Rejection("source_not_owned", "the source of a pushed fact is its sender", field="source")
+        except Rejection as rejection:
+            return Arrival(raw, Refused(entry_name(raw), rejection, link.sender))
+        return self._verifier.verify_raw(link, raw)
 
 
 def _dialect(peer: PeerCaller, raw: bytes) -> str:
@@ -193,7 +207,7 @@ def _dialect(peer: PeerCaller, raw: bytes) -> str:
 
 OPERATIONS = (
     Operation(
-        "push_facts", "POST", "/v1/federation/facts/push", "peer", post_push, "Facts that a peer brings",
+        "push_facts", "POST", "/v1/federation/facts/push", "peer", PushApi.post_push, "Facts that a peer brings",
         body=PushRequest, answer=PushAnswer, status=202, refusals=(401, 403, 405, 413, 422, 429, 503, 507),
         tags=("federation",), before=check_offered,
     ),

@@ -1,15 +1,16 @@
 """The table of operations: every route once, with what it needs, takes and answers.
 
-The dispatcher, the OpenAPI document and the HTTP binding all read this table; there is no second list of
-routes. Handlers live in the `*_api` modules, one per subject, and are plain functions of a turn.
+The dispatcher, the OpenAPI document and the HTTP binding all read this table; there is no second list of routes. It
+needs no node: an operation names its handler as a method of a class, and `bind` gives it the instance of a node.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from types import MethodType
+from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
@@ -17,15 +18,14 @@ import msgspec
 from stigmem.core import limits
 from stigmem.core.errors import Refusal
 from stigmem.core.wire import Response
-from stigmem.node.api.validation_errors import invalid_parameter, unreadable
-
-if TYPE_CHECKING:
-    from stigmem.node.api.call import Call
-    from stigmem.node.transaction import Transaction
+from stigmem.node.api.request import ApiRequest
+from stigmem.node.callers import Permission
+from stigmem.node.responses import invalid_parameter, unreadable
+from stigmem.node.transaction import Transaction
 
 __all__ = [
-    "AfterCommit", "Answer", "Handler", "InBackground", "Now", "Operation", "Outcome", "Router", "read_body",
-    "read_query",
+    "Access", "AfterCommit", "Answer", "BoundHandler", "Handler", "InBackground", "Now", "Operation", "Outcome",
+    "Router", "bind", "read_body", "read_query",
 ]  # fmt: skip
 
 Answer = Callable[[Response], None]
@@ -51,14 +51,19 @@ Now = Response
 read would be one object more for each of the requests that come most often."""
 Outcome = Now | AfterCommit | InBackground
 """What a handler returns."""
-Handler = Callable[["Call", "Transaction"], Outcome]
+Handler = Callable[[Any, ApiRequest, Transaction], Outcome]
+"""A method that takes its object, the request and the transaction. Raises Refusal and RetryNextBatch."""
+BoundHandler = Callable[[ApiRequest, Transaction], Outcome]
+Access = Permission | Literal["any", "open", "peer", "peer|read"]
+"""What an operation asks of who calls it: a permission of http-api 4.2, `any` key, nothing (`open`), a peer's token
+(`peer`), or either that or the permission to read."""
 
 _BOOLEANS: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One route. `permission` is a permission of http-api 4.2, `any` key, `open` to all, or `peer` token.
+    """One route.
 
     `path` may hold one `{name}`, which takes whatever stands there with its slashes, since names are often URIs.
     `query` and `body` are the msgspec types that parameters are read into. `before` refuses what is refused whoever
@@ -68,7 +73,7 @@ class Operation:
     name: str
     method: str
     path: str
-    permission: str
+    permission: Access
     handler: Handler
     summary: str
     query: type[msgspec.Struct] | None = None
@@ -77,7 +82,12 @@ class Operation:
     status: int = 200
     refusals: tuple[int, ...] = ()
     tags: tuple[str, ...] = field(default=())
-    before: Callable[[Call, Transaction], None] | None = None
+    before: Callable[[ApiRequest, Transaction], None] | None = None
+
+
+def bind(operations: Iterable[Operation], api: object) -> dict[str, BoundHandler]:
+    """Operation name -> handler, for operations whose handlers are methods of the class of `api`."""
+    return {operation.name: MethodType(operation.handler, api) for operation in operations}
 
 
 class Router:

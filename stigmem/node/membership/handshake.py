@@ -1,15 +1,16 @@
-"""The steward: handshakes with other nodes, and the keys of origins.
+"""Handshakes: how two nodes become peers (federation 2.2, spec/identity.md).
 
-It fetches what a registration claims, sends our own declarations, and learns manifests; every outcome goes to
-the writer as a message. It decides nothing about facts.
+Our side: `register_at` sends our declaration to another node, whose operator approves it. The other side: a
+declaration that came is checked against what its address serves, in the background, and `RegistrationOutcome` is the
+command that decides on it. `LearnDialect` takes over what an approved peer says it speaks now. Nothing here decides
+about facts; the keys of origins are `stigmem.node.membership.origin_keys`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
@@ -25,65 +26,65 @@ from stigmem.core.declaration import (
     verify_declaration,
 )
 from stigmem.core.errors import Refusal, Rejection, StigmemError
-from stigmem.core.manifest import Manifest, certified_node_id, parse_manifest, speaks_for, verify_manifest
-from stigmem.core.records import OriginRow, PeerRow
+from stigmem.core.records import PeerRow
 from stigmem.core.timestamps import format_us
 from stigmem.core.wire import JSON_TYPE, Request, Response, json_response
-from stigmem.node.mailbox import Delivered, NotStored
-from stigmem.node.membership.origin_keys import LearnOriginKey
-from stigmem.node.ports import Unreachable
+from stigmem.node.identity import Identity
+from stigmem.node.mailbox import Delivered, Mailbox
+from stigmem.node.membership.origin_keys import fetch_document
+from stigmem.node.ports import Clock, Transport
 from stigmem.node.responses import render
 from stigmem.node.resync import read_again, reserve_cursors
+from stigmem.node.settings import NodeSettings
 from stigmem.node.transaction import Transaction
-
-if TYPE_CHECKING:
-    from stigmem.node.node import Node
 
 __all__ = ["Handshakes", "LearnDialect", "RegistrationOutcome"]
 
-_BIND_REST_NS: Final = 10_000_000_000
 _TIMEOUT_NS: Final = int(limits.DISCOVERY_TIMEOUT_S * 1e9)
-_LEARNED_CHARS_MAX: Final = 8_192
-"""A manifest that a peer serves for somebody else, who may be anybody: room for a dozen rotations, and no more."""
 _RICHNESS: Final = ("0.5", "2.1", CERTIFYING)
 
 
 class Handshakes:
-    """Talks to other nodes about identity."""
+    """Registrations of this node at others, and of others at this node."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(
+        self, *, identity: Identity, settings: NodeSettings, clock: Clock, transport: Transport, mailbox: Mailbox
+    ) -> None:
+        self._identity = identity
+        self._settings = settings
+        self._clock = clock
+        self._transport = transport
+        self._mailbox = mailbox
         self._checking = 0
-        self._bind_after: dict[str, int] = {}
-        """Peer -> when to ask for its manifest again, on the monotonic clock."""
 
     @property
     def has_room(self) -> bool:
         """Whether one more registration can be checked now: each asks an address of a stranger's choice."""
         return self._checking < limits.PENDING_PEERS_MAX
 
-    # --- our side of a handshake ---
+    # --- our side ---
 
     async def register_at(
         self, url: str, *, scopes: tuple[str, ...] | None = None, headers: dict[str, str] | None = None
     ) -> Response:
-        """Send our declaration to the node at `url`; its answer as it came. Raises Unreachable."""
-        node = self._node
+        """Send our declaration to the node at `url`; its answer as it came, whatever its status. `scopes`: what we
+        declare, by default all that the settings offer; `headers`: to join those of the request (a key of the other
+        node). Raises Unreachable."""
         declaration = declare(
-            node.signer,
-            node_id=node.node_id,
-            node_url=node.settings.node_url,
-            scopes=node.settings.scopes if scopes is None else scopes,
-            signed_at=format_us(node.context.clock.wall_ns() // 1_000),
+            self._identity.signer,
+            node_id=self._identity.node_id,
+            node_url=self._settings.node_url,
+            scopes=self._settings.scopes if scopes is None else scopes,
+            signed_at=format_us(self._clock.wall_ns() // 1_000),
         )
         request = Request("POST", "/v1/federation/peers", JSON_TYPE | (headers or {}), msgspec.json.encode(declaration))
         # The other node fetches our discovery document before it answers: twice the time of one fetch.
-        return await node.context.transport.request(url, request, 2 * _TIMEOUT_NS, limits.DISCOVERY_BYTES_MAX)
+        return await self._transport.request(url, request, 2 * _TIMEOUT_NS, limits.DISCOVERY_BYTES_MAX)
 
-    # --- the other side of a handshake ---
+    # --- the other side ---
 
     def check_registration(self, row: PeerRow, declaration: Declaration, answer: Callable[[Response], None]) -> None:
-        """Verify a declaration in the background and answer its request with the verdict."""
+        """Verify a declaration in the background and give its request the answer of the command that decides on it."""
 
         async def check() -> None:
             try:
@@ -91,25 +92,17 @@ class Handshakes:
             finally:
                 self._checking -= 1
             outcome = RegistrationOutcome(row, declaration, found)
-            self._node.mailbox.put(Delivered(outcome, answer, partial(_not_stored, answer)))
+            self._mailbox.put(Delivered(outcome, answer, partial(_not_stored, answer)))
 
         self._checking += 1
-        self._node.context.clock.spawn("verify-declaration", check)
+        self._clock.spawn("verify-declaration", check)
 
     async def _fetch_discovery(self, url: str) -> Discovery | None:
-        body = await self._fetch(url, "/.well-known/stigmem")
+        body = await fetch_document(self._transport, url, "/.well-known/stigmem")
         try:
             return None if body is None else msgspec.json.decode(body, type=Discovery)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
-
-    async def _fetch(self, url: str, path: str) -> bytes | None:
-        request = Request("GET", path, {"accept": "application/json"})
-        try:
-            response = await self._node.context.transport.request(url, request, _TIMEOUT_NS, limits.DISCOVERY_BYTES_MAX)
-        except Unreachable:
-            return None
-        return response.body if response.status == 200 else None
 
     async def ask_dialect(self, row: PeerRow) -> None:
         """Read an approved peer's discovery document again, because its pages are of another dialect than the one it
@@ -119,55 +112,7 @@ class Handshakes:
         if found is None or found.node_id != row.node_id or found.federation_pubkey != row.public_key:
             return
         if _RICHNESS.index(found.dialect) > _RICHNESS.index(row.dialect):
-            self._node.mailbox.put(Delivered(LearnDialect(row, found.dialect)))  # else the next bad page asks again
-
-    # --- keys of origins ---
-
-    async def bind(self, row: PeerRow) -> None:
-        """Fetch an approved peer's manifest until there is a good one, which relays vouch for the peer with. A bad one
-        unbinds the peer's facts meanwhile, an absent one leaves the key that the operator approved."""
-        node = self._node
-        held, now_ns = node.state.origins.get(row.node_id), node.context.clock.monotonic_ns()
-        if row.dialect == "0.5" or held is None or held.manifest:
-            return
-        if self._bind_after.get(row.peer_id, now_ns) > now_ns:
-            return
-        self._bind_after[row.peer_id] = now_ns + _BIND_REST_NS
-        body = await self._fetch(row.node_url, "/.well-known/stigmem-manifest.json")
-        if body is None:
-            return
-        manifest = self._read(body)
-        good = manifest is not None and speaks_for(manifest, row.node_id, row.public_key)
-        key, text = (row.public_key, body.decode()) if good else ("", "")
-        await self._tell(OriginRow(row.node_id, key, "pinned", manifest=text), row.peer_id)
-
-    async def learn_origin(self, origin: str, body: bytes, by: PeerRow) -> None:
-        """Consider a manifest that a peer gave us for an origin that is not our peer (spec/identity.md, 3)."""
-        manifest = self._read(body)
-        if manifest is None or not speaks_for(manifest, origin) or origin == self._node.node_id:
-            return
-        if certified_node_id(manifest.public_key) == origin:
-            how = "certified"
-        elif self._node.settings.origin_keys == "vouched":
-            how = "vouched"
-        else:
-            return
-        text = msgspec.json.encode(manifest).decode()
-        if len(text) <= _LEARNED_CHARS_MAX:
-            await self._tell(OriginRow(origin, manifest.public_key, how, by.node_id, text), by.peer_id)
-
-    def _read(self, body: bytes) -> Manifest | None:
-        """A manifest that verifies and has not expired, or None."""
-        try:
-            manifest = parse_manifest(msgspec.json.decode(body))
-            verify_manifest(manifest, self._node.settings.suite)
-        except (Rejection, msgspec.MsgspecError, ValueError, RecursionError):
-            return None
-        return None if manifest.expired(self._node.context.clock.wall_ns() // 1_000) else manifest
-
-    async def _tell(self, row: OriginRow, peer_id: str) -> None:
-        with suppress(NotStored):  # the next page that needs the key asks for it again
-            await self._node.mailbox.submit(LearnOriginKey(row, peer_id))
+            self._mailbox.put(Delivered(LearnDialect(row, found.dialect)))  # else the next bad page asks again
 
 
 class RegistrationOutcome:

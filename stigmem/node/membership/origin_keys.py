@@ -1,21 +1,122 @@
-"""Keys of origins becoming known: which of two keys stands, and who is read again then (spec/identity.md, 3).
+"""Keys of origins: how a node comes to know whose signature a fact must bear, and which of two keys stands.
 
-One command for the writer. What an operator pinned stands over what an id certifies, and that over what a peer
-vouched for; among vouchers the first stands, and another's claim is recorded once.
+`OriginKeys` asks: an approved peer for its own manifest, and a peer that serves facts of another origin for that one's.
+What it finds it submits as `LearnOriginKey`, the command that decides (spec/identity.md, 3): what an operator pinned
+stands over what an id certifies, and that over what a peer vouched for; among vouchers the first stands, and another's
+claim is recorded once. Who is a peer is `stigmem.node.membership.handshake`.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
+import msgspec
+
 from stigmem.core import limits
-from stigmem.core.records import DeadLetter, OriginRow
+from stigmem.core.errors import Rejection
+from stigmem.core.manifest import Manifest, certified_node_id, parse_manifest, speaks_for, verify_manifest
+from stigmem.core.records import DeadLetter, OriginRow, PeerRow
+from stigmem.core.wire import Request
+from stigmem.node.identity import Identity
+from stigmem.node.mailbox import Mailbox, NotStored
+from stigmem.node.ports import Clock, Transport, Unreachable
 from stigmem.node.resync import read_again_for_key, read_again_for_origin, reserve_cursors
+from stigmem.node.settings import NodeSettings
+from stigmem.node.state import NodeState
 from stigmem.node.transaction import Transaction
 
-__all__ = ["LearnOriginKey"]
+__all__ = ["LearnOriginKey", "OriginKeys", "fetch_document"]
 
 _WEIGHT: Final = {"vouched": 0, "certified": 1, "pinned": 2}
+_BIND_REST_NS: Final = 10_000_000_000
+_TIMEOUT_NS: Final = int(limits.DISCOVERY_TIMEOUT_S * 1e9)
+_LEARNED_CHARS_MAX: Final = 8_192
+"""A manifest that a peer serves for somebody else, who may be anybody: room for a dozen rotations, and no more."""
+
+
+async def fetch_document(transport: Transport, url: str, path: str) -> bytes | None:
+    """The body of a public document of another node; None when there is none or nobody answers."""
+    request = Request("GET", path, {"accept": "application/json"})
+    try:
+        response = await transport.request(url, request, _TIMEOUT_NS, limits.DISCOVERY_BYTES_MAX)
+    except Unreachable:
+        return None
+    return response.body if response.status == 200 else None
+
+
+class OriginKeys:
+    """The keys of origins that this node knows, and the ways to learn more."""
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        settings: NodeSettings,
+        state: NodeState,
+        clock: Clock,
+        transport: Transport,
+        mailbox: Mailbox,
+    ) -> None:
+        self._identity = identity
+        self._settings = settings
+        self._state = state
+        self._clock = clock
+        self._transport = transport
+        self._mailbox = mailbox
+        self._bind_after: dict[str, int] = {}
+        """Peer -> when to ask for its manifest again, on the monotonic clock."""
+
+    def key_of(self, origin: str) -> str | None:
+        """The public key that speaks for an origin; None when none is known."""
+        if origin == self._identity.node_id:
+            return self._identity.signer.public_key
+        return self._state.key_of_origin(origin) or None
+
+    async def bind(self, row: PeerRow) -> None:
+        """Fetch an approved peer's manifest until there is a good one, which relays vouch for the peer with. A bad one
+        unbinds the peer's facts meanwhile, an absent one leaves the key that the operator approved."""
+        held, now_ns = self._state.origins.get(row.node_id), self._clock.monotonic_ns()
+        if row.dialect == "0.5" or held is None or held.manifest:
+            return
+        if self._bind_after.get(row.peer_id, now_ns) > now_ns:
+            return
+        self._bind_after[row.peer_id] = now_ns + _BIND_REST_NS
+        body = await fetch_document(self._transport, row.node_url, "/.well-known/stigmem-manifest.json")
+        if body is None:
+            return
+        manifest = self._read(body)
+        good = manifest is not None and speaks_for(manifest, row.node_id, row.public_key)
+        key, text = (row.public_key, body.decode()) if good else ("", "")
+        await self._submit(OriginRow(row.node_id, key, "pinned", manifest=text), row.peer_id)
+
+    async def learn(self, origin: str, body: bytes, by: PeerRow) -> None:
+        """Consider a manifest that a peer gave us for an origin that is not our peer."""
+        manifest = self._read(body)
+        if manifest is None or not speaks_for(manifest, origin) or origin == self._identity.node_id:
+            return
+        if certified_node_id(manifest.public_key) == origin:
+            how = "certified"
+        elif self._settings.origin_keys == "vouched":
+            how = "vouched"
+        else:
+            return
+        text = msgspec.json.encode(manifest).decode()
+        if len(text) <= _LEARNED_CHARS_MAX:
+            await self._submit(OriginRow(origin, manifest.public_key, how, by.node_id, text), by.peer_id)
+
+    def _read(self, body: bytes) -> Manifest | None:
+        """A manifest that verifies and has not expired, or None."""
+        try:
+            manifest = parse_manifest(msgspec.json.decode(body))
+            verify_manifest(manifest, self._settings.suite)
+        except (Rejection, msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        return None if manifest.expired(self._clock.wall_ns() // 1_000) else manifest
+
+    async def _submit(self, row: OriginRow, peer_id: str) -> None:
+        with suppress(NotStored):  # the next page that needs the key asks for it again
+            await self._mailbox.submit(LearnOriginKey(row, peer_id))
 
 
 class LearnOriginKey:

@@ -1,36 +1,60 @@
 """How far this node lags behind its peers, and whom it turns away because of that (federation 3.10).
 
-A node that has not taken in what its peers have for minutes is a poor relay, and says so. Only arithmetic on what the
-pullers know; when a pull is asked about is the operation's.
+A node that has not taken in what its peers have for minutes is a poor relay, and says so. Pullers report, each for its
+own peer; when somebody is turned away is the operation's to ask.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stigmem.core.errors import Refusal
 from stigmem.node.transaction import Transaction
 
-if TYPE_CHECKING:
-    from stigmem.node.replication.puller import Puller
+__all__ = ["LagMonitor", "PeerLag"]
 
-__all__ = ["LagMonitor"]
+
+class PeerLag:
+    """What one puller reports. A puller that was replaced reports to a value that nobody looks at any more."""
+
+    __slots__ = ("behind_since_ns",)
+
+    def __init__(self) -> None:
+        self.behind_since_ns: int | None = None
+        """Since when the peer is known to have more than was taken from it, on the monotonic clock; None when it is
+        not."""
 
 
 class LagMonitor:
     """For how long each peer is known to have more than was taken from it."""
 
-    def __init__(self, pullers: dict[str, Puller]) -> None:
-        self._pullers = pullers
+    def __init__(self) -> None:
+        self._peers: dict[str, PeerLag] = {}
         self._turned_away: dict[str, None] = {}
         """Peers whose last pull was refused: the next one is not."""
+
+    def watch(self, peer_id: str) -> PeerLag:
+        """Begin to watch a peer; whoever pulls from it reports to the result."""
+        lag = self._peers[peer_id] = PeerLag()
+        return lag
+
+    def forget(self, peer_id: str) -> None:
+        """Nobody pulls from this peer any more."""
+        self._peers.pop(peer_id, None)
+
+    def by_peer_ns(self, monotonic_ns: int) -> dict[str, int]:
+        """Peer -> for how many nanoseconds this node has known of facts there that it has not taken yet."""
+        return {
+            peer_id: 0 if lag.behind_since_ns is None else monotonic_ns - lag.behind_since_ns
+            for peer_id, lag in self._peers.items()
+        }
 
     def worst_ms(self, monotonic_ns: int) -> int:
         """For how long this node has known of facts at a peer that it has not taken yet; the worst peer."""
         return max(self._lags(monotonic_ns), default=0)
 
     def refuse_if_stale(self, txn: Transaction, peer_id: str) -> None:
-        """Raises Refusal 503 when every peer's backlog is past the hard limit.
+        """Raises Refusal 503 when the lag behind every peer is past the hard limit.
 
         Every one: a single peer that pours out facts without end must not silence this node for the others. And every
         other time only: nodes that turn each other away for their lag would never catch up.
@@ -50,6 +74,6 @@ class LagMonitor:
 
     def _lags(self, monotonic_ns: int) -> list[int]:
         return [
-            0 if puller.behind_since_ns is None else (monotonic_ns - puller.behind_since_ns) // 1_000_000
-            for puller in self._pullers.values()
+            0 if lag.behind_since_ns is None else (monotonic_ns - lag.behind_since_ns) // 1_000_000
+            for lag in self._peers.values()
         ]

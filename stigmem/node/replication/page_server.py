@@ -6,11 +6,10 @@ about how many facts the peer may not see (leak L1). Who is asking was decided b
 
 from __future__ import annotations
 
-import hashlib
 import re
 import zlib
 from array import array
-from functools import lru_cache, partial
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,14 +18,14 @@ from stigmem.core import hlc
 from stigmem.core.declaration import CERTIFYING
 from stigmem.core.envelope import entry_json
 from stigmem.core.fact import Fact, record_of
-from stigmem.core.keys import Signer
 from stigmem.core.ledger import Ledger
 from stigmem.core.records import PeerRow
 from stigmem.core.scopes import SCOPES
+from stigmem.node.cursors import PageCursorCodec
+from stigmem.node.identity import Identity
 
-__all__ = ["PageCursorCodec", "PageServer", "ServedPage"]
+__all__ = ["PageServer", "ServedPage", "narrow"]
 
-_OURS: Final = re.compile(r"s:([0-9]{1,20})")
 _STAMPED: Final = re.compile(r"[0-9]{1,16}(\.[0-9]{1,9})?")
 _DAY_MS: Final = 86_400_000
 _OLDEST_SERVED_MS: Final = 29 * _DAY_MS
@@ -35,7 +34,6 @@ _CACHED_BYTES_MAX: Final = 8 * 1_048_576
 """Encoded entries kept for the next peer that asks; a bound on their number alone would let long values fill memory."""
 _PAGE_CHARS_MAX: Final = 4 * 1_048_576
 """Value text in one page: however it is escaped, the page stays below what a receiver takes (RESPONSE_BYTES_MAX)."""
-_CURSORS_KEPT: Final = 1_024
 _CHECK_BITS: Final = 24
 _LAST: Final = b',"has_more":false}'
 _json: Final = msgspec.json.Encoder().encode
@@ -43,73 +41,25 @@ _NONE: Final[frozenset[str]] = frozenset()
 
 
 class ServedPage(NamedTuple):
-    """A page: its body, how many facts it holds, the cursor that continues it and how many facts are of scope team."""
+    """A page for a peer."""
 
     body: bytes
-    held: int
+    facts: int
+    """How many facts it holds."""
     cursor: str | None
-    team: int
-
-
-class PageCursorCodec:
-    """A keyed permutation of 64-bit numbers (four Feistel rounds), so that cursors show no counts."""
-
-    def __init__(self, seed: bytes) -> None:
-        self._key = hashlib.blake2b(seed, digest_size=32, person=b"cursor blinding").digest()
-        self._made: dict[str, int] = {}
-        """The latest cursors and their numbers: peers poll with the same one over and over."""
-        self._known = lru_cache(maxsize=_CURSORS_KEPT)(self._blind)
-
-    def blind(self, seq: int) -> str:
-        """The cursor text of a local sequence number."""
-        text = self._known(seq)
-        if text not in self._made:
-            self._keep(text, seq)
-        return text
-
-    def seq(self, text: str) -> int | None:
-        """The local sequence number of a cursor, or None when this node did not make it."""
-        number = self._made.get(text)
-        if number is None:
-            number = self._seq(text)
-            if number is not None:
-                self._keep(text, number)
-        return number
-
-    def _keep(self, text: str, seq: int) -> None:
-        if len(self._made) >= _CURSORS_KEPT:  # all at once: one by one costs a search through what was deleted
-            self._made = {}
-        self._made[text] = seq
-
-    def _round(self, number: int, half: int) -> int:
-        data = number.to_bytes(1, "big") + half.to_bytes(4, "big")
-        return int.from_bytes(hashlib.blake2b(data, digest_size=4, key=self._key).digest(), "big")
-
-    def _blind(self, seq: int) -> str:
-        left, right = seq >> 32, seq & 0xFFFFFFFF
-        for number in range(4):
-            left, right = right, left ^ self._round(number, right)
-        return f"s:{(left << 32) | right}"
-
-    def _seq(self, text: str) -> int | None:
-        match = _OURS.fullmatch(text)
-        if match is None or int(match[1]) >= 1 << 64:
-            return None
-        left, right = int(match[1]) >> 32, int(match[1]) & 0xFFFFFFFF
-        for number in reversed(range(4)):
-            left, right = right ^ self._round(number, left), left
-        return (left << 32) | right
+    """Where the next page begins; that of the request when the page is empty."""
+    team_facts: int
+    """How many of them are of scope team."""
 
 
 class PageServer:
     """Serves pages; keeps a bounded cache of encoded entries, since peers ask for the same recent facts."""
 
-    def __init__(self, ledger: Ledger, node_id: str, entity_uri: str, signer: Signer, seed: bytes) -> None:
+    def __init__(self, ledger: Ledger, identity: Identity, cursors: PageCursorCodec) -> None:
         self._ledger = ledger
-        self._node_id = node_id
-        self._entity_uri = entity_uri
-        self._signer = signer
-        self._cipher = PageCursorCodec(seed)
+        self._entity_uri = identity.entity_uri
+        self._signer = identity.signer
+        self._cursors = cursors
         self._sums = array("I", [0])
         """Sequence number -> checksum of the ids up to it."""
         self._cache: dict[int, bytes] = {}
@@ -120,7 +70,7 @@ class PageServer:
         facts read again cost little, facts skipped are lost."""
         if not cursor:
             return 0
-        mark = self._cipher.seq(cursor)
+        mark = self._cursors.seq(cursor)
         if mark is not None:
             seq = mark >> _CHECK_BITS
             return seq if 0 < seq <= self._ledger.last_seq and mark == self._mark(seq) else 0
@@ -172,7 +122,7 @@ class PageServer:
                 chosen.append(fact)
                 size += len(fact.text)
             last = fact.seq
-        following = self._cipher.blind(self._mark(last)) if last > after else cursor
+        following = self._cursors.blind(self._mark(last)) if last > after else cursor
         render = self._entry if peer.dialect == CERTIFYING else partial(self._clamped, bare=bare, now_ms=now_ms)
         body = _page_body(b",".join(map(render, chosen)), following, more=more, bare=bare)
         return ServedPage(body, len(chosen), following, sum(fact.scope == "team" for fact in chosen))

@@ -6,25 +6,22 @@ holds, the outcome is an Arrival; nothing here changes the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import quote
 
 from stigmem.core import limits
 from stigmem.core.errors import Rejection
-from stigmem.core.ingest import PeerLink, is_repeat, verify
-from stigmem.core.page import Page, decode_entry, entry_name
+from stigmem.core.ingest import IngestPolicy, PeerLink, is_repeat, verify
+from stigmem.core.page import Page, PageEntry, decode_entry, entry_name
 from stigmem.core.records import PeerRow
-from stigmem.core.wire import Response
-from stigmem.node.ports import Unreachable
+from stigmem.node.events import NodeEvents
+from stigmem.node.membership.origin_keys import OriginKeys
+from stigmem.node.ports import Clock, Unreachable
 from stigmem.node.replication.page_ingest import Arrival, Refused
-from stigmem.node.replication.peer_client import Throttled
+from stigmem.node.replication.peer_client import PeerClient, Throttled
+from stigmem.node.state import NodeState
 
-if TYPE_CHECKING:
-    from stigmem.core.page import PageEntry
-    from stigmem.node.node import Node
-
-__all__ = ["PageVerifier", "verify_raw"]
+__all__ = ["EntryVerifier", "PageVerifier"]
 
 _ENTRIES_PER_CHECKPOINT: Final = 25
 _ORIGINS_PER_DRAIN: Final = 10
@@ -32,33 +29,40 @@ _PATIENCE: Final = 2
 """Pages that are put off because their sender did not answer who an origin is; then the page goes on without it."""
 
 
-def verify_raw(node: Node, link: PeerLink, raw: bytes) -> Arrival:
-    """The outcome of the stateless checks of one entry."""
-    try:
-        return _examined(node, link, raw, decode_entry(raw, link.dialect))
-    except Rejection as rejection:
+class EntryVerifier:
+    """The stateless checks of single entries, whoever brought them."""
+
+    def __init__(self, policy: IngestPolicy, events: NodeEvents) -> None:
+        self.policy = policy
+        self._events = events
+
+    def verify_raw(self, link: PeerLink, raw: bytes) -> Arrival:
+        """The outcome for an entry as it came."""
+        try:
+            return self.verify(link, raw, decode_entry(raw, link.dialect))
+        except Rejection as rejection:
+            return Arrival(raw, Refused(entry_name(raw), rejection))
+        except Exception as bug:
+            return self.not_understood(raw, bug)
+
+    def verify(self, link: PeerLink, raw: bytes, entry: PageEntry) -> Arrival:
+        """The outcome for an entry that could be read. May raise what is a bug of ours: see `not_understood`."""
+        try:
+            candidate = verify(entry, link, self.policy)
+            if not candidate.fact.timestamp:  # an instant that has no text would fail every later reading of the fact
+                raise Rejection("malformed_fact", "timestamp lies outside the calendar", field="timestamp")
+            return Arrival(raw, candidate)
+        except (ArithmeticError, RecursionError, ValueError) as error:
+            rejection = Rejection("malformed_fact", f"a member of the fact is out of range: {error}")
+        except Rejection as found:
+            rejection = found
+        return Arrival(raw, Refused(entry_name(raw), rejection, origin_of(entry, link)))
+
+    def not_understood(self, raw: bytes, bug: Exception) -> Arrival:
+        """The outcome for an entry that met a bug of ours, which must cost one fact and not the node."""
+        self._events.bug(bug)
+        rejection = Rejection("malformed_fact", f"this node met a bug with it: {bug}")
         return Arrival(raw, Refused(entry_name(raw), rejection))
-    except Exception as bug:
-        return _not_understood(node, raw, bug)
-
-
-def _examined(node: Node, link: PeerLink, raw: bytes, entry: PageEntry) -> Arrival:
-    try:
-        candidate = verify(entry, link, node.policy)
-        if not candidate.fact.timestamp:  # an instant that has no text would fail every later reading of the fact
-            raise Rejection("malformed_fact", "timestamp lies outside the calendar", field="timestamp")
-        return Arrival(raw, candidate)
-    except (ArithmeticError, RecursionError, ValueError) as error:
-        rejection = Rejection("malformed_fact", f"a member of the fact is out of range: {error}")
-    except Rejection as found:
-        rejection = found
-    return Arrival(raw, Refused(entry_name(raw), rejection, origin_of(entry, link)))
-
-
-def _not_understood(node: Node, raw: bytes, bug: Exception) -> Arrival:
-    # A bug of ours must cost one fact, not the node.
-    node.report_bug(bug)
-    return Arrival(raw, Refused(entry_name(raw), Rejection("malformed_fact", f"this node met a bug with it: {bug}")))
 
 
 def origin_of(entry: PageEntry, link: PeerLink) -> str:
@@ -67,13 +71,34 @@ def origin_of(entry: PageEntry, link: PeerLink) -> str:
 
 
 class PageVerifier:
-    """Checks one peer's pages; `ask` sends that peer a request with a token."""
+    """Checks one peer's pages, and sees to the keys of the origins whose facts are in them."""
 
-    def __init__(self, node: Node, ask: Callable[[PeerRow, str], Awaitable[Response]]) -> None:
-        self._node = node
-        self._ask = ask
+    def __init__(
+        self,
+        *,
+        verifier: EntryVerifier,
+        state: NodeState,
+        origin_keys: OriginKeys,
+        clock: Clock,
+        client: PeerClient,
+    ) -> None:
+        self._verifier = verifier
+        self._state = state
+        self._origin_keys = origin_keys
+        self._clock = clock
+        self._client = client
         self._asked: dict[str, tuple[int, int]] = {}
         """Origin -> when to ask for its key again on the monotonic clock, and how often no answer came."""
+
+    @property
+    def policy(self) -> IngestPolicy:
+        """The rules that pages are checked by."""
+        return self._verifier.policy
+
+    async def prepare(self, row: PeerRow) -> None:
+        """Before a drain: fetch the peer's own manifest where that is due, and keys that are wanting."""
+        await self._origin_keys.bind(row)
+        await self._seek_origins(row)
 
     async def inspect(self, row: PeerRow, link: PeerLink, page: Page) -> list[Arrival]:
         """What is to be done with each entry, plain repetitions left out.
@@ -83,7 +108,7 @@ class PageVerifier:
         arrivals: list[Arrival] = []
         for number, raw in enumerate(page.entries):
             if number % _ENTRIES_PER_CHECKPOINT == _ENTRIES_PER_CHECKPOINT - 1:
-                await self._node.context.clock.checkpoint()
+                await self._clock.checkpoint()
             arrival = await self._check(row, link, raw)
             if arrival is not None:
                 arrivals.append(arrival)
@@ -93,29 +118,29 @@ class PageVerifier:
         """The outcome of the stateless checks; None for a plain repetition."""
         try:
             entry = decode_entry(raw, link.dialect)
-            if is_repeat(entry, link, self._node.state.ledger):
+            if is_repeat(entry, link, self._state.ledger):
                 return None
         except Rejection as rejection:
             return Arrival(raw, Refused(entry_name(raw), rejection))
         except Exception as bug:
-            return _not_understood(self._node, raw, bug)
+            return self._verifier.not_understood(raw, bug)
         origin = origin_of(entry, link)
-        if origin != link.sender and self._node.policy.key_of(origin) is None:
+        if origin != link.sender and self._origin_keys.key_of(origin) is None:
             await self._learn(row, origin)
         try:
-            arrival = _examined(self._node, link, raw, entry)
+            arrival = self._verifier.verify(link, raw, entry)
         except Exception as bug:
-            return _not_understood(self._node, raw, bug)
+            return self._verifier.not_understood(raw, bug)
         if isinstance(arrival.outcome, Refused) and arrival.outcome.rejection.code == "origin_sig_invalid":
             await self._doubt(row, origin)
         return arrival
 
     # --- keys of origins ---
 
-    async def seek_origins(self, row: PeerRow) -> None:
+    async def _seek_origins(self, row: PeerRow) -> None:
         """Ask the peer again for some origins whose facts had to be refused because nobody knew their keys."""
-        now_ns = self._node.context.clock.monotonic_ns()
-        awaited = self._node.state.awaiting.get(row.peer_id, {})
+        now_ns = self._clock.monotonic_ns()
+        awaited = self._state.awaiting.get(row.peer_id, {})
         due = [origin for origin in awaited if self._asked.get(origin, (0, 0))[0] <= now_ns]
         for origin in due[:_ORIGINS_PER_DRAIN]:
             try:
@@ -125,13 +150,13 @@ class PageVerifier:
 
     async def _doubt(self, row: PeerRow, origin: str) -> None:
         """A signature does not fit a key that somebody vouched for: hear whom this peer takes the origin for."""
-        held = self._node.state.origins.get(origin)
+        held = self._state.origins.get(origin)
         if held is not None and held.how == "vouched" and origin != row.node_id:
             await self._learn(row, origin)
 
     async def _learn(self, row: PeerRow, origin: str) -> None:
         """Fetch the manifest of an origin from the peer that serves its facts."""
-        now_ns = self._node.context.clock.monotonic_ns()
+        now_ns = self._clock.monotonic_ns()
         again_ns, failures = self._asked.get(origin, (0, 0))
         if again_ns > now_ns or not 0 < len(origin) <= limits.NODE_ID_CHARS_MAX:
             return
@@ -141,7 +166,7 @@ class PageVerifier:
         rest_ns = now_ns + limits.UNKNOWN_ORIGIN_REST_NS
         self._asked[origin] = (rest_ns, 0)
         try:
-            response = await self._ask(row, f"/v1/federation/manifest/{quote(origin, safe='')}")
+            response = await self._client.ask(row, f"/v1/federation/manifest/{quote(origin, safe='')}")
         except Rejection:
             return
         except (Unreachable, Throttled):
@@ -149,4 +174,4 @@ class PageVerifier:
                 self._asked[origin] = (now_ns, failures + 1)
                 raise
             return
-        await self._node.handshakes.learn_origin(origin, response.body, row)
+        await self._origin_keys.learn(origin, response.body, row)

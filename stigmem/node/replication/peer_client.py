@@ -6,20 +6,20 @@ and what becomes of the answer, is the puller's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from stigmem.core import limits
+from stigmem.core.declaration import CERTIFYING
 from stigmem.core.errors import Rejection
 from stigmem.core.records import PeerRow
 from stigmem.core.scopes import crossing
 from stigmem.core.token import mint
 from stigmem.core.wire import Request, Response
-from stigmem.node.ports import Unreachable
+from stigmem.node.identity import Identity
+from stigmem.node.ports import Clock, Transport, Unreachable
 from stigmem.node.replication.backoff import PullBackoff
 from stigmem.node.replication.pull_request import HOLDING_HEADER
-
-if TYPE_CHECKING:
-    from stigmem.node.node import Node
+from stigmem.node.settings import NodeSettings
 
 __all__ = ["PeerClient", "Throttled", "granted_scopes"]
 
@@ -34,19 +34,37 @@ class Throttled(Exception):
         self.retry_after_s = retry_after_s
 
 
-def granted_scopes(node: Node, row: PeerRow) -> tuple[str, ...]:
+def granted_scopes(settings: NodeSettings, row: PeerRow) -> tuple[str, ...]:
     """Scopes that this node offers to a peer and takes from it."""
-    return crossing(row.scopes, node.settings.scopes, allow_team=node.settings.allow_team)
+    return crossing(row.scopes, settings.scopes, allow_team=settings.allow_team)
 
 
 class PeerClient:
     """Sends requests to one peer on behalf of its puller."""
 
-    def __init__(self, node: Node, backoff: PullBackoff) -> None:
-        self._node = node
-        self._clock = node.context.clock
-        self._backoff = backoff
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        settings: NodeSettings,
+        clock: Clock,
+        transport: Transport,
+        backoff: PullBackoff,
+    ) -> None:
+        self._identity = identity
+        self._settings = settings
+        self._clock = clock
+        self._transport = transport
+        self.backoff = backoff
         self._clock_offset_ms = 0
+
+    def scopes(self, row: PeerRow) -> tuple[str, ...]:
+        """What may cross the link to the peer."""
+        return granted_scopes(self._settings, row)
+
+    def wait_s(self, row: PeerRow) -> float:
+        """How long a pull may wait at the peer for news, in seconds; 0 for one that does not offer it."""
+        return self._settings.pull_wait_s if row.dialect == CERTIFYING else 0.0
 
     async def ask(self, row: PeerRow, target: str, wait_s: float = 0.0, holding: str = "") -> Response:
         """The 200 answer to a request with a fresh token. Raises Unreachable, Rejection or Throttled."""
@@ -59,31 +77,31 @@ class PeerClient:
         if response.status in (429, 503):
             raise Throttled(_seconds(response.headers.get("retry-after")))
         if response.status >= 500:
-            self._backoff.shrink()
+            self.backoff.shrink()
         raise Rejection("unexpected_status", f"the peer answered {response.status}", detail={"status": response.status})
 
     async def _send(self, row: PeerRow, target: str, wait_s: float, holding: str) -> Response:
-        node = self._node
+        identity = self._identity
         token = mint(
-            node.signer,
-            issuer=node.node_id,
+            identity.signer,
+            issuer=identity.node_id,
             audience=row.node_id,
-            scopes=granted_scopes(node, row),
-            nonce=node.new_uuid(),
+            scopes=self.scopes(row),
+            nonce=identity.new_uuid(),
             now_ms=self._clock.wall_ns() // 1_000_000 + self._clock_offset_ms,
         )
         headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
         if holding:
             headers[HOLDING_HEADER] = holding
         request = Request("GET", target, headers)
-        timeout_ns = int((node.settings.pull_timeout_s + wait_s) * 1e9)
+        timeout_ns = int((self._settings.pull_timeout_s + wait_s) * 1e9)
         try:
-            return await node.context.transport.request(row.node_url, request, timeout_ns, limits.RESPONSE_BYTES_MAX)
+            return await self._transport.request(row.node_url, request, timeout_ns, limits.RESPONSE_BYTES_MAX)
         except Unreachable as silence:
             if silence.code == "timeout":
-                self._backoff.shrink()
+                self.backoff.shrink()
             if silence.code == "body_too_large":  # an answer, and not one to ask for again soon, nor as long
-                self._backoff.shrink()
+                self.backoff.shrink()
                 raise Rejection("page_malformed", silence.message) from silence
             raise
 

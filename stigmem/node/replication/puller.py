@@ -1,13 +1,64 @@
-"""One puller per peer: asks for pages, has them checked, hands them to the writer, and knows when to rest.
+"""Pullers: one task per approved peer that reads it to the end, rests, and reads it again.
 
-Each puller has a task and a pace of its own, so a slow, lying or unreachable peer delays nobody else. It only
-reads the ledger; what it learned becomes true in the writer's turn.
+Theory
+------
+Replication here is pulling. A node asks each of its peers for the facts after a cursor, has every entry checked, and
+lets the writer store the page; nobody keeps a list of who has what. Three classes share the work:
+
+* `Pullers` starts and stops a puller when the row of a peer changes, and wakes one when its peer is heard from;
+* `Puller` decides *when*: it drains the peer, rests for what `PullBackoff` says, and turns every way in which a drain
+  can end into a rest. Each has its own task, so a slow, lying or unreachable peer delays nobody else;
+* `PeerReader` decides *what*: the cursor to ask with, and what a page means for the next question.
+
+A drain, as one story:
+
+    Puller._drain          PeerReader.pull            PageVerifier           the writer
+    keys that are wanting
+    ask with a cursor  ->  GET /v1/federation/facts?cursor=...&limit=...
+                           decode the page
+                           empty, and nothing to
+                           store: done
+                           otherwise            ->    signatures, hashes
+                                                ->                           IngestPage: facts, dead letters, audit
+                           <- PageIngested                                   rows and the cursor in one commit
+    MORE: ask again; NEWS: ask again at once, the peer holds the answer until there is some; REST: the drain is over
+
+Invariants:
+
+* P1. A page, its cursor, its rejections and its audit rows are one commit. So a crash anywhere loses at most the work
+  of one page, and never a fact: the cursor that is stored never lies beyond facts that are not.
+* P2. The cursor that a page began with (`begun`) must still be the stored one when the page is staged. An operator or
+  a key that became known may have set it back meanwhile (`stigmem.node.resync`); then the page's facts are taken, its
+  cursor is not, and reading starts where the cursor was set back to.
+* P3. What was refused for the first time is read again, `_TIMES_RETRIED_MAX` times, before it counts as refused: a bit
+  may have flipped on the way. Only then does the cursor pass it, and only then is its sender blamed.
+* P4. A drain takes at most PULL_PAGES_PER_DRAIN_MAX pages, so that a peer that pours out facts lets this puller see a
+  revocation. A page that says "more" without moving its cursor or showing an entry ends the drain.
+* P5. An empty page is not committed when its cursor is the stored one, or when the stored one was stored less than
+  CURSOR_UNSTORED_NS ago by a peer whose cursors can be trusted to come again. This is what makes a quiet federation
+  cheap: its pulls write nothing.
+* P6. A puller that was stopped does nothing any more once its current `await` returns. A peer that is revoked and
+  approved again gets a new one, and the old one's reports go nowhere (`PeerLag`).
+
+Example. North's cursor for south is `s:7` when a drain begins. South has 150 facts after it and a page limit of 100:
+
+    pull 1   cursor s:7    100 entries, has_more    stored with cursor s:107      MORE, south is behind since now
+    pull 2   cursor s:107   50 entries              stored with cursor s:157      REST, south is no longer behind
+
+Had the 30th entry of pull 1 failed its content id, the cursor would stay at s:7, with the other 99 stored; the page
+comes again, 99 of it as plain repetitions that cost a comparison each. The third time the bad one is recorded as a dead
+letter, its sender is charged with it, and the cursor moves on.
+
+A wart: peers of dialect 0.5 compare stamps as text and so skip facts. `StampCursor` reads back minutes behind their
+cursor now and then, and that is why the cursor asked with (`cursor`) and the one in the journal (`stored`) are two.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import Final
 
 from stigmem.core import limits
 from stigmem.core.declaration import ACTIVE, CERTIFYING
@@ -15,25 +66,28 @@ from stigmem.core.errors import Rejection
 from stigmem.core.ingest import PeerLink
 from stigmem.core.page import Page, decode_page
 from stigmem.core.records import PeerRow
-from stigmem.node.mailbox import NotStored
-from stigmem.node.ports import Unreachable
+from stigmem.node.mailbox import Delivered, Mailbox, NotStored
+from stigmem.node.membership.handshake import Handshakes
+from stigmem.node.membership.origin_keys import OriginKeys
+from stigmem.node.ports import Clock, Unreachable
 from stigmem.node.replication.backoff import PullBackoff
+from stigmem.node.replication.lag import LagMonitor, PeerLag
 from stigmem.node.replication.page_ingest import IngestPage, PageIngested
 from stigmem.node.replication.page_verifier import PageVerifier
-from stigmem.node.replication.peer_client import PeerClient, Throttled, granted_scopes
+from stigmem.node.replication.peer_client import PeerClient, Throttled
 from stigmem.node.replication.pull_request import AlreadyHeldHint, target
 from stigmem.node.replication.stamp_cursor import StampCursor
+from stigmem.node.state import NodeState
+from stigmem.node.transaction import PeerChanged, Transaction
 
-if TYPE_CHECKING:
-    from stigmem.node.node import Node
-
-__all__ = ["Puller"]
+__all__ = ["Next", "PeerReader", "Puller", "Pullers"]
 
 _TIMES_RETRIED_MAX: Final = 2
-"""How often a page is read again before what is wrong in it is taken for its sender's fault and not the wire's."""
+"""How often a page is read again before what is wrong in it is taken for its sender's fault and not the wire's: one
+flipped bit in a thousand pages still leaves less than one in a hundred million blamed on the wrong side."""
 
 
-class _Next(Enum):
+class Next(Enum):
     """What follows a page."""
 
     REST = "rest"
@@ -42,124 +96,125 @@ class _Next(Enum):
     """Ask again at once: the peer holds the answer until there is something to tell."""
 
 
-class Puller:
-    """Reads one peer to the end, rests, and reads again."""
+class PeerReader:
+    """Reads one page after the other of one peer, and remembers how far it is."""
 
-    def __init__(self, node: Node, peer_id: str) -> None:
-        self._node = node
-        self._clock = node.context.clock
-        self.peer_id = peer_id
-        self.backoff = PullBackoff(node.settings, node.context.entropy)
-        self._client = PeerClient(node, self.backoff)
-        self._verifier = PageVerifier(node, self._client.ask)
-        self._stamp_cursor = StampCursor(self._clock.monotonic_ns())
-        self._hint = AlreadyHeldHint(node.state.ledger)
-        self._stored_ns = self._clock.monotonic_ns()
+    def __init__(
+        self,
+        peer_id: str,
+        *,
+        client: PeerClient,
+        verifier: PageVerifier,
+        mailbox: Mailbox,
+        state: NodeState,
+        clock: Clock,
+        lag: PeerLag,
+    ) -> None:
+        self._peer_id = peer_id
+        self._client = client
+        self._verifier = verifier
+        self._mailbox = mailbox
+        self._state = state
+        self._clock = clock
+        self._lag = lag
+        self._stamp_cursor = StampCursor(clock.monotonic_ns())
+        self._hint = AlreadyHeldHint(state.ledger)
+        self._stored_ns = clock.monotonic_ns()
         """When the cursor was stored last."""
-        self._wake = self._clock.signal()
         self._refused_for = ""
+        """The code of the last answer that was no page; empty once a page was good."""
         self._retried: tuple[str | None, int] = ("", 0)
         """Where a page began that comes again because of what was refused in it, and how often it did."""
-        self.behind_since_ns: int | None = None
-        """Since when this peer is known to have more than we have taken, on the monotonic clock."""
 
-    def wake(self) -> None:
-        """The peer was heard from: if we gave up on it for a while, try now."""
-        if self.backoff.waiting_for_peer:
-            self._wake.set()
+    async def begin(self, row: PeerRow) -> None:
+        """A drain begins: see to keys that are wanting, and to where reading goes on."""
+        await self._verifier.prepare(row)
+        self._stamp_cursor.begin(self._stored(), self._clock.monotonic_ns())
 
-    def stop(self) -> None:
-        """Let the task notice that the peer is no longer active."""
-        self._wake.set()
+    def interrupted(self) -> None:
+        """The peer did not answer."""
+        self._stamp_cursor.interrupted()
 
-    async def run(self) -> None:
-        """The life of the task: ends when the peer is not active any more."""
-        await self._wake.wait(self.backoff.first_rest_ns())
-        while True:
-            row = self._node.state.peers.get(self.peer_id)
-            if row is None or row.status != ACTIVE or self._is_replaced():
-                return
-            rest_ns = await self._drain(row)
-            await self._wake.wait(rest_ns)
+    def refused(self, rejection: Rejection) -> None:
+        """The peer's answer was no page: told once, until a page is good or is bad in another way."""
+        if rejection.code != self._refused_for:
+            self._refused_for = rejection.code
+            self._mailbox.put(Delivered(_RecordPageRefused(self._peer_id, rejection)))
 
-    def _is_replaced(self) -> bool:
-        # A peer that was revoked and approved again while we waited at it has a new puller.
-        return self._node.pullers.get(self.peer_id) is not self
-
-    async def _drain(self, row: PeerRow) -> int:
-        """Read pages until the end or a reason to stop; the rest before the next drain, in ns."""
-        try:
-            await self._node.handshakes.bind(row)
-            await self._verifier.seek_origins(row)
-            self._stamp_cursor.begin(self._stored(), self._clock.monotonic_ns())
-            left = limits.PULL_PAGES_PER_DRAIN_MAX
-            while left and not self._is_replaced():
-                follows = await self._pull(row)
-                if follows is _Next.REST:
-                    break
-                left -= follows is _Next.MORE
-            return self.backoff.after_success()
-        except Unreachable:
-            self._stamp_cursor.interrupted()
-            return self.backoff.after_silence()
-        except Throttled as throttled:
-            return self.backoff.after_refusal(throttled.retry_after_s)
-        except Rejection as rejection:
-            if rejection.code != self._refused_for:  # told once, until a page was good or is bad in another way
-                self._refused_for = rejection.code
-                self._node.page_refused(self.peer_id, rejection)
-            if rejection.code in ("page_version", "page_malformed"):
-                await self._node.handshakes.ask_dialect(row)
-            return self.backoff.after_refusal(None)
-
-    async def _pull(self, row: PeerRow) -> _Next:
+    async def pull(self, row: PeerRow) -> Next:
         """One page, and what follows it. Raises Unreachable, Rejection or Throttled."""
-        held = self._node.state.cursors.get(self.peer_id)
-        stored = self._stored()
+        clock, client = self._clock, self._client
+        held = self._state.cursors.get(self._peer_id)
+        stored, was_drained = (None, False) if held is None else (held.cursor, held.drained)
         cursor = self._stamp_cursor.start(stored)
-        limit = self.backoff.limit
-        wait_s = self._wait_s(row)
+        limit, wait_s = client.backoff.limit, client.wait_s(row)
         # A disk may have been lost: with `echo` what only peers still hold of ours comes back.
-        echo = held is not None and not held.drained and row.dialect == CERTIFYING
-        asked_ns, asked_seq = self._clock.monotonic_ns(), self._node.state.ledger.last_seq
-        response = await self._client.ask(row, target(limit, cursor, wait_s, echo=echo), wait_s, self._names(row))
-        now_ns = self._clock.monotonic_ns()
-        waited = wait_s > 0 and now_ns - asked_ns >= int(wait_s * 5e8)
+        echo = held is not None and not was_drained and row.dialect == CERTIFYING
+        asked_ns, asked_seq = clock.monotonic_ns(), self._state.ledger.last_seq
+        response = await client.ask(row, target(limit, cursor, wait_s, echo=echo), wait_s, self._already_held(row))
+        now_ns = clock.monotonic_ns()
+        waited = wait_s > 0 and now_ns - asked_ns >= int(wait_s * 5e8)  # half of it: the wire takes time too
         page = decode_page(response.body, row.dialect, limit)
         self._refused_for = ""
         self._hint.answered(asked_seq)
-        drained = held is not None and held.drained
-        if not page.entries and drained and self._may_pass(row, stored, cursor, page, now_ns):
-            self.backoff.page(0)
-            self.behind_since_ns = None
+        if not page.entries and was_drained and self._may_pass(row, stored, cursor, page, now_ns):
+            client.backoff.page(0)
+            self._lag.behind_since_ns = None
             self._stamp_cursor.arrived(stored, page.cursor or cursor, now_ns, drained=True)
             # An empty answer at once to a question that may wait is not worth asking again before our time.
-            return _Next.NEWS if waited else _Next.REST
-        again = self._stamp_cursor.whole or held is None or not held.drained
-        link = PeerLink(row.node_id, row.dialect, self._scopes(row), again)
-        now_ms = self._clock.wall_ns() // 1_000_000
-        kept = self._stamp_cursor.store(stored, page.cursor, now_ms, drained=not page.has_more)
-        ingested = await self._ingest(row, link, page, stored, kept)
+            return Next.NEWS if waited else Next.REST
+        ingested = await self._ingest(row, page, stored, catching_up=self._stamp_cursor.whole or not was_drained)
         moved = page.cursor is not None and page.cursor != cursor and not ingested.page_retry
-        if not ingested.page_retry:
-            self._stored_ns = self._clock.monotonic_ns()
-            self._stamp_cursor.arrived(kept, page.cursor, self._stored_ns, drained=not page.has_more)
-        clean = self.backoff.page(len(page.entries), ingested.peer_errors)
-        if not page.has_more:
-            self.behind_since_ns = None
-        elif self.behind_since_ns is None and moved:
-            self.behind_since_ns = self._clock.monotonic_ns()
-        if not clean or ingested.deferred_full:
-            return _Next.REST
-        if ingested.page_retry:
-            return _Next.MORE
-        if page.has_more:  # one that says "more" without moving or showing anything would have us ask for ever
-            return _Next.MORE if moved and page.entries else _Next.REST
-        return _Next.NEWS if waited or (wait_s > 0 and moved and ingested.stored > 0) else _Next.REST
+        has_news = waited or (wait_s > 0 and moved and ingested.stored > 0)
+        return self._after(page, ingested, moved=moved, has_news=has_news)
 
-    def _names(self, row: PeerRow) -> str:
+    def _after(self, page: Page, ingested: PageIngested, *, moved: bool, has_news: bool) -> Next:
+        clean = self._client.backoff.page(len(page.entries), ingested.peer_errors)
+        if not page.has_more:
+            self._lag.behind_since_ns = None
+        elif self._lag.behind_since_ns is None and moved:
+            self._lag.behind_since_ns = self._clock.monotonic_ns()
+        if not clean or ingested.deferred_full:
+            return Next.REST
+        if ingested.page_retry:
+            return Next.MORE
+        if page.has_more:  # one that says "more" without moving or showing anything would have us ask for ever
+            return Next.MORE if moved and page.entries else Next.REST
+        return Next.NEWS if has_news else Next.REST
+
+    async def _ingest(self, row: PeerRow, page: Page, begun: str | None, *, catching_up: bool) -> PageIngested:
+        """Have a page checked and stored, and its cursor in place of `begun`. Raises Unreachable when it could not be
+        stored, and what asking for the key of an origin raises."""
+        clock = self._clock
+        link = PeerLink(row.node_id, row.dialect, self._client.scopes(row), catching_up)
+        now_ms = clock.wall_ns() // 1_000_000
+        kept = self._stamp_cursor.store(begun, page.cursor, now_ms, drained=not page.has_more)
+        arrivals = await self._verifier.inspect(row, link, page)
+        times = self._retried[1] if self._retried[0] == begun else 0
+        command = IngestPage(
+            self._peer_id, link, self._verifier.policy, arrivals,
+            begun=begun, cursor=kept, drained=not page.has_more, last_attempt=times == _TIMES_RETRIED_MAX,
+        )  # fmt: skip
+        try:
+            ingested = await self._mailbox.submit(command)
+        except NotStored as failure:
+            if isinstance(failure.staged, PageIngested):
+                self._count_retry(begun, times, failure.staged)
+            raise Unreachable("not_stored", failure.message) from failure
+        if ingested is None:
+            raise Unreachable("not_stored", "the peer was revoked meanwhile")
+        self._count_retry(begun, times, ingested)
+        if not ingested.page_retry:
+            self._stored_ns = clock.monotonic_ns()
+            self._stamp_cursor.arrived(kept, page.cursor, self._stored_ns, drained=not page.has_more)
+        return ingested
+
+    def _count_retry(self, begun: str | None, times: int, ingested: PageIngested) -> None:
+        self._retried = (begun, min(times + 1, _TIMES_RETRIED_MAX)) if ingested.page_retry else ("", 0)
+
+    def _already_held(self, row: PeerRow) -> str:
         """What the peer need not send us; nothing to one that would not be told of it anyway."""
-        told = row.dialect == CERTIFYING and "public" in self._scopes(row)
+        told = row.dialect == CERTIFYING and "public" in self._client.scopes(row)
         return self._hint.names(row.node_id) if told else ""
 
     def _may_pass(self, row: PeerRow, stored: str | None, cursor: str | None, page: Page, now_ns: int) -> bool:
@@ -171,36 +226,129 @@ class Puller:
         return lately and not page.has_more and row.dialect == CERTIFYING
 
     def _stored(self) -> str | None:
-        held = self._node.state.cursors.get(self.peer_id)
+        held = self._state.cursors.get(self._peer_id)
         return held.cursor if held is not None else None
 
-    def _wait_s(self, row: PeerRow) -> float:
-        return self._node.settings.pull_wait_s if row.dialect == CERTIFYING else 0.0
 
-    def _scopes(self, row: PeerRow) -> tuple[str, ...]:
-        return granted_scopes(self._node, row)
+class Puller:
+    """The task of one peer: drains it and rests, until it is stopped or the peer is not active any more."""
 
-    async def _ingest(
-        self, row: PeerRow, link: PeerLink, page: Page, begun: str | None, kept: str | None
-    ) -> PageIngested:
-        """Have a page checked and stored, and the cursor `kept` in place of `begun`. Raises Unreachable when it could
-        not be stored."""
-        arrivals = await self._verifier.inspect(row, link, page)
-        times = self._retried[1] if self._retried[0] == begun else 0
-        command = IngestPage(
-            self.peer_id, link, self._node.policy, arrivals,
-            begun=begun, cursor=kept, drained=not page.has_more, last_attempt=times == _TIMES_RETRIED_MAX,
-        )  # fmt: skip
+    def __init__(
+        self,
+        peer_id: str,
+        *,
+        reader: PeerReader,
+        backoff: PullBackoff,
+        state: NodeState,
+        clock: Clock,
+        handshakes: Handshakes,
+    ) -> None:
+        self._peer_id = peer_id
+        self._reader = reader
+        self.backoff = backoff
+        self._state = state
+        self._clock = clock
+        self._handshakes = handshakes
+        self._wake = clock.signal()
+        self._is_stopped = False
+
+    def wake(self) -> None:
+        """The peer was heard from: if we gave up on it for a while, try now."""
+        if self.backoff.waiting_for_peer:
+            self._wake.set()
+
+    def stop(self) -> None:
+        """The peer is not active any more: end after what is being awaited."""
+        self._is_stopped = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Drain, rest, and drain again; ends when the peer is not active any more."""
+        await self._wake.wait(self.backoff.first_rest_ns())
+        while True:
+            row = self._state.peers.get(self._peer_id)
+            if row is None or row.status != ACTIVE or self._is_stopped:
+                return
+            rest_ns = await self._drain(row)
+            await self._wake.wait(rest_ns)
+
+    async def _drain(self, row: PeerRow) -> int:
+        """Read pages until the end or a reason to stop; the rest before the next drain, in ns."""
+        reader = self._reader
         try:
-            ingested = await self._node.mailbox.submit(command)
-        except NotStored as failure:
-            if isinstance(failure.staged, PageIngested):
-                self._count_retry(begun, times, failure.staged)
-            raise Unreachable("not_stored", failure.message) from failure
-        if ingested is None:
-            raise Unreachable("not_stored", "the peer was revoked meanwhile")
-        self._count_retry(begun, times, ingested)
-        return ingested
+            await reader.begin(row)
+            left = limits.PULL_PAGES_PER_DRAIN_MAX
+            while left and not self._is_stopped:
+                follows = await reader.pull(row)
+                if follows is Next.REST:
+                    break
+                left -= follows is Next.MORE
+            return self.backoff.after_success()
+        except Unreachable:
+            reader.interrupted()
+            return self.backoff.after_silence()
+        except Throttled as throttled:
+            return self.backoff.after_refusal(throttled.retry_after_s)
+        except Rejection as rejection:
+            reader.refused(rejection)
+            if rejection.code in ("page_version", "page_malformed"):
+                await self._handshakes.ask_dialect(row)
+            return self.backoff.after_refusal(None)
 
-    def _count_retry(self, begun: str | None, times: int, ingested: PageIngested) -> None:
-        self._retried = (begun, min(times + 1, _TIMES_RETRIED_MAX)) if ingested.page_retry else ("", 0)
+
+class Pullers:
+    """The pullers of a node, one for each active peer."""
+
+    def __init__(
+        self,
+        build: Callable[[str, PeerLag], Puller],
+        *,
+        clock: Clock,
+        lag: LagMonitor,
+        origin_keys: OriginKeys,
+        federation: bool,
+    ) -> None:
+        """`build` makes the puller of a peer id. `federation`: whether there are any at all."""
+        self._build = build
+        self._clock = clock
+        self._lag = lag
+        self._origin_keys = origin_keys
+        self._federation = federation
+        self._running: dict[str, Puller] = {}
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def __getitem__(self, peer_id: str) -> Puller:
+        return self._running[peer_id]
+
+    def peer_changed(self, notice: PeerChanged) -> None:
+        """A peer row was committed: start or stop its puller."""
+        row = notice.row
+        running = self._running.get(row.peer_id)
+        if row.status == ACTIVE and self._federation:
+            if running is None:
+                puller = self._running[row.peer_id] = self._build(row.peer_id, self._lag.watch(row.peer_id))
+                self._clock.spawn("puller", puller.run)
+                self._clock.spawn("fetch-manifest", partial(self._origin_keys.bind, row))
+        elif running is not None:
+            del self._running[row.peer_id]
+            self._lag.forget(row.peer_id)
+            running.stop()
+
+    def peer_seen(self, peer_id: str) -> None:
+        """An authenticated request of a peer came: it is there, so its puller need not wait any longer."""
+        puller = self._running.get(peer_id)
+        if puller is not None:
+            puller.wake()
+
+
+class _RecordPageRefused:
+    """The command that notes an answer that was no page."""
+
+    def __init__(self, peer_id: str, rejection: Rejection) -> None:
+        self._peer_id = peer_id
+        self._rejection = rejection
+
+    def stage(self, txn: Transaction) -> None:
+        txn.audit("page_refused", self._peer_id, reason=self._rejection.code, **self._rejection.detail)

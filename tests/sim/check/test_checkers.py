@@ -20,6 +20,7 @@ from stigmem.core import hlc, limits
 from stigmem.core.audit import AuditRow
 from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact, record_of
+from stigmem.core.ingest import IngestPolicy
 from stigmem.core.nonces import NonceTable
 from stigmem.core.records import PeerRow
 from stigmem.core.wire import Request, Response, json_response
@@ -28,7 +29,7 @@ from stigmem.node.replication import page_ingest, page_server, page_verifier
 from stigmem.node.replication.page_ingest import Ingestion
 from stigmem.node.replication.page_server import PageCursorCodec, PageServer, ServedPage
 from stigmem.node.replication.pull_request import AlreadyHeldHint
-from stigmem.node.replication.puller import Puller
+from stigmem.node.replication.puller import PeerReader, Puller
 from stigmem.node.state import NodeState
 from stigmem.node.transaction import Transaction
 from tests.sim.hostile import SECOND, adversary, failures, run_simulation
@@ -263,9 +264,9 @@ def test_a_cursor_that_counts_is_caught(monkeypatch: Patch) -> None:
 def test_a_cursor_that_moves_for_hidden_facts_is_caught(monkeypatch: Patch) -> None:
     honest = PageServer.page
 
-    def page(exchange: PageServer, *args: Any, **keys: Any) -> ServedPage:
-        served = honest(exchange, *args, **keys)
-        moved = exchange._cipher.blind(exchange._mark(exchange._ledger.last_seq))
+    def page(server: PageServer, *args: Any, **keys: Any) -> ServedPage:
+        served = honest(server, *args, **keys)
+        moved = server._cursors.blind(server._mark(server._ledger.last_seq))
         body = msgspec.json.decode(served.body) | {"cursor": moved}
         return served._replace(body=msgspec.json.encode(body), cursor=moved)
 
@@ -281,10 +282,10 @@ def test_a_cursor_that_moves_for_hidden_facts_is_caught(monkeypatch: Patch) -> N
 def test_more_that_counts_hidden_facts_is_caught(monkeypatch: Patch) -> None:
     honest = PageServer.page
 
-    def page(exchange: PageServer, *args: Any, **keys: Any) -> ServedPage:
-        served = honest(exchange, *args, **keys)
+    def page(server: PageServer, *args: Any, **keys: Any) -> ServedPage:
+        served = honest(server, *args, **keys)
         body = msgspec.json.decode(served.body)
-        body["has_more"] = bool(body["facts"]) and exchange.start(served.cursor, ()) < exchange._ledger.last_seq
+        body["has_more"] = bool(body["facts"]) and server.start(served.cursor, ()) < server._ledger.last_seq
         return served._replace(body=msgspec.json.encode(body))
 
     monkeypatch.setattr(PageServer, "page", page)
@@ -294,11 +295,11 @@ def test_more_that_counts_hidden_facts_is_caught(monkeypatch: Patch) -> None:
 def test_a_cursor_behind_a_hidden_fact_is_caught_on_a_page_with_facts_too(monkeypatch: Patch) -> None:
     honest = PageServer.page
 
-    def page(exchange: PageServer, *args: Any, **keys: Any) -> ServedPage:
-        served = honest(exchange, *args, **keys)
+    def page(server: PageServer, *args: Any, **keys: Any) -> ServedPage:
+        served = honest(server, *args, **keys)
         body = msgspec.json.decode(served.body)
         if body["facts"]:
-            body["cursor"] = exchange._cipher.blind(exchange._mark(exchange._ledger.last_seq))
+            body["cursor"] = server._cursors.blind(server._mark(server._ledger.last_seq))
         return served._replace(body=msgspec.json.encode(body), cursor=body["cursor"])
 
     monkeypatch.setattr(PageServer, "page", page)
@@ -309,11 +310,11 @@ def test_a_name_is_no_excuse_for_hidden_facts_behind_it(monkeypatch: Patch) -> N
     """What a peer says to hold may be passed, and not what comes after that and is not for it."""
     honest = PageServer.page
 
-    def page(exchange: PageServer, *args: Any, **keys: Any) -> ServedPage:
-        served = honest(exchange, *args, **keys)
-        if served.held or not keys["held"] or served.cursor == args[2]:
+    def page(server: PageServer, *args: Any, **keys: Any) -> ServedPage:
+        served = honest(server, *args, **keys)
+        if served.facts or not keys["held"] or served.cursor == args[2]:
             return served
-        moved = exchange._cipher.blind(exchange._mark(exchange._ledger.last_seq))
+        moved = server._cursors.blind(server._mark(server._ledger.last_seq))
         return served._replace(body=msgspec.json.encode({"v": 2, "facts": [], "cursor": moved, "has_more": False}))
 
     monkeypatch.setattr(PageServer, "page", page)
@@ -340,15 +341,15 @@ def test_a_server_that_leaves_out_what_was_not_named_is_caught(monkeypatch: Patc
 
 def test_a_cursor_in_memory_that_outlives_what_was_taken_is_caught(monkeypatch: Patch) -> None:
     """A puller that lets every page pass without storing it, and reads on behind it."""
-    monkeypatch.setattr(Puller, "_may_pass", lambda *_: True)
+    monkeypatch.setattr(PeerReader, "_may_pass", lambda *_: True)
     honest = PageServer.page
 
-    def page(exchange: PageServer, *args: Any, **keys: Any) -> ServedPage:
-        served = honest(exchange, *args, **keys)
-        if served.held != 1:
+    def page(server: PageServer, *args: Any, **keys: Any) -> ServedPage:
+        served = honest(server, *args, **keys)
+        if served.facts != 1:
             return served
         body = msgspec.json.decode(served.body) | {"facts": [], "has_more": False}
-        return served._replace(body=msgspec.json.encode(body), held=0)
+        return served._replace(body=msgspec.json.encode(body), facts=0)
 
     monkeypatch.setattr(PageServer, "page", page)
     found = failures(run_simulation(signatures="stand-in", settle="2m"))
@@ -387,15 +388,14 @@ def test_a_clock_that_follows_a_boast_is_caught(monkeypatch: Patch) -> None:
     caught(adversary("clock-pusher", beyond=False), by="drag-bound", saying="the drag bound is 5000 ms")
 
 
-def test_a_stamp_taken_in_beyond_the_skew_bound_is_caught() -> None:
-    def trust(simulation: Simulation) -> None:
-        def patch() -> None:
-            node = node_of(simulation, "north")
-            node.policy = node.policy._replace(skew_future_ms=10**9)
+def test_a_stamp_taken_in_beyond_the_skew_bound_is_caught(monkeypatch: Patch) -> None:
+    honest = page_ingest.admit
 
-        later(simulation, 1, patch)
+    def admit(candidate: Any, ledger: Any, link: Any, policy: IngestPolicy, now_ms: int) -> Fact | None:
+        return honest(candidate, ledger, link, policy._replace(skew_future_ms=10**9), now_ms)
 
-    caught(adversary("clock-pusher"), by="skew-bound", saying="the bound is 300000 ms", before=trust)
+    monkeypatch.setattr(page_ingest, "admit", admit)
+    caught(adversary("clock-pusher"), by="skew-bound", saying="the bound is 300000 ms")
 
 
 # --- the audit log ---
@@ -518,7 +518,7 @@ def test_a_replay_seen_by_the_replayer_alone_is_caught(monkeypatch: Patch) -> No
         ),
         (lambda node: node.state.deferred.update({("x", str(n)): None for n in range(9_000)}), "deferred facts"),
         (lambda node: setattr(node.mailbox, "longest", 100_000), "messages in the mailbox"),
-        (lambda node: node.long_polls._held.extend([None] * 99), "held pulls"),
+        (lambda node: node.long_polls._waiting.extend([None] * 99), "held pulls"),
         (lambda node: node.state.origins.update({str(n): None for n in range(limits.ORIGINS_MAX + 9)}), "origins"),
         (
             lambda node: node.state.nonces._spent.update({bytes(str(n), "ascii"): "" for n in range(999_999)}),
@@ -562,7 +562,7 @@ def test_a_node_that_lets_one_peer_hold_up_another_is_caught(monkeypatch: Patch)
 
     async def drain(puller: Puller, row: Any) -> int:
         # One after the other, as in a single loop over all peers.
-        while waiting and puller._node.settings.node_url == "http://north.sim":
+        while waiting and puller._reader._client._identity.entity_uri == "http://north.sim":
             await puller._clock.sleep(SECOND)
         waiting.append(puller)
         try:
