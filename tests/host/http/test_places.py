@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from stigmem.host.http import BodyBound, limits
+from stigmem.core.wire import BodyBound
+from stigmem.host.control import listen_at
+from stigmem.host.http import Server, limits
 from stigmem.host.http.refusals import refusal
-from tests.host.http.serving import CLOSING, GET, answer, heard, serving, statuses
+from tests.host.http.serving import CLOSING, GET, Echo, answer, heard, serving, statuses
 
 SLOW_BODY = b"POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -125,3 +130,41 @@ async def test_above_the_bound_of_all_bodies_the_slowest_gives_way(
         await quick.aclose()
         await wait_all_tasks_blocked(0.01)
         assert served.server._bodies_bytes == 0
+
+
+async def test_the_control_socket_has_places_of_its_own(tmp_path: Path, autojump_clock: MockClock) -> None:
+    operator, everybody = Echo(), Echo()
+    everybody.gate = trio.Event()
+    bugs: list[Exception] = []
+    server = Server("127.0.0.1", 0, tls=lambda: None, connections_max=1, on_bug=bugs.append)
+    async with trio.open_nursery() as nursery:
+        port = await server.listen()
+        nursery.start_soon(server.run, everybody, (await listen_at(tmp_path), operator))
+        busy = await trio.open_tcp_stream("127.0.0.1", port)
+        await busy.send_all(GET)
+        await wait_all_tasks_blocked(0.01)
+        async with await trio.open_unix_socket(str(tmp_path / "control.sock")) as console:
+            await console.send_all(GET)
+            assert statuses(await answer(console)) == [200]
+        assert (len(server), server.turned_away, len(operator.requests)) == (1, 0, 1)
+        await busy.aclose()
+        nursery.cancel_scope.cancel()
+    assert bugs == []
+
+
+async def test_a_client_that_pours_on_after_its_last_answer_is_heard_out_for_a_while_only(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving() as served, await served.dial() as stream:
+        await stream.send_all(SLOW_BODY.replace(b"100000", b"99999999"))
+        assert statuses(await heard(stream)) == [413]
+
+        async def pour() -> int:
+            sent = 0
+            with suppress(trio.BrokenResourceError):
+                while sent < 10 * limits.LINGER_BYTES_MAX:
+                    await stream.send_all(bytes(100_000))
+                    sent += 100_000
+            return sent
+
+        assert await pour() < 10 * limits.LINGER_BYTES_MAX
