@@ -89,7 +89,8 @@ class App:
             headers[PEER_URI_HEADER] = " ".join(uri for uri in caller.uris if uri.split() == [uri])
         if request.method == "HEAD":
             request.method = "GET"  # the carrier leaves the body out
-        return await self.exchange(request)
+        response = await self.exchange(request)
+        return _with_head(response) if response.status == 405 else response
 
     async def exchange(self, request: Request) -> Response:
         """A request's answer from the node, however long it takes."""
@@ -111,3 +112,11 @@ class App:
                 self._node.withdraw(take)  # what it holds for this answer it holds for nobody
                 raise
         return answers[0]
+
+
+def _with_head(response: Response) -> Response:
+    """A refusal of a method that tells of HEAD too: this carrier makes it of GET."""
+    methods = response.headers.get("allow", "").split(", ")
+    if "GET" not in methods:
+        return response
+    return Response(405, response.headers | {"allow": ", ".join(sorted({*methods, "HEAD"}))}, response.body)

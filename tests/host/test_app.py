@@ -185,6 +185,12 @@ async def test_head_works_where_get_does(tmp_path: Path) -> None:
             ), path  # fmt: skip
 
 
+async def test_a_refused_method_is_told_of_head_where_there_is_get(tmp_path: Path) -> None:
+    async with node_at(tmp_path) as node, client_of(node) as client:
+        assert (await client.put("/v1/facts")).headers["allow"] == "GET, HEAD, POST"
+        assert (await client.put("/v1/facts/batch")).headers["allow"] == "POST"
+
+
 async def test_a_large_body_without_a_key_is_refused_before_it_is_sent(tmp_path: Path) -> None:
     head = b"POST /v1/facts HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%b\r\n"
     async with node_at(tmp_path, auth_required=True) as node:

@@ -19,6 +19,12 @@ from tests.host.http.serving import CLOSING, GET, Echo, heard, statuses
 Secure = trio.SSLStream[trio.SocketStream]
 
 
+@pytest.fixture(autouse=True)
+def _short_farewells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LINGER_S", 0.2)
+    monkeypatch.setattr(limits, "LOOK_S", 0.05)
+
+
 class Served:
     """A server over TLS."""
 
