@@ -179,7 +179,7 @@ class MemoryJournal:
     async def commit(self, records: Sequence[Record]) -> None:
         await trio.lowlevel.checkpoint()
         if self.full:
-            raise JournalFull("disk_full", "no space is left")
+            raise JournalFull("disk_full", "no space is left on the device")
         self.records.extend(records)
         if self.hangs_after_commit:
             await trio.sleep_forever()
@@ -315,7 +315,7 @@ class _NodeClock:
 class _Entropy:
     """Bytes that look like chance and are the same in every run."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int | str) -> None:
         self._random = Random(seed)
 
     def token(self, size: int) -> bytes:
@@ -369,7 +369,7 @@ async def running_node(
     clock: ManualClock | None = None,
     journal: MemoryJournal | None = None,
     transport: ScriptedTransport | None = None,
-    seed: int = 1,
+    seed: int | str = 1,
 ) -> AsyncIterator[RunningNode]:
     """A node with what its journal holds, until the block ends as by a power cut.
 

@@ -17,7 +17,7 @@ import trio
 
 from tests.equality.sqlite import sqlite_lines
 from tests.equality.transcript import Step, Transcript
-from tests.equality.worlds import Machine, Request, Response, World, operator
+from tests.equality.worlds import OPERATOR, Machine, Request, Response, World
 
 __all__ = ["run_script"]
 
@@ -148,7 +148,7 @@ class _Script:
         self.transcript.begin("the operator makes the administrator's key")
         everything = ["read", "write", "instruction:write", "federate", "admin", "admin:federation", "audit.read"]
         body = {"raw_key": ADMIN, "entity_uri": "user:admin", "permissions": everything}
-        self.transcript.answered("north", await self.north.ask(self.request("POST", KEYS, body, by=""), operator()))
+        self.transcript.answered("north", await self.north.ask(self.request("POST", KEYS, body, by=""), OPERATOR))
         for secret, entity, permissions, scopes in (
             (WRITER, "agent:writer", ["read", "write"], ["local", "team", "company", "public"]),
             (READER, "agent:reader", ["read"], ["local", "team", "company", "public"]),
@@ -382,7 +382,7 @@ class _Script:
         self.transcript.begin(f"{at.name} approves {asker.name}")
         body = {"pubkey_fingerprint": asker.fingerprint}
         request = self.request("POST", f"{PEERS}/{peer_id}/approve", body, by="")
-        self.transcript.answered(at.name, await at.ask(request, operator()))
+        self.transcript.answered(at.name, await at.ask(request, OPERATOR))
 
     async def registration(self) -> None:
         """Peers: declarations good and bad, approval, revocation, deletion."""
@@ -549,7 +549,7 @@ class _Script:
             peer = self.ids[f"{other.name} at {one.name}"]
             for method, path in (("POST", f"{PEERS}/{peer}/revoke"), ("DELETE", f"{PEERS}/{peer}")):
                 self.transcript.begin(f"{one.name} forgets {other.name}: {method}")
-                self.transcript.answered(one.name, await one.ask(self.request(method, path, by=""), operator()))
+                self.transcript.answered(one.name, await one.ask(self.request(method, path, by=""), OPERATOR))
         for one, other in ((self.south, self.west), (self.west, self.south)):
             peer = await self.handshake(other, one, "company", "public")
             await self.approve(other, one, peer)
