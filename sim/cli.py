@@ -125,6 +125,7 @@ def run(
     json: Annotated[bool, _Flag] = False,
     no_figures: Annotated[bool, _Flag] = False,
     trace: Literal["full", "none"] = "full",
+    allow_plugins: Annotated[bool, _Flag] = False,
 ) -> int:
     """Run scenarios and judge them.
 
@@ -145,6 +146,8 @@ def run(
         Draw no figures.
     trace
         Whether the trace is written.
+    allow_plugins
+        Import the Python modules that scenarios name by `plugins`.
     """
     from sim.cli_session import Session
 
@@ -156,12 +159,13 @@ def run(
         json=json,
         figures=not no_figures,
         trace=trace == "full",
+        allow_plugins=allow_plugins,
     )
     return session.run(files)
 
 
 @app.command(help_epilogue=examples("replay runs/split-brain-seed7"))
-def replay(folder: Path, /) -> int:
+def replay(folder: Path, /, *, allow_plugins: Annotated[bool, _Flag] = False) -> int:
     """Run again what a run folder holds, and compare the digests.
 
     Exit status: 0 when all three digests are the same, 1 when they are not.
@@ -170,21 +174,29 @@ def replay(folder: Path, /) -> int:
     ----------
     folder
         Folder of a run.
+    allow_plugins
+        Import the Python modules that the scenario names by `plugins`.
     """
     from sim.cli_session import replay_folder
 
-    return replay_folder(folder, console_for(), console_for(stderr=True))
+    return replay_folder(folder, console_for(), console_for(stderr=True), allow_plugins=allow_plugins)
 
 
 # --- looking ---
 
 
 @app.command(help_epilogue=examples("check scenarios/*.toml"))
-def check(files: _Files, /) -> int:
-    """Say whether scenarios can be run, and what is doubtful about them."""
+def check(files: _Files, /, *, allow_plugins: Annotated[bool, _Flag] = False) -> int:
+    """Say whether scenarios can be run, and what is doubtful about them.
+
+    Parameters
+    ----------
+    allow_plugins
+        Import the Python modules that scenarios name by `plugins`.
+    """
     from sim.report.listing import check_files
 
-    return check_files(files, tell, say)
+    return check_files(files, tell, say, allow_plugins=allow_plugins)
 
 
 @app.command(name="list", help_epilogue=examples("list", "list my-scenarios"))

@@ -65,6 +65,7 @@ class Session:
         json: bool,
         figures: bool,
         trace: bool,
+        allow_plugins: bool = False,
     ) -> None:
         """`screen` is stdout, `aside` stderr; with `json` only the JSON goes to stdout."""
         self._screen = aside if json else screen
@@ -74,6 +75,7 @@ class Session:
         self._json = json
         self._figures = figures
         self._trace = trace
+        self._allow_plugins = allow_plugins
         self._taken: dict[Path, None] = {}
 
     def run(self, files: list[Path]) -> int:
@@ -92,7 +94,7 @@ class Session:
         return worst(statuses)
 
     def _one(self, file: Path, *, several: bool) -> tuple[int, bool]:
-        plan = load_plan(file, self._seed)
+        plan = load_plan(file, self._seed, allow_plugins=self._allow_plugins)
         for warning in plan.warnings:
             self._aside.print(f"warning: {warning}", soft_wrap=True)
         folder = self._folder(plan, several=several)
@@ -139,8 +141,8 @@ class Session:
         else:
             show_result(self._screen, result, str(folder) if folder is not None else None)
         if result.verdict != "pass":
-            again = f"replay {shlex.quote(str(folder))}" if folder is not None else _run_again(file, result.seed)
-            show_failure(self._aside, result, f"stigmem-sim {again}")
+            again = _replay(folder, result.plan) if folder is not None else _run_again(file, result)
+            show_failure(self._aside, result, again)
 
 
 def _tell_bug(aside: Console, error: Exception, plan: Plan, folder: Path | None) -> int:
@@ -148,7 +150,7 @@ def _tell_bug(aside: Console, error: Exception, plan: Plan, folder: Path | None)
     if folder is None:
         folder = open_folder(Path("runs") / folder_name(plan.scenario.name, plan.scenario.scenario.seed), plan)
         write_traceback(folder, plan, "".join(traceback.format_exception(error)))
-    leaf, again = _leaf(error), f"stigmem-sim replay {shlex.quote(str(folder))}"
+    leaf, again = _leaf(error), _replay(folder, plan)
     aside.print(
         f"a bug of stigmem-sim ended the run: {type(leaf).__name__}: {leaf}\n"
         f"the traceback is in {folder / TRACEBACK}; to meet it again: {again}",
@@ -157,8 +159,17 @@ def _tell_bug(aside: Console, error: Exception, plan: Plan, folder: Path | None)
     return _BUG
 
 
-def _run_again(file: Path, seed: int) -> str:
-    return f"run {shlex.quote(str(file))} --seed {seed}"
+def _run_again(file: Path, result: Result) -> str:
+    return f"stigmem-sim run {shlex.quote(str(file))} --seed {result.seed}{_allowing(result.plan)}"
+
+
+def _replay(folder: Path, plan: Plan) -> str:
+    return f"stigmem-sim replay {shlex.quote(str(folder))}{_allowing(plan)}"
+
+
+def _allowing(plan: Plan) -> str:
+    """What a command needs to run the scenario's plugins again."""
+    return " --allow-plugins" if plan.scenario.scenario.plugins else ""
 
 
 def _leaf(error: BaseException) -> BaseException:
@@ -171,11 +182,11 @@ def _leaf(error: BaseException) -> BaseException:
 # --- replaying ---
 
 
-def replay_folder(folder: Path, screen: Console, aside: Console) -> int:
+def replay_folder(folder: Path, screen: Console, aside: Console, *, allow_plugins: bool = False) -> int:
     """Run a folder's scenario again and compare: 0 equal, 1 different, 3 when one of the two was cut short."""
     if not (folder / SCENARIO).is_file():
         raise BadFolder(f"{folder} is not a run folder: it has no {SCENARIO}")
-    plan = load_plan(folder / SCENARIO)
+    plan = load_plan(folder / SCENARIO, allow_plugins=allow_plugins)
     known = read_run(folder) if (folder / RUN).exists() else None
     with TemporaryDirectory(prefix="stigmem-sim-") as scratch:
         again = Path(scratch) / "again"
@@ -189,7 +200,7 @@ def replay_folder(folder: Path, screen: Console, aside: Console) -> int:
             return _tell_bug(aside, error, plan, folder)
         show_result(screen, result, None)
         if result.violation is not None:
-            show_failure(screen, result, f"stigmem-sim replay {shlex.quote(str(folder))}")
+            show_failure(screen, result, _replay(folder, plan))
         if known is None:
             screen.print(f"there is nothing to compare with: {folder} has no {RUN}")
             return EXIT_STATUS["inconclusive"]

@@ -35,15 +35,15 @@ class Result(Outcome):
         return cls(**{field.name: getattr(outcome, field.name) for field in fields(outcome)})
 
     @classmethod
-    def load(cls, folder: str | Path) -> Self:
-        """The result that a run folder holds.
+    def load(cls, folder: str | Path, *, allow_plugins: bool = False) -> Self:
+        """The result that a run folder holds. `allow_plugins`: whether modules that its scenario names may be imported.
 
         What a folder does not hold is empty: the violation as a value, and the last events of a run whose trace was not
         written. Raises BadFolder when the folder is not that of a run, and BadScenario when its scenario is wrong.
         """
         from sim.report.folder import read_outcome
 
-        return cls.of(read_outcome(Path(folder)))
+        return cls.of(read_outcome(Path(folder), allow_plugins=allow_plugins))
 
     def save(self, out: str | Path, *, figures: bool = True, heading: str = "") -> Path:
         """Write the run folder; the trace is in it when the run was made with `out`. `heading` are comment lines to

@@ -82,6 +82,7 @@ def run(
     progress: Progress | None = None,
     *,
     checkers: Sequence[CheckerFactory] = (),
+    allow_plugins: bool = False,
     **tables: Mapping[str, Any] | list[Any],
 ) -> Result:
     """Run a scenario: a file, or a Scenario (its data files are then looked for in the current directory).
@@ -89,6 +90,7 @@ def run(
     `tables` change tables of the scenario by the names they have in a file: `network={"latency": "80ms"}`
     updates one, a list such as `fault=[]` replaces all of a kind. With `out` the run folder is written too.
     `checkers` are classes of properties (`sim.check.base.Checker`) that judge the run besides the standard ones.
+    `allow_plugins`: whether Python modules that a scenario file names may be imported (`sim.kinds`).
     Raises `sim.scenario.reading.BadScenario` for a scenario that cannot be run, and KeyboardInterrupt on Ctrl-C.
     """
     from sim.scenario.planning import load_plan, make_plan
@@ -99,11 +101,14 @@ def run(
         raise TypeError(f"run takes the path of a scenario file or a Scenario, and was given {_kind(what)}")
     source = Path(what) if isinstance(what, (str, Path)) else None
     if source is not None and not tables:
-        return run_plan(load_plan(source, seed), None, out, progress, source=source, checkers=checkers)
-    scenario = what if not isinstance(what, (str, Path)) else load_scenario(Path(what))
+        return run_plan(
+            load_plan(source, seed, allow_plugins=allow_plugins), None, out, progress, source=source, checkers=checkers
+        )
+    folder = source.parent if source is not None else Path.cwd()
+    scenario = what if not isinstance(what, (str, Path)) else load_scenario(Path(what), allow_plugins=allow_plugins)
     if tables:
-        scenario = typed(_changed(plain_values(scenario), tables))
-    plan = make_plan(scenario, source.parent if source is not None else Path.cwd(), seed)
+        scenario = typed(_changed(plain_values(scenario), tables), folder=folder, allow_plugins=True)
+    plan = make_plan(scenario, folder, seed)
     return run_plan(plan, None, out, progress, source=source, checkers=checkers)
 
 
@@ -157,6 +162,15 @@ def run_plan(
     return result
 
 
+def _checkers_of(plan: Plan) -> list[CheckerFactory]:
+    """The checkers of the plugins that a scenario sees."""
+    from sim.kinds import find_kinds
+    from sim.scenario.plugins import named_modules
+
+    found: dict[str, Any] = find_kinds("checker", named_modules(plan.scenario.scenario.plugins))
+    return list(found.values())
+
+
 def _simulated(
     plan: Plan,
     progress: Progress | None,
@@ -175,7 +189,10 @@ def _simulated(
     begun = perf_counter()
     with _Stopping(progress) as stopping:
         simulation = Simulation(
-            plan, trace_path=trace_path, progress=stopping.look, checkers=[*sim.check.CHECKERS, *checkers]
+            plan,
+            trace_path=trace_path,
+            progress=stopping.look,
+            checkers=[*sim.check.CHECKERS, *_checkers_of(plan), *checkers],
         )
         stopping.stop = simulation.interruption.ask
         try:

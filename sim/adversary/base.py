@@ -72,11 +72,18 @@ class Adversary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_fi
     nodes, `2.1` and `0.5` those of the reference.
     """
 
+    sort = "adversary"
+
     node: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] = "mallory"
+    """Its name, and the host of its address."""
     peers: list[str] | None = None
+    """Its victims; left out, the first node."""
     at: Duration = Duration(0)
+    """When it begins, counted from the start of the run."""
     good: Annotated[int, Meta(ge=0, le=50)] = 1
+    """Ordinary facts among the bad in each batch that it serves."""
     dialect: Literal["2.1+", "2.1", "0.5"] = "2.1+"
+    """How it speaks: `2.1+` as our own nodes, `2.1` and `0.5` as the reference does."""
 
     def check(self, federation: Federation) -> None:
         """Raises Misfit when the adversary does not fit the federation. The nodes it names exist when this is asked."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sim.adversary.base import Adversary
+from sim.kinds import kind
 from sim.ports import PageEntry, PeerEnv
 from sim.units import Duration, parse_duration
 
@@ -21,12 +22,15 @@ _MARGIN_MS: Final = 10_000
 _MALFORMED: Final = ("abc", "-5.0", "1e3.0", "1.2.3", " 1", "١٢٣.4", "9" * 400, "9999999999999999.0")
 
 
-class ClockPusher(Adversary, tag="clock-pusher"):
+@kind("clock-pusher")
+class ClockPusher(Adversary):
     """Every batch carries a fact `lead` ahead of the victim's own clock, which is inside the bound, and with
     `beyond` also stamps outside of it, far in the past, and texts that are no stamps."""
 
     lead: Duration = parse_duration("250s")
+    """How far ahead of the victim's own clock one fact of each batch is stamped."""
     beyond: bool = True
+    """Whether there are stamps outside of the bounds too, and texts that are no stamps."""
 
     def entries(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
         # Relative to the victim's clock: that is what the bound is measured against.

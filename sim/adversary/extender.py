@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from sim.adversary.base import Adversary
+from sim.kinds import kind
 from sim.ports import PageEntry, PeerEnv
 from stigmem.core.fact import Fact
 from stigmem.core.timestamps import format_us
@@ -29,7 +30,8 @@ class _Shown(list[Fact]):
     """Leases that a victim was served last."""
 
 
-class Extender(Adversary, tag="extender"):
+@kind("extender")
+class Extender(Adversary):
     """Leases that a victim holds are shown again with a later end, without one, with the same in another zone, with an
     earlier one, and with one where there was none."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from sim.adversary.base import Adversary
+from sim.kinds import kind
 from sim.ports import PageEntry, PeerEnv
 from stigmem.core.wire import Response, json_response
 
@@ -20,11 +21,13 @@ __all__ = ["FalseVoucher"]
 _ENTITY: Final = "stigmem://sim.example/vouched"
 
 
-class FalseVoucher(Adversary, tag="false-voucher"):
+@kind("false-voucher")
+class FalseVoucher(Adversary):
     """Serves facts in the name of `origin`, a node of the federation, and a manifest of its own key for it. Who is
     pinned or carries its key in its id is safe; of others the first key that was vouched for stands."""
 
     origin: str
+    """The node of the federation in whose name it speaks."""
 
     def entries(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
         node = peer.truth(self.origin)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sim.adversary.base import Adversary
+from sim.kinds import kind
 from sim.ports import PageEntry, PeerEnv
 from stigmem.core.fact import Fact
 
@@ -21,7 +22,8 @@ class _Shown(list[Fact]):
     """Promises that a victim was served last."""
 
 
-class Flipper(Adversary, tag="flipper"):
+@kind("flipper")
+class Flipper(Adversary):
     """What the victim holds keeps its first content; each change is refused and audited once."""
 
     def entries(self, peer: PeerEnv, victim: str) -> list[PageEntry]:

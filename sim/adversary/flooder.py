@@ -12,6 +12,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from sim.adversary.base import Adversary
+from sim.kinds import kind
 from sim.observation.node_view import SlotKey
 from sim.ports import PageEntry, PeerEnv
 from stigmem.core.fact import Fact
@@ -32,10 +33,12 @@ class Flood:
     slot: SlotKey | None = None
 
 
-class Flooder(Adversary, tag="flooder"):
+@kind("flooder")
+class Flooder(Adversary):
     """One batch of `facts` on a slot that the victim knows; afterwards only good facts."""
 
     facts: Annotated[int, Meta(ge=1, le=100_000)] = 2_000
+    """Facts in the one batch."""
 
     def entries(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
         flood, node = peer.memory(Flood, victim), peer.truth(victim)

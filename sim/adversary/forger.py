@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from sim.adversary.base import Adversary
+from sim.kinds import kind
 from sim.ports import PageEntry, PeerEnv
 
 __all__ = ["Forger"]
@@ -18,12 +19,15 @@ _ENTITY: Final = "stigmem://sim.example/reputation"
 _OTHERS_MAX: Final = 3
 
 
-class Forger(Adversary, tag="forger"):
+@kind("forger")
+class Forger(Adversary):
     """Sources that only the victim can own are refused; a stranger's is kept, as one that its origin does not
     own, unless the federation wants `owned_sources_only`. `others`: also the node ids of other honest nodes."""
 
     stranger: str = "agent:alice"
+    """A source that belongs to nobody here."""
     others: bool = True
+    """Whether it also writes under the node ids of other honest nodes."""
 
     def entries(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
         node = peer.truth(victim)

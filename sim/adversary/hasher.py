@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from sim.adversary.base import Adversary
+from sim.kinds import kind
 from sim.ports import PageEntry, PeerEnv
 from stigmem.core.keys import encode_base64
 
@@ -18,7 +19,8 @@ __all__ = ["Hasher"]
 _ENTITY: Final = "stigmem://sim.example/ledger"
 
 
-class Hasher(Adversary, tag="hasher"):
+@kind("hasher")
+class Hasher(Adversary):
     """A content id of nothing, one of other content, content changed after signing, no content id, no signature."""
 
     def entries(self, peer: PeerEnv, victim: str) -> list[PageEntry]:

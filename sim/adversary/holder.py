@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from sim.adversary.base import Adversary, Batch
+from sim.kinds import kind
 from sim.ports import PeerEnv
 from sim.units import Duration, parse_duration
 from stigmem.core import limits
@@ -55,7 +56,8 @@ class Questions:
     """Facts that victims named to this peer."""
 
 
-class Holder(Adversary, tag="holder"):
+@kind("holder")
+class Holder(Adversary):
     """Every `period` it reads a victim from where it is and names, in turn: facts that are not for it, the newest ones,
     invented ones, far too many, no ids at all; and then reads all again without a name, and gets what it had named.
 
@@ -63,6 +65,7 @@ class Holder(Adversary, tag="holder"):
     facts that the victim would serve it."""
 
     period: Duration = parse_duration("4s")
+    """How often it reads each victim."""
 
     def act(self, peer: PeerEnv) -> None:
         for victim in peer.victims:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from sim.adversary.base import Adversary
+from sim.kinds import kind
 from sim.ports import PageEntry, PeerEnv
 from stigmem.core.fact import Fact
 
@@ -24,13 +25,16 @@ class _Used(dict[str, None]):
     """Ids that were stolen from a victim already."""
 
 
-class IdThief(Adversary, tag="id-thief"):
+@kind("id-thief")
+class IdThief(Adversary):
     """`steal`: ids of what the victim wrote itself. `preclaim`: ids of what other nodes wrote and the victim is
     yet to receive: refused from a peer whose ids commit to their content (dialect 2.1+); from others both facts then
     stand under one id, and the collision is reported."""
 
     steal: bool = True
+    """Whether it uses ids of what the victim wrote itself."""
     preclaim: bool = True
+    """Whether it uses ids of what other nodes wrote and the victim is yet to receive."""
 
     def entries(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
         used = peer.memory(_Used, victim)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from sim.adversary.base import Adversary
+from sim.kinds import kind
 from sim.ports import PageEntry, PeerEnv
 
 __all__ = ["Instruction"]
@@ -16,7 +17,8 @@ __all__ = ["Instruction"]
 _ENTITY: Final = "stigmem://sim.example/agent"
 
 
-class Instruction(Adversary, tag="instruction"):
+@kind("instruction")
+class Instruction(Adversary):
     """Held back and audited as such, shown to nobody: by its meaning, by its entity, by its relation, and on a
     slot where ordinary facts stand."""
 

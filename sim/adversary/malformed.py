@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from sim.adversary.base import Adversary
+from sim.kinds import kind
 from sim.ports import PageEntry, PeerEnv
 from stigmem.core.page import entry_name
 
@@ -61,11 +62,13 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
         yield from _places(inner)
 
 
-class Malformed(Adversary, tag="malformed"):
+@kind("malformed")
+class Malformed(Adversary):
     """By hand: each refused. `fuzzed` generated ones a batch: many are refused, a few are facts after all; none may
     hurt its neighbours."""
 
     fuzzed: Annotated[int, Meta(ge=0, le=400)] = 20
+    """Generated entries in each batch."""
     large: bool = True
     """Whether a text of five million characters is among them."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from sim.adversary.base import Adversary
+from sim.kinds import kind
 from sim.ports import PageEntry, PeerEnv
 
 __all__ = ["Overreach"]
@@ -17,7 +18,8 @@ __all__ = ["Overreach"]
 _HIDDEN: Final = "stigmem://sim.example/secret"
 
 
-class Overreach(Adversary, tag="overreach"):
+@kind("overreach")
+class Overreach(Adversary):
     """One fact in every scope that is not shared, one in a scope that does not exist, four in reserved names."""
 
     def entries(self, peer: PeerEnv, victim: str) -> list[PageEntry]:

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from sim.adversary.base import Adversary, limit_of
+from sim.kinds import kind
 from sim.ports import PageEntry, PeerEnv
 from stigmem.core.wire import JSON_TYPE, Request, Response
 
@@ -47,10 +48,12 @@ class _Answers:
     count: int = 0
 
 
-class PageLiar(Adversary, tag="page-liar"):
+@kind("page-liar")
+class PageLiar(Adversary):
     """Every second answer is a lie, the next of `lies` (default: all in turn); the others are ordinary pages."""
 
     lies: list[Lie] | None = None
+    """The lies it tells in turn; left out, all of them."""
 
     def answer(self, peer: PeerEnv, victim: str, request: Request) -> Response | None:
         answers = peer.memory(_Answers, victim)

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from sim.adversary.base import Adversary, members
+from sim.kinds import kind
 from sim.ports import PeerEnv
 from sim.units import Duration, parse_duration
 from stigmem.core.wire import Response
@@ -26,11 +27,13 @@ class Pushes(dict[int, int]):
     """Status -> answers, over all victims."""
 
 
-class Pusher(Adversary, tag="pusher"):
+@kind("pusher")
+class Pusher(Adversary):
     """Every `period` a batch of facts by push. A node without push answers 404 or 405; one with it refuses each of
     these facts and says so."""
 
     period: Duration = parse_duration("10s")
+    """How often it pushes a batch to each victim."""
 
     def act(self, peer: PeerEnv) -> None:
         for victim in peer.victims:

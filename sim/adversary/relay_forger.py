@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from sim.adversary.base import Adversary
+from sim.kinds import kind
 from sim.ports import PageEntry, PeerEnv
 from sim.units import Duration, parse_duration
 from stigmem.core.envelope import Origin, origin_bytes
@@ -61,11 +62,13 @@ def _is_honest(peer: PeerEnv, entry: dict[str, Any]) -> bool:
     return entry.get("origin", {}).get("node_id") in peer.names
 
 
-class RelayForger(Adversary, tag="relay-forger"):
+@kind("relay-forger")
+class RelayForger(Adversary):
     """Reads its victims as a peer may, every `period`, and serves what it read with another value, stamp, time,
     scope or signature, as its own or as somebody else's; also untouched, which is a relay's work."""
 
     period: Duration = parse_duration("2s")
+    """How often it reads each victim."""
 
     def act(self, peer: PeerEnv) -> None:
         for victim in peer.victims:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final
 
 from sim.adversary.base import Adversary
+from sim.kinds import kind
 from sim.ports import PeerEnv
 from sim.units import Duration, parse_duration
 from stigmem.core.wire import Response
@@ -32,11 +33,13 @@ class _Spent(list[str]):
     """Tokens that a victim has accepted once since it knows the peer."""
 
 
-class Replayer(Adversary, tag="replayer"):
+@kind("replayer")
+class Replayer(Adversary):
     """Every `period`: a token that is accepted, then that token again, its nonce in a new token, an expired
     token, one token twice at once, and tokens spent long ago. Serves ordinary facts."""
 
     period: Duration = parse_duration("20s")
+    """How often it presents its tokens to each victim."""
 
     def act(self, peer: PeerEnv) -> None:
         for victim in peer.victims:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from sim.adversary.base import Adversary
+from sim.kinds import kind
 from sim.observation.node_view import LedgerReader
 from sim.ports import PageEntry, PeerEnv
 from stigmem.core.fact import Fact
@@ -30,12 +31,14 @@ class _Used(dict[str, None]):
     """Facts of others that a victim was told something against already."""
 
 
-class Retractor(Adversary, tag="retractor"):
+@kind("retractor")
+class Retractor(Adversary):
     """Against each fact one of `ways` (default: all in turn): a retraction of its own, one under the source of the
     fact, a resolution for a value of its own, one for a winner that does not exist, one under the name of another
     conflict. All are well-formed and kept; none may make what others said disappear without a trace."""
 
     ways: list[Retraction] | None = None
+    """The ways it uses in turn; left out, all of them."""
 
     def entries(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
         used, node = peer.memory(_Used, victim), peer.truth(victim)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from sim.adversary.base import Adversary
+from sim.kinds import kind
 from sim.ports import PeerEnv
 from stigmem.core.wire import JSON_TYPE, Request, Response
 
@@ -25,10 +26,12 @@ _HTML: Final = Response(200, {"content-type": "text/html"}, b"<!doctype html><ti
 _DETAIL: Final = b'{"detail":"not now"}'
 
 
-class Staller(Adversary, tag="staller"):
+@kind("staller")
+class Staller(Adversary):
     """Stalls in one of `ways` for ever, or in several in turn (default: all of them)."""
 
     ways: list[Way] | None = None
+    """The ways it stalls in turn; left out, all of them."""
 
     def _way(self, peer: PeerEnv) -> Way:
         ways = self.ways or WAYS

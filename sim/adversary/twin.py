@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sim.adversary.base import Adversary
+from sim.kinds import kind
 from sim.ports import PageEntry, PeerEnv
 
 __all__ = ["Twin"]
@@ -30,7 +31,8 @@ class _Told:
     batches: int = 0
 
 
-class Twin(Adversary, tag="twin"):
+@kind("twin")
+class Twin(Adversary):
     """The n-th batch has the same ids for every victim and a content for each. Such ids commit to nothing: from a
     peer whose ids should (dialect 2.1+) they are refused, and from others each victim keeps what it was told and
     does not pass it on."""

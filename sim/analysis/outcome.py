@@ -35,6 +35,7 @@ from sim.observation.conditions import FaultInterval
 from sim.observation.sampler import Sample
 from sim.observation.visibility import TrackedFact
 from sim.scenario.plan import Plan
+from sim.scenario.plugins import named_modules
 from sim.scenario.tables import Scenario
 from sim.simulation.digest import knowledge_of, state_digest
 from sim.simulation.simulation import Simulation
@@ -146,7 +147,7 @@ def conclude(
     return Outcome(
         plan=simulation.plan,
         seed=simulation.seed,
-        run_json={**head, **time, **numbers, **_words(checks, expectations), **_made_with()},
+        run_json={**head, **time, **numbers, **_words(checks, expectations), **_made_with(simulation.scenario)},
         checks=checks,
         expectations=expectations,
         violation=simulation.violation,
@@ -202,8 +203,11 @@ def _words(checks: tuple[CheckResult, ...], expectations: tuple[ExpectationResul
     }
 
 
-def _made_with() -> dict[str, str]:
-    return {"python": platform.python_version(), "version": stigmem.__version__}
+def _made_with(scenario: Scenario) -> dict[str, Any]:
+    """Which Python and which code; plugins are named only where there are any."""
+    versions = {"python": platform.python_version(), "version": stigmem.__version__}
+    plugins = named_modules(scenario.scenario.plugins)
+    return {**versions, "plugins": list(plugins)} if plugins else versions
 
 
 def encode_run(outcome: Outcome, *, indent: int = 0) -> bytes:

@@ -106,6 +106,8 @@ class CheckResult(NamedTuple):
 class Checker:
     """One property; override what it needs to see."""
 
+    sort: ClassVar[str] = "checker"
+    """What `sim.kinds` registers it as."""
     name: ClassVar[str] = ""
     """As in run.json. No two checkers of a run have the same."""
 

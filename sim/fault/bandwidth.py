@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sim.fault.links import LinkFault
+from sim.kinds import kind
 from sim.ports import FaultEnv
 from sim.units import Speed
 from sim.world.rules import Bandwidth as BandwidthRule
@@ -13,10 +14,12 @@ from sim.world.rules import Bandwidth as BandwidthRule
 __all__ = ["Bandwidth"]
 
 
-class Bandwidth(LinkFault, tag="bandwidth", kw_only=True):
+@kind("bandwidth")
+class Bandwidth(LinkFault, kw_only=True):
     """A link carries so much per direction: `to = "64kbit/s"`."""
 
     to: Speed
+    """What a link carries in each direction; the rest queues up."""
 
     def label(self) -> str:
         return "little bandwidth"

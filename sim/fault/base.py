@@ -41,8 +41,12 @@ __all__ = ["Fault", "NodeFault", "all_of"]
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
     """A fault between `at` and `at + for`; without `for` it lasts until the faults end, or is over at once."""
 
+    sort = "fault"
+
     at: Duration
+    """When it begins, counted from the start of the run."""
     lasts: Duration | None = msgspec.field(default=None, name="for")
+    """How long it lasts; left out, until all faults end, or for good if the fault is an instant."""
 
     momentary = False
     """Whether the fault is an instant (a step, a crash): then `for` makes it undo itself."""
@@ -79,6 +83,7 @@ class NodeFault(Fault):
     """A fault of one node, or of every node when none is named."""
 
     node: str | None = None
+    """The node that is struck; left out, every node."""
 
     def nodes(self) -> tuple[str, ...]:
         return () if self.node is None else (self.node,)

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from sim.diagnostics.errors import Misfit
 from sim.fault.base import NodeFault, all_of
+from sim.kinds import kind
 from sim.ports import FaultEnv
 from sim.topology.federation import Federation
 from sim.units import Duration, Positive, format_duration, parse_duration
@@ -38,10 +39,12 @@ class ClockFault(NodeFault):
             yield
 
 
-class ClockStep(ClockFault, tag="clock-step", kw_only=True):
+@kind("clock-step")
+class ClockStep(ClockFault, kw_only=True):
     """The wall clock is set `by` ahead, or back; for good, or with `for` until it steps back."""
 
     by: Duration
+    """By how much the clock is set ahead, or back when negative."""
     momentary = True
 
     def label(self) -> str:
@@ -55,18 +58,22 @@ class ClockStep(ClockFault, tag="clock-step", kw_only=True):
         return Step(self.by)
 
 
-class ClockFreeze(ClockFault, tag="clock-freeze", kw_only=True):
+@kind("clock-freeze")
+class ClockFreeze(ClockFault, kw_only=True):
     """The wall clock stands still; at the end it jumps to where it would have been."""
 
     def error(self) -> ClockError:
         return Freeze()
 
 
-class ClockStrobe(ClockFault, tag="clock-strobe", kw_only=True):
+@kind("clock-strobe")
+class ClockStrobe(ClockFault, kw_only=True):
     """The wall clock is `by` off in every other `period`, beginning with the first."""
 
     by: Duration
+    """How far the clock is off in every other period."""
     period: Positive = parse_duration("10s")
+    """How long it is off, and how long it is right in between."""
 
     def check(self, federation: Federation) -> None:
         if self.by == 0:
@@ -76,19 +83,23 @@ class ClockStrobe(ClockFault, tag="clock-strobe", kw_only=True):
         return Strobe(self.by, self.period)
 
 
-class ClockSlew(ClockFault, tag="clock-slew", kw_only=True):
+@kind("clock-slew")
+class ClockSlew(ClockFault, kw_only=True):
     """The wall clock runs `ppm` parts per million fast or slow, as a time daemon makes it; timers do not."""
 
     ppm: Ppm
+    """Parts per million by which the wall clock runs fast, or slow when negative."""
 
     def error(self) -> ClockError:
         return Slew(self.ppm)
 
 
-class ClockDrift(ClockFault, tag="clock-drift", kw_only=True):
+@kind("clock-drift")
+class ClockDrift(ClockFault, kw_only=True):
     """The oscillator runs `ppm` parts per million fast or slow instead of what it did: wall clock and timers."""
 
     ppm: Ppm
+    """Parts per million by which the oscillator runs fast, or slow when negative."""
 
     def error(self) -> ClockError:
         return Drift(self.ppm)

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sim.fault.links import LinkFault
+from sim.kinds import kind
 from sim.ports import FaultEnv
 from sim.world.rules import Clog as ClogRule
 
 __all__ = ["Clog"]
 
 
-class Clog(LinkFault, tag="clog", kw_only=True):
+@kind("clog")
+class Clog(LinkFault, kw_only=True):
     """What is sent meanwhile is held until the end."""
 
     @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sim.fault.links import LinkFault
+from sim.kinds import kind
 from sim.ports import FaultEnv
 from sim.units import Share
 from sim.world.rules import Corruption
@@ -13,10 +14,12 @@ from sim.world.rules import Corruption
 __all__ = ["Corrupt"]
 
 
-class Corrupt(LinkFault, tag="corrupt", kw_only=True):
+@kind("corrupt")
+class Corrupt(LinkFault, kw_only=True):
     """A `share` of packets is damaged, as by a wire without checksums."""
 
     share: Share = 0.05
+    """Which part of the packets arrives with some bits flipped."""
 
     def label(self) -> str:
         return f"corrupts {self.share:.0%}"

@@ -6,19 +6,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sim.fault.base import NodeFault, all_of
+from sim.kinds import kind
 from sim.ports import FaultEnv
 from sim.world.disk import Fate
 
 __all__ = ["Crash"]
 
 
-class Crash(NodeFault, tag="crash", kw_only=True):
+@kind("crash")
+class Crash(NodeFault, kw_only=True):
     """Off for `for`, or until the faults end; without a node the whole federation goes dark.
 
     `fate`: what becomes of a batch that was being written: lost, torn or kept; drawn when not given.
     """
 
     fate: Fate | None = None
+    """What becomes of a batch that was being written: lost, torn or kept; drawn from the seed when left out."""
 
     @contextmanager
     def inject(self, env: FaultEnv) -> Iterator[None]:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from sim.fault.base import Fault
+from sim.kinds import kind
 from sim.ports import FaultEnv, Hold
 from sim.units import NonNegative, parse_duration
 from sim.world.disk import Fate
@@ -19,7 +20,8 @@ from sim.world.disk import Fate
 __all__ = ["CrashAtCommit"]
 
 
-class CrashAtCommit(Fault, tag="crash-at-commit", kw_only=True):
+@kind("crash-at-commit")
+class CrashAtCommit(Fault, kw_only=True):
     """Waits for the `commit`-th commit of `node` after `at`, crashes it there and boots it `down` later.
 
     `when`: before the batch is durable (then `fate` says whether it is lost, torn or kept, or it is drawn), or after,
@@ -27,10 +29,15 @@ class CrashAtCommit(Fault, tag="crash-at-commit", kw_only=True):
     """
 
     node: str
+    """The node that is struck."""
     commit: Annotated[int, Meta(ge=1)]
+    """At which of its commits from `at` on it is struck, counted from 1."""
     when: Literal["before", "after"] = "after"
+    """Whether the power goes before the batch is durable, or after, when nobody was told of it yet."""
     fate: Fate | None = None
+    """What becomes of a batch that is not durable yet: lost, torn or kept; drawn from the seed when left out."""
     down: NonNegative = parse_duration("1s")
+    """How long the machine stays off."""
 
     def nodes(self) -> tuple[str, ...]:
         return (self.node,)

@@ -9,12 +9,14 @@ from typing import Annotated
 from msgspec import Meta
 
 from sim.fault.base import NodeFault, all_of
+from sim.kinds import kind
 from sim.ports import FaultEnv
 
 __all__ = ["DiskFull", "DiskSlow"]
 
 
-class DiskFull(NodeFault, tag="disk-full", kw_only=True):
+@kind("disk-full")
+class DiskFull(NodeFault, kw_only=True):
     """Nothing can be stored until the end; what is there can be read."""
 
     @contextmanager
@@ -23,10 +25,12 @@ class DiskFull(NodeFault, tag="disk-full", kw_only=True):
             yield
 
 
-class DiskSlow(NodeFault, tag="disk-slow", kw_only=True):
+@kind("disk-slow")
+class DiskSlow(NodeFault, kw_only=True):
     """A sync takes `times` as long."""
 
     times: Annotated[int, Meta(ge=2, le=1_000_000)] = 100
+    """How many times as long as usual a sync takes."""
 
     def label(self) -> str:
         return f"disk {self.times} times slower"

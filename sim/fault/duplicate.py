@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sim.fault.links import LinkFault
+from sim.kinds import kind
 from sim.ports import FaultEnv
 from sim.units import NonNegative, Share, parse_duration
 from sim.world.rules import Duplication
@@ -13,11 +14,14 @@ from sim.world.rules import Duplication
 __all__ = ["Duplicate"]
 
 
-class Duplicate(LinkFault, tag="duplicate", kw_only=True):
+@kind("duplicate")
+class Duplicate(LinkFault, kw_only=True):
     """A `share` of packets arrives twice, the copy up to `within` later."""
 
     share: Share = 0.2
+    """Which part of the packets arrives twice."""
     within: NonNegative = parse_duration("500ms")
+    """How much later the copy comes at most."""
 
     def label(self) -> str:
         return f"duplicates {self.share:.0%}"

@@ -7,16 +7,19 @@ from contextlib import contextmanager
 
 from sim.diagnostics.errors import Misfit
 from sim.fault.base import Fault
+from sim.kinds import kind
 from sim.ports import FaultEnv
 from sim.topology.federation import Federation
 
 __all__ = ["Join"]
 
 
-class Join(Fault, tag="join", kw_only=True):
+@kind("join")
+class Join(Fault, kw_only=True):
     """The node boots for the first time at `at`."""
 
     node: str
+    """The node that is not there before."""
     momentary = True
 
     def nodes(self) -> tuple[str, ...]:

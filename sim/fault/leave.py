@@ -9,16 +9,19 @@ import networkx as nx
 
 from sim.diagnostics.errors import Misfit
 from sim.fault.base import Fault
+from sim.kinds import kind
 from sim.ports import FaultEnv
 from sim.topology.federation import Federation
 
 __all__ = ["Leave"]
 
 
-class Leave(Fault, tag="leave", kw_only=True):
+@kind("leave")
+class Leave(Fault, kw_only=True):
     """The node goes at `at`; what only it knew goes with it, and nothing more is expected of it."""
 
     node: str
+    """The node that goes."""
     momentary = True
 
     def nodes(self) -> tuple[str, ...]:

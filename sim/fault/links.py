@@ -39,9 +39,13 @@ class LinkFault(Fault):
     """
 
     node: str | None = None
+    """Strike every link of this node."""
     between: Pair | None = None
+    """Strike the link between these two nodes."""
     links: Annotated[list[Pair], Meta(min_length=1)] | None = None
+    """Strike each of these links."""
     one_way: bool = False
+    """Strike only what goes from the first to the second of a pair, or only what `node` sends."""
 
     def nodes(self) -> tuple[str, ...]:
         named = [name for pair in self._pairs() for name in pair]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sim.fault.links import LinkFault
+from sim.kinds import kind
 from sim.ports import FaultEnv
 from sim.units import Share
 from sim.world.rules import Loss as LossRule
@@ -13,10 +14,12 @@ from sim.world.rules import Loss as LossRule
 __all__ = ["Loss"]
 
 
-class Loss(LinkFault, tag="loss", kw_only=True):
+@kind("loss")
+class Loss(LinkFault, kw_only=True):
     """A `share` of packets is lost."""
 
     share: Share = 0.2
+    """Which part of the packets is lost, on top of what the network loses all the time."""
 
     def label(self) -> str:
         return f"loss {self.share:.0%}"

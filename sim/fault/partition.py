@@ -8,6 +8,7 @@ from typing import Literal
 
 from sim.diagnostics.errors import Misfit
 from sim.fault.base import Fault
+from sim.kinds import kind
 from sim.ports import FaultEnv
 from sim.topology.federation import Federation
 from sim.world.rules import Cut
@@ -15,7 +16,8 @@ from sim.world.rules import Cut
 __all__ = ["Partition"]
 
 
-class Partition(Fault, tag="partition", kw_only=True):
+@kind("partition")
+class Partition(Fault, kw_only=True):
     """A cut. Give `groups` (nodes in none of them form one more), or a `shape`:
 
     halves, one (isolates `node`), bridge (two halves that only `node` reaches), majority-ring (every node
@@ -24,10 +26,15 @@ class Partition(Fault, tag="partition", kw_only=True):
     """
 
     groups: list[list[str]] | None = None
+    """Nodes that can still talk to each other; those in no group form one more."""
     shape: Literal["halves", "one", "bridge", "majority-ring"] | None = None
+    """A ready-made cut instead of groups."""
     node: str | None = None
+    """The node that a cut of shape 'one' isolates, or that the two halves of a 'bridge' both reach."""
     one_way: bool = False
+    """Lose only packets from an earlier group to a later one."""
     hold: bool = False
+    """Let packets wait for the end of the cut instead of losing them."""
 
     def nodes(self) -> tuple[str, ...]:
         named = [name for group in self.groups or [] for name in group]

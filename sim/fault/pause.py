@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sim.fault.base import NodeFault, all_of
+from sim.kinds import kind
 from sim.ports import FaultEnv
 
 __all__ = ["Pause"]
 
 
-class Pause(NodeFault, tag="pause", kw_only=True):
+@kind("pause")
+class Pause(NodeFault, kw_only=True):
     """Not scheduled until the end, then everything that came meanwhile happens at once. A crash ends it."""
 
     @contextmanager

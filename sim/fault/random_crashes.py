@@ -9,18 +9,23 @@ from typing import Annotated
 from msgspec import Meta
 
 from sim.fault.base import Fault
+from sim.kinds import kind
 from sim.ports import FaultEnv, Hold
 from sim.units import NonNegative, Rate, parse_duration, parse_rate
 
 __all__ = ["RandomCrashes"]
 
 
-class RandomCrashes(Fault, tag="random-crashes", kw_only=True):
+@kind("random-crashes")
+class RandomCrashes(Fault, kw_only=True):
     """Crashes at `rate` over all of `among` (default: every node), each `down` long; who is off already is spared."""
 
     rate: Rate = parse_rate("1/m")
+    """How often a machine is struck, over all of them together."""
     down: NonNegative = parse_duration("10s")
+    """How long a machine stays off."""
     among: Annotated[list[str], Meta(min_length=1)] | None = None
+    """The nodes that may be struck; left out, every node."""
 
     def label(self) -> str:
         return "random crashes"

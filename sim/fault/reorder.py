@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sim.fault.links import LinkFault
+from sim.kinds import kind
 from sim.ports import FaultEnv
 from sim.units import NonNegative, Share, parse_duration
 from sim.world.rules import Reordering
@@ -13,11 +14,14 @@ from sim.world.rules import Reordering
 __all__ = ["Reorder"]
 
 
-class Reorder(LinkFault, tag="reorder", kw_only=True):
+@kind("reorder")
+class Reorder(LinkFault, kw_only=True):
     """A `share` of packets takes up to `by` longer."""
 
     share: Share = 0.2
+    """Which part of the packets takes longer."""
     by: NonNegative = parse_duration("500ms")
+    """How much longer at most."""
 
     def label(self) -> str:
         return f"reorders {self.share:.0%}"

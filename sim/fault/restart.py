@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from sim.diagnostics.errors import Misfit
 from sim.fault.base import NodeFault, all_of
+from sim.kinds import kind
 from sim.ports import FaultEnv
 from sim.topology.federation import Federation
 from sim.units import NonNegative, parse_duration
@@ -15,11 +16,14 @@ from sim.world.disk import Fate
 __all__ = ["Restart"]
 
 
-class Restart(NodeFault, tag="restart", kw_only=True):
+@kind("restart")
+class Restart(NodeFault, kw_only=True):
     """Crashes and boots `down` later, by default at the same instant. `fate` as for a crash."""
 
     down: NonNegative = parse_duration("0s")
+    """How long the machine stays off."""
     fate: Fate | None = None
+    """What becomes of a batch that was being written: lost, torn or kept; drawn from the seed when left out."""
 
     def check(self, federation: Federation) -> None:
         if self.lasts is not None:

@@ -8,6 +8,7 @@ from random import Random
 
 from sim.diagnostics.errors import Misfit
 from sim.fault.links import LinkFault
+from sim.kinds import kind
 from sim.ports import FaultEnv
 from sim.topology.federation import Federation
 from sim.units import Positive, format_duration
@@ -27,11 +28,14 @@ class _Always:
         return self._ns
 
 
-class Slow(LinkFault, tag="slow", kw_only=True):
+@kind("slow")
+class Slow(LinkFault, kw_only=True):
     """Every packet takes `by` longer; with `p99` that is the median of a lognormal distribution."""
 
     by: Positive
+    """How much longer each packet takes; with `p99` the median of that."""
     p99: Positive | None = None
+    """The 99th percentile of the delay; left out, the delay is always the same."""
 
     def label(self) -> str:
         return f"slow by {format_duration(self.by)}"

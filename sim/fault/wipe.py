@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from sim.diagnostics.errors import Misfit
 from sim.fault.base import Fault
+from sim.kinds import kind
 from sim.ports import FaultEnv
 from sim.topology.federation import Federation
 from sim.units import NonNegative, parse_duration
@@ -14,11 +15,14 @@ from sim.units import NonNegative, parse_duration
 __all__ = ["Wipe"]
 
 
-class Wipe(Fault, tag="wipe", kw_only=True):
+@kind("wipe")
+class Wipe(Fault, kw_only=True):
     """Crashes, loses everything and boots `down` later; the operators introduce it to its peers again."""
 
     node: str
+    """The node that loses its disk."""
     down: NonNegative = parse_duration("0s")
+    """How long the machine stays off."""
 
     def nodes(self) -> tuple[str, ...]:
         return (self.node,)

@@ -16,7 +16,7 @@ from sim.analysis.frames import copies_in, faults_in, samples_in, stops_frame, s
 from sim.analysis.outcome import TAIL, Outcome, encode_run
 from sim.analysis.verdict import ExpectationResult
 from sim.check.base import CheckResult
-from sim.report.scenario_text import toml_text
+from sim.diagnostics.toml_text import toml_text
 from sim.scenario.plan import Plan
 from sim.scenario.planning import load_plan
 from sim.scenario.reading import plain_values
@@ -121,7 +121,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     return found
 
 
-def read_outcome(folder: Path) -> Outcome:
+def read_outcome(folder: Path, *, allow_plugins: bool = False) -> Outcome:
     """The outcome of the run that a folder holds, as far as it is there: see `sim.result.Result.load`."""
     import polars as pl
 
@@ -129,7 +129,7 @@ def read_outcome(folder: Path) -> Outcome:
     lacking = next((name for name in (SCENARIO, *_FRAMES) if not (folder / name).is_file()), None)
     if lacking is not None:
         raise BadFolder(f"{folder} is not the whole folder of a run: it has no {lacking}")
-    plan = load_plan(folder / SCENARIO)
+    plan = load_plan(folder / SCENARIO, allow_plugins=allow_plugins)
     facts, samples, faults, stops = (pl.read_parquet(folder / name) for name in _FRAMES)
     tracked, copies = copies_in(facts, plan.nodes)
     trace = folder / TRACE if (folder / TRACE).is_file() else None
@@ -162,6 +162,10 @@ def _write_scenario(plan: Plan, folder: Path, heading: str) -> None:
     names: dict[Path, str] = {}
     tables = _with_data(tables, plan.base, folder, names)
     (folder / SCENARIO).write_text(heading + toml_text(tables), encoding="utf-8")
+    for name in plan.scenario.scenario.plugins:
+        module = plan.base / f"{name}.py"
+        if module.is_file() and module.resolve().parent != folder.resolve():
+            shutil.copyfile(module, folder / module.name)  # it was found beside the scenario, and is found here again
 
 
 def _with_data(value: Any, base: Path, folder: Path, names: dict[Path, str]) -> Any:

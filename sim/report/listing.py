@@ -20,12 +20,12 @@ _BAD_INPUT, _ABSENT = 2, 3
 Say = Callable[[str], None]
 
 
-def check_files(files: Iterable[Path], tell: Say, complain: Say) -> int:
+def check_files(files: Iterable[Path], tell: Say, complain: Say, *, allow_plugins: bool = False) -> int:
     """Say of each file that it can be run, or why not; 2 when one cannot, 3 when only data are absent."""
     status = 0
     for file in files:
         try:
-            plan = load_plan(file)
+            plan = load_plan(file, allow_plugins=allow_plugins)
         except BadScenario as error:
             complain(str(error))
             status = (status or _ABSENT) if isinstance(error, DataAbsent) else _BAD_INPUT

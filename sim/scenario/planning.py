@@ -14,14 +14,14 @@ from typing import Any
 
 import msgspec
 
-from sim.adversary import ADVERSARIES
 from sim.diagnostics.errors import Misfit
 from sim.diagnostics.suggestions import meant, quoted, suggestion
 from sim.diagnostics.toml_lines import KeyPath, parse_key
-from sim.fault import FAULTS
+from sim.kinds import find_kinds
 from sim.naming import slug
 from sim.scenario.metrics import METRICS, TIMED, known_metrics
 from sim.scenario.plan import Plan
+from sim.scenario.plugins import named_modules
 from sim.scenario.reading import BadScenario, plain_values, read_source, typed
 from sim.scenario.required_data import check_needs
 from sim.scenario.schema_errors import Mistake
@@ -32,17 +32,17 @@ from sim.scenario.warnings import warnings
 from sim.topology.latency import standing_rules
 from sim.topology.shapes import make_topology
 from sim.units import parse_duration
-from sim.workload import WORKLOADS
 from sim.world.random_streams import RandomStreams
 from stigmem.core import limits
 
 __all__ = ["load_plan", "make_plan"]
 
 
-def load_plan(path: Path, seed: int | None = None) -> Plan:
-    """The plan of a scenario file, with another seed if one is given. Raises BadScenario with file and line, and
+def load_plan(path: Path, seed: int | None = None, *, allow_plugins: bool = False) -> Plan:
+    """The plan of a scenario file, with another seed if one is given. `allow_plugins`: whether modules that it names
+    may be imported. Raises BadScenario with file and line, and
     DataAbsent, which is one, when only a file that it `needs` is absent."""
-    source = read_source(path)
+    source = read_source(path, allow_plugins=allow_plugins)
     try:
         return _fit(_seeded(source.scenario, seed), path.parent)
     except BadScenario as error:
@@ -52,15 +52,17 @@ def load_plan(path: Path, seed: int | None = None) -> Plan:
 def make_plan(scenario: Scenario, base: Path, seed: int | None = None) -> Plan:
     """The plan of a scenario, which may have been made or changed in Python; its data files are looked for
     relative to `base`. Raises BadScenario with keys, but without file and line."""
-    return _fit(_seeded(_retyped(scenario), seed), base)
+    return _fit(_seeded(_retyped(scenario, base), seed), base)
 
 
-def _retyped(scenario: Scenario) -> Scenario:
+def _retyped(scenario: Scenario, base: Path) -> Scenario:
     """Held to the types of a file, as Python holds nobody to them; parts of kinds that no file can name stay."""
-    registered = {"fault": FAULTS, "workload": WORKLOADS, "adversary": ADVERSARIES}
+    modules = named_modules(scenario.scenario.plugins)
+    registered = {sort: tuple(find_kinds(sort, modules).values()) for sort in ("fault", "workload", "adversary")}
     parts = {name: list(getattr(scenario, name)) for name in registered}
     known = {name: [part for part in parts[name] if isinstance(part, kinds)] for name, kinds in registered.items()}
-    checked = typed(plain_values(msgspec.structs.replace(scenario, **known)))
+    # Whoever has a Scenario in Python that names plugins has run their code, or has written the names himself.
+    checked = typed(plain_values(msgspec.structs.replace(scenario, **known)), folder=base, allow_plugins=True)
     again = {name: iter(getattr(checked, name)) for name in registered}
     return msgspec.structs.replace(
         checked,

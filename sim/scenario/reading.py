@@ -14,12 +14,15 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from sim.diagnostics.errors import Misfit
 from sim.diagnostics.suggestions import meant, quoted
-from sim.diagnostics.toml_lines import Lines, key_text
+from sim.diagnostics.toml_lines import Lines, key_text, parse_key
+from sim.kinds import AmbiguousKind
+from sim.scenario.plugins import import_plugins, named_modules, plugins_in
 from sim.scenario.scalars import PARSERS
 from sim.scenario.schema import scenario_schema
 from sim.scenario.schema_errors import Mistake, find_mistakes
-from sim.scenario.tables import Scenario
+from sim.scenario.tables import Scenario, scenario_type
 
 __all__ = [
     "BadScenario", "Source", "load_scenario", "parse_scenario", "plain_values", "read_source", "scenario_schema",
@@ -81,22 +84,22 @@ class Source(NamedTuple):
     scenario: Scenario
 
 
-def load_scenario(path: Path) -> Scenario:
-    """A scenario from a file; raises BadScenario."""
-    return read_source(path).scenario
+def load_scenario(path: str | Path, *, allow_plugins: bool = False) -> Scenario:
+    """A scenario from a file; raises BadScenario. `allow_plugins`: whether modules that it names may be imported."""
+    return read_source(Path(path), allow_plugins=allow_plugins).scenario
 
 
-def parse_scenario(text: str) -> Scenario:
+def parse_scenario(text: str, *, allow_plugins: bool = False) -> Scenario:
     """A scenario from the text of a file; raises BadScenario."""
-    return _parse(text, None).scenario
+    return _parse(text, None, allow_plugins=allow_plugins).scenario
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path, *, allow_plugins: bool = False) -> Source:
     """A scenario from a file, with the places of its keys; raises BadScenario."""
-    return _parse(_read(path), path)
+    return _parse(_read(path), path, allow_plugins=allow_plugins)
 
 
-def _parse(text: str, path: Path | None) -> Source:
+def _parse(text: str, path: Path | None, *, allow_plugins: bool) -> Source:
     try:
         values = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -105,18 +108,27 @@ def _parse(text: str, path: Path | None) -> Source:
         raise _BadText(path, "the file is empty; a scenario begins with [scenario] and a name")
     lines = Lines(text)
     try:
-        scenario = typed(values)
+        scenario = typed(values, folder=Path() if path is None else path.parent, allow_plugins=allow_plugins)
     except BadScenario as error:
         raise BadScenario(error.mistakes, path, lines if path is not None else None) from None
     return Source(path or Path(), lines, scenario)
 
 
-def typed(values: dict[str, Any]) -> Scenario:
-    """A scenario from plain values; raises BadScenario without file and line."""
-    mistakes = find_mistakes(values, Scenario)
+def typed(values: dict[str, Any], *, folder: Path = Path(), allow_plugins: bool = False) -> Scenario:
+    """A scenario from plain values; raises BadScenario without file and line. Plugins are looked for in `folder` too,
+    and imported only with `allow_plugins`."""
+    plugins = plugins_in(values)
+    try:
+        import_plugins(plugins, folder, allowed=allow_plugins)
+        shape = scenario_type(named_modules(plugins))
+    except Misfit as misfit:
+        raise BadScenario([Mistake(parse_key(misfit.key), misfit.sentence)]) from None
+    except AmbiguousKind as error:
+        raise BadScenario([Mistake(("scenario", "plugins"), str(error))]) from None
+    mistakes = find_mistakes(values, shape)
     if mistakes:
         raise BadScenario(mistakes)
-    return msgspec.convert(values, Scenario, dec_hook=_united)
+    return msgspec.convert(values, shape, dec_hook=_united)
 
 
 def plain_values(value: Any) -> Any:

@@ -6,23 +6,26 @@ telling what is wrong in them is `sim.scenario.reading`; whether the parts fit t
 
 from __future__ import annotations
 
+from functools import lru_cache, reduce
+from operator import or_
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
-from sim.adversary import AnyAdversary
-from sim.fault import AnyFault
+from sim.adversary import Adversary
+from sim.fault import Fault
+from sim.kinds import find_kinds
 from sim.naming import NodeName
 from sim.topology.tables import LinkTable, NetworkTable, Shape, Topology
 from sim.units import Duration, NonNegative, Positive, parse_duration
-from sim.workload import AnyWorkload
+from sim.workload import Workload
 from stigmem.core.scopes import Scope
 
 __all__ = [
     "ClockTable", "DiskTable", "Expectation", "Federation",
-    "Scenario", "ScenarioTable", ]  # fmt: skip
+    "Scenario", "ScenarioTable", "scenario_type", ]  # fmt: skip
 
 _Ppm = Annotated[int, Meta(gt=-500_000, lt=500_000)]
 _BoundText = Annotated[str, Meta(extra={"unit": Duration})]
@@ -43,43 +46,68 @@ class ScenarioTable(_Table):
             description="a name of lower-case letters, digits and hyphens, such as 'split-brain' (at most 63)",
         ),
     ]
+    """What the run is called."""
     seed: Annotated[int, Meta(ge=0)] = 1
+    """What all chance of the run comes from."""
     duration: Positive = parse_duration("10m")
+    """How long workloads and faults go on."""
     settle: NonNegative = parse_duration("5m")
+    """How long it may take to converge after that."""
     signatures: Literal["ed25519", "stand-in"] = "ed25519"
+    """The signature scheme: the real one, or a cheap stand-in where signatures are not the question."""
     converges: bool = True
     """Whether convergence is expected at all; `false` only checks safety."""
     needs: list[str] = []
+    """Data files that not everybody has, relative to the scenario's folder; where one is absent the scenario is
+    skipped."""
+    plugins: list[str] = []
+    """Python modules whose kinds the scenario uses (`sim.kinds`); they are imported only where that is allowed."""
 
 
 class Federation(_Table):
     """`[federation]`: who takes part, how they are linked and how they replicate."""
 
     nodes: list[NodeName] | Annotated[int, Meta(ge=1)] | None = None
+    """The nodes: their names, or how many there are; left out where a map says it."""
     topology: Shape | Topology = "mesh"
+    """Who is linked to whom: a shape, a shape with its numbers, or a map."""
     pull_interval: Positive = parse_duration("10s")
+    """How long a node rests between two pulls from a peer that had nothing more."""
     pull_timeout: Positive = parse_duration("10s")
+    """How long a node waits for an answer."""
     pull_wait: NonNegative = Duration(0)
+    """How long a peer that has nothing new may hold a pull; 0s is not at all."""
     pull_limit: Annotated[int, Meta(ge=1, le=500)] = 100
+    """Facts in one page at most."""
     scopes: tuple[Scope, ...] = ("company", "public")
+    """The scopes that both sides grant on every link."""
     allow_team: bool = False
+    """Whether facts of scope 'team' may leave their node."""
     push: bool = False
     """Whether nodes let their peers bring facts unasked; ours never do, hostile ones may try."""
     relay: bool = True
+    """Whether nodes serve public facts on that they received."""
     origin_keys: Literal["pinned", "vouched"] = "pinned"
+    """How the keys of nodes that are no peers are known: `pinned` by operators, or `vouched` for by peers too."""
     node_ids: Literal["certified", "named"] = "certified"
     """`named`: ids like stigmem://north.sim, whose keys must be pinned or vouched for."""
     owned_sources_only: bool = False
+    """Whether nodes take only facts whose source belongs to their origin."""
     skew_future: NonNegative = parse_duration("300s")
+    """How far ahead of its own clock a stamp may be that a node takes in."""
     skew_past: NonNegative = parse_duration("30d")
+    """How far behind its own clock a stamp may be."""
     drag: NonNegative = parse_duration("5s")
+    """How far a received stamp may push a node's own stamps ahead."""
     mailbox: Annotated[int, Meta(ge=1)] = 4096
+    """Messages that a node's mailbox holds before it answers 503."""
 
 
 class DiskTable(_Table):
     """`[disk]`: how long a sync takes, and how much fits."""
 
     sync: NonNegative = parse_duration("0.5ms")
+    """How long a sync takes."""
     capacity: Annotated[int, Meta(ge=1)] | None = None
     """Bytes; None is endless."""
 
@@ -88,8 +116,11 @@ class ClockTable(_Table):
     """`[[clock]]`: how wrong a node's clock is from the start."""
 
     node: str
+    """Whose clock it is."""
     offset: Duration = Duration(0)
+    """How far it is ahead of true time, or behind when negative."""
     drift_ppm: _Ppm = 0
+    """Parts per million by which it runs fast, or slow when negative."""
 
 
 class Expectation(_Table):
@@ -99,32 +130,80 @@ class Expectation(_Table):
     """
 
     metric: str
+    """The name of the metric."""
     at_most: _BoundText | float | None = None
+    """The most that it may be."""
     at_least: _BoundText | float | None = None
+    """The least that it may be."""
     equals: _BoundText | float | None = None
+    """What it must be."""
 
 
 class Scenario(_Table):
     """A whole scenario."""
 
+    # Files are read as `scenario_type`, whose kinds are those that the scenario sees; values made in Python may hold
+    # any.
+
     scenario: ScenarioTable
+    """Name, seed and length of the run."""
     federation: Federation = msgspec.field(default_factory=Federation)
+    """Who takes part, how they are linked and how they replicate."""
     network: NetworkTable = msgspec.field(default_factory=NetworkTable)
+    """What the wire is like all the time."""
     disk: DiskTable = msgspec.field(default_factory=DiskTable)
+    """What disks are like."""
     clock: list[ClockTable] = []
+    """How wrong clocks are from the start."""
     link: list[LinkTable] = []
-    workload: list[AnyWorkload] = []
-    fault: list[AnyFault] = []
-    adversary: list[AnyAdversary] = []
+    """What differs on single links."""
+    workload: list[Workload] = []
+    """What is written."""
+    fault: list[Fault] = []
+    """What goes wrong."""
+    adversary: list[Adversary] = []
+    """Who is hostile."""
     expect: list[Expectation] = []
+    """What must come of it."""
 
     @property
     def name(self) -> str:
         return self.scenario.name
 
     @staticmethod
-    def load(path: str | Path) -> Scenario:
+    def load(path: str | Path, *, allow_plugins: bool = False) -> Scenario:
         """A scenario from a file; raises `sim.scenario.reading.BadScenario`."""
         from sim.scenario.reading import load_scenario
 
-        return load_scenario(Path(path))
+        return load_scenario(Path(path), allow_plugins=allow_plugins)
+
+
+_SORTS: Final = ("workload", "fault", "adversary")
+
+
+@lru_cache(maxsize=64)
+def scenario_type(modules: tuple[str, ...] = ()) -> type[Scenario]:
+    """The shape of a file whose kinds are those of this package and of some other modules. Raises AmbiguousKind."""
+    kinds = [(sort, _list_of(_any_of(sort, modules)), _tables()) for sort in _SORTS]
+    made: Any = msgspec.defstruct(
+        Scenario.__name__,
+        [*kinds, ("expect", list[Expectation], _tables())],
+        bases=(Scenario,),
+        module=Scenario.__module__,
+        namespace={"__doc__": Scenario.__doc__},
+        kw_only=True,
+    )
+    found: type[Scenario] = made
+    return found
+
+
+def _any_of(sort: str, modules: tuple[str, ...]) -> Any:
+    return reduce(or_, find_kinds(sort, modules).values())
+
+
+def _list_of(item: Any) -> Any:
+    return list[item]
+
+
+def _tables() -> Any:
+    return msgspec.field(default_factory=list)

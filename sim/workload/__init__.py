@@ -1,19 +1,16 @@
-"""Kinds of traffic, one file each; the registry below is what a scenario's `kind` is looked up in."""
+"""Kinds of traffic, one file each.
+
+To add one: a file here with a subclass of Workload under `@kind("name")` (`base.py` says what it is, `probe.py` is the
+shortest model). Kinds of your own need not be here: `sim.kinds`.
+"""
 
 from __future__ import annotations
 
+from sim.kinds import find_kinds, import_modules
 from sim.workload.base import Workload
-from sim.workload.burst import Burst
-from sim.workload.contradictions import Contradictions
-from sim.workload.expiring import Expiring
-from sim.workload.probe import Probe
-from sim.workload.resolver import Resolver
-from sim.workload.retractions import Retractions
-from sim.workload.storm import Storm
-from sim.workload.trace import Trace
-from sim.workload.writers import Writers
 
-__all__ = ["WORKLOADS", "AnyWorkload", "Workload"]
+__all__ = ["WORKLOADS", "Workload"]
 
-WORKLOADS = (Writers, Contradictions, Probe, Retractions, Expiring, Storm, Trace, Resolver, Burst)
-AnyWorkload = Writers | Contradictions | Probe | Retractions | Expiring | Storm | Trace | Resolver | Burst
+import_modules(__name__, __path__)
+WORKLOADS: tuple[type[Workload], ...] = tuple(find_kinds("workload").values())
+"""Those of this package."""

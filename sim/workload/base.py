@@ -26,10 +26,16 @@ __all__ = ["Workload"]
 class Workload(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
     """Writes between `start` and `stop` (default: the scenario's duration) on `nodes` (default: all)."""
 
+    sort = "workload"
+
     nodes: Annotated[list[str], msgspec.Meta(min_length=1)] | None = None
+    """The nodes that it writes on; left out, all of them."""
     scope: Scope = "public"
+    """The scope of what it writes."""
     start: NonNegative = Duration(0)
+    """When it begins, counted from the start of the run."""
     stop: Positive | None = None
+    """When it ends; left out, with the faults."""
 
     def check(self, federation: Federation) -> None:
         """Raises Misfit when the workload does not fit the federation or its file is unusable."""

@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from sim.diagnostics.errors import Misfit
+from sim.kinds import kind
 from sim.ports import Clients
 from sim.topology.federation import Federation
 from sim.units import NonNegative, Positive, parse_duration
@@ -15,12 +16,16 @@ from sim.workload.base import Workload
 __all__ = ["Burst"]
 
 
-class Burst(Workload, tag="burst", kw_only=True):
+@kind("burst")
+class Burst(Workload, kw_only=True):
     """`count` writes at `start` on one node (the first, unless `nodes` names another), again `every` so often."""
 
     count: Annotated[int, Meta(ge=1, le=100_000)] = 12
+    """Writes in one burst."""
     start: NonNegative = parse_duration("1s")
+    """When the first burst comes."""
     every: Positive | None = None
+    """How long after a burst the next one comes; left out, there is one."""
 
     def check(self, federation: Federation) -> None:
         super().check(federation)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from sim.kinds import kind
 from sim.naming import topic
 from sim.ports import Clients
 from sim.units import NonNegative, Rate, parse_duration, parse_rate
@@ -14,15 +15,19 @@ from sim.workload.base import Workload
 __all__ = ["Contradictions"]
 
 
-class Contradictions(Workload, tag="contradictions", kw_only=True):
+@kind("contradictions")
+class Contradictions(Workload, kw_only=True):
     """Pairs of writes at `rate` (Poisson): two nodes, one of `entities` subjects, two values.
 
     Both at the same instant, or the second up to `spread` later.
     """
 
     rate: Rate = parse_rate("1/m")
+    """Pairs of contradicting writes per time."""
     entities: Annotated[int, Meta(ge=1)] = 20
+    """How many subjects there are to contradict each other about."""
     spread: NonNegative = parse_duration("0s")
+    """How much later at most the second of a pair is written; 0s is at the same instant."""
 
     def run(self, clients: Clients) -> None:
         rng = clients.rng()

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from sim.kinds import kind
 from sim.ports import Clients
 from sim.units import Positive, Rate, parse_duration, parse_rate
 from sim.workload.base import Workload
@@ -14,12 +15,16 @@ from stigmem.core.timestamps import format_us
 __all__ = ["Expiring"]
 
 
-class Expiring(Workload, tag="expiring", kw_only=True):
+@kind("expiring")
+class Expiring(Workload, kw_only=True):
     """Writes at `rate` over all nodes about `entities` subjects, valid for `life` on the node's own clock."""
 
     rate: Rate = parse_rate("1/m")
+    """Writes per time over all nodes."""
     life: Positive = parse_duration("1m")
+    """How long each fact is valid, on the clock of the node that writes it."""
     entities: Annotated[int, Meta(ge=1)] = 20
+    """How many subjects there are."""
 
     def run(self, clients: Clients) -> None:
         rng = clients.rng()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sim.kinds import kind
 from sim.ports import Clients
 from sim.units import Positive, parse_duration
 from sim.workload.base import Workload
@@ -9,10 +10,12 @@ from sim.workload.base import Workload
 __all__ = ["Probe"]
 
 
-class Probe(Workload, tag="probe", kw_only=True):
+@kind("probe")
+class Probe(Workload, kw_only=True):
     """Each node writes a fact of its own once a `period`; the nodes are spread over it evenly."""
 
     period: Positive = parse_duration("30s")
+    """How often each node writes its probe."""
 
     def run(self, clients: Clients) -> None:
         names = self.on(clients)

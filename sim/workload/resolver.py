@@ -10,6 +10,7 @@ from random import Random
 
 import msgspec
 
+from sim.kinds import kind
 from sim.ports import Clients
 from sim.units import Rate, Share, parse_rate
 from sim.workload.base import Workload
@@ -34,14 +35,17 @@ class _Conflicts(msgspec.Struct):
 _conflicts = msgspec.json.Decoder(_Conflicts)
 
 
-class Resolver(Workload, tag="resolver", kw_only=True):
+@kind("resolver")
+class Resolver(Workload, kw_only=True):
     """One person per node; each settles one open conflict at `rate`, in favour of the better fact.
 
     A share `new_values` of the time they say something new instead.
     """
 
     rate: Rate = parse_rate("1/m")
+    """How often each person looks for an open conflict."""
     new_values: Share = 0.1
+    """In which part of the cases they say something new instead of choosing a fact."""
 
     def run(self, clients: Clients) -> None:
         for name in self.on(clients):

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from sim.diagnostics.errors import Misfit
+from sim.kinds import kind
 from sim.naming import agent, topic
 from sim.ports import Clients
 from sim.topology.federation import Federation
@@ -27,8 +28,11 @@ class Retractors(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Who takes back, by weight: the source itself, another source of the same node, another organisation's node."""
 
     own: _Weight = 0.0
+    """Weight of the source itself."""
     same_node: _Weight = 0.0
+    """Weight of another source on the same node."""
     other_node: _Weight = 0.0
+    """Weight of another organisation's node."""
 
     def draw(self, rng: Random) -> str:
         """One of the three."""
@@ -37,17 +41,23 @@ class Retractors(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return "own" if point < sums[0] else "same_node" if point < sums[1] else "other_node"
 
 
-class Retractions(Workload, tag="retractions", kw_only=True):
+@kind("retractions")
+class Retractions(Workload, kw_only=True):
     """Assertions at `rate` over all nodes about `entities` subjects, each retracted `after` it was acknowledged.
 
     With `again` its own source asserts it once more that much later. `by`: weights of who retracts.
     """
 
     rate: Rate = parse_rate("1/m")
+    """Assertions per time over all nodes."""
     entities: Annotated[int, Meta(ge=1)] = 20
+    """How many subjects there are."""
     after: Positive = parse_duration("20s")
+    """How long after its acknowledgement an assertion is retracted."""
     again: Positive | None = None
+    """How long after that its own source asserts it once more; left out, never."""
     by: Retractors = msgspec.field(default_factory=lambda: Retractors(own=0.7, same_node=0.2, other_node=0.1))
+    """Who retracts, by weight."""
 
     def check(self, federation: Federation) -> None:
         super().check(federation)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from sim.kinds import kind
 from sim.naming import topic
 from sim.ports import Clients
 from sim.units import Positive, parse_duration
@@ -14,11 +15,14 @@ from sim.workload.base import Workload
 __all__ = ["Storm"]
 
 
-class Storm(Workload, tag="storm", kw_only=True):
+@kind("storm")
+class Storm(Workload, kw_only=True):
     """`pairs` contradicting pairs at once `every` so often, each about a subject of its own and on two nodes."""
 
     pairs: Annotated[int, Meta(ge=1, le=100_000)] = 50
+    """Contradicting pairs in one storm."""
     every: Positive = parse_duration("10m")
+    """How often a storm comes."""
 
     def run(self, clients: Clients) -> None:
         rng = clients.rng()

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from sim.diagnostics.errors import Misfit
 from sim.history.tracefile import BadTrace, TraceRow, read_rows
+from sim.kinds import kind
 from sim.ports import Clients
 from sim.topology.federation import Federation
 from sim.units import NonNegative, Positive, format_duration, parse_duration
@@ -19,7 +20,8 @@ from sim.workload.base import Workload
 __all__ = ["Trace", "nodes_by_org"]
 
 
-class Trace(Workload, tag="trace", kw_only=True):
+@kind("trace")
+class Trace(Workload, kw_only=True):
     """Rows of `file` (sim.history.tracefile), relative to the scenario's folder.
 
     Their span is scaled to `fit`, or divided by `time_scale`; without either it fills the workload's time. Each
@@ -27,12 +29,17 @@ class Trace(Workload, tag="trace", kw_only=True):
     """
 
     file: str
+    """The recorded history, relative to the scenario's folder; `.gz` is accepted."""
     start: NonNegative = parse_duration("1s")
     """Not at once: the first rows would meet machines that are still booting."""
     fit: Positive | None = None
+    """How long the trace is made to last."""
     time_scale: Annotated[float, Meta(gt=0.0)] | None = None
+    """By how much time is pressed together, instead of `fit`."""
     map: dict[str, str] = msgspec.field(default_factory=dict)
+    """Organisation to node; the others are spread by activity, round robin."""
     rows: Annotated[int, Meta(ge=1)] | None = None
+    """How many rows are used; left out, all."""
 
     def check(self, federation: Federation) -> None:
         super().check(federation)

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from sim.diagnostics.errors import Misfit
+from sim.kinds import kind
 from sim.naming import topic
 from sim.ports import Clients
 from sim.topology.federation import Federation
@@ -32,7 +33,8 @@ _KINDS: Final[tuple[Kind, ...]] = ("string", "number", "text", "datetime", "ref"
 _WORDS: Final = ("pump", "valve", "north", "shift", "green", "later", "order", "seven", "river", "audit")
 
 
-class Writers(Workload, tag="writers", kw_only=True):
+@kind("writers")
+class Writers(Workload, kw_only=True):
     """Writes at `rate` on each node, or `total_rate` over all (Poisson), about `entities` subjects drawn by Zipf.
 
     `exponent` 0 treats subjects alike. `kinds` of values are drawn evenly; each subject has a relation per kind
@@ -41,13 +43,21 @@ class Writers(Workload, tag="writers", kw_only=True):
     """
 
     rate: Rate | None = None
+    """Writes per time on each node; once a minute when neither rate is given."""
     total_rate: Rate | None = None
+    """Writes per time over all nodes together, instead of `rate`."""
     entities: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
+    """How many subjects there are."""
     exponent: Annotated[float, Meta(ge=0.0, le=10.0)] = 1.0
+    """How much more often some subjects are written about than others: the exponent of Zipf's law, 0 for not at all."""
     relations: Annotated[int, Meta(ge=1)] = 1
+    """How many relations each subject has for each kind of value."""
     kinds: Annotated[list[Kind], Meta(min_length=1)] = msgspec.field(default_factory=lambda: list(_KINDS))
+    """The kinds of values, drawn evenly."""
     fresh: bool = False
+    """Give every write a relation of its own, so that nothing contradicts."""
     scopes: dict[Scope, _Weight] | None = None
+    """Weights of scopes, instead of the one `scope`."""
 
     def check(self, federation: Federation) -> None:
         super().check(federation)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sim.report.scenario_text import toml_text
+from sim.diagnostics.toml_text import toml_text
 from sim.scenario.reading import plain_values
 from sim.world.trace import first_difference
 from tests.sim.fuzz import draw

@@ -1,7 +1,6 @@
-"""Writing scenarios: typed values back into the TOML that says the same.
+"""Writing TOML: plain values, and values with units in the largest unit that is exact.
 
-The reverse of `sim.scenario.reading`: what is at its default is left out, durations, rates and speeds get the largest
-unit that is exact. Reading what is written here gives an equal scenario.
+Reading what is written here gives equal values. What is in a scenario and what is at its default is not known here.
 """
 
 from __future__ import annotations
@@ -13,11 +12,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
-from sim.scenario.reading import plain_values
-from sim.scenario.tables import Scenario
 from sim.units import Duration, Rate, Speed, parse_rate
 
-__all__ = ["scenario_text", "toml_text"]
+__all__ = ["toml_text", "toml_value"]
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _TIMES: Final = (
@@ -25,11 +22,6 @@ _TIMES: Final = (
 )  # fmt: skip
 _SPEEDS: Final = (("Gbit", 1_000_000_000), ("Mbit", 1_000_000), ("kbit", 1_000), ("bit", 1))
 _PER: Final = (("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400))
-
-
-def scenario_text(scenario: Scenario) -> str:
-    """The scenario as the text of a scenario file."""
-    return toml_text(plain_values(scenario))
 
 
 # --- values with units ---
@@ -68,12 +60,12 @@ def toml_text(tables: Mapping[str, Any]) -> str:
         elif isinstance(value, list) and value and all(isinstance(each, Mapping) for each in value):
             blocks.extend(_block(f"[[{_key(name)}]]", each) for each in value)
         elif value != []:
-            blocks.insert(0, f"{_key(name)} = {_inline(value)}\n")
+            blocks.insert(0, f"{_key(name)} = {toml_value(value)}\n")
     return "\n".join(blocks)
 
 
 def _block(header: str, table: Mapping[str, Any]) -> str:
-    return "".join([header + "\n", *(f"{_key(key)} = {_inline(value)}\n" for key, value in table.items())])
+    return "".join([header + "\n", *(f"{_key(key)} = {toml_value(value)}\n" for key, value in table.items())])
 
 
 def _key(key: str) -> str:
@@ -85,7 +77,8 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _inline(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """One value, tables in braces."""
     if isinstance(value, (Duration, Rate, Speed)):
         return _quoted(_united(value))
     if isinstance(value, bool):
@@ -93,8 +86,8 @@ def _inline(value: Any) -> str:
     if isinstance(value, str):
         return _quoted(value)
     if isinstance(value, Mapping):
-        inside = ", ".join(f"{_key(key)} = {_inline(each)}" for key, each in value.items())
+        inside = ", ".join(f"{_key(key)} = {toml_value(each)}" for key, each in value.items())
         return f"{{ {inside} }}" if inside else "{}"
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_inline, value))}]"
+        return f"[{', '.join(map(toml_value, value))}]"
     return repr(value)
