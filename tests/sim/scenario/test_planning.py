@@ -21,7 +21,7 @@ from sim.scenario.planning import load_plan, make_plan
 from sim.scenario.reading import BadScenario, parse_scenario, typed
 from sim.scenario.required_data import DataAbsent
 from sim.scenario.schema_errors import find_mistakes
-from sim.scenario.tables import Scenario
+from sim.scenario.tables import scenario_type
 from sim.units import Duration, Rate, Speed, parse_duration
 
 ROOT = Path(__file__).parents[3]
@@ -586,11 +586,11 @@ def meaningful(table: dict[str, Any], keys: tuple[str, tuple[str, ...]] | None) 
     return {key: value for key, value in table.items() if keys is None or key in keys[1]}
 
 
-@given(well_formed(inspect.type_info(Scenario)))
+@given(well_formed(inspect.type_info(scenario_type())))
 @settings(max_examples=300)
 def test_any_well_formed_scenario_is_planned_or_refused_with_sentences(values: dict[str, Any]) -> None:
     values["federation"] = {"nodes": ["north", "south", "east"]} | values.get("federation", {})
-    if find_mistakes(values, Scenario):
+    if find_mistakes(values, scenario_type()):
         return
     plan, refusal = None, ""
     try:

@@ -28,7 +28,7 @@ from sim.scenario.reading import (
     typed,
 )
 from sim.scenario.schema_errors import find_mistakes
-from sim.scenario.tables import Scenario
+from sim.scenario.tables import Scenario, scenario_type
 from sim.topology.tables import Latency, Topology
 from sim.units import parse_duration
 from sim.workload import WORKLOADS
@@ -556,9 +556,10 @@ def test_every_key_of_every_kind_has_words_for_every_wrong_value(table: str, kin
     for field in msgspec.structs.fields(kind):
         for value in ANYTHING:
             tree = {"scenario": {"name": "x"}, table: [{"kind": tag, field.encode_name: value}]}
-            told = [each for each in find_mistakes(tree, Scenario) if each.path[2:3] == (field.encode_name,)]
+            told = [each for each in find_mistakes(tree, scenario_type()) if each.path[2:3] == (field.encode_name,)]
             assert not any(JARGON.search(re.sub(r"'.*?'|\^.*\$", "", each.sentence)) for each in told), told
-        told = find_mistakes({"scenario": {"name": "x"}, table: [{"kind": tag, field.encode_name: object}]}, Scenario)
+        values = {"scenario": {"name": "x"}, table: [{"kind": tag, field.encode_name: object}]}
+        told = find_mistakes(values, scenario_type())
         assert (table, 0, field.encode_name) in [each.path for each in told]
 
 
@@ -588,7 +589,7 @@ def test_any_value_anywhere_is_either_read_or_refused_with_a_sentence(data: st.D
     for key in outer:
         parent = parent[key]
     parent[last] = data.draw(values)
-    if find_mistakes(tree, Scenario):
+    if find_mistakes(tree, scenario_type()):
         with pytest.raises(BadScenario) as caught:
             typed(tree)
         assert str(caught.value)
