@@ -84,6 +84,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from stigmem.core import sorted_facts
+from stigmem.core.contradiction import claim
 from stigmem.core.fact import Fact
 from stigmem.core.fact_index import FactIndex
 from stigmem.core.resolution import Resolution, conflict_id
@@ -148,7 +149,10 @@ class ConflictSet:
                 return True
         elif self.live:
             first = self.live[0]
-            if any(fact.text != first.text or fact.kind != first.kind for fact in self.live):
+            if any(
+                (fact.text != first.text or fact.kind != first.kind) and claim(fact) != claim(first)
+                for fact in self.live
+            ):
                 return True
         overrides = self._overrides
         return bool(overrides and overrides.denials and self.live and self.live[0] < overrides.denials[-1])
@@ -306,7 +310,7 @@ class ConflictSet:
             self.live = self.facts.copy()
 
     def _count_value(self, fact: Fact, step: int) -> None:
-        value = (fact.kind, fact.text)
+        value = claim(fact)
         if self._values is not None:
             left = self._values.get(value, 0) + step
             if left:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from stigmem.core.fact import Fact, rank
+from stigmem.core.lookalikes import comparable_text
 from stigmem.core.resolution import Resolution, conflict_id
 
 __all__ = ["SlotState", "best_two", "claim", "detected_ms", "evaluate"]
@@ -79,7 +80,7 @@ def evaluate(
         for r in retractions
         if not (expired(r) or settled(r) or _withdraws(r, unique.values())) and any(f < r for f in live)
     )
-    values = {(fact.kind, fact.text) for fact in live}
+    values = {claim(fact) for fact in live}
     last = max((resolution.fact for resolution in in_force or by_id.values()), default=None)
     last_id = last.id if last is not None else ""
     is_open = len(values) > 1 or bool(denials)
@@ -133,6 +134,7 @@ def detected_ms(members: Sequence[Fact]) -> int:
 def claim(fact: Fact) -> tuple[str, str]:
     """What a member of a conflict set claims: facts contradict each other when their claims differ.
 
-    A denial claims "not so", which differs from every value, also from one that happens to be its text.
+    A denial claims "not so", which differs from every value, also from one that happens to be its text. What readers
+    cannot tell apart is one claim (`stigmem.core.lookalikes`).
     """
-    return ("", "") if fact.is_retraction else (fact.kind, fact.text)
+    return ("", "") if fact.is_retraction else (fact.kind, comparable_text(fact.kind, fact.text))

@@ -15,6 +15,7 @@ from stigmem.core import hlc, limits
 from stigmem.core.canonical import quote
 from stigmem.core.errors import Refusal, Rejection, invalid
 from stigmem.core.fact import Fact, derivation
+from stigmem.core.lookalikes import number_warnings, text_warnings
 from stigmem.core.scopes import is_scope
 from stigmem.core.timestamps import parse_us
 from stigmem.core.uris import normalise
@@ -24,7 +25,8 @@ from stigmem.node.responses import refusal_of_value
 from stigmem.node.transaction import Transaction
 
 __all__ = [
-    "AssertRequest", "ValueBody", "Written", "draft_fact", "owner_warnings", "read_value", "stage_fact", "write_fact",
+    "AssertRequest", "ValueBody", "Written", "draft_fact", "owner_warnings", "read_value", "spelling_warnings",
+    "stage_fact", "write_fact",
 ]  # fmt: skip
 
 
@@ -158,6 +160,15 @@ def owner_warnings(txn: Transaction, principal: Principal, source: str) -> list[
     if mode == "warn":
         return [message]
     raise Refusal(422, "source_attestation_failed", f"source_attestation_failed: {message}", style="text")
+
+
+def spelling_warnings(request: AssertRequest) -> list[str]:
+    """Remarks on what is stored as it was sent and may not be what was meant (spec/facts.md, 2)."""
+    found = []
+    for member in ("entity", "relation", "source"):
+        found += text_warnings(member, getattr(request, member))
+    v = request.value.v
+    return [*found, *(text_warnings("value.v", v) if isinstance(v, str) else number_warnings(v))]
 
 
 def _normalised_source(source: str) -> str:

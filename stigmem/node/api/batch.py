@@ -15,12 +15,13 @@ from msgspec import UNSET, UnsetType
 from stigmem.core import limits
 from stigmem.core.errors import Refusal
 from stigmem.core.fact import Fact
+from stigmem.core.json_members import repeated_member, repeated_outer_member
 from stigmem.core.records import Receipt
 from stigmem.core.wire import JSON_TYPE, Response
 from stigmem.node.api.assertion import AssertRequest, draft_fact, write_fact
 from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
 from stigmem.node.api.request import ApiRequest
-from stigmem.node.api.routing import Operation, Outcome
+from stigmem.node.api.routing import Operation, Outcome, repeated
 from stigmem.node.identity import Identity
 from stigmem.node.quotas import Quotas
 from stigmem.node.responses import decode_error
@@ -29,6 +30,7 @@ from stigmem.node.transaction import Transaction
 __all__ = ["OPERATIONS", "BatchApi"]
 
 _requests: Final = msgspec.json.Decoder(AssertRequest)
+_MEMBERS: Final = (b'"facts"', b'"atomic"', b'"idempotency_key"')
 _ABORTED: Final = "this fact is well, but the batch was to be stored as a whole and another one is not"
 
 
@@ -77,6 +79,8 @@ class BatchApi:
 
     def post_batch(self, call: ApiRequest, txn: Transaction) -> Outcome:
         request: BatchRequest = call.body
+        if _twice(call.request.body) and (member := repeated_outer_member(call.request.body)) is not None:
+            raise repeated(member)
         name = _receipt_name(call, request)
         if name:
             txn.reserve("receipt", name)
@@ -101,6 +105,8 @@ class BatchApi:
         """One fact of the request, checked; nothing is staged before all of them are."""
         try:
             request = _requests.decode(raw)
+            if (member := repeated_member(bytes(raw))) is not None:
+                raise repeated(member)
             draft = draft_fact(txn, call.principal, request, self._identity.node_id)
             self._guard.check(session, call.principal, request, txn)
         except msgspec.ValidationError as error:
@@ -111,6 +117,11 @@ class BatchApi:
         except Refusal as refusal:
             return BatchError(refusal.code, refusal.message, refusal.field)
         return draft
+
+
+def _twice(body: bytes) -> bool:
+    """Whether a member of the request may be there twice."""
+    return any(body.count(name) > 1 for name in _MEMBERS)
 
 
 def _result(call: ApiRequest, txn: Transaction, index: int, draft: Fact | BatchError) -> BatchResult:
@@ -147,5 +158,6 @@ OPERATIONS = (
         "assert_facts", "POST", "/v1/facts/batch", "write", BatchApi.post_batch,
         "Assert up to 500 facts, each or all of them",
         body=BatchRequest, answer=BatchAnswer, refusals=(400, 401, 403, 409, 413, 422, 429, 503, 507), tags=("facts",),
+        reads_once=False,
     ),
 )  # fmt: skip

@@ -18,7 +18,7 @@ from stigmem.core.scopes import SCOPES, is_scope
 from stigmem.core.timestamps import parse_us
 from stigmem.core.uris import normalise_filter, relation_warnings
 from stigmem.core.wire import Response, json_response
-from stigmem.node.api.assertion import AssertRequest, draft_fact, owner_warnings, write_fact
+from stigmem.node.api.assertion import AssertRequest, draft_fact, owner_warnings, spelling_warnings, write_fact
 from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import AfterCommit, Operation, Outcome
@@ -102,7 +102,10 @@ class FactsApi:
         written = write_fact(txn, call.principal, draft)
         warnings: list[str] = []
         if written.fresh:
-            warnings = [*relation_warnings(draft.relation), *owner_warnings(txn, call.principal, draft.source)]
+            warnings = [
+                *relation_warnings(draft.relation), *owner_warnings(txn, call.principal, draft.source),
+                *spelling_warnings(call.body),
+            ]  # fmt: skip
 
         def answer() -> Response:
             record = fact_record(written.fact, txn.state.ledger, warnings=warnings)

@@ -209,6 +209,6 @@ OPERATIONS = (
     Operation(
         "push_facts", "POST", "/v1/federation/facts/push", "peer", PushApi.post_push, "Facts that a peer brings",
         body=PushRequest, answer=PushAnswer, status=202, refusals=(401, 403, 405, 413, 422, 429, 503, 507),
-        tags=("federation",), before=check_offered,
+        tags=("federation",), before=check_offered, reads_once=False,
     ),
 )  # fmt: skip

@@ -17,6 +17,7 @@ import msgspec
 
 from stigmem.core import limits
 from stigmem.core.errors import Refusal
+from stigmem.core.json_members import repeated_member
 from stigmem.core.wire import Response
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.callers import Permission
@@ -67,7 +68,8 @@ class Operation:
 
     `path` may hold one `{name}`, which takes whatever stands there with its slashes, since names are often URIs.
     `query` and `body` are the msgspec types that parameters are read into. `before` refuses what is refused whoever
-    asks, before anybody is asked who it is.
+    asks, before anybody is asked who it is. `reads_once`: whether a body with a member that is there twice is refused;
+    not for the bodies of peers, nor where the handler looks at each part by itself.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Operation:
     refusals: tuple[int, ...] = ()
     tags: tuple[str, ...] = field(default=())
     before: Callable[[ApiRequest, Transaction], None] | None = None
+    reads_once: bool = True
 
 
 def bind(operations: Iterable[Operation], api: object) -> dict[str, BoundHandler]:
@@ -183,12 +186,22 @@ def read_body(operation: Operation, body: bytes) -> Any:
     if operation.body is None:
         return None
     try:
-        return msgspec.json.decode(body, type=operation.body)
+        found = msgspec.json.decode(body, type=operation.body)
+        if operation.reads_once and (name := repeated_member(body)) is not None:
+            raise repeated(name)
+        return found
     except msgspec.ValidationError as error:
         raise unreadable("body", error, _lenient(body)) from error
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         item = {"type": "json_invalid", "loc": ["body"], "msg": f"the body is no valid JSON: {error}", "input": None}
         raise Refusal(422, "json_invalid", item["msg"], style="list", extra={"items": [item]}) from error  # type: ignore[arg-type]
+
+
+def repeated(name: str) -> Refusal:
+    """How a caller is told that its body says two things under one name."""
+    message = f"the member {name!r} is there twice: which of the two is meant?"
+    item = {"type": "json_repeated_member", "loc": ["body", name], "msg": message, "input": None}
+    return Refusal(422, "json_repeated_member", message, field=name, style="list", extra={"items": [item]})
 
 
 def _lenient(body: bytes) -> Any:
