@@ -80,7 +80,7 @@ SHARES: Final = {
     "signatures and hashes": ("nacl", "core/keys.py", "core/content_id.py", "hashlib", "blake2", "sha256", "crc32"),
     "JSON and frames": ("msgspec", "json", "core/page.py", "core/envelope.py", "core/wire.py", "base64", "urllib"),
     "scheduling and wire": (
-        "trio", "outcome", "heapq", "epoll", "world/world.py", "world/actor.py", "world/ports.py", "world/network.py",
+        "trio", "outcome", "heapq", "epoll", "world/world.py", "world/ports.py", "world/network.py",
         "world/rules.py", "world/rpc.py", "world/machine.py", "world/random_streams.py", "world/clocks.py",
         "world/disk.py", "coroutine",
     ),

@@ -138,7 +138,7 @@ class Disk:
 
 
 class SimJournal:
-    """The journal seam over a Disk.
+    """The journal port over a Disk.
 
     `observe` sees every batch at the instant it becomes durable, and `begins` the instant before it is on its
     way. `wake` wakes the task that waits for the disk: the disk works on while its process is paused, and the

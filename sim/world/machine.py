@@ -1,7 +1,35 @@
 """A machine: one simulated computer with a clock, a disk, a network address and a node that boots on it.
 
-Crash, restart, pause, resume and wipe happen here. A machine is off before its first boot and after a crash;
-what reaches it then is refused. Who does this to whom and when is decided by faults, through `sim.simulation.power`.
+Theory
+------
+What is simulated is the computer, not the node: the node is the deployed code, on a Context whose four ports end here.
+A machine is in one of three states, and everything that reaches it depends on that state alone:
+
+    off      before the first boot, and after a crash or when it left: who sends is refused, nobody waits
+    up       requests go to the node, wake-ups go to its tasks
+    paused   the process is not scheduled: the kernel takes up to `_BACKLOG_MAX` connections, the disk works on, and
+             everything that came happens, in the order in which it came, when the machine is resumed
+
+A boot makes a new node from what the disk holds; nothing else of the node before it is left. A crash is a power cut:
+the disk decides what became of the batch that was on its way (`sim.world.disk`), the node and all its tasks are
+cancelled, and nothing that was under way arrives anywhere.
+
+Invariants:
+
+1. What belongs to a life of the machine carries the number of its boot, and does nothing once that life is over
+   (`_lives`). So no answer to a request, no batch and no wake-up of a former life reaches the node of the present one.
+2. A commit is told to who watches at the instant at which it is durable, which is before the node knows. A crash from
+   a hook of that instant is the case "durable, and nobody was told".
+3. A paused machine keeps the order: while anything waits in its backlog, what comes new goes behind it.
+4. Requests and answers cross the wire as bytes; only a client on the machine itself (`local`) hands over values, as a
+   process does over its loopback.
+
+Example: crash after commit number 7. A hook in `at_commit` is called with (7, False) when the batch is handed to the
+disk, and with (7, True) when it is durable. The hook asks for `crash` as the next event of that instant, because the
+node's own task is on the stack. The next boot loads seven batches; the client that waited was never answered.
+
+Who does this to whom and when is decided by faults, through `sim.simulation.power`. Not here: the rules of the wire
+(`sim.world.network`) and of wrong clocks (`sim.world.clocks`).
 """
 
 from __future__ import annotations
@@ -179,7 +207,7 @@ class Machine:
     def _waits(self) -> bool:
         return self.paused or bool(self._backlog)
 
-    # --- what the seams use ---
+    # --- what the ports use ---
 
     def spawn(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
         """Start a task of the node."""

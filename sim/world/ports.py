@@ -1,4 +1,4 @@
-"""The four seams of a node, filled with the simulated world.
+"""The four ports of a node, filled with the simulated world.
 
 One set per boot of a machine: after a crash the old ones are dead, and whatever their tasks still try while
 they unwind has no effect. The node above cannot tell this module from `stigmem.host.context`.

@@ -1,17 +1,51 @@
-"""The world: one event heap, and the only place where virtual time moves.
+"""The world: one heap of events, the only place where virtual time moves, and the tasks that it steps.
 
-The world is a `trio.abc.Clock`. trio asks a clock how long to sleep exactly when nothing is runnable, which is
-the definition of "everything has happened that can happen now"; there the world takes the next event, moves
-time to it and wakes at most one task. So trio never has two tasks to choose between, and nothing depends on
-its scheduler; actors, which wait for nothing else, do not even take a turn of it (`sim.world.actor`). Public trio API
-only; research and measurements: spec/simulation.md, 1.
+Theory
+------
+A discrete-event simulation keeps what is due in a heap and moves its clock from event to event. The nodes of this
+project are trio programs, so the events must drive trio's scheduler without ever letting it choose. It would choose
+wrongly: trio shuffles the tasks that are runnable at the same time, on purpose.
+
+The world is a `trio.abc.Clock`. trio asks a clock how long to sleep exactly when no task is runnable, which is the
+definition of "everything has happened that can happen now". There (`deadline_to_sleep_time`) the world takes events
+from the heap, sets its time to each one's, and stops as soon as one of them has woken a task. It answers 0, trio runs
+that one task until it waits again, and asks anew. Public trio API only.
+
+    heap: (5 ms, A), (5 ms, B), (9 ms, C)      A wakes the writer of north
+    trio asks: how long?   now = 5 ms, A happens, a task was woken, answer 0
+    trio runs the writer of north, which waits for its disk: an event at 6 ms is pushed
+    trio asks: how long?   B happens at 5 ms; it wakes nobody; the disk's event at 6 ms wakes the writer: answer 0
+
+A turn of trio's scheduler costs 4 to 6 us and most steps of a run are short, so tasks that wait for nothing but the
+world are `Actor`s. An actor hands its coroutine to the world (`temporarily_detach_coroutine_object`, which trio
+documents for other schedulers' sake), and a step of it is a function call. Where an actor waits is a `Waiter`; a
+plain trio task may wait at one too, and is then rescheduled the ordinary way.
+
+Invariants:
+
+1. `now` never goes back, and is an integer number of nanoseconds. Floating seconds exist only in `current_time`, which
+   trio wants and nothing of ours reads.
+2. Events of one instant happen in the order in which they were scheduled: the heap is ordered by (time, number).
+3. At most one task is runnable at any moment. A task that is woken while another step is under way becomes an event of
+   this instant (`resume`), and a new task takes its first step as an event of its own (`start_task`). So nothing
+   depends on the order in which trio would have run two.
+4. An exception in an event ends the run and is raised by `run`. Nothing may escape into trio's scheduler.
+5. While the world has an actor's coroutine, the actor may wait for nothing but a Waiter; a raw trio call fails loudly.
+   Before it is cancelled or raises, it takes its coroutine back, and what follows happens in a turn of trio's.
+
+Known warts. Ctrl-C and real I/O are seen only when the world returns to trio, at the latest after
+`_EVENTS_PER_LOOK` events; an event that takes seconds asks `sim.simulation.interruption` in between. The garbage
+collector is asked to look seldom while a world runs (`rare_collections`): there is next to nothing for it to find.
+
+Not here: what events mean. Measurements and traps are in spec/simulation.md, section 1.
 """
 
 from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Awaitable, Callable, Iterator
+import types
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
 from heapq import heappop, heappush
@@ -20,13 +54,117 @@ from typing import Any, Final
 import outcome
 import trio
 
-from sim.world.actor import Actor, Waiter
-
-__all__ = ["Waiter", "World", "rare_collections", "simulate"]
+__all__ = ["Actor", "Waiter", "World", "rare_collections", "simulate"]
 
 _OBJECTS_PER_COLLECTION: Final = 1_000_000
 _EVENTS_PER_LOOK: Final = 256
 """Events before trio may look at signals (Ctrl-C) and real I/O again."""
+_STOP: Final = object()
+"""What a step is given when the actor's scope was cancelled."""
+
+
+class Actor:
+    """A trio task that has handed its coroutine to the world, which steps it without a turn of trio's scheduler.
+
+    It is cancelled by its scope and raises into its nursery like any task: before either it takes its coroutine
+    back. While the world has it, it may wait for nothing but a Waiter; raw trio calls fail loudly.
+    """
+
+    __slots__ = ("_send", "_stop", "_task", "_waiter", "_world")
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._task: trio.lowlevel.Task | None = None
+        self._send: Callable[[Any], Any] | None = None
+        self._stop: Callable[[], None] | None = None
+        """Raises the cancellation that came, if one came."""
+        self._waiter: Waiter | None = None
+        """Where it waits now, while the world has it."""
+
+    async def live(self, body: Callable[[], Awaitable[None]]) -> None:
+        """The whole life of the task."""
+        self._world.running = self
+        try:
+            await body()
+        finally:
+            self._world.running = None
+            await self._attach()
+
+    @types.coroutine
+    def park(self, waiter: Waiter) -> Generator[Any, Any, Any]:
+        """Wait until the world steps on; raises Cancelled."""
+        # A generator, so that a wait costs one frame: this is the most common await of a run.
+        item: Any = _STOP
+        if self._stop is None:
+            self._waiter = waiter
+            if self._task is None:
+                item = yield from self._detach()
+            else:
+                item = yield
+        if item is _STOP and self._stop is not None:
+            yield from self._attach()
+            self._stop()
+        return item
+
+    async def _detach(self) -> Any:
+        self._task = trio.lowlevel.current_task()
+        self._send = self._task.coro.send
+        self._world.running = None
+        return await trio.lowlevel.temporarily_detach_coroutine_object(self._abort)
+
+    def step(self, value: Any) -> None:
+        """Go on with a value until the next wait."""
+        if self._waiter is not None and self._send is not None:
+            self._waiter = None
+            self._send(value)
+
+    async def _attach(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            self._world.left_to_trio()
+            await trio.lowlevel.reattach_detached_coroutine_object(task, None)
+
+    def _abort(self, raise_cancel: Any) -> trio.lowlevel.Abort:
+        self._stop = raise_cancel
+        if self._waiter is not None:
+            self._waiter.task = None
+        self.step(_STOP)  # as far as `_attach`: what it does about its end is done in a turn of trio's
+        return trio.lowlevel.Abort.FAILED
+
+
+class Waiter:
+    """A place where one task waits to be woken with a value; waking it first is remembered by the caller."""
+
+    __slots__ = ("ready", "task", "value", "world")
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.task: trio.lowlevel.Task | Actor | None = None
+        self.ready = False
+        self.value: Any = None
+
+    def wait(self) -> Any:
+        """What to await for `wake`, once."""
+        self.ready = False
+        actor = self.world.running
+        if actor is None:
+            self.task = trio.lowlevel.current_task()
+            return trio.lowlevel.wait_task_rescheduled(self._abort)  # noqa: ASYNC105 - by whom this is awaited
+        self.task = actor
+        return actor.park(self)
+
+    def wake(self, value: Any) -> bool:
+        """Wake the task with a value; False when nobody waits (any more)."""
+        if self.task is None or self.ready:
+            return False
+        self.ready = True
+        self.value = value
+        self.world.resume(self)
+        return True
+
+    def _abort(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
+        self.task = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
 
 class World(trio.abc.Clock):

@@ -1,4 +1,4 @@
-"""The transport seam over httpx: requests to other nodes, bounded in time and size and in where they go.
+"""The transport port over httpx: requests to other nodes, bounded in time and size and in where they go.
 
 One client per node address, kept open between pulls. No redirects, no proxies from the environment, no
 compression. What may be connected to is `stigmem.host.dialing`.

@@ -1,4 +1,4 @@
-"""The four seams of a node, filled with this machine: its clocks, its randomness, HTTP and SQLite.
+"""The four ports of a node, filled with this machine: its clocks, its randomness, HTTP and SQLite.
 
 Tasks of the node live in the nursery given here; if one of them ends with an error the node stops. The node
 above cannot tell this module from `sim.world.ports`.

@@ -1,4 +1,4 @@
-"""The journal seam over SQLite: write-ahead log, full sync, one connection that writes.
+"""The journal port over SQLite: write-ahead log, full sync, one connection that writes.
 
 Commits run in a worker thread so that the node goes on gathering its next batch; a batch is one transaction.
 The file is locked by its process, checked when it is opened, and refused with a sentence when it is damaged.

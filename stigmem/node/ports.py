@@ -1,4 +1,4 @@
-"""The four seams through which a node touches the world: clock, entropy, transport, journal.
+"""The four ports through which a node touches the world: clock, entropy, transport, journal.
 
 Protocols only. `stigmem.host.context` fills them with the machine, `sim.world.ports` with a simulated one; both
 are tested with the same bodies (`tests/parity`).

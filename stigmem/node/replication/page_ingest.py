@@ -1,8 +1,41 @@
 """Taking in what a peer served: one page, its cursor, its rejections and its audit rows in one commit.
 
-Messages for the writer. The stateless checks were done away from it (`stigmem.node.replication.page_verifier`);
-here a page meets the ledger and the clock. Each rejected fact is audited once for each reason, however often it comes
-again.
+Theory
+------
+A page has been checked as far as that is possible without the ledger (`stigmem.node.replication.page_verifier`:
+signatures, content ids, grammar). Here it meets the ledger and the clock, as a command in the writer's turn. Each
+entry has one of five outcomes:
+
+    stored      a fact that is new here and passes every check (`stigmem.core.ingest`)
+    repeated    held already; costs a comparison, and is no news
+    deferred    refused only because its stamp is ahead of this node's clock: kept aside as bytes and tried again when
+                it is due (`stigmem.node.replication.deferred`)
+    refused     a dead letter (peer, fact, code) and one audit row
+    waiting     its origin's key has become known since it was checked: the page is read again instead of being judged
+
+and the page as a whole one of two: its cursor is stored, or the page comes again (`page_retry`).
+
+Invariants:
+
+1. Facts, dead letters, audit rows and the cursor are records of one transaction: a crash leaves all of them or none.
+2. One bad entry costs that entry. No rejection keeps its neighbours from being stored, in whatever order they stand.
+3. A reason is audited once for each fact and peer, however often and in however many batches the entry comes: the dead
+   letter is the memory of that, and `_first_letter` reserves it against the other submissions of the same batch.
+4. The cursor moves only if the stored one is still the one that the page was asked with (`begun`); it never passes an
+   entry that was refused for the first time unless this was the last attempt, since a bit may have flipped on the way.
+5. A sender is blamed (`peer_errors`) only for what nobody but the sender can have done wrong; an honest relay cannot
+   know our clock, our keys or what else we hold (`_BLAMELESS`).
+6. The number of deferred facts of a peer is bounded; when there is no room the page stays where it is, so that nothing
+   is skipped.
+
+Example. A page of 100 entries asked with `s:7`: 97 new, one repeated, one stamped six minutes ahead, one whose content
+id is wrong. First time: 97 facts, a deferred one, a dead letter with `cid_mismatch`, audit rows `page_accepted` (97),
+`peer_hlc_anomaly` and `federation_integrity_rejected`; the cursor stays at `s:7`. Second and third time: 98 repetitions
+and nothing new to tell. The third is the last attempt: the sender is charged with one error and the cursor becomes
+`s:107`.
+
+A wart: a dead letter with an empty code takes an earlier one back, and one for an origin whose key is unknown keeps the
+origin's name where others keep bytes. The journal's format says so; a migration would be needed to say it better.
 """
 
 from __future__ import annotations
