@@ -28,7 +28,8 @@ class Audit(Checker):
         super().__init__(observed)
         self._heads: dict[str, ChainHead] = {}
         self._reasons: dict[tuple[str, str, str], dict[str, None]] = {}
-        """(node, peer, fact id) -> reasons on that node's disk."""
+        """(node, peer, name of what was refused) -> reasons on that node's disk. The name is that of the dead letter: a
+        fact's id, or `origin:` and a node id when it was a key that a peer vouched for."""
         self._ever: dict[tuple[str, str], dict[str, None]] = {}
         """(node, fact id) -> reasons, also those that went with a wiped disk."""
         self._refused_of: dict[tuple[str, str], int] = {}
@@ -73,16 +74,17 @@ class Audit(Checker):
         if digest != row.hash:
             self.fail(name, f"audit row {row.seq} does not have the hash of its content")
         self._heads[name] = ChainHead(row.seq, row.hash)
-        if row.fact_id is None or row.event == "fact_write":
+        refused, reason = _refused(row)
+        if refused is None:
             return
-        reason = str(msgspec.json.decode(row.detail).get("reason", row.event))
-        reasons = self._reasons.setdefault((name, row.subject, row.fact_id), {})
+        reasons = self._reasons.setdefault((name, row.subject, refused), {})
         count = self._refused_of[name, row.subject] = self._refused_of.get((name, row.subject), 0) + 1
         # A node's memory of what it refused is bounded; past that the same fact may be audited anew.
         if reason in reasons and count <= limits.DEAD_LETTERS_PER_PEER_MAX:
-            self.fail(name, f"the rejection of {row.fact_id} ({reason}) was audited twice")
+            self.fail(name, f"the rejection of {refused} ({reason}) was audited twice")
         reasons[reason] = None
-        self._ever.setdefault((name, row.fact_id), {})[reason] = None
+        if row.fact_id is not None:
+            self._ever.setdefault((name, row.fact_id), {})[reason] = None
 
     def _unaudited(self, name: str, records: Sequence[Record]) -> str | None:
         for record in records:
@@ -110,6 +112,15 @@ class Audit(Checker):
         numbers = [visibility.number(origin, fact_id) for origin in self.observed.federation.nodes]
         owned = [number for number in numbers if number is not None]
         return bool(owned) and all(visibility.visible[victim][number] == NEVER for number in owned)
+
+
+def _refused(row: AuditRow) -> tuple[str | None, str]:
+    """What a row says was refused, by the name of its dead letter, and why; None when it refuses nothing."""
+    if row.event == "origin_key_conflict":
+        return f"origin:{msgspec.json.decode(row.detail)['origin']}", row.event
+    if row.fact_id is None or row.event == "fact_write":
+        return None, ""
+    return row.fact_id, str(msgspec.json.decode(row.detail).get("reason", row.event))
 
 
 def _unaccounted(facts: Sequence[Fact], rows: Sequence[AuditRow]) -> str | None:

@@ -424,6 +424,17 @@ def test_a_missing_audit_row_is_caught(kind: str, event: str, saying: str, monke
     caught(adversary(kind), by="audit", saying=saying)
 
 
+def test_a_conflict_of_keys_without_its_audit_row_is_caught(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(Transaction, "audit", without("origin_key_conflict"))
+    caught(
+        adversary("false-voucher", origin="west"),
+        by="audit",
+        saying="the rejection of origin:stigmem://west.sim (origin_key_conflict) was not audited",
+        topology="line",
+        federation='node_ids = "named"\norigin_keys = "vouched"',
+    )
+
+
 def test_a_rejection_audited_each_time_is_caught(monkeypatch: Patch) -> None:
     monkeypatch.setattr(NodeState, "_letter", lambda *_: None)
     caught(adversary("hasher"), by="audit", saying="was audited twice")

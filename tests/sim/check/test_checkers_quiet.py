@@ -6,6 +6,7 @@ import pytest
 
 from sim.check.leaks import node_id_of
 from sim.simulation.simulation import Simulation
+from stigmem.core.audit import AuditRow
 from tests.sim.hostile import SECOND, adversary, failures, run_simulation
 from tests.sim.small_runs import result_of
 
@@ -103,6 +104,28 @@ def test_a_node_that_is_off_is_still_known_as_the_author_of_its_facts() -> None:
     simulation = run_simulation(fault("crash", "20s", node='"north"', for_='"10s"'), before=look, signatures="stand-in")
     assert [simulation.name_of_node[node_id] for node_id in seen] == ["north"]
     assert failures(simulation) == {}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_a_key_that_a_voucher_lied_about_is_audited_and_that_is_no_missing_row(seed: int) -> None:
+    """A node's row about a key names the origin and no fact."""
+    simulation = run_simulation(
+        adversary("false-voucher", origin="west"),
+        topology="line",
+        federation='node_ids = "named"\norigin_keys = "vouched"',
+        signatures="stand-in",
+        settle="30s",
+        seed=seed,
+    )
+    assert "audit" not in failures(simulation)
+    assert simulation.violation is None
+    told = [
+        record.event
+        for batch in simulation.machines["north"].disk.batches()
+        for record in batch
+        if isinstance(record, AuditRow)
+    ]
+    assert told.count("origin_key_conflict") == 1
 
 
 def detail_of(simulation: Simulation, name: str) -> str:
