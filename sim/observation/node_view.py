@@ -75,11 +75,18 @@ class QueueLengths(NamedTuple):
 class NodeView:
     """One life of one node, to be read."""
 
-    __slots__ = ("__weakref__", "_copy", "_copy_seq", "_listings", "_listings_seq", "_node", "name")
+    __slots__ = (
+        "__weakref__", "_copy", "_copy_seq", "_listings", "_listings_seq", "_node", "ledger", "name", "node_id",
+        "settings",
+    )  # fmt: skip
 
     def __init__(self, name: str, node: Node) -> None:
         """`name` is what the scenario calls the node."""
         self.name = name
+        self.node_id: str = node.node_id
+        self.settings: NodeSettings = node.settings
+        self.ledger: LedgerReader = node.state.ledger
+        """Every fact that the node holds, and what follows from them, expiry as the node has applied it so far."""
         self._node = node
         self._copy: Ledger | None = None
         self._copy_seq = 0
@@ -87,19 +94,6 @@ class NodeView:
         """Horizon -> the conflicts as of then."""
         self._listings_seq = 0
         """How many facts the node held when they were listed."""
-
-    @property
-    def node_id(self) -> str:
-        return self._node.node_id
-
-    @property
-    def settings(self) -> NodeSettings:
-        return self._node.settings
-
-    @property
-    def ledger(self) -> LedgerReader:
-        """Every fact that the node holds, and what follows from them, expiry as the node has applied it so far."""
-        return self._node.state.ledger
 
     def ledger_as_of(self, now_us: int) -> LedgerReader:
         """The same with expiry as of an instant, in microseconds since the epoch: nodes' clocks differ, and whoever

@@ -138,7 +138,7 @@ class EventRelay:
     def acknowledged(self, machine: str, fact_id: str) -> None:
         """A client on a machine was told that its write is stored."""
         try:
-            for checker in self.checkers:
+            for checker in self._see_acknowledgements:
                 checker.on_acknowledged(machine, fact_id)
         except PropertyViolated as broken:
             self.violated(broken.violation)
@@ -172,9 +172,13 @@ class EventRelay:
 
     # --- who looks at what: worked out when the first event comes, and fixed from then on ---
 
+    def _that_override(self, hook: str) -> list[Checker]:
+        default = getattr(Checker, hook)
+        return [checker for checker in self.checkers if getattr(type(checker), hook) is not default]
+
     @cached_property
     def _see_commits(self) -> list[Checker]:
-        return [checker for checker in self.checkers if type(checker).on_commit is not Checker.on_commit]
+        return self._that_override("on_commit")
 
     @cached_property
     def _see_all_commits(self) -> list[Checker]:
@@ -182,7 +186,11 @@ class EventRelay:
 
     @cached_property
     def _see_answers(self) -> list[Checker]:
-        return [checker for checker in self.checkers if type(checker).on_response is not Checker.on_response]
+        return self._that_override("on_response")
+
+    @cached_property
+    def _see_acknowledgements(self) -> list[Checker]:
+        return self._that_override("on_acknowledged")
 
     # --- measuring ---
 
