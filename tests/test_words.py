@@ -91,7 +91,7 @@ OLD_MEANINGS: dict[str, tuple[str, ...]] = {
     "verdict": ("Verdict", "_verdict", "verdict"),
     "entry": ("Entry", "_entry", "entries", "entry"),
     "fault": ("fault",),
-    "later": ("_later", "answer_later", "boots_later", "later", "later_api"),
+    "later": ("_later", "boots_later", "later"),
 }
 """Word -> names in which it still has another meaning somewhere. Take a name away when the last one is renamed."""
 

@@ -44,6 +44,15 @@ class PeerRow(msgspec.Struct, frozen=True, array_like=True, tag="peer"):
     established_us: int | None = None
     reason: str = ""
 
+    @property
+    def is_deleted(self) -> bool:
+        """Whether this record says that the peer is gone, with its cursor and letters."""
+        return not self.status
+
+    def deleted(self) -> PeerRow:
+        """The record that deletes this peer."""
+        return msgspec.structs.replace(self, status="")
+
 
 class CursorRow(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="cursor"):
     """How far this node has read a peer. `cursor` is the peer's own text, None before its first page; `watermark` our
@@ -72,6 +81,11 @@ class OriginRow(msgspec.Struct, frozen=True, array_like=True, tag="origin"):
     vouched_by: str = ""
     manifest: str = ""
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether a key speaks for the origin. A peer whose manifest is bad has a row and no key."""
+        return bool(self.public_key)
+
 
 class DeadLetter(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="letter"):
     """A rejected fact, remembered so that reading it again is not audited again.
@@ -87,6 +101,35 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="le
     raw: bytes | None = None
     retry_ms: int | None = None
 
+    @classmethod
+    def cleared(cls, peer_id: str, name: str) -> DeadLetter:
+        """The record that takes all letters of a name back: the fact has been stored."""
+        return cls(peer_id, name, "")
+
+    @classmethod
+    def deferred(cls, peer_id: str, name: str, code: str, raw: bytes, retry_ms: int) -> DeadLetter:
+        """A fact that is only too early; `raw` is its entry as it came."""
+        return cls(peer_id, name, code, raw, retry_ms)
+
+    @classmethod
+    def for_origin(cls, peer_id: str, name: str, origin: str) -> DeadLetter:
+        """A fact whose origin's key is not known."""
+        return cls(peer_id, name, "origin_unresolvable", origin.encode())
+
+    @property
+    def is_cleared(self) -> bool:
+        return not self.code
+
+    @property
+    def is_deferred(self) -> bool:
+        """Whether the fact is tried again by itself, at `retry_ms`."""
+        return self.retry_ms is not None
+
+    @property
+    def missing_origin(self) -> str:
+        """The node id of the origin whose key is missing; empty when something else is wrong."""
+        return self.raw.decode() if self.code == "origin_unresolvable" and self.raw else ""
+
 
 class KeyRow(msgspec.Struct, frozen=True, array_like=True, tag="key"):
     """An API key: Argon2id text of the secret, never the secret. An empty `verifier` is a deleted key."""
@@ -99,6 +142,15 @@ class KeyRow(msgspec.Struct, frozen=True, array_like=True, tag="key"):
     description: str
     created_us: int
     expires_us: int | None
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether this record says that the key is gone."""
+        return not self.verifier
+
+    def deleted(self) -> KeyRow:
+        """The record that deletes this key."""
+        return msgspec.structs.replace(self, verifier="")
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="receipt"):

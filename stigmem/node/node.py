@@ -17,7 +17,6 @@ from typing import TypeVar
 
 from stigmem.core.errors import JournalCorrupt
 from stigmem.core.ingest import IngestPolicy
-from stigmem.core.keys import Signer
 from stigmem.core.wire import BodyBound, Request, Response
 from stigmem.node.api import (
     audit,
@@ -77,6 +76,8 @@ class Node:
         self.context = context
         self.events = events or NodeEvents()
         self.identity = Identity(settings, context.entropy)
+        self.node_id = self.identity.node_id
+        self.signer = self.identity.signer
         self.state = NodeState(settings, clock)
         self.mailbox = Mailbox(clock, settings.mailbox_messages_max)
         self.quotas = Quotas()
@@ -236,16 +237,6 @@ class Node:
             **bind(manifests.OPERATIONS, manifests.ManifestsApi(identity=identity, quotas=quotas)),
             **bind(not_implemented.OPERATIONS, not_implemented.NotImplementedApi()),
         }
-
-    # --- who it is ---
-
-    @property
-    def node_id(self) -> str:
-        return self.identity.node_id
-
-    @property
-    def signer(self) -> Signer:
-        return self.identity.signer
 
     @property
     def bugs(self) -> list[Exception]:

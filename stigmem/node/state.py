@@ -103,7 +103,7 @@ class NodeState:
         self.stamp = max(self.stamp, mark.stamp)
 
     def _peer(self, row: PeerRow) -> None:
-        if row.status:
+        if not row.is_deleted:
             self.peers[row.peer_id] = row
             self._peer_of_node[row.node_id] = row.peer_id
         else:
@@ -121,7 +121,7 @@ class NodeState:
 
     def _origin(self, row: OriginRow) -> None:
         self.origins[row.node_id] = row
-        if row.public_key:
+        if row.is_bound:
             for origins in self.awaiting.values():
                 origins.pop(row.node_id, None)
 
@@ -129,18 +129,19 @@ class NodeState:
         held = self.letters.setdefault(letter.peer_id, {})
         codes = held.pop(letter.name, ())
         self.deferred.pop((letter.peer_id, letter.name), None)
-        if not letter.code:
+        if letter.is_cleared:
             return
         held[letter.name] = codes if letter.code in codes else (*codes, letter.code)
         if len(held) > limits.DEAD_LETTERS_PER_PEER_MAX:
             oldest = next(iter(held))
             del held[oldest]
             self.deferred.pop((letter.peer_id, oldest), None)
-        if letter.retry_ms is not None:
+        missing = letter.missing_origin
+        if letter.is_deferred:
             self.deferred[letter.peer_id, letter.name] = letter
-        elif letter.code == "origin_unresolvable" and letter.raw:
+        elif missing:
             origins = self.awaiting.setdefault(letter.peer_id, {})
-            origins[letter.raw.decode()] = None
+            origins[missing] = None
             if len(origins) > limits.UNKNOWN_ORIGINS_MAX:
                 del origins[next(iter(origins))]
 
@@ -150,7 +151,7 @@ class NodeState:
             self.key_holders[held.entity_uri] -= 1
             if not self.key_holders[held.entity_uri]:
                 del self.key_holders[held.entity_uri]
-        if row.verifier:
+        if not row.is_deleted:
             self.keys[row.key_id] = row
             self.key_holders[row.entity_uri] = self.key_holders.get(row.entity_uri, 0) + 1
         else:

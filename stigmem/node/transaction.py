@@ -42,9 +42,9 @@ stamps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -65,6 +65,14 @@ __all__ = [
 ]  # fmt: skip
 
 T_co = TypeVar("T_co", covariant=True)
+
+
+Reservable = Literal[
+    "conflict", "cursor", "keys", "letter", "manifest", "nonce", "peer", "receipt", "registration", "wait",
+]  # fmt: skip
+"""What only one submission of a batch may decide on: a conflict or a peer by its id, the cursor or the one long poll of
+a peer, every API key together, a dead letter by peer, name and code, every manifest together, a nonce, the answer to an
+idempotency key, every registration together."""
 
 
 class RetryNextBatch(Exception):
@@ -169,7 +177,7 @@ class Transaction:
         self._contents: dict[str, list[Fact]] = {}
         self._ids: dict[str, list[Fact]] = {}
         self.words = StagedWords()
-        self._reserved: dict[tuple[str, str], None] = {}
+        self._reserved: dict[tuple[Reservable, Hashable], None] = {}
 
     @property
     def now_ms(self) -> int:
@@ -182,7 +190,7 @@ class Transaction:
 
     # --- what only one submission of a batch may decide on ---
 
-    def try_reserve(self, kind: str, name: str) -> bool:
+    def try_reserve(self, kind: Reservable, name: Hashable) -> bool:
         """Reserve something for the rest of the batch; False when an earlier submission has it. A rollback gives
         nothing back: whatever was reserved stays so until the next batch."""
         if (kind, name) in self._reserved:
@@ -190,7 +198,7 @@ class Transaction:
         self._reserved[kind, name] = None
         return True
 
-    def reserve(self, kind: str, name: str) -> None:
+    def reserve(self, kind: Reservable, name: Hashable) -> None:
         """As `try_reserve`, for who cannot go on without: raises RetryNextBatch."""
         if not self.try_reserve(kind, name):
             raise RetryNextBatch

@@ -186,7 +186,7 @@ class KeysApi:
     def delete_key(self, call: ApiRequest, txn: Transaction) -> Outcome:
         txn.reserve("keys", "")  # so that each change sees what the one before it did
         row = self._row(call, txn)
-        txn.add(msgspec.structs.replace(row, verifier=""))
+        txn.add(row.deleted())
         txn.audit(
             "key_revoked", row.entity_uri, id=key_name(row.verifier), by=call.principal.entity_uri, reason="deleted"
         )

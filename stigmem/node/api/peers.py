@@ -163,7 +163,7 @@ class PeersApi:
         row = _row(call, txn)
         if step(row.status, "delete") is None:
             raise Refusal(409, "peer_not_deletable", f"revoke the peer first (status={row.status})", style="text")
-        txn.add(msgspec.structs.replace(row, status=""))
+        txn.add(row.deleted())
         txn.audit("peer_deleted", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri)
         return AfterCommit(lambda: Response(204))
 
@@ -202,7 +202,7 @@ class PeersApi:
         if waiting >= limits.PENDING_PEERS_MAX or full or not self._handshakes.has_room:
             raise Refusal(503, "too_many_peers", "too many registrations are waiting", headers=(("retry-after", "60"),))
         if spare is not None:
-            txn.add(msgspec.structs.replace(spare, status=""))
+            txn.add(spare.deleted())
             txn.audit(
                 "peer_deleted", spare.peer_id, node_id=spare.node_id, by=call.principal.entity_uri, to_make_room=True
             )

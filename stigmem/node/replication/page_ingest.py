@@ -205,10 +205,10 @@ class Ingestion:
         if fact is None:
             self._repeated += 1
             if (self._peer_id, name) in txn.state.deferred:  # it came another way while it waited here
-                txn.add(DeadLetter(self._peer_id, name, ""))
+                txn.add(DeadLetter.cleared(self._peer_id, name))
             return None
         if name in txn.state.letters.get(self._peer_id, {}):
-            txn.add(DeadLetter(self._peer_id, name, ""))
+            txn.add(DeadLetter.cleared(self._peer_id, name))
         self._report_collisions(fact)
         stored = txn.store(fact)
         txn.observe(stored.stamp)
@@ -272,10 +272,12 @@ class Ingestion:
         is_known = rejection.code in codes and due_ms is None
         if is_known or not _first_letter(txn, self._peer_id, name, rejection.code):
             return
-        keep = raw if due_ms is not None else None
-        if rejection.code == "origin_unresolvable":
-            keep = refused.origin.encode()  # so that the peer is read again once this origin's key is known
-        txn.add(DeadLetter(self._peer_id, name, rejection.code, keep, due_ms))
+        if rejection.code == "origin_unresolvable":  # the peer is read again once this origin's key is known
+            txn.add(DeadLetter.for_origin(self._peer_id, name, refused.origin))
+        elif due_ms is not None:
+            txn.add(DeadLetter.deferred(self._peer_id, name, rejection.code, raw, due_ms))
+        else:
+            txn.add(DeadLetter(self._peer_id, name, rejection.code))
         if rejection.code not in codes:
             self._page_retry |= due_ms is None and not self._page.last_attempt  # a bit may have flipped on the way
             event = _EVENTS.get(rejection.code, "rejected_fact")
@@ -293,4 +295,4 @@ class Ingestion:
 
 def _first_letter(txn: Transaction, peer_id: str, name: str, code: str) -> bool:
     """Whether no other submission of this batch recorded this reason for this fact and peer."""
-    return txn.try_reserve("letter", f"{peer_id}\n{name}\n{code}")
+    return txn.try_reserve("letter", (peer_id, name, code))

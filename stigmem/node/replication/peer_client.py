@@ -60,7 +60,8 @@ class PeerClient:
 
     def scopes(self, row: PeerRow) -> tuple[str, ...]:
         """What may cross the link to the peer."""
-        return granted_scopes(self._settings, row)
+        settings = self._settings  # as granted_scopes, once a pull
+        return crossing(row.scopes, settings.scopes, allow_team=settings.allow_team)
 
     def wait_s(self, row: PeerRow) -> float:
         """How long a pull may wait at the peer for news, in seconds; 0 for one that does not offer it."""
