@@ -63,14 +63,14 @@ def check_everything(simulation: Simulation, *, interrupted: bool) -> list[Check
     if violation is None and not interrupted:
         return simulation.relay.results()
     when = format_duration(simulation.world.now)
-    results = []
-    for checker in simulation.checkers:
-        if violation is not None and violation.checker == checker.name:
-            where = f"{violation.node} at {format_duration(violation.at_ns)}"
-            results.append(CheckResult(checker.name, False, f"{where}: {violation.sentence}"))
-        else:
-            results.append(CheckResult(checker.name, None, f"not judged: the run ended early, at {when}"))
-    return results
+    results = {
+        checker.name: CheckResult(checker.name, None, f"not judged: the run ended early, at {when}")
+        for checker in simulation.checkers
+    }
+    if violation is not None:  # by a checker, or by a hostile peer that was served what no node may serve
+        where = f"{violation.node} at {format_duration(violation.at_ns)}"
+        results[violation.checker] = CheckResult(violation.checker, False, f"{where}: {violation.sentence}")
+    return list(results.values())
 
 
 # --- conflicts ---
