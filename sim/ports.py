@@ -245,6 +245,10 @@ class PeerEnv(Protocol):
     def node_id(self) -> str: ...
 
     @property
+    def public_key(self) -> str:
+        """Its key in base64url, as it declared it."""
+
+    @property
     def url(self) -> str: ...
 
     @property
@@ -301,6 +305,10 @@ class PeerEnv(Protocol):
 
     def has_steady_clock(self, name: str) -> bool:
         """Whether no fault of the run moves that clock: else it may show another time when a page has come."""
+
+    @property
+    def has_true_wire(self) -> bool:
+        """Whether nothing in the run flips bits on the wire: else an answer may be to something that was not sent."""
 
     # saying
 

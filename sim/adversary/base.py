@@ -4,9 +4,11 @@ or does is not.
 How a run goes with one, and where a kind can put its hand in:
 
     registers at each victim, is approved          `introduced` (again after a victim lost its disk)
+                                                   unless `joins` is False
     begins to act on its own, from `at` on         `act`: usually `peer.every(...)` with requests by `peer.send`
     a victim pulls                                 `answer`, by default a page of `honest` facts and `entries`
                                                    `delay`: how long that answer is held back
+    a victim asks who it is                        `describe`
     a victim asks for the key of an origin         `vouch`
     the faults end                                 it falls silent: empty pages, no requests, and its address remains
 
@@ -47,7 +49,7 @@ from sim.ports import PageEntry, PeerEnv
 from sim.topology.federation import Federation
 from sim.units import Duration
 from stigmem.core import limits
-from stigmem.core.wire import Request, Response
+from stigmem.core.wire import Request, Response, json_response
 
 __all__ = ["HONEST_ENTITY", "Adversary", "Batch", "limit_of", "members"]
 
@@ -73,6 +75,8 @@ class Adversary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_fi
     """
 
     sort = "adversary"
+    joins = True
+    """Whether it becomes a peer of its victims, and again after one of them forgot it."""
 
     node: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] = "mallory"
     """Its name, and the host of its address."""
@@ -125,6 +129,10 @@ class Adversary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_fi
     def vouch(self, peer: PeerEnv, victim: str, origin: str) -> Response | None:
         """Its answer to the question for an origin's manifest; None is that it knows none."""
         return None
+
+    def describe(self, peer: PeerEnv, victim: str, genuine: dict[str, Any]) -> Response | None:
+        """Its answer to the question who it is: the `genuine` discovery document; None is silence."""
+        return json_response(200, genuine)
 
     def introduced(self, peer: PeerEnv, victim: str) -> None:
         """A victim did not know the peer (any more), which registers there now."""

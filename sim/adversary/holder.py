@@ -116,7 +116,7 @@ class Holder(Adversary):
             return None
         statuses = peer.memory(Questions).statuses
         statuses[way, answer.status] = statuses.get((way, answer.status), 0) + 1
-        if answer.status not in (200, 401, 404, 429, 503):
+        if answer.status not in (200, 401, 404, 429, 503) and peer.has_true_wire:
             peer.report(victim, f"a question that names {way} was answered {answer.status}")
         try:
             return msgspec.json.decode(answer.body, type=_Page) if answer.status == 200 else None

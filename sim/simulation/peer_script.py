@@ -55,12 +55,15 @@ class Surroundings:
         machines: Mapping[str, Machine],
         world: World,
         violated: Callable[[Violation], None],
+        *,
         moved_clocks: Container[str],
+        has_true_wire: bool,
     ) -> None:
-        """`moved_clocks`: nodes whose clock some fault of the run moves."""
+        """`moved_clocks`: nodes whose clock some fault of the run moves. `has_true_wire`: nothing in it flips bits."""
         self.observed = observed
         self.world = world
         self.violated = violated
+        self.has_true_wire = has_true_wire
         self._machines = machines
         self._moved_clocks = moved_clocks
 
@@ -88,6 +91,7 @@ class PeerScript:
         self.adversary = adversary
         self.obligations = obligations
         self.name, self.node_id, self.url, self.dialect = me.name, me.node_id, me.url, me.dialect
+        self.public_key = me.signer.public_key
         self.scopes = me.scopes
         self.victims = tuple(adversary.peers or observed.federation.nodes[:1])
         self.served = 0
@@ -104,7 +108,7 @@ class PeerScript:
         self.federation, self.names = observed.federation, observed.names
         self.truth, self.settings = observed.node, observed.settings
         self.clock_lead_ms, self.has_steady_clock = surroundings.clock_lead_ms, surroundings.has_steady_clock
-        self.console = surroundings.console
+        self.console, self.has_true_wire = surroundings.console, surroundings.has_true_wire
         wire.directory[self.url] = self
 
     @property
@@ -121,7 +125,7 @@ class PeerScript:
 
     def begin(self) -> None:
         """Become a peer of the victims and start to act."""
-        for victim in self.victims:
+        for victim in self.victims if self.adversary.joins else ():
             self._join(victim)
         self.adversary.act(self)
 
@@ -199,9 +203,10 @@ class PeerScript:
             frame = encode(answer)
             self._surroundings.world.after(delay, lambda _: reply(frame))
 
-    def _document(self, asker: str, path: str) -> Response:
+    def _document(self, asker: str, path: str) -> Response | None:
         if path == "/.well-known/stigmem":
-            return json_response(200, self._author.discovery())
+            genuine = self._author.discovery()
+            return self.adversary.describe(self, asker, genuine) if self.hostile else json_response(200, genuine)
         if path == "/.well-known/stigmem-manifest.json":
             return json_response(200, self.manifest())
         found = None
@@ -244,15 +249,17 @@ def make_peers(
     """The hostile peers of a scenario by name. `violated` is told what a victim did to one of them that no node may
     do."""
     # A wire that flips bits may make a bad fact of a good one, and nobody owes anything for its pages.
-    garbles = scenario.network.corrupt or any(fault.__struct_config__.tag == "corrupt" for fault in scenario.fault)
+    garbled = scenario.network.corrupt > 0 or any(fault.__struct_config__.tag == "corrupt" for fault in scenario.fault)
     clock_faults = [fault for fault in scenario.fault if isinstance(fault, ClockFault)]
     moved = [name for name in observed.federation.nodes if any(fault.node in (None, name) for fault in clock_faults)]
-    surroundings = Surroundings(observed, machines, wire.network.world, violated, moved)
+    surroundings = Surroundings(
+        observed, machines, wire.network.world, violated, moved_clocks=moved, has_true_wire=not garbled
+    )
     peers: dict[str, PeerScript] = {}
     for adversary in scenario.adversary:
         identity = _identity(adversary, scenario, streams.seed)
         author = Author(identity, streams.stream(f"adversary/{identity.name}"), lambda: surroundings.now_ms)
-        peers[identity.name] = PeerScript(adversary, author, surroundings, wire, Obligations(are_due=not garbles))
+        peers[identity.name] = PeerScript(adversary, author, surroundings, wire, Obligations(are_due=not garbled))
     return peers
 
 

@@ -17,10 +17,12 @@ from tests.sim.hostile import INTERVAL_S, SECOND, Reader, adversary, ask, assert
 
 EXPECTED = {
     "clock-pusher": ["hlc_malformed", "hlc_skew"],
+    "equivocator": [],
     "extender": ["valid_until_extension"],
     "flipper": ["id_collision"],
     "flooder": [],
     "forger": ["source_not_owned"],
+    "gapper": [],
     "hasher": ["cid_mismatch", "cid_required", "origin_sig_invalid"],
     "holder": [],
     "id-thief": ["id_collision", "origin_stamp_unproven"],
@@ -31,6 +33,7 @@ EXPECTED = {
     "pusher": [],
     "relay-forger": ["cid_mismatch", "origin_not_sender", "origin_sig_invalid"],
     "replayer": ["nonce_already_seen", "token_expired"],
+    "token-abuser": ["iat_too_old", "invalid_sub", "invalid_token", "token_expired", "token_lifetime_exceeded"],
     "twin": ["origin_stamp_unproven"],
 }
 SETTLE = {"clock-pusher": "15m"}
@@ -50,7 +53,9 @@ def watched(*parts: str, **keys: object) -> tuple[Simulation, Reader]:
 
 def test_every_kind_is_tested_here() -> None:
     kinds = {str(kind.__struct_config__.tag) for kind in ADVERSARIES}
-    assert kinds == set(EXPECTED) | {"staller", "retractor", "false-voucher"}
+    assert kinds == set(EXPECTED) | {
+        "staller", "retractor", "false-voucher", "registration-abuser", "resurrector", "stranger", "withholder",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("everybody", [False, True], ids=["one-victim", "all-victims"])
