@@ -75,7 +75,7 @@ class App:
         if path == "/healthz" and self.stage == "loading":
             return json_response(200, {"status": "ok"})  # alive, and the writer that answers later does not run yet
         if path == "/metrics":
-            return self._observer.metrics(self._node)
+            return self._observer.metrics()
         return page(path, self._node.settings.node_url)
 
     async def _from_node(self, request: Request, caller: Caller) -> Response:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -38,12 +38,33 @@ def configure_logs(style: LogStyle, level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *([structlog.processors.format_exc_info] if style == "json" else []),
-            renderer,
+            _SafeRenderer(renderer),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
         logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),  # a line is one write
         cache_logger_on_first_use=True,
     )
+
+
+class _SafeRenderer:
+    """A renderer that raises nothing, whatever the values are: a line must not cost what it tells of."""
+
+    def __init__(self, renderer: Any) -> None:
+        self._renderer = renderer
+
+    def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
+        try:
+            return _printable(str(self._renderer(logger, method, event)))
+        except Exception as error:
+            shown = {name: value[:200] if type(value) is str else type(value).__name__ for name, value in event.items()}
+            return _json(
+                {"event": "a line that could not be rendered", "error": type(error).__name__, "line": repr(shown)}
+            )
+
+
+def _printable(text: str) -> str:
+    """The text with lone surrogates spelled out, which file names may have and no encoding takes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _json(event: Any, **_: Any) -> str:

@@ -14,18 +14,21 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.registry import Collector
 
 from stigmem.core.audit import AuditRow
 from stigmem.core.errors import Refusal
 from stigmem.core.fact import Fact
 from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response
-from stigmem.host.gauges import TENANT, StateCollector
+from stigmem.host.control import OPERATOR
+from stigmem.host.gauges import TENANT, UNKNOWN
 from stigmem.host.log_limiter import LogLimiter
 from stigmem.node.callers import ANONYMOUS, Caller, PeerCaller
 from stigmem.node.events import NodeEvents
-from stigmem.node.node import ROUTER, Node
+from stigmem.node.node import ROUTER
+from stigmem.node.state import NodeState
 
 __all__ = ["Observer"]
 
@@ -37,6 +40,7 @@ and kind; the audit log has every one."""
 _PAGES: Final = frozenset(("/readyz", "/metrics", "/docs", "/openapi.json"))
 """Routes of this process and not of the node."""
 _METHODS: Final = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"))
+_WITHOUT_KEY: Final = frozenset((ANONYMOUS.entity_uri, OPERATOR.entity_uri, "system:import"))
 _QUIET: Final = frozenset(("page_accepted",))
 """Events of the ordinary course, which are counted and not told."""
 
@@ -59,13 +63,16 @@ class Observer(NodeEvents):
         self._reads = Counter("stigmem_fact_read", "Answered reads of facts", who, registry=registry)
         self._audit = Counter("stigmem_audit_event", "Audit rows", ["event_type", "tenant"], registry=registry)
         self._quota = Counter("stigmem_quota_breach", "Refusals for rate", [*who, "dimension"], registry=registry)
-        link = ["peer_id", "status"]
+        link = ["node", "status"]
         self._ingress = Counter("stigmem_federation_ingress", "Facts taken from peers", link, registry=registry)
         self._egress = Counter("stigmem_federation_egress", "Facts given to peers", link, registry=registry)
         self._anomalies = Counter(
-            "stigmem_peer_hlc_anomaly", "Stamps out of bounds", ["peer_id", "direction"], registry=registry
+            "stigmem_peer_hlc_anomaly", "Stamps out of bounds", ["node", "direction"], registry=registry
         )
-        self._collects = False
+        self._committed_at = Gauge(
+            "stigmem_commit_last_success_timestamp_seconds", "When the journal last took a batch", registry=registry
+        )
+        self._state: NodeState | None = None
         self._series: dict[tuple[str, str, int], Histogram] = {}
         self._debug = structlog.is_configured() and self.log.is_enabled_for(logging.DEBUG)
 
@@ -73,11 +80,13 @@ class Observer(NodeEvents):
 
     def committed(self, records: Sequence[Record]) -> None:
         """A batch became durable."""
-        writes: dict[str, int] = {}  # counted first: a batch has many by one principal
+        self._committed_at.set_to_current_time()
+        writes: dict[str, int] = {}  # counted first: a batch has many by one kind of caller
         for record in records:
             if isinstance(record, AuditRow):
                 if record.event == "fact_write":
-                    writes[record.subject] = writes.get(record.subject, 0) + 1
+                    who = _kind(record.subject)
+                    writes[who] = writes.get(who, 0) + 1
                 else:
                     self._row(record)
             elif isinstance(record, Fact) and record.received_from is not None:
@@ -90,13 +99,18 @@ class Observer(NodeEvents):
         self._audit.labels(row.event, TENANT).inc()
         detail = msgspec.json.decode(row.detail)
         if row.event == "quota_breach":
-            self._quota.labels(row.subject, TENANT, detail.get("dimension", "")).inc()
+            self._quota.labels(_kind(row.subject), TENANT, detail.get("dimension", "")).inc()
         elif row.event == "peer_hlc_anomaly":
-            self._anomalies.labels(row.subject, detail.get("direction", "")).inc()
+            self._anomalies.labels(self._node_of(row.subject), detail.get("direction", "")).inc()
         if row.fact_id is not None and "reason" in detail:
-            self._ingress.labels(row.subject, detail["reason"]).inc()
+            self._ingress.labels(self._node_of(row.subject), detail["reason"]).inc()
         if row.event not in _QUIET:
             self._tell(row, detail)
+
+    def _node_of(self, peer_id: str) -> str:
+        """The id of a peer's node: the one name under which a peer stands in all metrics."""
+        row = None if self._state is None else self._state.peers.get(peer_id)
+        return UNKNOWN if row is None else row.node_id
 
     def _tell(self, row: AuditRow, detail: dict[str, Any]) -> None:
         told = {(f"what_{name}" if name in _EVENT_MEMBERS else name): value for name, value in detail.items()}
@@ -139,12 +153,11 @@ class Observer(NodeEvents):
             return
         if isinstance(caller, PeerCaller):
             if facts:
-                self._egress.labels(caller.row.peer_id, "served").inc(facts)
+                self._egress.labels(caller.row.node_id, "served").inc(facts)
             return
         path = request.target.partition("?")[0]
         if path == "/v1/facts" or path.startswith("/v1/facts/"):
-            # Who came without a key is one name, also the operator at the machine.
-            self._reads.labels(caller.entity_uri if caller.key_id else ANONYMOUS.entity_uri, TENANT).inc()
+            self._reads.labels(_kind(caller.entity_uri) if caller.key_id else ANONYMOUS.entity_uri, TENANT).inc()
 
     def bug(self, error: Exception) -> None:
         """The node met a bug of its own."""
@@ -167,9 +180,17 @@ class Observer(NodeEvents):
 
     # --- what is ---
 
-    def metrics(self, node: Node) -> Response:
+    def watch(self, state: NodeState, *collectors: Collector) -> None:
+        """Begin to serve metrics: with the state that names of peers come from, and what is read when somebody asks."""
+        self._state = state
+        for collector in collectors:
+            self._registry.register(collector)
+
+    def metrics(self) -> Response:
         """The scrape."""
-        if not self._collects:
-            self._registry.register(StateCollector(node))
-            self._collects = True
         return Response(200, _METRICS_TYPE, generate_latest(self._registry))
+
+
+def _kind(entity_uri: str) -> str:
+    """Who it was, as metrics tell it to anybody: the name of nobody who holds a key, and few values for ever."""
+    return entity_uri if entity_uri in _WITHOUT_KEY else "key"

@@ -10,20 +10,24 @@ import gc
 import resource
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from functools import partial
 from typing import Final
 
 import trio
 
+from stigmem.core.audit import AuditRow
 from stigmem.core.declaration import REJECTED, REVOKED
 from stigmem.core.errors import StigmemError
 from stigmem.host.app import App, Stage
 from stigmem.host.audit_walk import AuditWalk
+from stigmem.host.certificate import own_certificate
 from stigmem.host.client import HttpTransport
 from stigmem.host.context import HostClock, HostEntropy
 from stigmem.host.control import listen_at
 from stigmem.host.datadir import database_of
+from stigmem.host.gauges import ProcessCollector, StateCollector
 from stigmem.host.http import Server
 from stigmem.host.identity import Identity, read_identity, settle_identity
 from stigmem.host.journal import SqliteJournal
@@ -45,14 +49,17 @@ _FILES_BESIDES: Final = 100
 class Deployed:
     """A node with everything around it."""
 
-    def __init__(self, settings: HostSettings) -> None:
+    def __init__(self, settings: HostSettings, log_lines_dropped: Callable[[], int]) -> None:
         """Nothing is made or opened yet. Raises BadSettings when the TLS files cannot be used."""
         self.settings = settings
         self.journal: SqliteJournal
         self.identity: Identity
-        self.audit_walk: AuditWalk
+        self.audit_walk = AuditWalk(self)
+        self._log_lines_dropped = log_lines_dropped
         self.observer = Observer()
         self.certificates = Certificates(settings)
+        self._certificate_ends: datetime | None = None
+        self._read_certificate()
         self.transport = HttpTransport(
             lambda: self.certificates.client, settings.federation_addresses, self._nodes_expected_at
         )
@@ -77,6 +84,10 @@ class Deployed:
         """The address under which others reach it."""
         return self.node.settings.node_url
 
+    async def audit(self, after: int, limit: int) -> list[AuditRow]:
+        """Audit rows, for the walk through all of them."""
+        return await self.journal.audit(after, limit)
+
     def open_data(self) -> None:
         """Open or make the data directory and settle who the node is. Raises DataDirectoryBusy,
         DataDirectoryUnusable, JournalCorrupt or BadSettings."""
@@ -99,7 +110,20 @@ class Deployed:
         self.app = App(self.node, self.observer)
         told = told_settings(self.settings, port)
         self.control = App(self.node, self.observer, operator=True, settings=told)
-        self.certificates.on_change.append(self.transport.renew)
+        self.certificates.on_change += [self.transport.renew, self._read_certificate]
+        process = ProcessCollector(
+            certificate_ends=lambda: self._certificate_ends,
+            audit_log_broken=lambda: self.audit_walk.broken is not None,
+            log_lines_dropped=self._log_lines_dropped,
+        )
+        self.observer.watch(self.node.state, StateCollector(self.node), process)
+
+    def _read_certificate(self) -> None:
+        """Note until when this node's own certificate is good. That it cannot be read is told by whoever uses it."""
+        self._certificate_ends = None
+        if self.settings.tls:
+            with suppress(BadSettings, OSError):
+                self._certificate_ends = own_certificate(self.settings).ends
 
     def enter(self, stage: Stage) -> None:
         """Tell both doors how far the process is."""
@@ -135,14 +159,17 @@ async def deployed(
     *,
     listening: Callable[[Deployed], None] = lambda _: None,
     progress: Callable[[int, int], None] | None = None,
+    log_lines_dropped: Callable[[], int] = lambda: 0,
 ) -> AsyncIterator[Deployed]:
     """A node that serves until the block ends, and then finishes what is under way.
 
     `listening` is called when the port is bound and before the journal is read; `progress` with records loaded and
-    facts in all. Raises BadSettings, DataDirectoryBusy, DataDirectoryUnusable, JournalCorrupt or CannotListen.
+    facts in all; `log_lines_dropped` says how many lines of the log could not be written.
+
+    Raises BadSettings, DataDirectoryBusy, DataDirectoryUnusable, JournalCorrupt or CannotListen.
     """
     check_settings(settings)
-    found = Deployed(settings)
+    found = Deployed(settings, log_lines_dropped)
     _allow_files(settings.connections_max)
     try:
         with library_logs(found.observer.limiter):
@@ -162,7 +189,6 @@ async def deployed(
                     found.node.start()
                     if settings.tls:
                         actors.start_soon(found.certificates.watch, found.certificates_seen)
-                    found.audit_walk = AuditWalk(found.journal)
                     actors.start_soon(_walk_audit_log, found)
                     found.enter("ready")
                     try:

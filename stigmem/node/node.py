@@ -49,7 +49,7 @@ from stigmem.node.ports import Context
 from stigmem.node.quotas import Quotas
 from stigmem.node.replication.backoff import PullBackoff
 from stigmem.node.replication.deferred import DeferredFacts
-from stigmem.node.replication.lag import LagMonitor, PeerLag
+from stigmem.node.replication.lag import LagMonitor, PeerProgress
 from stigmem.node.replication.long_polls import LongPolls
 from stigmem.node.replication.page_server import PageServer
 from stigmem.node.replication.page_verifier import EntryVerifier, PageVerifier
@@ -165,7 +165,7 @@ class Node:
             federation=self.settings.federation,
         )
 
-    def _build_puller(self, peer_id: str, lag: PeerLag) -> Puller:
+    def _build_puller(self, peer_id: str, progress: PeerProgress) -> Puller:
         context, clock = self.context, self.context.clock
         backoff = PullBackoff(self.settings, context.entropy)
         client = PeerClient(
@@ -184,7 +184,7 @@ class Node:
             mailbox=self.mailbox,
             state=self.state,
             clock=clock,
-            lag=lag,
+            progress=progress,
         )
         return Puller(
             peer_id, reader=reader, backoff=backoff, state=self.state, clock=clock, handshakes=self.handshakes
@@ -211,7 +211,10 @@ class Node:
                     background=background,
                 ),
             ),
-            **bind(peers.OPERATIONS, peers.PeersApi(identity=identity, quotas=quotas, handshakes=self.handshakes)),
+            **bind(
+                peers.OPERATIONS,
+                peers.PeersApi(identity=identity, quotas=quotas, handshakes=self.handshakes, lag=self.lag),
+            ),
             **bind(
                 federation.OPERATIONS,
                 federation.FederationApi(

@@ -72,7 +72,7 @@ async def test_two_nodes_exchange_facts_both_ways(tmp_path: Path, capsys: pytest
             found = (await two.get(f"/v1/facts/{first}")).json()
             assert found["origin_node_id"] == north.identity.node_id
             text = (await two.get("/metrics")).text
-    assert f'stigmem_federation_ingress_total{{peer_id="{found["received_from"]}",status="accepted"}} 1.0' in text
+    assert f'stigmem_federation_ingress_total{{node="{found["received_from"]}",status="accepted"}} 1.0' in text
     assert "stigmem_federation_egress_total" in text
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from stigmem.host.log_limiter import KINDS_MAX, LogLimiter
 from stigmem.host.log_queue import LineQueue, QueuedStream
+from stigmem.host.logs import configure_logs
 from tests.host.processes import ask, command, free_port, run, started, stopped_cleanly, until
 
 NOT_THERE = "/v1/recall"
@@ -174,6 +176,20 @@ def test_a_line_goes_into_the_queue_whole_however_it_is_written(tmp_path: Path) 
         assert (stream.fileno(), stream.isatty()) == (file.fileno(), False)
     queue.close(10)
     assert "".join(reader.said) == "a b\ncd\ne"
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_line_raises_nothing_whatever_is_in_it(capsys: pytest.CaptureFixture[str], style: Any) -> None:
+    class Broken:
+        def __repr__(self) -> str:
+            raise RuntimeError("no")
+
+    configure_logs(style, "info")
+    log = structlog.get_logger()
+    log.info("a name of a file", name="caf\udce9", what=object(), broken=Broken())
+    log.info("a name of a file", name="caf\udce9", keys={1: 2, (3, 4): 5}, data=b"\xff")
+    configure_logs("console", "error")
+    assert capsys.readouterr().err.count("\n") == 2
 
 
 # --- the limiter ---

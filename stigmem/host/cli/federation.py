@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from cyclopts import App, Parameter
 
 from stigmem.core.keys import fingerprint
 from stigmem.core.scopes import SCOPES
+from stigmem.host.cli.peers import COLUMNS, named, peer_line, short
 from stigmem.host.cli.speech import Failed, Mistake, examples, say, show_json, show_table, tell
 from stigmem.host.cli.transfer import named_once
 from stigmem.host.cli.where import Place, Where, answer
@@ -17,6 +19,7 @@ from stigmem.host.identity import read_identity
 
 __all__ = ["add_to"]
 
+_NONE: Final = "there are no peers; see `stigmem federation register-peer --help`"
 _Json = Annotated[bool, Parameter(negative=(), help="As JSON.")]
 
 
@@ -100,19 +103,21 @@ async def register_peer(
 
 
 async def peers(*, json: _Json = False, where: Where | None = None) -> None:
-    """List peers and how things stand with them."""
+    """List peers and how things stand with them.
+
+    Every command takes the short names shown here. --json has the whole ids, the
+    fingerprints and the number of failures by reason.
+    """
     async with (where or Where()).connect() as place:
         rows = await _rows(place)
     if json:
         show_json(rows)
         return
-    table = [
-        (row["peer_id"], row["node_id"], row["node_url"], row.get("state") or row["status"],
-         ",".join(row["allowed_scopes"]), row.get("dialect", ""), row.get("pubkey_fingerprint", ""))
-        for row in rows
-    ]  # fmt: skip
-    columns = ("peer", "node", "address", "state", "scopes", "dialect", "fingerprint")
-    show_table(columns, table, empty="there are no peers; see `stigmem federation register-peer --help`")
+    show_table(COLUMNS, [peer_line(row, datetime.now(UTC)) for row in rows], empty=_NONE)
+    for row in rows:
+        error = (row.get("exchange") or {}).get("last_error")
+        if error is not None:
+            tell(f"{short(row['peer_id'])}: the last pull brought no page ({error['code']}): {error['message']}")
 
 
 async def approve(
@@ -133,7 +138,7 @@ async def approve(
     Parameters
     ----------
     peer_id
-        Fingerprint of the peer's key, or id of the peer or of its node, or the beginning of an id.
+        Fingerprint of the peer's key, or its id, address, or the id of its node; or the beginning of one of the ids.
     """
     async with (where or Where()).connect() as place:
         row = await _peer(place, peer_id)
@@ -150,7 +155,7 @@ async def revoke(peer_id: str, /, *, where: Where | None = None) -> None:
     Parameters
     ----------
     peer_id
-        Id of the peer or of its node, or the beginning of one.
+        Id or address of the peer, or id of its node, or the beginning of one of the ids.
     """
     async with (where or Where()).connect() as place:
         row = await _peer(place, peer_id)
@@ -228,15 +233,9 @@ async def _rows(place: Place) -> list[dict[str, Any]]:
 
 async def _peer(place: Place, name: str) -> dict[str, Any]:
     rows = await _rows(place)
-    found = [
-        row
-        for row in rows
-        if name in (row["node_id"], row.get("pubkey_fingerprint")) or row["peer_id"].startswith(name)
-    ]
+    found = named(rows, name)
     if len(found) != 1:
-        raise Failed(
-            f"{'several peers begin' if found else 'no peer begins'} with {name}; see `stigmem federation peers`"
-        )
+        raise Failed(f"{'several peers are' if found else 'no peer is'} called {name}; see `stigmem federation peers`")
     return found[0]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -53,7 +54,7 @@ async def serve(*, config: Config = None, flags: Flags | None = None) -> int:
     from stigmem.host.logs import configure_logs, dropped_line
 
     style = _style(flags)
-    with unblocked_streams(dropped_line(style)):
+    with unblocked_streams(dropped_line(style)) as queues:
         try:
             found = resolved(flags, config)
             settings = found.settings
@@ -61,7 +62,7 @@ async def serve(*, config: Config = None, flags: Flags | None = None) -> int:
             voice = voice_of(settings.log_style)
             for remark in found.remarks:
                 voice.note(remark)
-            return await _run(settings, voice)
+            return await _run(settings, voice, lambda: sum(queue.dropped for queue in queues))
         except Exception as error:
             status, sentence = explained(innermost(error))
             if style == "console" or status == BUG:
@@ -76,7 +77,7 @@ def _style(flags: Any) -> LogStyle:
     return "json" if named == "json" else "console"
 
 
-async def _run(settings: HostSettings, voice: Voice) -> int:
+async def _run(settings: HostSettings, voice: Voice, log_lines_dropped: Callable[[], int]) -> int:
     from stigmem.host.cli.progress import loading
     from stigmem.host.run import deployed
 
@@ -84,7 +85,9 @@ async def _run(settings: HostSettings, voice: Voice) -> int:
     async with trio.open_nursery() as nursery:
         with loading() as progress, trio.CancelScope() as everything:
             await nursery.start(_signals, stop, ready, at_once, everything)
-            async with deployed(settings, listening=voice.listening, progress=progress) as node:
+            async with deployed(
+                settings, listening=voice.listening, progress=progress, log_lines_dropped=log_lines_dropped
+            ) as node:
                 ready.set()
                 voice.ready(node)
                 nursery.start_soon(_hang_up, node)

@@ -7,6 +7,8 @@ may have us do meanwhile is bounded here.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -26,6 +28,7 @@ from stigmem.node.api.routing import AfterCommit, InBackground, Operation, Outco
 from stigmem.node.identity import Identity
 from stigmem.node.membership.handshake import Handshakes
 from stigmem.node.quotas import Quotas
+from stigmem.node.replication.lag import LagMonitor, PeerProgress
 from stigmem.node.responses import quota_exceeded
 from stigmem.node.resync import read_again_for_key, read_again_for_origin, reserve_cursors
 from stigmem.node.transaction import Transaction
@@ -46,6 +49,36 @@ class PeerRecord(msgspec.Struct):
     """The exact state: the four literals of `status` fold two waiting states into one."""
     pubkey_fingerprint: str = ""
     dialect: str = ""
+    exchange: PeerExchange | None = None
+    """Null for a peer that is not read."""
+
+
+class PullError(msgspec.Struct):
+    """Why the last pull from a peer brought no page."""
+
+    code: str
+    message: str
+    at: str
+
+
+class PeerExchange(msgspec.Struct):
+    """How reading an active peer goes, since this process began. Null where that has not happened yet."""
+
+    last_contact_at: str | None
+    """When the peer last answered or asked something."""
+    last_page_at: str | None
+    """When a page of it was last good."""
+    lag_s: float
+    """For how long it is known to have more than was taken from it, in seconds; 0 when it is not."""
+    next_pull_at: str | None
+    """When it will be asked again; null while it is being asked."""
+    last_error: PullError | None
+    """Null when the last pull brought a page."""
+    failures: dict[str, int]
+    """Code of a reason -> pulls that brought no page."""
+    facts_taken: int
+    facts_waiting: int
+    """Facts of it that are ahead of this node's clock, and become visible when they are due."""
 
 
 class PeersAnswer(msgspec.Struct):
@@ -92,13 +125,32 @@ def peer_record(row: PeerRow) -> PeerRecord:
     )
 
 
+def _exchange(row: PeerRow, progress: PeerProgress, txn: Transaction, waiting: int) -> PeerExchange:
+    def at(then_ns: int | None) -> str | None:
+        """An instant of the monotonic clock by the wall clock as it is now."""
+        return None if then_ns is None else format_us(txn.now_us + (then_ns - txn.monotonic_ns) // 1_000)
+
+    since, failure, held = progress.behind_since_ns, progress.failure, txn.state.cursors.get(row.peer_id)
+    return PeerExchange(
+        last_contact_at=at(progress.contact_ns),
+        last_page_at=at(progress.page_ns),
+        lag_s=0.0 if since is None else max(0, txn.monotonic_ns - since) / 1e9,
+        next_pull_at=at(progress.next_pull_ns),
+        last_error=None if failure is None else PullError(failure.code, failure.sentence, at(failure.at_ns) or ""),
+        failures=dict(progress.failures),
+        facts_taken=0 if held is None else held.taken,
+        facts_waiting=waiting,
+    )
+
+
 class PeersApi:
     """Peers, as people register and approve them."""
 
-    def __init__(self, *, identity: Identity, quotas: Quotas, handshakes: Handshakes) -> None:
+    def __init__(self, *, identity: Identity, quotas: Quotas, handshakes: Handshakes, lag: LagMonitor) -> None:
         self._identity = identity
         self._quotas = quotas
         self._handshakes = handshakes
+        self._lag = lag
 
     def post_peer(self, call: ApiRequest, txn: Transaction) -> Outcome:
         declaration: Declaration = call.body
@@ -168,13 +220,23 @@ class PeersApi:
         return AfterCommit(lambda: Response(204))
 
     def get_peers(self, call: ApiRequest, txn: Transaction) -> Outcome:
-        return json_response(200, PeersAnswer([peer_record(row) for row in txn.state.peers.values()]))
+        waiting = Counter(peer_id for peer_id, _ in txn.state.deferred)
+        rows = txn.state.peers.values()
+        return json_response(200, PeersAnswer([self._with_exchange(row, txn, waiting) for row in rows]))
 
     def get_peer(self, call: ApiRequest, txn: Transaction) -> Outcome:
         row = txn.state.peers.get(call.params["peer"])
         if row is None:
             raise Refusal(404, "peer_not_found", "peer not found", style="text")
-        return json_response(200, peer_record(row))
+        waiting = sum(peer_id == row.peer_id for peer_id, _ in txn.state.deferred)
+        return json_response(200, self._with_exchange(row, txn, {row.peer_id: waiting}))
+
+    def _with_exchange(self, row: PeerRow, txn: Transaction, waiting: Mapping[str, int]) -> PeerRecord:
+        record = peer_record(row)
+        progress = self._lag.of(row.peer_id)
+        if progress is not None:
+            record.exchange = _exchange(row, progress, txn, waiting.get(row.peer_id, 0))
+        return record
 
     def _charge_registration(self, call: ApiRequest, txn: Transaction) -> None:
         """Each registration has us ask an address of somebody else's choice, and costs an audit row. Raises Refusal

@@ -1,4 +1,5 @@
-"""How far this node lags behind its peers, and whom it turns away because of that (federation 3.10).
+"""How reading each peer goes, how far this node lags behind them, and whom it turns away because of that
+(federation 3.10).
 
 A node that has not taken in what its peers have for minutes is a poor relay, and says so. Pullers report, each for its
 own peer; when somebody is turned away is the operation's to ask.
@@ -6,37 +7,84 @@ own peer; when somebody is turned away is the operation's to ask.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from stigmem.core.errors import Refusal
 from stigmem.node.transaction import Transaction
 
-__all__ = ["LagMonitor", "PeerLag"]
+__all__ = ["LagMonitor", "PeerProgress", "PullFailure"]
+
+_SENTENCE_CHARS_MAX: Final = 300
+"""Of what is kept of a reason: some of it is the peer's own words."""
+_CODES_MAX: Final = 50
+"""Codes are ours, and there are some thirty."""
 
 
-class PeerLag:
+class PullFailure(NamedTuple):
+    """A pull that brought no page: the code of the reason, a sentence, and when it was on the monotonic clock."""
+
+    code: str
+    sentence: str
+    at_ns: int
+
+
+class PeerProgress:
     """What one puller reports. A puller that was replaced reports to a value that nobody looks at any more."""
 
-    __slots__ = ("behind_since_ns",)
+    __slots__ = ("behind_since_ns", "contact_ns", "failure", "failures", "next_pull_ns", "page_ns")
 
     def __init__(self) -> None:
+        """All times are on the monotonic clock; None means that it has not been yet, since this process began."""
         self.behind_since_ns: int | None = None
-        """Since when the peer is known to have more than was taken from it, on the monotonic clock; None when it is
-        not."""
+        """Since when the peer is known to have more than was taken from it; None when it is not."""
+        self.contact_ns: int | None = None
+        """When it last answered, whatever it said, or asked something of us."""
+        self.page_ns: int | None = None
+        """When a page of it was last good."""
+        self.failure: PullFailure | None = None
+        """Why the last pull brought no page; None when it did."""
+        self.failures: dict[str, int] = {}
+        """Code of a reason -> how many pulls brought no page because of it."""
+        self.next_pull_ns: int | None = None
+        """When the puller means to ask again; None while it is asking."""
+
+    def page_came(self, now_ns: int) -> None:
+        """A pull brought a page."""
+        self.contact_ns = self.page_ns = now_ns
+        self.failure = None
+
+    def failed(self, code: str, sentence: str, now_ns: int, *, answered: bool) -> None:
+        """A pull brought none. `answered`: whether the peer said anything at all."""
+        if answered:
+            self.contact_ns = now_ns
+        self.failure = PullFailure(code, sentence[:_SENTENCE_CHARS_MAX], now_ns)
+        if code not in self.failures and len(self.failures) >= _CODES_MAX:
+            code = "other"
+        self.failures[code] = self.failures.get(code, 0) + 1
 
 
 class LagMonitor:
     """For how long each peer is known to have more than was taken from it."""
 
     def __init__(self) -> None:
-        self._peers: dict[str, PeerLag] = {}
+        self._peers: dict[str, PeerProgress] = {}
         self._turned_away: dict[str, None] = {}
         """Peers whose last pull was refused: the next one is not."""
 
-    def watch(self, peer_id: str) -> PeerLag:
+    def watch(self, peer_id: str) -> PeerProgress:
         """Begin to watch a peer; whoever pulls from it reports to the result."""
-        lag = self._peers[peer_id] = PeerLag()
+        lag = self._peers[peer_id] = PeerProgress()
         return lag
+
+    def of(self, peer_id: str) -> PeerProgress | None:
+        """How reading a peer goes; None when nobody reads it."""
+        return self._peers.get(peer_id)
+
+    def heard(self, peer_id: str, now_ns: int) -> None:
+        """A peer asked something of us."""
+        progress = self._peers.get(peer_id)
+        if progress is not None:
+            progress.contact_ns = now_ns
 
     def forget(self, peer_id: str) -> None:
         """Nobody pulls from this peer any more."""

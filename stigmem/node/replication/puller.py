@@ -38,7 +38,7 @@ Invariants:
   CURSOR_UNSTORED_NS ago by a peer whose cursors can be trusted to come again. This is what makes a quiet federation
   cheap: its pulls write nothing.
 * P6. A puller that was stopped does nothing any more once its current `await` returns. A peer that is revoked and
-  approved again gets a new one, and the old one's reports go nowhere (`PeerLag`).
+  approved again gets a new one, and the old one's reports go nowhere (`PeerProgress`).
 
 Example. North's cursor for south is `s:7` when a drain begins. South has 150 facts after it and a page limit of 100:
 
@@ -71,7 +71,7 @@ from stigmem.node.membership.handshake import Handshakes
 from stigmem.node.membership.origin_keys import OriginKeys
 from stigmem.node.ports import Clock, Unreachable
 from stigmem.node.replication.backoff import PullBackoff
-from stigmem.node.replication.lag import LagMonitor, PeerLag
+from stigmem.node.replication.lag import LagMonitor, PeerProgress
 from stigmem.node.replication.page_ingest import IngestPage, PageIngested
 from stigmem.node.replication.page_verifier import PageVerifier
 from stigmem.node.replication.peer_client import PeerClient, Throttled
@@ -108,7 +108,7 @@ class PeerReader:
         mailbox: Mailbox,
         state: NodeState,
         clock: Clock,
-        lag: PeerLag,
+        progress: PeerProgress,
     ) -> None:
         self._peer_id = peer_id
         self._client = client
@@ -116,7 +116,7 @@ class PeerReader:
         self._mailbox = mailbox
         self._state = state
         self._clock = clock
-        self._lag = lag
+        self._progress = progress
         self._stamp_cursor = StampCursor(clock.monotonic_ns())
         self._hint = AlreadyHeldHint(state.ledger)
         self._stored_ns = clock.monotonic_ns()
@@ -128,15 +128,26 @@ class PeerReader:
 
     async def begin(self, row: PeerRow) -> None:
         """A drain begins: see to keys that are wanting, and to where reading goes on."""
+        self._progress.next_pull_ns = None
         await self._verifier.prepare(row)
         self._stamp_cursor.begin(self._stored(), self._clock.monotonic_ns())
 
-    def interrupted(self) -> None:
+    def interrupted(self, silence: Unreachable) -> None:
         """The peer did not answer."""
         self._stamp_cursor.interrupted()
+        self._progress.failed(silence.code, silence.message, self._clock.monotonic_ns(), answered=False)
+
+    def throttled(self) -> None:
+        """The peer asked us to come back later."""
+        self._progress.failed("throttled", "it asked to come back later", self._clock.monotonic_ns(), answered=True)
+
+    def rests(self, rest_ns: int) -> None:
+        """The drain has ended, and the next one begins after `rest_ns`."""
+        self._progress.next_pull_ns = self._clock.monotonic_ns() + rest_ns
 
     def refused(self, rejection: Rejection) -> None:
         """The peer's answer was no page: told once, until a page is good or is bad in another way."""
+        self._progress.failed(rejection.code, rejection.message, self._clock.monotonic_ns(), answered=True)
         if rejection.code != self._refused_for:
             self._refused_for = rejection.code
             self._mailbox.put(Delivered(_RecordPageRefused(self._peer_id, rejection)))
@@ -155,11 +166,12 @@ class PeerReader:
         now_ns = clock.monotonic_ns()
         waited = wait_s > 0 and now_ns - asked_ns >= int(wait_s * 5e8)  # half of it: the wire takes time too
         page = decode_page(response.body, row.dialect, limit)
+        self._progress.page_came(now_ns)
         self._refused_for = ""
         self._hint.answered(asked_seq)
         if not page.entries and was_drained and self._may_pass(row, stored, cursor, page, now_ns):
             client.backoff.page(0)
-            self._lag.behind_since_ns = None
+            self._progress.behind_since_ns = None
             self._stamp_cursor.arrived(stored, page.cursor or cursor, now_ns, drained=True)
             # An empty answer at once to a question that may wait is not worth asking again before our time.
             return Next.NEWS if waited else Next.REST
@@ -171,9 +183,9 @@ class PeerReader:
     def _after(self, page: Page, ingested: PageIngested, *, moved: bool, has_news: bool) -> Next:
         clean = self._client.backoff.page(len(page.entries), ingested.peer_errors)
         if not page.has_more:
-            self._lag.behind_since_ns = None
-        elif self._lag.behind_since_ns is None and moved:
-            self._lag.behind_since_ns = self._clock.monotonic_ns()
+            self._progress.behind_since_ns = None
+        elif self._progress.behind_since_ns is None and moved:
+            self._progress.behind_since_ns = self._clock.monotonic_ns()
         if not clean or ingested.deferred_full:
             return Next.REST
         if ingested.page_retry:
@@ -270,6 +282,7 @@ class Puller:
             if row is None or row.status != ACTIVE or self._is_stopped:
                 return
             rest_ns = await self._drain(row)
+            self._reader.rests(rest_ns)
             await self._wake.wait(rest_ns)
 
     async def _drain(self, row: PeerRow) -> int:
@@ -284,10 +297,11 @@ class Puller:
                     break
                 left -= follows is Next.MORE
             return self.backoff.after_success()
-        except Unreachable:
-            reader.interrupted()
+        except Unreachable as silence:
+            reader.interrupted(silence)
             return self.backoff.after_silence()
         except Throttled as throttled:
+            reader.throttled()
             return self.backoff.after_refusal(throttled.retry_after_s)
         except Rejection as rejection:
             reader.refused(rejection)
@@ -301,7 +315,7 @@ class Pullers:
 
     def __init__(
         self,
-        build: Callable[[str, PeerLag], Puller],
+        build: Callable[[str, PeerProgress], Puller],
         *,
         clock: Clock,
         lag: LagMonitor,
@@ -338,6 +352,7 @@ class Pullers:
 
     def peer_seen(self, peer_id: str) -> None:
         """An authenticated request of a peer came: it is there, so its puller need not wait any longer."""
+        self._lag.heard(peer_id, self._clock.monotonic_ns())
         puller = self._running.get(peer_id)
         if puller is not None:
             puller.wake()
