@@ -45,11 +45,12 @@ import trio
 
 from sim.world.clocks import NodeClock
 from sim.world.disk import Disk, Fate, SimJournal
-from sim.world.ports import SimClock, SimEntropy, SimTransport
-from sim.world.rpc import Endpoint, send_request
+from sim.world.ports import SimClock, SimEntropy, SimSignal, SimTransport
+from sim.world.rpc import Endpoint, Reply, send_request
+from sim.world.streams import MadeStream
 from sim.world.world import Waiter, World
 from stigmem.core.records import Record
-from stigmem.core.wire import Request, Response, decode_request, encode
+from stigmem.core.wire import Request, Response, StreamedResponse, decode_request, encode
 from stigmem.node.callers import Principal
 from stigmem.node.events import NodeEvents
 from stigmem.node.node import Node
@@ -214,6 +215,10 @@ class Machine:
         if self._nursery is not None:
             self.world.start_actor(self._nursery, body, f"{self.name} {name}")
 
+    def _bug(self, bug: Exception) -> None:
+        if self.node is not None:
+            self.node.events.bug(bug)
+
     def wake(self, waiter: Waiter, value: Any = None) -> bool:
         """Wake a task of this machine, later if it is paused; False when the task does not wait (any more)."""
         if self._waits and waiter.task is not None and not waiter.ready:
@@ -243,12 +248,12 @@ class Machine:
             if self._lives(boot):
                 self.wake(waiter, value)
 
-        if not send_request(self._network, self._directory, self.name, url, request, arrived):
+        if not send_request(self._network, self._directory, self.name, url, request, arrived, self.wake):
             self.world.at(self.world.now, lambda _: arrived("no_such_host"))
 
     # --- what the wire and the people use ---
 
-    def receive(self, asker: str, data: bytes, reply: Callable[[bytes], None], refuse: Callable[[], None]) -> None:
+    def receive(self, asker: str, data: bytes, reply: Reply, refuse: Callable[[], None]) -> None:
         """Bytes of a request came in."""
         if not self.up or self.node is None or len(self._backlog) >= _BACKLOG_MAX:
             refuse()
@@ -257,7 +262,7 @@ class Machine:
         else:
             self._serve(asker, data, reply, refuse)
 
-    def _serve(self, asker: str, data: bytes, reply: Callable[[bytes], None], refuse: Callable[[], None]) -> None:
+    def _serve(self, asker: str, data: bytes, reply: Reply, refuse: Callable[[], None]) -> None:
         try:
             request = decode_request(data)
         except ValueError:
@@ -268,7 +273,14 @@ class Machine:
         def answered(response: Response) -> None:
             if self._lives(boot):
                 self._events.answered(self, asker, request, response)
-                reply(encode(response))
+                if isinstance(response, StreamedResponse):
+                    lives = partial(self._lives, boot)
+                    stream = MadeStream(self.world, response.chunks, SimSignal(self), lives, self._bug)
+                    if self._nursery is not None:
+                        self.world.start_task(self._nursery, stream.run, f"{self.name} stream")  # it has a scope
+                    reply(encode(Response(response.status, response.headers)), stream)
+                else:
+                    reply(encode(response))
 
         if self.node is not None:
             if request.body:

@@ -7,12 +7,23 @@ is told once: a Response, or the code of a failure.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from sim.world.network import Network, Packet
-from stigmem.core.wire import Request, Response, decode_response, encode
+from sim.world.streams import MadeStream, read_stream
+from sim.world.world import Waiter
+from stigmem.core.wire import Request, Response, StreamedResponse, decode_response, encode
 
-__all__ = ["Endpoint", "send_request"]
+__all__ = ["Endpoint", "Reply", "send_request"]
+
+
+class Reply(Protocol):
+    """Where an answer goes."""
+
+    def __call__(self, data: bytes, stream: MadeStream | None = None, /) -> None:
+        """The bytes of an answer, and its body if that comes piece by piece."""
+        ...
 
 
 class Endpoint(Protocol):
@@ -21,7 +32,7 @@ class Endpoint(Protocol):
     name: str
     url: str
 
-    def receive(self, asker: str, data: bytes, reply: Callable[[bytes], None], refuse: Callable[[], None]) -> None:
+    def receive(self, asker: str, data: bytes, reply: Reply, refuse: Callable[[], None]) -> None:
         """Bytes of a request came in; `reply` takes the bytes of the answer, `refuse` turns it away."""
         ...
 
@@ -33,9 +44,10 @@ def send_request(
     url: str,
     request: Request,
     arrived: Callable[[Response | str], None],
+    wake: Callable[[Waiter, bytes | None], bool] = lambda waiter, value: waiter.wake(value),
 ) -> bool:
     """Send a request; `arrived` gets a Response, `refused` or `broken_answer`, or nothing at all when packets
-    are lost. False when nobody has this address."""
+    are lost. False when nobody has this address. `wake` wakes a task of the asker that reads a stream."""
     target = directory.get(url)
     if target is None:
         return False
@@ -46,8 +58,17 @@ def send_request(
         except ValueError:
             arrived("broken_answer")
 
-    def reply(data: bytes) -> None:
-        network.send(Packet(target.name, asker, "response", data, back))
+    def begun(stream: MadeStream, data: bytes) -> None:
+        try:
+            head = decode_response(data)
+        except ValueError:
+            arrived("broken_answer")
+            return
+        pieces = read_stream(network, asker, target.name, stream, wake)
+        arrived(StreamedResponse(head.status, head.headers, chunks=pieces))
+
+    def reply(data: bytes, stream: MadeStream | None = None) -> None:
+        network.send(Packet(target.name, asker, "response", data, back if stream is None else partial(begun, stream)))
 
     def refuse() -> None:
         network.send(Packet(target.name, asker, "refused", b"", lambda _: arrived("refused")))
