@@ -39,9 +39,10 @@ class NotStored(StigmemError):
 
 
 class Mailbox:
-    """At most `messages_max` submissions, in order of arrival."""
+    """Submissions in order of arrival."""
 
     def __init__(self, clock: Clock, messages_max: int) -> None:
+        """`messages_max`: how many may wait before `offer` refuses; `submit` and `put` do not count against it."""
         self._queue: deque[Submission] = deque()
         self._clock = clock
         self._signal = clock.signal()
@@ -62,7 +63,7 @@ class Mailbox:
         return True
 
     def put(self, submission: Submission) -> None:
-        """Put in a submission of the node itself: bounded by its sender, never refused."""
+        """Put in a submission of the node itself; never refused, so whoever puts bounds how many there are."""
         self._queue.append(submission)
         self.longest = max(self.longest, len(self._queue))
         self._signal.set()
@@ -87,7 +88,7 @@ class Mailbox:
 
 
 class _Awaited(Generic[T]):
-    """A command whose submitter waits."""
+    """A command whose submitter waits until `done` is set, and asks then for the result."""
 
     __slots__ = ("_command", "_error", "_staged", "done")
 

@@ -1,7 +1,17 @@
 """The four ports through which a node touches the world: clock, entropy, transport, journal.
 
-Protocols only. `stigmem.host.context` fills them with the machine, `sim.world.ports` with a simulated one; both
-are tested with the same bodies (`tests/parity`).
+Protocols only. `stigmem.host.context` fills them with the machine, `sim.world.context` with a simulated one,
+`stigmem.testing` with values that a test moves; all are tested with the same bodies (`tests/parity`). Whoever fills
+them keeps these promises, on which the node relies:
+
+* Clock. `monotonic_ns` never runs back. `wall_ns` may be wrong, jump and stand still. A task that was spawned runs
+  until it ends or the node stops; what it raises stops the node.
+* Signal. Exactly one task waits on one. Setting it before the wait is not lost; setting it twice is setting it once.
+* Entropy. Nobody can predict it: keys' secrets and nonces come from here.
+* Transport. An answer is returned whatever its status; only silence raises. The body is never longer than asked for.
+* Journal. One commit at a time, from one task. A commit is all or nothing and durable when it returns, and after
+  JournalFull the next commit may succeed. `load` gives what was committed, in an order from which the same state
+  follows. `audit` may be called at any time and shows only what is durable.
 """
 
 from __future__ import annotations
@@ -23,7 +33,7 @@ class Signal(Protocol):
     def set(self) -> None: ...
 
     def wait(self, timeout_ns: int | None = None) -> Awaitable[bool]:
-        """Wait until set and clear it; False when the time ran out first."""
+        """Wait until set and clear it; False when `timeout_ns` ran out first. None waits without a limit."""
         ...
 
 
@@ -77,7 +87,7 @@ class Journal(Protocol):
         ...
 
     def load(self) -> AsyncIterator[Sequence[Record]]:
-        """Every record ever committed, in order, in batches; raises JournalCorrupt."""
+        """What was committed, in batches, in an order from which the same state follows; raises JournalCorrupt."""
         ...
 
     async def audit(self, after: int, limit: int, *, newest_first: bool = False) -> list[AuditRow]:

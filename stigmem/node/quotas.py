@@ -25,7 +25,7 @@ def slow_down_status(row: PeerRow) -> int:
 
 
 class Quotas:
-    """Every bucket and count of a node, under a kind and a name."""
+    """Buckets and counts under a kind and a name: kinds are ours (`fact_write`, `push`), names are callers'."""
 
     def __init__(self) -> None:
         self._buckets: dict[tuple[str, str], TokenBucket] = {}
@@ -96,7 +96,7 @@ class Quotas:
         return True
 
     def leave(self, kind: str, name: str) -> None:
-        """End something that was begun."""
+        """End something that was begun with `enter`; KeyError when nothing was."""
         left = self._under_way[kind, name] - 1
         if left:
             self._under_way[kind, name] = left

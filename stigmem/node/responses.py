@@ -60,7 +60,7 @@ def quota_exceeded(dimension: str, principal: str, retry_after_s: float, *, stat
 
 
 def busy(what: str) -> Refusal:
-    """This node has no room for the request right now."""
+    """The 503 of a node that has no room for a request now; `what` says for what, as the beginning of a sentence."""
     return Refusal(503, "busy", f"{what}; try again shortly", headers=(("retry-after", "1"),))
 
 
@@ -107,7 +107,7 @@ def unreadable(where: str, error: msgspec.ValidationError, given: Any) -> Refusa
 
 
 def invalid_parameter(name: str, message: str, given: str) -> Refusal:
-    """A 422 for one query parameter."""
+    """The 422 of a query parameter; `message` says what it must be, `given` is what it was."""
     item = {"type": "value_error", "loc": ["query", name], "msg": message, "input": _shown(given)}
     return Refusal(422, "validation_failed", message, field=name, style="list", extra={"items": [item]})
 

@@ -1,7 +1,7 @@
 """Reading a peer again from its beginning, once a reason why its facts were refused is gone.
 
 Repetitions cost little and rejections that stay are not audited again, so this is how a key that becomes known
-late still brings every fact it belongs to. Only resets cursors; the puller does the reading.
+late still brings every fact it belongs to. Only cursors are set back here; reading is the puller's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,14 @@
 """A node's whole state as the fold of its journal's records.
 
-`apply` is the only way anything here changes, at run time and at recovery alike, so that a restarted node is
-the node that crashed. No waiting, no deciding: what is recorded was decided in a turn.
+`apply` is the only way anything here changes, at run time and at recovery alike, so that a restarted node is the node
+that crashed: there is no second code that rebuilds. It does not wait and does not decide; what is recorded was decided
+in a transaction (`stigmem.node.transaction`), and a record that could be refused is a bug of whoever staged it.
+
+Two things follow from the clock and not from records: expiry, and which nonces may be forgotten. The writer brings both
+up to the clock at the beginning of each batch; a recovery ends with the expiry.
+
+What is bounded is bounded here, deterministically: the oldest dead letter, awaited origin or receipt gives way. So two
+folds of the same records end in the same state, whatever happened between them.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class ConcurrencyLimit(NamedTuple):
 
 
 class Background:
-    """Starts tasks that answer requests."""
+    """Starts tasks that answer requests, each within the limit that its handler names."""
 
     def __init__(self, *, clock: Clock, quotas: Quotas, events: NodeEvents) -> None:
         self._clock = clock

@@ -39,7 +39,7 @@ class FeedbackGuard:
         self._read: dict[tuple[str, str], frozenset[str]] = {}
 
     def note(self, session: str, caller: Principal, scopes: Iterable[str]) -> None:
-        """Facts of these scopes are about to be shown."""
+        """Remember that facts of these scopes are about to be shown to a session; nothing for the empty session."""
         shown = frozenset(scopes)
         if not session or not shown:
             return

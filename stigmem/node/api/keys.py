@@ -205,7 +205,7 @@ class KeysApi:
         return row
 
     def _made_by(self, call: ApiRequest, txn: Transaction, request: KeyRequest, secret: str) -> KeyRow:
-        """The row of the key that a request asks for. Raises Refusal."""
+        """The row of the key that a request asks for; nothing is staged. Raises Refusal."""
         entity_uri = normalise(request.entity_uri)
         if request.tenant_id not in (None, "default"):
             raise Refusal(400, "unknown_tenant", "this node has no tenant but default", field="tenant_id")
@@ -218,7 +218,7 @@ class KeysApi:
         )
 
     def _new_secret(self) -> str:
-        """A secret of this node's making."""
+        """A secret that this node makes up: `sk-` and 32 random bytes in base64url."""
         return "sk-" + encode_base64(self._entropy.token(_SECRET_BYTES))
 
     def _mint(self, call: ApiRequest, txn: Transaction, secret: str) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Facts that a peer brings instead of waiting to be asked: `POST /v1/federation/facts/push` (federation 3.9).
 
 Off by default. Each fact is judged by itself, by the rules of a pulled one and two more: a peer may bring only what it
-wrote itself and in its own name. Checking is done away from the writer; storing is a message to it.
+wrote itself and in its own name. Checking is done away from the writer, storing is a command for it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,22 @@
 """How fast a puller goes: page size, rests and backoff (federation 3.3, 3.10).
 
-Arithmetic and jitter only. Silence and refusals have different limits: a peer that is cut off is tried again
-soon, because cuts heal; one that says "slow down" is believed.
+Arithmetic and jitter only; the puller says what happened, and is told how long to rest.
+
+    what happened                       rest before the next drain
+    read to the end                     the interval
+    pages with mostly bad entries       interval * 2^(n-1), at most BACKOFF_S_MAX
+    no answer                           interval * 2^(n-1), at most the larger of UNREACHABLE_S_MAX and the interval
+    an answer that is no page           interval * 2^(n-1), at most BACKOFF_S_MAX
+    "come back later", with a time      that time, but at least the smaller of BACKOFF_S_MIN * 2^(n-1) and the interval,
+                                        and at most BACKOFF_S_MAX
+
+n counts in a row; a good page resets it. What doubles begins at BACKOFF_S_MIN at least, and is spread by
+BACKOFF_JITTER either way, so that peers that lost each other at one instant do not all ask again at one instant.
+Silence and refusals have different limits: a peer that is cut off is tried again soon, because cuts heal, and is
+asked at once when it is heard from; one that says "slow down" is believed.
+
+The page limit doubles after CLEAN_PAGES_TO_DOUBLE full pages without many errors, and is halved when a page took too
+long or broke the peer: the size that a pair of nodes can carry is found and not configured.
 """
 
 from __future__ import annotations
@@ -14,34 +29,40 @@ from stigmem.node.settings import NodeSettings
 
 __all__ = ["PullBackoff"]
 
-_BLAMED_PER_DRAIN_MAX: Final = 200
-"""Bad entries, each with an audit row, that a peer may bring us before it has to wait for its next turn."""
+_PEER_ERRORS_PER_DRAIN_MAX: Final = 200
+"""Bad entries, each with an audit row, that a peer may bring us in one drain."""
 
 
 class PullBackoff:
-    """The pace of one puller. All rests are in nanoseconds."""
+    """The rests and the page limit of one puller. All rests are in nanoseconds."""
 
     def __init__(self, settings: NodeSettings, entropy: Entropy) -> None:
         self._interval_s = settings.pull_interval_s
         self._entropy = entropy
         self.limit = min(settings.pull_limit, limits.PAGE_LIMIT_MAX)
+        """Entries to ask for in one page."""
         self._clean = 0
+        """Full pages in a row without many errors."""
         self._failures = 0
+        """Drains in a row that ended without a page."""
         self._dirty = 0
+        """Pages in a row that were mostly bad."""
         self._peer_errors = 0
+        """Bad entries in this drain."""
         self.waiting_for_peer = False
+        """Whether the last drain ended in silence: then hearing from the peer ends the rest."""
 
     def first_rest_ns(self) -> int:
         """A random part of an interval, so that a federation started at once does not pull in step."""
         return int(self._unit() * self._interval_s * 1e9)
 
     def page(self, entries: int, peer_errors: int = 0) -> bool:
-        """A page came, with so many entries that are its sender's fault: five full ones double the limit; whether to
-        read on. Mostly bad pages, or too many bad entries in one drain, end it and earn the peer a longer rest."""
+        """A page came, `peer_errors` of whose entries are its sender's doing; whether to read on. A page that is mostly
+        bad, or too many bad entries in one drain, end the drain and earn the peer a longer rest."""
         self._failures = 0
         self.waiting_for_peer = False
         self._peer_errors += peer_errors
-        dirty = peer_errors > entries // 2 or self._peer_errors > _BLAMED_PER_DRAIN_MAX
+        dirty = peer_errors > entries // 2 or self._peer_errors > _PEER_ERRORS_PER_DRAIN_MAX
         self._dirty = self._dirty + 1 if dirty else 0
         self._clean = self._clean + 1 if entries >= self.limit and not dirty else 0
         if self._clean >= limits.CLEAN_PAGES_TO_DOUBLE:
@@ -55,14 +76,14 @@ class PullBackoff:
         self._clean = 0
 
     def after_success(self) -> int:
-        """The peer was read to its end, or for as long as one turn lasts."""
+        """The peer was read to its end, or for as many pages as one drain may take."""
         self._peer_errors = 0
         if self._dirty:
             return self._backoff_ns(self._dirty, limits.BACKOFF_S_MAX)
         return int(self._interval_s * 1e9)
 
     def after_silence(self) -> int:
-        """No answer."""
+        """The peer did not answer."""
         self._failures += 1
         self.waiting_for_peer = True
         return self._backoff_ns(self._failures, max(limits.UNREACHABLE_S_MAX, self._interval_s))

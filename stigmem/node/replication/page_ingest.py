@@ -2,40 +2,48 @@
 
 Theory
 ------
-A page has been checked as far as that is possible without the ledger (`stigmem.node.replication.page_verifier`:
-signatures, content ids, grammar). Here it meets the ledger and the clock, as a command in the writer's turn. Each
-entry has one of five outcomes:
+A page reaches the writer as a list of arrivals: entries that passed every check that needs neither ledger nor clock
+(`VerifiedFact`), and entries that did not (`Refused`). Here they meet the ledger and the clock. `IngestPage` is the
+command, `Ingestion` its work in one transaction, `PageIngested` what the puller learns. What a fact must be is
+`stigmem.core.ingest`; the checks without ledger are `stigmem.node.replication.page_verifier`; when a page is asked for
+is `stigmem.node.replication.puller`.
 
-    stored      a fact that is new here and passes every check (`stigmem.core.ingest`)
-    repeated    held already; costs a comparison, and is no news
-    deferred    refused only because its stamp is ahead of this node's clock: kept aside as bytes and tried again when
-                it is due (`stigmem.node.replication.deferred`)
-    refused     a dead letter (peer, fact, code) and one audit row
-    waiting     its origin's key has become known since it was checked: the page is read again instead of being judged
+An entry has one of five ends:
 
-and the page as a whole one of two: its cursor is stored, or the page comes again (`page_retry`).
+    stored      new here: it gets the next local sequence number and moves the hybrid clock
+    held        known already, from whomever: nothing happens, except that an old dead letter of it is cleared
+    deferred    its stamp is too far ahead of our clock, and not absurdly far: its bytes are kept and tried again when
+                the clock has reached it (`stigmem.node.replication.deferred`)
+    refused     a dead letter with the code, and one audit row
+    unclear     its origin's key became known while the page was on its way, or there is no room to defer it: nothing is
+                recorded
+
+An entry that is unclear, and one that is refused for the first time, have the page read again (`page_retry`).
 
 Invariants:
 
-1. Facts, dead letters, audit rows and the cursor are records of one transaction: a crash leaves all of them or none.
-2. One bad entry costs that entry. No rejection keeps its neighbours from being stored, in whatever order they stand.
-3. A reason is audited once for each fact and peer, however often and in however many batches the entry comes: the dead
-   letter is the memory of that, and `_first_letter` reserves it against the other submissions of the same batch.
-4. The cursor moves only if the stored one is still the one that the page was asked with (`begun`); it never passes an
-   entry that was refused for the first time unless this was the last attempt, since a bit may have flipped on the way.
-5. A sender is blamed (`peer_errors`) only for what nobody but the sender can have done wrong; an honest relay cannot
-   know our clock, our keys or what else we hold (`_BLAMELESS`).
-6. The number of deferred facts of a peer is bounded; when there is no room the page stays where it is, so that nothing
-   is skipped.
+* G1. One bad entry costs itself. Its neighbours are stored, and the page's cursor moves as if it had not been there,
+  once it is refused again for the same reason.
+* G2. Each fact is audited once for each reason and peer, however often it comes again: a dead letter with the same code
+  is why nothing is written. Dead letters are bounded per peer (DEAD_LETTERS_PER_PEER_MAX); a peer that fills them has
+  its oldest forgotten, and audited again should it come again.
+* G3. Storing the same page twice stores nothing the second time, so a page may be asked for as often as it pleases.
+* G4. The cursor moves only if it is still where the page began. A page does not undo what an operator or a new key has
+  set back meanwhile.
+* G5. Nobody is blamed for what an honest relay could not know (`_BLAMELESS`), nor before the last attempt (the puller's
+  P3). `peer_errors` counts the rest, and slows the puller of that peer down.
+* G6. A fact that somebody else's id could stand for never replaces one: where an id commits to its fact, the ids that
+  do not are noted as collisions, and all are kept (S-31).
+* G7. Two pages in one batch see each other's facts (`txn.staged`), so that the same fact from two peers at once is
+  stored once.
 
-Example. A page of 100 entries asked with `s:7`: 97 new, one repeated, one stamped six minutes ahead, one whose content
-id is wrong. First time: 97 facts, a deferred one, a dead letter with `cid_mismatch`, audit rows `page_accepted` (97),
-`peer_hlc_anomaly` and `federation_integrity_rejected`; the cursor stays at `s:7`. Second and third time: 98 repetitions
-and nothing new to tell. The third is the last attempt: the sender is charged with one error and the cursor becomes
-`s:107`.
+Example: a page of three entries from north, begun at s:7. The first is new: stored, seq 12. The second carries a
+content id that is not that of its content: a dead letter and an audit row, and `page_retry` keeps the cursor at
+s:7; when the page comes again it has that dead letter already, nothing is written, and the cursor becomes s:10. The
+third has a stamp ten minutes ahead: deferred, with the instant at which our clock will have come within the bound.
 
-A wart: a dead letter with an empty code takes an earlier one back, and one for an origin whose key is unknown keeps the
-origin's name where others keep bytes. The journal's format says so; a migration would be needed to say it better.
+The audit row `page_accepted` stands for all facts of a page: a row for each would double the journal of a node that
+mostly relays.
 """
 
 from __future__ import annotations
@@ -60,8 +68,9 @@ _EVENTS: Final = {
     "scope_violation": "scope_violation",
 }
 _BLAMELESS: Final = ("source_not_owned", "hlc_skew", "origin_unresolvable", "id_collision")
-"""Why a fact that an honest relay took in good faith may have to be refused here: who we are, what our clock shows,
-whom we know and what we hold is not its fault."""
+"""Codes for which an honest relay is not to blame: it took the fact in good faith, and could know neither who we are
+(`source_not_owned`), nor what our clock shows (`hlc_skew`), nor whose keys we have (`origin_unresolvable`), nor what we
+hold (`id_collision`)."""
 
 
 class Refused(NamedTuple):

@@ -1,7 +1,23 @@
 """What this node serves to a peer: pages of facts in the peer's dialect, and how old they may be.
 
-Building pages from committed state. Cursors are blinded local sequence numbers: opaque, total, and silent
-about how many facts the peer may not see (leak L1). Who is asking was decided by the gate.
+Pages are built from committed state, in the order of local sequence numbers, and every fact that may leave in the
+peer's scopes is on exactly one page of a reading. Which peer asks and what it may see was decided before.
+
+Cursors. A page ends with a cursor that the peer sends back to go on. It is a number that only this node can read
+(`stigmem.node.cursors`), made of the local sequence number and a checksum over the ids of all facts up to it:
+
+* the number alone would tell a peer how many facts it may not see (leak L1), so it is permuted under a key;
+* a node that lost its disk, or went back to an old backup, gives the same numbers to other facts. The checksum shows
+  that: a cursor of another past is read from the beginning, since facts that are read again cost little, and facts that
+  are skipped are lost.
+
+Peers of dialect 0.5 come with stamps instead; those are looked up (`Ledger.first_after_stamp`).
+
+What is left out of a page, and yet passed by its cursor: what came from the peer or is its own (unless it asks with
+`echo`, because it may have lost its disk), what it names as held already, and what it could only misattribute.
+
+Entries are encoded and signed once and kept, within a bound on their bytes, because every peer asks for the same recent
+facts. A peer that cannot take stamps outside its bounds gets them clamped; such entries are made for each request.
 """
 
 from __future__ import annotations
@@ -30,11 +46,13 @@ _STAMPED: Final = re.compile(r"[0-9]{1,16}(\.[0-9]{1,9})?")
 _DAY_MS: Final = 86_400_000
 _OLDEST_SERVED_MS: Final = 29 * _DAY_MS
 _FUTURE_SERVED_MS: Final = 60_000
+"""Well inside what a subscriber of the reference takes (federation 3.6)."""
 _CACHED_BYTES_MAX: Final = 8 * 1_048_576
 """Encoded entries kept for the next peer that asks; a bound on their number alone would let long values fill memory."""
 _PAGE_CHARS_MAX: Final = 4 * 1_048_576
 """Value text in one page: however it is escaped, the page stays below what a receiver takes (RESPONSE_BYTES_MAX)."""
 _CHECK_BITS: Final = 24
+"""Of a cursor's 64: another past passes for this one once in sixteen million, and there is room for 2^40 facts."""
 _LAST: Final = b',"has_more":false}'
 _json: Final = msgspec.json.Encoder().encode
 _NONE: Final[frozenset[str]] = frozenset()

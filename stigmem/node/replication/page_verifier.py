@@ -1,7 +1,21 @@
 """Checking what a peer served before the writer sees it: entry by entry, away from the writer's turn.
 
-Decoding, repetitions, hashes and signatures, and the keys of origins that are not known yet. Whatever an entry
-holds, the outcome is an Arrival; nothing here changes the ledger.
+Signatures are what replication costs: one Ed25519 verification takes as long as twenty deliveries. So they are made in
+the puller's task, which lets others work every few entries, and never in the writer's turn; and only once for a fact,
+since an entry that repeats a fact held, byte for byte in what counts, is recognised before any of it is verified.
+
+    decode -> a plain repetition? -> is the origin's key known? -> hash, signature, grants, names -> Arrival
+                 left out               ask the peer for its
+                                        manifest, once a minute
+
+`EntryVerifier` has the checks that need nothing but the entry; pushes and deferred facts go through it too.
+`PageVerifier` adds what concerns one peer: repetitions, and the keys of origins whose facts the peer relays. Whatever
+an entry holds, the outcome is an Arrival: nothing here raises for what a peer sent, except where the peer itself must
+be asked and does not answer, and nothing here changes the ledger.
+
+A key may be wrong instead of missing: when a signature does not fit a key that somebody vouched for, the peer that
+serves the fact is asked whom it takes the origin for (`_doubt`); which of two keys stands is decided elsewhere
+(`stigmem.node.membership.origin_keys`).
 """
 
 from __future__ import annotations
@@ -25,6 +39,8 @@ __all__ = ["EntryVerifier", "PageVerifier"]
 
 _ENTRIES_PER_CHECKPOINT: Final = 25
 _ORIGINS_PER_DRAIN: Final = 10
+"""Keys that are asked for again at the beginning of a drain: a peer that names thousands of made-up origins must not
+have us ask for all of them before we read its facts."""
 _PATIENCE: Final = 2
 """Pages that are put off because their sender did not answer who an origin is; then the page goes on without it."""
 

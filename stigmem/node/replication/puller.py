@@ -30,8 +30,9 @@ Invariants:
 * P2. The cursor that a page began with (`begun`) must still be the stored one when the page is staged. An operator or
   a key that became known may have set it back meanwhile (`stigmem.node.resync`); then the page's facts are taken, its
   cursor is not, and reading starts where the cursor was set back to.
-* P3. What was refused for the first time is read again, `_TIMES_RETRIED_MAX` times, before it counts as refused: a bit
-  may have flipped on the way. Only then does the cursor pass it, and only then is its sender blamed.
+* P3. A page on which something was refused for the first time is read again, at most `_TIMES_RETRIED_MAX` times: a bit
+  may have flipped on the way. What is refused again for the same reason is passed by the cursor. Only on the last
+  attempt is the sender charged with what is refused: by then something else was wrong each time, which wires do not do.
 * P4. A drain takes at most PULL_PAGES_PER_DRAIN_MAX pages, so that a peer that pours out facts lets this puller see a
   revocation. A page that says "more" without moving its cursor or showing an entry ends the drain.
 * P5. An empty page is not committed when its cursor is the stored one, or when the stored one was stored less than
@@ -45,9 +46,10 @@ Example. North's cursor for south is `s:7` when a drain begins. South has 150 fa
     pull 1   cursor s:7    100 entries, has_more    stored with cursor s:107      MORE, south is behind since now
     pull 2   cursor s:107   50 entries              stored with cursor s:157      REST, south is no longer behind
 
-Had the 30th entry of pull 1 failed its content id, the cursor would stay at s:7, with the other 99 stored; the page
-comes again, 99 of it as plain repetitions that cost a comparison each. The third time the bad one is recorded as a dead
-letter, its sender is charged with it, and the cursor moves on.
+Had the 30th entry of pull 1 failed its content id, the other 99 would be stored, the bad one recorded and audited, and
+the cursor would stay at s:7. The page comes again, 99 of it as plain repetitions that cost a comparison each. The bad
+entry is refused for the same reason as before, and the cursor moves on; had it been a flipped bit, the fact would now
+be stored and its dead letter cleared.
 
 A wart: peers of dialect 0.5 compare stamps as text and so skip facts. `StampCursor` reads back minutes behind their
 cursor now and then, and that is why the cursor asked with (`cursor`) and the one in the journal (`stored`) are two.
@@ -83,8 +85,8 @@ from stigmem.node.transaction import PeerChanged, Transaction
 __all__ = ["Next", "PeerReader", "Puller", "Pullers"]
 
 _TIMES_RETRIED_MAX: Final = 2
-"""How often a page is read again before what is wrong in it is taken for its sender's fault and not the wire's: one
-flipped bit in a thousand pages still leaves less than one in a hundred million blamed on the wrong side."""
+"""How often a page is read again before what is wrong in it is taken for its sender's doing and not the wire's. Twice:
+that a bit flips in a page is rare, that one does in three readings of the same page does not happen."""
 
 
 class Next(Enum):

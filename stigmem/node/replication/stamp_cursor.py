@@ -1,7 +1,20 @@
 """Where the next page of a peer begins whose cursors are stamps compared as text (federation 3.8).
 
-Such a peer skips facts: a counter of two digits sorts below one of one digit, and a restart puts its clock back. So
-it is read on from its last cursor most of the time, and again from minutes before it now and then. Arithmetic only.
+Such a peer skips facts. It compares `<wall ms>.<counter>` as text, so that a counter of two digits sorts below one of
+one digit, and it stamps by its own clock, which a restart puts back: facts come into being behind the cursor, and a
+reader that only goes on never sees them. So this one is read on from its last cursor most of the time, and again from
+minutes before it now and then. Arithmetic only.
+
+Two cursors are therefore kept apart: `stored`, in the journal, lies `_BACK_MS` behind what was read, so that a
+restart of ours reads those minutes again too; and in memory the place where reading goes on instead of there
+(`_ahead`).
+
+    stored 1000_000          what the journal has
+    ahead  1310_000.4        where the next page begins, as long as the journal's is still 1000_000
+    a drain that is due      begins at the stored one, or once a day at the very beginning
+
+How often: reading back takes at most a tenth of the time (`_SHARE`), and rests ten seconds at least. After silence the
+next drain reads back, since the peer may have started anew.
 """
 
 from __future__ import annotations
