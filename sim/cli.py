@@ -125,6 +125,7 @@ def run(
     json: Annotated[bool, _Flag] = False,
     no_figures: Annotated[bool, _Flag] = False,
     trace: Literal["full", "none"] = "full",
+    keep_going: Annotated[bool, _Flag] = False,
     allow_plugins: Annotated[bool, _Flag] = False,
 ) -> int:
     """Run scenarios and judge them.
@@ -146,6 +147,8 @@ def run(
         Draw no figures.
     trace
         Whether the trace is written.
+    keep_going
+        Go on when a property is violated, and tell every property that is.
     allow_plugins
         Import the Python modules that scenarios name by `plugins`.
     """
@@ -160,6 +163,7 @@ def run(
         figures=not no_figures,
         trace=trace == "full",
         allow_plugins=allow_plugins,
+        keep_going=keep_going,
     )
     return session.run(files)
 

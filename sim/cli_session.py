@@ -26,6 +26,7 @@ from sim.report.folder import (
     folder_name,
     open_folder,
     read_run,
+    was_interrupted,
     write_traceback,
 )
 from sim.report.terminal import progress_bar, show_failure, show_result
@@ -66,6 +67,7 @@ class Session:
         figures: bool,
         trace: bool,
         allow_plugins: bool = False,
+        keep_going: bool = False,
     ) -> None:
         """`screen` is stdout, `aside` stderr; with `json` only the JSON goes to stdout."""
         self._screen = aside if json else screen
@@ -76,6 +78,7 @@ class Session:
         self._figures = figures
         self._trace = trace
         self._allow_plugins = allow_plugins
+        self._keep_going = keep_going
         self._taken: dict[Path, None] = {}
 
     def run(self, files: list[Path]) -> int:
@@ -109,6 +112,7 @@ class Session:
                     trace=self._trace,
                     figures=self._figures,
                     judge_interrupted=True,
+                    keep_going=self._keep_going,
                 )
         except BadFolder:
             raise
@@ -160,7 +164,8 @@ def _tell_bug(aside: Console, error: Exception, plan: Plan, folder: Path | None)
 
 
 def _run_again(file: Path, result: Result) -> str:
-    return f"stigmem-sim run {shlex.quote(str(file))} --seed {result.seed}{_allowing(result.plan)}"
+    flags = _allowing(result.plan) + (" --keep-going" if result.run_json.get("keep_going") else "")
+    return f"stigmem-sim run {shlex.quote(str(file))} --seed {result.seed}{flags}"
 
 
 def _replay(folder: Path, plan: Plan) -> str:
@@ -193,7 +198,14 @@ def replay_folder(folder: Path, screen: Console, aside: Console, *, allow_plugin
         try:
             with progress_bar(aside, plan.scenario.name) as progress:
                 result = run_plan(
-                    plan, None, again, progress, source=folder / SCENARIO, figures=False, judge_interrupted=True
+                    plan,
+                    None,
+                    again,
+                    progress,
+                    source=folder / SCENARIO,
+                    figures=False,
+                    judge_interrupted=True,
+                    keep_going=known is not None and bool(known.get("keep_going")),
                 )
         except Exception as error:
             (folder / TRACEBACK).write_text("".join(traceback.format_exception(error)), encoding="utf-8")
@@ -207,17 +219,13 @@ def replay_folder(folder: Path, screen: Console, aside: Console, *, allow_plugin
         return _compare(known, result, folder / TRACE, again / TRACE, screen)
 
 
-def _nothing_judged(run: dict[str, Any]) -> bool:
-    return all(check["ok"] is None for check in run.get("checks", ()))
-
-
 def _compare(known: dict[str, Any], result: Result, before: Path, after: Path, screen: Console) -> int:
     differing = [name for name in DIGESTS if known.get(name) != result.run_json[name]]
     if not differing:
         screen.print("the same: all three digests are equal")
         return EXIT_STATUS["pass"]
     names = ", ".join(name.removesuffix("_digest") for name in differing)
-    if result.interrupted or (known.get("verdict") == "inconclusive" and _nothing_judged(known)):
+    if result.interrupted or (known.get("verdict") == "inconclusive" and was_interrupted(known)):
         screen.print(f"not comparable: one of the runs was cut short (differing: {names})")
         return EXIT_STATUS["inconclusive"]
     screen.print(f"NOT the same: {names} differ; recorded with Python {known.get('python')}")

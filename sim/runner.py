@@ -83,6 +83,7 @@ def run(
     *,
     checkers: Sequence[CheckerFactory] = (),
     allow_plugins: bool = False,
+    keep_going: bool = False,
     **tables: Mapping[str, Any] | list[Any],
 ) -> Result:
     """Run a scenario: a file, or a Scenario (its data files are then looked for in the current directory).
@@ -90,7 +91,8 @@ def run(
     `tables` change tables of the scenario by the names they have in a file: `network={"latency": "80ms"}`
     updates one, a list such as `fault=[]` replaces all of a kind. With `out` the run folder is written too.
     `checkers` are classes of properties (`sim.check.base.Checker`) that judge the run besides the standard ones.
-    `allow_plugins`: whether Python modules that a scenario file names may be imported (`sim.kinds`).
+    `allow_plugins`: whether Python modules that a scenario file names may be imported (`sim.kinds`). `keep_going`:
+    whether the run goes on when a property is violated, to see what else is.
     Raises `sim.scenario.reading.BadScenario` for a scenario that cannot be run, and KeyboardInterrupt on Ctrl-C.
     """
     from sim.scenario.planning import load_plan, make_plan
@@ -101,15 +103,14 @@ def run(
         raise TypeError(f"run takes the path of a scenario file or a Scenario, and was given {_kind(what)}")
     source = Path(what) if isinstance(what, (str, Path)) else None
     if source is not None and not tables:
-        return run_plan(
-            load_plan(source, seed, allow_plugins=allow_plugins), None, out, progress, source=source, checkers=checkers
-        )
+        plan = load_plan(source, seed, allow_plugins=allow_plugins)
+        return run_plan(plan, None, out, progress, source=source, checkers=checkers, keep_going=keep_going)
     folder = source.parent if source is not None else Path.cwd()
     scenario = what if not isinstance(what, (str, Path)) else load_scenario(Path(what), allow_plugins=allow_plugins)
     if tables:
         scenario = typed(_changed(plain_values(scenario), tables), folder=folder, allow_plugins=True)
     plan = make_plan(scenario, folder, seed)
-    return run_plan(plan, None, out, progress, source=source, checkers=checkers)
+    return run_plan(plan, None, out, progress, source=source, checkers=checkers, keep_going=keep_going)
 
 
 def _kind(what: object) -> str:
@@ -135,6 +136,7 @@ def run_plan(
     figures: bool = True,
     checkers: Sequence[CheckerFactory] = (),
     judge_interrupted: bool = False,
+    keep_going: bool = False,
 ) -> Result:
     """Run a plan, or the plan of the same scenario with another seed.
 
@@ -152,7 +154,9 @@ def run_plan(
     folder = open_folder(Path(out), plan, source) if out is not None else None
     try:
         trace_path = folder / TRACE if folder is not None and trace else None
-        result = _simulated(plan, progress, trace_path, checkers, judge_interrupted=judge_interrupted)
+        result = _simulated(
+            plan, progress, trace_path, checkers, judge_interrupted=judge_interrupted, keep_going=keep_going
+        )
         if folder is not None:
             result.save(folder, figures=figures, heading=opening_comments(source) if source is not None else "")
     except Exception:
@@ -178,6 +182,7 @@ def _simulated(
     checkers: Sequence[CheckerFactory],
     *,
     judge_interrupted: bool,
+    keep_going: bool,
 ) -> Result:
     import sim.check
     from sim.analysis.outcome import conclude
@@ -193,6 +198,7 @@ def _simulated(
             trace_path=trace_path,
             progress=stopping.look,
             checkers=[*sim.check.CHECKERS, *_checkers_of(plan), *checkers],
+            keep_going=keep_going,
         )
         stopping.stop = simulation.interruption.ask
         try:

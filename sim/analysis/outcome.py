@@ -139,7 +139,7 @@ def conclude(
         "knowledge_digest": knowledge_of(simulation.machines, simulation.world.now),
     }
     copies = copies_of(simulation.visibility)
-    whole = not interrupted and simulation.violation is None
+    whole = not (interrupted or simulation.relay.ended_early)
     numbers, expectations = _numbers(simulation, copies, whole=whole)
     verdict = judge(checks, expectations, facts=len(simulation.visibility.facts), interrupted=interrupted)
     head = {"scenario": simulation.scenario.name, "seed": simulation.seed, "verdict": verdict, **digests}
@@ -147,7 +147,15 @@ def conclude(
     return Outcome(
         plan=simulation.plan,
         seed=simulation.seed,
-        run_json={**head, **time, **numbers, **_words(checks, expectations), **_made_with(simulation.scenario)},
+        run_json={
+            **head,
+            **time,
+            **numbers,
+            **_words(checks, expectations),
+            **_made_with(simulation.scenario),
+            **({} if whole else {"ended_early": True}),
+            **({"keep_going": True} if simulation.keep_going else {}),
+        },
         checks=checks,
         expectations=expectations,
         violation=simulation.violation,

@@ -58,19 +58,24 @@ def seconds(ns: int | None) -> float | None:
 
 
 def check_everything(simulation: Simulation, *, interrupted: bool) -> list[CheckResult]:
-    """Every checker's last word; in a run that was cut short only the broken property is judged."""
-    violation = simulation.violation
-    if violation is None and not interrupted:
-        return simulation.relay.results()
-    when = format_duration(simulation.world.now)
-    results = {
-        checker.name: CheckResult(checker.name, None, f"not judged: the run ended early, at {when}")
-        for checker in simulation.checkers
-    }
-    if violation is not None:  # by a checker, or by a hostile peer that was served what no node may serve
-        where = f"{violation.node} at {format_duration(violation.at_ns)}"
-        results[violation.checker] = CheckResult(violation.checker, False, f"{where}: {violation.sentence}")
-    return list(results.values())
+    """Every checker's last word. Of a run that was cut short it is told what was watched until then and held; what is
+    judged at the end only is not judged."""
+    relay, when = simulation.relay, format_duration(simulation.world.now)
+    results = []
+    for checker in simulation.checkers:
+        if not (interrupted or relay.ended_early):
+            results.append(relay.last_word(checker))
+        elif checker.watches() or checker.name in relay.violations:
+            word = relay.last_word(checker)
+            results.append(word._replace(detail=f"held until {when}: {word.detail}") if word.ok else word)
+        else:
+            results.append(CheckResult(checker.name, None, f"not judged: the run ended early, at {when}"))
+    known = [checker.name for checker in simulation.checkers]
+    for name, each in relay.violations.items():
+        if name not in known:  # told by a hostile peer that was served what no node may serve
+            where = f"{each.node} at {format_duration(each.at_ns)}"
+            results.append(CheckResult(name, False, f"{where}: {each.sentence}"))
+    return results
 
 
 # --- conflicts ---

@@ -9,14 +9,15 @@ that it needs. All hooks are called from `sim.simulation.events` and from nowher
   on_boot          a node has loaded its journal and runs; its first commit comes later
   on_disk_wiped    a machine that is off got an empty disk, on purpose
   is_quiet         asked four times a second after the faults ended: may the federation be called settled?
-  result           asked once, after a run in which nothing was violated
+  result           asked once, after the run; of one that was cut short only if the checker watches (`watches`)
 
 Rules for all of them:
 
 1. Looking only. A checker changes nothing, draws nothing at random and awaits nothing, so that a run with more or
    fewer checkers is the same run, digest for digest.
-2. One way to fail: `self.fail(machine, sentence)`, from any hook. It raises `PropertyViolated`, which ends the run when
-   it goes on and is the last word of the checker when it is over. What else a checker raises is a bug of its own.
+2. One way to fail: `self.fail(machine, sentence)`, from any hook. It raises `PropertyViolated`, which is the checker's
+   last word and ends a run that is under way (with `keep_going` the run goes on without the checker). What else a
+   checker raises is a bug of its own.
 3. A false alarm is as bad as a miss. Crashes, wiped disks and machines that leave are legal; `on_disk_wiped` tells what
    need not be remembered any more, and `Observed.node` gives None for a machine that is off.
 4. Hooks stand on the hot path. `on_commit` runs for each of some hundred thousand commits, most of which hold nothing
@@ -125,6 +126,12 @@ class Checker:
                 f"{cls.__name__} overrides on_commit and does not say which commits it sees: write sees = Commits.ALL, "
                 "or Commits.THAT_TELL if those without a fact, an audit row or a dead letter mean nothing to it"
             )
+
+    @classmethod
+    def watches(cls) -> bool:
+        """Whether the property is watched while a run goes on; else it is judged at its end only."""
+        hooks = ("on_commit", "on_response", "on_acknowledged", "on_boot")
+        return any(getattr(cls, hook) is not getattr(Checker, hook) for hook in hooks)
 
     def on_commit(self, commit: Commit) -> None:
         """A batch became durable on a machine."""

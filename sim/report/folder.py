@@ -121,6 +121,12 @@ def read_run(folder: Path) -> dict[str, Any]:
     return found
 
 
+def was_interrupted(run: dict[str, Any]) -> bool:
+    """Whether a run.json is that of a run that was cut short by whoever ran it, and not by a violation."""
+    words = [check["ok"] for check in run.get("checks", ())]
+    return all(word is None for word in words) or (bool(run.get("ended_early")) and False not in words)
+
+
 def read_outcome(folder: Path, *, allow_plugins: bool = False) -> Outcome:
     """The outcome of the run that a folder holds, as far as it is there: see `sim.result.Result.load`."""
     import polars as pl
@@ -142,7 +148,7 @@ def read_outcome(folder: Path, *, allow_plugins: bool = False) -> Outcome:
         checks=checks,
         expectations=tuple(ExpectationResult(**each) for each in run["expectations"]),
         violation=None,
-        interrupted=all(check.ok is None for check in checks),
+        interrupted=was_interrupted(run),
         tracked=tracked,
         copies=copies,
         sampled=tuple(samples_in(samples)),

@@ -161,6 +161,9 @@ def show_failure(console: Console, result: Outcome, replay: str) -> None:
     if violation is not None:
         where = f"on {violation.node} at {format_duration(violation.at_ns)}"
         console.print(f"{violation.checker} was violated {where}: {violation.sentence}", style="red", soft_wrap=True)
+        for check in result.checks:
+            if check.ok is False and check.name != violation.checker:
+                console.print(f"{check.name} failed too: {check.detail}", style="red", soft_wrap=True)
     else:
         for sentence in _reasons(result):
             console.print(sentence, style="red" if result.verdict == "fail" else "yellow", soft_wrap=True)
@@ -180,7 +183,7 @@ def _reasons(result: Outcome) -> list[str]:
     if failed or missed:
         return [*failed, *missed]
     if result.interrupted:
-        return [f"interrupted at {format_duration(result.ended_ns)}: nothing was judged"]
+        return [f"interrupted at {format_duration(result.ended_ns)}: what is judged at the end was not"]
     if not result.run_json["facts"]:
         return ["no fact was written, so nothing was shown"]
     return [f"{check.name} could not be judged: {check.detail}" for check in result.checks if check.ok is None]

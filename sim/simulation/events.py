@@ -14,7 +14,8 @@ hook of every checker is called from this file, so that whoever writes one finds
 
 A property that does not hold is told by `PropertyViolated`. It is caught here, in each of these methods, and goes no
 further: most hooks run inside a turn of a node, which would take the exception for a bug of its own handler and answer
-500. The first violation ends the run; the checkers that come after the one that failed do not see that event.
+500. The first violation ends the run, and the checkers that come after the one that failed do not see that event; with
+`keep_going` the run and the other checkers go on, and the one that failed is asked nothing more.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from sim.observation.expected import stays_local
 from sim.observation.node_view import NodeView
 from sim.observation.visibility import TrackedFact
 from sim.simulation.observed import RunView
+from sim.units import format_duration
 from sim.world.machine import Machine
 from sim.world.trace import Trace
 from sim.world.world import World
@@ -53,13 +55,16 @@ class EventRelay:
         *,
         owned_sources_only: bool,
         cut_off: Callable[[str], None],
+        keep_going: bool = False,
     ) -> None:
         """`owned_sources_only`: what receivers take, for which facts are expected where. `cut_off` is called with the
-        name of a machine that lost power."""
+        name of a machine that lost power. `keep_going`: whether a violation leaves the run going on."""
         self.checkers: list[Checker] = []
         """Set before the first event, and left alone from then on."""
         self.violation: Violation | None = None
         """The first property that did not hold while the run went on."""
+        self.violations: dict[str, Violation] = {}
+        """The first violation of each property that did not hold, by its name; more than one only with `keep_going`."""
         self.requests = 0
         """Requests over the wire that were answered."""
         self.rejections: dict[str, int] = {}
@@ -69,6 +74,7 @@ class EventRelay:
         self._observed = observed
         self._owned_sources_only = owned_sources_only
         self._cut_off = cut_off
+        self._keep_going = keep_going
 
     # --- what machines tell ---
 
@@ -88,11 +94,13 @@ class EventRelay:
             elif isinstance(record, DeadLetter):
                 telling = True
         commit = Commit(machine.name, records, self._world.now, facts, rows)
-        try:
-            for checker in self._see_commits if telling or facts or rows else self._see_all_commits:
+        for checker in self._see_commits if telling or facts or rows else self._see_all_commits:
+            try:
                 checker.on_commit(commit)
-        except PropertyViolated as broken:
-            self.violated(broken.violation)
+            except PropertyViolated as broken:
+                self.violated(broken.violation)
+                if not self._keep_going:
+                    return
 
     def booted(self, machine: Machine) -> None:
         """A machine's node is running."""
@@ -107,11 +115,13 @@ class EventRelay:
             if not known or fact.received_from is not None:
                 self._stored(machine.name, fact)
         boot = Boot(machine.name, machine.boots, machine.disk.batches)
-        try:
-            for checker in self.checkers:
+        for checker in self._watching:
+            try:
                 checker.on_boot(boot)
-        except PropertyViolated as broken:
-            self.violated(broken.violation)
+            except PropertyViolated as broken:
+                self.violated(broken.violation)
+                if not self._keep_going:
+                    return
 
     def stopped(self, machine: Machine, how: str, fate: str) -> None:
         """A machine lost power."""
@@ -123,11 +133,13 @@ class EventRelay:
         """A node is about to put an answer on the wire."""
         self.requests += 1
         served = Served(machine.name, asker, request, response)
-        try:
-            for checker in self._see_answers:
+        for checker in self._see_answers:
+            try:
                 checker.on_response(served)
-        except PropertyViolated as broken:
-            self.violated(broken.violation)
+            except PropertyViolated as broken:
+                self.violated(broken.violation)
+                if not self._keep_going:
+                    return
 
     def bug(self, error: Exception) -> None:
         """A node met a bug of its own: the run ends with it."""
@@ -137,44 +149,80 @@ class EventRelay:
 
     def acknowledged(self, machine: str, fact_id: str) -> None:
         """A client on a machine was told that its write is stored."""
-        try:
-            for checker in self._see_acknowledgements:
+        for checker in self._see_acknowledgements:
+            try:
                 checker.on_acknowledged(machine, fact_id)
-        except PropertyViolated as broken:
-            self.violated(broken.violation)
+            except PropertyViolated as broken:
+                self.violated(broken.violation)
+                if not self._keep_going:
+                    return
 
     def disk_wiped(self, machine: str) -> None:
         """A machine's disk was wiped on purpose."""
-        try:
-            for checker in self.checkers:
+        for checker in self._watching:
+            try:
                 checker.on_disk_wiped(machine)
-        except PropertyViolated as broken:
-            self.violated(broken.violation)
+            except PropertyViolated as broken:
+                self.violated(broken.violation)
+                if not self._keep_going:
+                    return
 
     def is_quiet(self) -> bool:
         """Whether every checker says that the federation may be called settled."""
-        try:
-            return all(checker.is_quiet() for checker in self.checkers)
-        except PropertyViolated as broken:
-            self.violated(broken.violation)
-            return False
+        for checker in self._watching:
+            try:
+                if not checker.is_quiet():
+                    return False
+            except PropertyViolated as broken:
+                self.violated(broken.violation)
+                if not self._keep_going:
+                    return False
+        return True
 
     def violated(self, violation: Violation) -> None:
-        """A property does not hold: the run is over."""
+        """A property does not hold. The run is over, or goes on without the checker that said so."""
+        if self.violation is not None and (not self._keep_going or violation.checker in self.violations):
+            return
         if self.violation is None:
             self.violation = violation
-            self._trace.event("violated", violation.checker, violation.sentence)
+        self.violations[violation.checker] = violation
+        self._trace.event("violated", violation.checker, violation.sentence)
+        if not self._keep_going:
             self._world.finish()
+            return
+        for name in ("_watching", "_see_commits", "_see_all_commits", "_see_answers", "_see_acknowledgements"):
+            vars(self).pop(name, None)  # a property that is known to be broken is not looked at again
+
+    def last_word(self, checker: Checker) -> CheckResult:
+        """What a checker says at the end, or of a run that was cut short; what it said before that stands."""
+        known = self.violations.get(checker.name)
+        if known is not None:
+            where = f"{known.node} at {format_duration(known.at_ns)}"
+            return CheckResult(checker.name, False, f"{where}: {known.sentence}")
+        try:
+            return checker.result()
+        except PropertyViolated as broken:
+            _, machine, _, sentence = broken.violation
+            return CheckResult(checker.name, False, f"{machine}: {sentence}" if machine else sentence)
 
     def results(self) -> list[CheckResult]:
         """Every checker's last word, after a run that came to its end."""
-        return [_last_word(checker) for checker in self.checkers]
+        return [self.last_word(checker) for checker in self.checkers]
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether a violation ended the run."""
+        return self.violation is not None and not self._keep_going
 
     # --- who looks at what: worked out when the first event comes, and fixed from then on ---
 
     def _that_override(self, hook: str) -> list[Checker]:
         default = getattr(Checker, hook)
-        return [checker for checker in self.checkers if getattr(type(checker), hook) is not default]
+        return [checker for checker in self._watching if getattr(type(checker), hook) is not default]
+
+    @cached_property
+    def _watching(self) -> list[Checker]:
+        return [checker for checker in self.checkers if checker.name not in self.violations]
 
     @cached_property
     def _see_commits(self) -> list[Checker]:
@@ -211,11 +259,3 @@ class EventRelay:
         reason = msgspec.json.decode(row.detail).get("reason")
         if reason is not None:
             self.rejections[reason] = self.rejections.get(reason, 0) + 1
-
-
-def _last_word(checker: Checker) -> CheckResult:
-    try:
-        return checker.result()
-    except PropertyViolated as broken:
-        _, machine, _, sentence = broken.violation
-        return CheckResult(checker.name, False, f"{machine}: {sentence}" if machine else sentence)

@@ -78,8 +78,10 @@ class Simulation:
         trace_path: Path | None = None,
         checkers: Iterable[CheckerFactory] = CHECKERS,
         progress: Callable[[int, int], None] | None = None,
+        keep_going: bool = False,
     ) -> None:
-        """`checkers`: the classes of what judges the run, or whatever else makes one from an `Observed`."""
+        """`checkers`: the classes of what judges the run, or whatever else makes one from an `Observed`. `keep_going`:
+        whether the run goes on when a property is violated, so that others may be seen to be violated too."""
         self.plan = plan
         self.scenario = plan.scenario
         table = plan.scenario.scenario
@@ -101,6 +103,7 @@ class Simulation:
         self._home: trio.Nursery | None = None
         """Where machines live; None before the first event and after the last."""
         self._progress = progress
+        self.keep_going = keep_going
         self._make_observers()
         self._make_parts()
         self._populate()
@@ -146,6 +149,7 @@ class Simulation:
             self.observed,
             owned_sources_only=table.owned_sources_only,
             cut_off=self._cut_off,
+            keep_going=self.keep_going,
         )
 
     def _make_parts(self) -> None:

@@ -187,6 +187,29 @@ def test_a_violated_property_is_told_with_the_events_before_it(
     assert "the same: all three digests are equal" in capsys.readouterr().out
 
 
+class Sleeper(Checker):
+    """A property that does not hold from the first commit on."""
+
+    name = "sleeper"
+    sees = Commits.ALL
+
+    def on_commit(self, commit: Commit) -> None:
+        self.fail(commit.machine, "somebody slept")
+
+
+def test_keep_going_tells_what_else_is_violated_and_the_replay_goes_on_as_well(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sim.check.CHECKERS", (*CHECKERS, Sleeper, Tripwire))
+    assert main(["run", "good.toml", "--keep-going", *FAST]) == 1
+    told = capsys.readouterr()
+    assert "sleeper was violated on " in told.err
+    assert "tripwire failed too: " in told.err
+    assert "convergence failed" not in told.err
+    assert main(["replay", "runs/small-seed3"]) == 0
+    assert "the same: all three digests are equal" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("flags", [(), ("--json",)])
 def test_a_bug_in_a_run_is_one_sentence_a_traceback_file_and_status_70(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]

@@ -222,9 +222,10 @@ def test_a_property_of_ones_own_that_is_violated_ends_the_run_and_fails_it() -> 
     found = run(scenario(TALK, fault("pause", node="c", at="0s", for_="50s")), checkers=[Tripwire])
     assert found.verdict == "fail"
     assert found.violation is not None
+    assert found.run_json["ended_early"] is True
     verdicts = {check.name: check.ok for check in found.checks}
     assert verdicts.pop("tripwire") is False
-    assert set(verdicts.values()) == {None}
+    assert set(verdicts.values()) == {True, None}
     assert found.tail[-1][1] == "violated"
     assert found.faults()["end_s"].to_list() == [found.ended_ns / S]
 
@@ -341,7 +342,8 @@ def test_whoever_wants_what_there_is_gets_an_inconclusive_result_from_ctrl_c(lon
     found = run_plan(plan, progress=pressing(1), judge_interrupted=True)
     assert (found.verdict, found.exit_status, found.interrupted) == ("inconclusive", 3, True)
     assert found.run_json["simulated_s"] == pytest.approx(60, abs=3)
-    assert {check.ok for check in found.checks} == {None}
+    assert {check.ok for check in found.checks} == {True, None}
+    assert all(check.detail.startswith("held until 1m") for check in found.checks if check.ok)
 
 
 def test_an_interrupted_run_leaves_whole_files(long_scenario: Scenario, tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 import sim
+from sim.analysis.outcome import conclude
 from sim.check import CHECKERS, Boot, Checker, CheckResult, Commit, Commits, Served, build_checkers
 from sim.check.tokens import Tokens
 from sim.ports import Observed
 from sim.scenario.reading import parse_scenario
 from stigmem.core.audit import AuditRow
 from stigmem.core.fact import Fact
+from stigmem.core.nonces import NonceTable
 from stigmem.core.records import DeadLetter
 from tests.sim.hostile import adversary, run_simulation
 from tests.sim.small_runs import S, fault, make_simulation, scenario_text, workload
@@ -104,6 +106,79 @@ def test_a_failure_in_any_hook_ends_the_run_and_is_no_bug_of_a_node(hook: str) -
     assert simulation.world.now == simulation.violation.at_ns
     nodes = [machine.node for machine in simulation.machines.values() if machine.node is not None]
     assert [node.bugs for node in nodes if node.bugs] == []
+
+
+def words_of(found: sim.Result) -> dict[str, tuple[bool | None, str]]:
+    return {check.name: (check.ok, check.detail) for check in found.checks}
+
+
+class Early(Checker):
+    """Fails ten seconds into a run."""
+
+    name = "early"
+    sees = Commits.ALL
+
+    def on_commit(self, commit: Commit) -> None:
+        if self.observed.now_ns >= 10 * S:
+            self.fail(commit.machine, "it is ten o'clock")
+
+
+class Late(Early):
+    """Fails five seconds after it."""
+
+    name = "late"
+    sees = Commits.ALL
+
+    def on_commit(self, commit: Commit) -> None:
+        if self.observed.now_ns >= 15 * S:
+            self.fail(commit.machine, "it is a quarter past")
+
+
+def test_what_was_watched_until_a_run_was_cut_short_is_told_with_its_mark() -> None:
+    found = sim.run(parse_scenario(scenario_text(TALK, duration="20s")), checkers=[Early, Late])
+    words = words_of(found)
+    assert words["early"][0] is False
+    for name in ("durability", "no-leaks", "audit", "tokens-once", "late"):
+        assert words[name][0] is True
+        assert words[name][1].startswith("held until 10")
+    assert "acknowledged writes, all there" in words["durability"][1]
+    for name in ("convergence", "conflict-agreement", "no-silent-erasure"):
+        assert words[name][0] is None
+        assert words[name][1].startswith("not judged: the run ended early, at 10")
+    assert found.run_json["ended_early"] is True
+
+
+def test_a_run_that_keeps_going_tells_every_property_that_does_not_hold() -> None:
+    scenario = parse_scenario(scenario_text(TALK, duration="20s"))
+    found = sim.run(scenario, checkers=[Early, Late], keep_going=True)
+    words = words_of(found)
+    assert found.verdict == "fail"
+    assert found.converged_ns is not None
+    assert {name for name, (ok, _) in words.items() if ok is False} == {"early", "late"}
+    assert {ok for name, (ok, _) in words.items() if name not in ("early", "late")} == {True}
+    assert words["early"][1].endswith("it is ten o'clock")
+    assert words["late"][1].endswith("it is a quarter past")
+    assert "ended_early" not in found.run_json
+    assert found.run_json["keep_going"] is True
+
+
+def test_a_run_that_keeps_going_and_has_nothing_to_tell_is_the_same_run() -> None:
+    scenario = parse_scenario(scenario_text(TALK, duration="20s"))
+    usual, going = sim.run(scenario), sim.run(scenario, keep_going=True)
+    assert going.verdict == usual.verdict == "pass"
+    assert going.run_json["trace_digest"] == usual.run_json["trace_digest"]
+    assert going.checks == usual.checks
+
+
+def test_what_only_a_hostile_peer_saw_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    spend = NonceTable.spend
+    monkeypatch.setattr(NonceTable, "spend", lambda table, nonce, *args: spend(table, f"{nonce}{len(table)}", *args))
+    blind = [kind for kind in CHECKERS if kind is not Tokens]
+    simulation = run_simulation(adversary("replayer"), checkers=blind, signatures="stand-in")
+    found = conclude(simulation, wall_s=0.0)
+    assert found.verdict == "fail"
+    assert found.checks[-1].name == "hostile-requests"
+    assert "was accepted" in found.checks[-1].detail
 
 
 class LastWord(Checker):
