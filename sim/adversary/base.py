@@ -29,8 +29,9 @@ know: a checker would blame an honest node.
 
 A kind is a struct: its fields are the keys of its table in the scenario file. One value is used by any number of runs,
 so that it remembers nothing; `peer.memory(SomeClass, victim)` does. Chance comes from `peer.rng` alone. To add a kind:
-a file here with a subclass, a line in the registry (`sim/adversary/__init__.py`), and in `tests/sim/adversary` a run in
-which honest nodes stay unharmed and one in which a node without the control is caught.
+a file here (or a module of your own, see `sim.kinds`) with a subclass under `@kind("name")`, and in
+`tests/sim/adversary` a run in which honest nodes stay unharmed and one in which a node without the control is caught.
+`gapper.py` is a short whole example.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Stranger: knows a node's address and nothing else, and asks for everything by the hundred (S-13, S-19).
+"""Stranger: knows a node's address and nothing else, and asks for everything by the hundred (S-19).
 
 It registers nowhere. A node answers 401 to whoever pulls, pushes or asks for tombstones without a token of an approved
 peer, and 401 or 403 to whoever wants to approve, revoke or delete a peer without an operator's key. What strangers

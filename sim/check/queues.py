@@ -1,17 +1,39 @@
-"""Everything that can grow is bounded, and stays within its bound at every commit."""
+"""Everything that can grow is bounded, and stays within its bound at every commit.
+
+Queues have a length. The audit log has none, but what strangers write into it by asking has a rate: a row for each
+refused token up to a burst, then so many a minute, for each peer and for all unknown names together (S-19). The rate is
+measured here in true time, with room for clocks that run half as fast again, and anew after each boot, when a node
+remembers nobody.
+"""
 
 from __future__ import annotations
 
-from sim.check.base import Checker, CheckResult, Commit, Commits
+from typing import Final
+
+from msgspec import Struct, json
+
+from sim.check.base import Boot, Checker, CheckResult, Commit, Commits
 from sim.observation.node_view import QueueLengths
 from sim.ports import Observed
 from stigmem.core import limits
+from stigmem.core.audit import AuditRow
 
 __all__ = ["Queues"]
 
+_REFUSALS: Final = ("rejected_token", "replay_attempt")
+_ROWS_MAX: Final = limits.STRANGER_AUDIT_ROWS_PER_MINUTE
+_REFILL_PER_NS: Final = 1.5 * _ROWS_MAX / 60e9
+
+
+class _Refusal(Struct):
+    """What it looks at in the detail of a row."""
+
+    reason: str = ""
+
 
 class Queues(Checker):
-    """Mailboxes, nonces, dead letters, deferred facts, held pulls and origins never pass their limits."""
+    """Mailboxes, nonces, dead letters, deferred facts, held pulls and origins never pass their limits, nor the rows
+    that refused tokens cause their rate."""
 
     name = "bounded-queues"
     sees = Commits.ALL
@@ -19,9 +41,33 @@ class Queues(Checker):
     def __init__(self, observed: Observed) -> None:
         super().__init__(observed)
         self.longest_mailbox = 0
+        self._refusals: dict[tuple[str, str], tuple[int, float]] = {}
+        """(machine, peer id or "" for unknown names) -> when a refused token was audited last, and how many rows of the
+        burst were used up then."""
+
+    def on_boot(self, boot: Boot) -> None:
+        self._refusals = {key: used for key, used in self._refusals.items() if key[0] != boot.machine}
 
     def on_commit(self, commit: Commit) -> None:
         self._look(commit.machine)
+        for row in commit.rows:
+            if row.event in _REFUSALS:
+                self._count(commit.machine, row, commit.at_ns)
+
+    def _count(self, machine: str, row: AuditRow, now_ns: int) -> None:
+        reason = json.decode(row.detail, type=_Refusal).reason
+        if len(row.subject) > limits.NODE_ID_CHARS_MAX:
+            self.fail(machine, f"a name of {len(row.subject)} characters stands in the audit log")
+        who = "" if reason == "peer_not_found" else row.subject
+        at_ns, used = self._refusals.get((machine, who), (now_ns, 0.0))
+        used = max(0.0, used - (now_ns - at_ns) * _REFILL_PER_NS) + 1.0
+        self._refusals[machine, who] = now_ns, used
+        if used > _ROWS_MAX + 1.0:
+            whose = f"refused tokens of {who}" if who else "tokens of unknown names"
+            self.fail(
+                machine,
+                f"more audit rows about {whose} than {_ROWS_MAX} at once and {_ROWS_MAX} a minute, which is the ration",
+            )
 
     def result(self) -> CheckResult:
         for machine in self.observed.nodes:

@@ -20,6 +20,7 @@ from stigmem.core.token import Claims, Token, check_token
 from stigmem.node.api import peer_auth
 from stigmem.node.api.peer_auth import PeerAuthenticator
 from stigmem.node.membership import handshake
+from stigmem.node.quotas import Quotas
 from tests.sim.hostile import Reader, adversary, assert_unharmed, failures, make_simulation, run_simulation
 
 Patch = pytest.MonkeyPatch
@@ -221,3 +222,14 @@ def test_a_node_that_serves_who_was_never_approved_is_caught(monkeypatch: Patch)
     caught(
         adversary("registration-abuser", period="1s", at="20s"), "a token of a peer that nobody approved was accepted"
     )
+
+
+# --- what they may have a node write ---
+
+
+@pytest.mark.parametrize("kind", ["stranger", "token-abuser"])
+def test_a_node_that_audits_whatever_it_refuses_is_caught(kind: str, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(Quotas, "may_audit", lambda *_: True)
+    found = failures(run_simulation(adversary(kind), federation=PUSH, signatures="stand-in"))
+    assert list(found) == ["bounded-queues"]
+    assert "than 30 at once and 30 a minute, which is the ration" in found["bounded-queues"]
