@@ -22,6 +22,8 @@ _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 _FILES: Final = 4
 _PAUSE_S: Final = 0.05
 """Between two tries where nothing could be done."""
+_CLOSING_S: Final = 0.002
+"""Between closing a connection and accepting another one in its place."""
 
 
 class Reserve:
@@ -69,23 +71,27 @@ class Acceptor:
         self._reserve = reserve
 
     async def run(self) -> NoReturn:
-        """Accept until cancelled."""
+        """Accept until cancelled. What keeps a connection from being accepted keeps no other one."""
         is_for_health = False
         while True:
             try:
                 stream = await self._listener.accept()
             except OSError as error:
-                if error.errno not in _EXHAUSTED:
-                    raise
-                if self._make_room():
-                    await trio.lowlevel.checkpoint()  # the task of the connection that goes closes it now
-                elif self._reserve.let_go():
-                    is_for_health = True
-                else:
-                    await trio.sleep(_PAUSE_S)
+                is_for_health = await self._find_a_file(error)
                 continue
             # Out of trio's hands: plain connections go on without its stream.
             raw = socket.socket(fileno=stream.socket.detach())
             raw.setblocking(False)
             self._accepted(raw, is_for_health)
             is_for_health = False
+
+    async def _find_a_file(self, error: OSError) -> bool:
+        """Do what can be done so that the next try succeeds; whether it uses the reserve."""
+        if error.errno in _EXHAUSTED:
+            if self._make_room():
+                await trio.sleep(_CLOSING_S)  # the connection that goes closes meanwhile
+                return False
+            if self._reserve.let_go():
+                return True
+        await trio.sleep(_PAUSE_S)
+        return False
