@@ -39,12 +39,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 import trio
 
 from sim.world.clocks import NodeClock
 from sim.world.disk import Disk, Fate, SimJournal
+from sim.world.network import Network
 from sim.world.ports import SimClock, SimEntropy, SimSignal, SimTransport
 from sim.world.rpc import Endpoint, Reply, send_request
 from sim.world.streams import MadeStream
@@ -56,9 +57,6 @@ from stigmem.node.events import NodeEvents
 from stigmem.node.node import Node
 from stigmem.node.ports import Context
 from stigmem.node.settings import NodeSettings
-
-if TYPE_CHECKING:
-    from sim.world.network import Network
 
 __all__ = ["OPERATOR", "CommitHook", "Machine", "MachineEvents"]
 

@@ -106,7 +106,7 @@ class Network:
         if stopped is not None:
             self._stop(packet, stopped, held=held)
             return
-        self._trace.packet(now, packet, data, delay)
+        self._trace.packet(packet.source, packet.target, packet.kind, data, delay)
         for extra in copies:
             self.world.at(now + delay + extra, packet.deliver, data)
 

@@ -9,16 +9,30 @@ from __future__ import annotations
 import types
 from collections.abc import Awaitable, Callable, Generator
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from sim.world.world import Waiter
+from sim.world.clocks import NodeClock
+from sim.world.world import Waiter, World
 from stigmem.core.wire import Request, Response
 from stigmem.node.ports import Signal, Unreachable
 
-if TYPE_CHECKING:
-    from sim.world.machine import Machine
-
 __all__ = ["SimClock", "SimEntropy", "SimSignal", "SimTransport"]
+
+
+class Computer(Protocol):
+    """What the ports need of the machine that they are on (`sim.world.machine.Machine`)."""
+
+    world: World
+    clock: NodeClock
+
+    def wake(self, waiter: Waiter, value: Any = None) -> bool:
+        """Wake a task of the machine, later if it is paused; False when the task does not wait (any more)."""
+
+    def spawn(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
+        """Start a task of the node."""
+
+    def ask(self, url: str, request: Request, waiter: Waiter) -> None:
+        """Send a request over the wire; the waiter gets a Response or the code of a failure."""
 
 
 class SimSignal:
@@ -26,7 +40,7 @@ class SimSignal:
 
     __slots__ = ("_flag", "_generation", "_machine", "_waiter")
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Computer) -> None:
         self._machine = machine
         self._waiter = Waiter(machine.world)
         self._flag = False
@@ -57,7 +71,7 @@ class SimSignal:
 class SimClock:
     """A machine's clock: wrong wall time, drifting monotonic time, waiting and tasks."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Computer) -> None:
         self._machine = machine
 
     def wall_ns(self) -> int:
@@ -92,7 +106,7 @@ class SimEntropy:
 class SimTransport:
     """Requests over the simulated wire."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Computer) -> None:
         self._machine = machine
 
     async def request(self, url: str, request: Request, timeout_ns: int, body_max: int) -> Response:

@@ -14,13 +14,11 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-if TYPE_CHECKING:
-    from sim.world.network import Packet
-    from sim.world.world import World
+from sim.world.world import World
 
 __all__ = ["Difference", "Stop", "Trace", "TraceUnreadable", "first_difference", "read_trace"]
 
@@ -59,11 +57,9 @@ class Trace:
             stop = Stop(source, target, rule)
             self.stops[stop] = self.stops.get(stop, 0) + 1
 
-    def packet(self, now: int, packet: Packet, data: bytes, delay: int) -> None:
+    def packet(self, source: str, target: str, kind: str, data: bytes, delay_ns: int) -> None:
         """Record a packet that was put on the wire: who, what, how many bytes with which checksum, how long."""
-        self._line(
-            _encode((now, "sent", packet.source, packet.target, packet.kind, len(data), zlib.crc32(data), delay))
-        )
+        self._line(_encode((self._world.now, "sent", source, target, kind, len(data), zlib.crc32(data), delay_ns)))
 
     def commit(self, node: str, records: int, payload: bytes) -> None:
         """Record a batch that became durable."""

@@ -13,7 +13,6 @@ from sim.scenario.planning import make_plan
 from sim.scenario.reading import parse_scenario
 from sim.simulation.simulation import Simulation
 from sim.world.clocks import EPOCH_NS
-from sim.world.network import Packet
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -81,9 +80,9 @@ def make_simulation(
         record.events.append((simulation.world.now, kind, *details))
         told_event(kind, *details)
 
-    def packet(now: int, packet: Packet, data: bytes, delay: int) -> None:
-        record.packets.append((now, packet.source, packet.target, packet.kind))
-        told_packet(now, packet, data, delay)
+    def packet(source: str, target: str, kind: str, data: bytes, delay_ns: int) -> None:
+        record.packets.append((simulation.world.now, source, target, kind))
+        told_packet(source, target, kind, data, delay_ns)
 
     def commit(node: str, records: int, payload: bytes) -> None:
         record.commits.append((simulation.world.now, node))

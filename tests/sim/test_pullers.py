@@ -8,7 +8,6 @@ from typing import Any
 from sim.scenario.planning import make_plan
 from sim.scenario.reading import parse_scenario
 from sim.simulation.simulation import Simulation
-from sim.world.network import Packet
 from stigmem.core.wire import Request
 from tests.sim.small_runs import S, approve, make_simulation, result_of, scenario_text, workload
 
@@ -18,10 +17,10 @@ def pulls(simulation: Simulation, source: str, target: str, since_s: int) -> int
     asked: list[int] = []
     told = simulation.trace.packet
 
-    def note(now: int, packet: Packet, *rest: Any) -> None:
-        if (packet.source, packet.target, packet.kind) == (source, target, "GET /v1/federation/facts"):
-            asked.append(now)
-        told(now, packet, *rest)
+    def note(sender: str, receiver: str, kind: str, *rest: Any) -> None:
+        if (sender, receiver, kind) == (source, target, "GET /v1/federation/facts"):
+            asked.append(simulation.world.now)
+        told(sender, receiver, kind, *rest)
 
     simulation.trace.packet = note  # type: ignore[method-assign]
     simulation.run()

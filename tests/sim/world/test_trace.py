@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from sim.world.network import Packet
 from sim.world.trace import Stop, Trace, TraceUnreadable, first_difference, read_trace
 from sim.world.world import World
 
@@ -43,8 +42,8 @@ def test_equal_traces_give_equal_files_byte_for_byte(tmp_path: Path) -> None:
 
 def test_a_packet_is_recorded_with_its_size_checksum_and_delay() -> None:
     trace = Trace(World())
-    trace.packet(5, Packet("a", "b", "GET /x", b"", print), b"123456789", 40)
-    assert trace.tail(1) == [[5, "sent", "a", "b", "GET /x", 9, 0xCBF43926, 40]]
+    trace.packet("a", "b", "GET /x", b"123456789", 40)
+    assert trace.tail(1) == [[0, "sent", "a", "b", "GET /x", 9, 0xCBF43926, 40]]
 
 
 def test_the_tail_is_the_last_events_oldest_first() -> None:
