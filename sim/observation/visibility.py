@@ -1,7 +1,7 @@
 """Measuring a run: who wrote what when, who saw it when, and whether everybody has everything.
 
 Counts as commits happen, so that "has the federation converged" is asked in constant time. True time only:
-nodes' clocks do not come into it (spec/simulation.md, 6).
+nodes' clocks do not come into it (spec/simulation.md, 7).
 """
 
 from __future__ import annotations

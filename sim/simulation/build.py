@@ -8,33 +8,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from sim.naming import slug
 from sim.scenario.tables import Scenario
 from sim.world.clocks import NodeClock
 from sim.world.disk import Disk
-from sim.world.machine import Machine, MachineEvents
-from sim.world.network import Network
+from sim.world.machine import Hardware, Machine, MachineEvents
 from sim.world.random_streams import RandomStreams
-from sim.world.rpc import Endpoint
+from sim.world.rpc import Wire
 from sim.world.signature_cache import SignatureCache
 from stigmem.core.keys import ED25519, STAND_IN, Suite
 from stigmem.core.scopes import Scope
 from stigmem.node.settings import NodeSettings
 
-__all__ = ["Wire", "make_machines", "node_settings"]
+__all__ = ["make_machines", "node_settings"]
 
 _SECOND: Final = 1_000_000_000
 _MS: Final = 1_000_000
-
-
-class Wire(NamedTuple):
-    """What machines reach each other by."""
-
-    network: Network
-    directory: dict[str, Endpoint]
-    """Address -> who answers there."""
 
 
 def make_machines(
@@ -48,17 +39,12 @@ def make_machines(
         table = tables.get(name)
         offset, drift = (0, 0) if table is None else (table.offset, table.drift_ppm)
         disk_random = streams.stream(f"disk/{name}")
-        machines[name] = Machine(
-            name,
-            wire.network.world,
-            wire.network,
-            wire.directory,
-            node_settings(scenario, name, streams.seed, suite),
+        hardware = Hardware(
             NodeClock(offset_ns=offset, drift_ppm=drift),
             Disk(disk_random, sync_ns=scenario.disk.sync, capacity_bytes=scenario.disk.capacity),
             streams.stream(f"entropy/{name}"),
-            events,
         )
+        machines[name] = Machine(name, node_settings(scenario, name, streams.seed, suite), hardware, wire, events)
     return machines
 
 

@@ -24,12 +24,11 @@ from sim.fault.clocks import ClockFault
 from sim.observation.obligations import Obligation, Obligations
 from sim.ports import Observed, PageEntry
 from sim.scenario.tables import Scenario
-from sim.simulation.build import Wire
 from sim.simulation.peer_author import Author, PeerIdentity
 from sim.world.clocks import EPOCH_NS
 from sim.world.machine import Machine
 from sim.world.random_streams import RandomStreams
-from sim.world.rpc import send_request
+from sim.world.rpc import Wire, send_request
 from sim.world.world import World
 from stigmem.core.declaration import ACTIVE, PENDING
 from stigmem.core.keys import ED25519, STAND_IN
@@ -169,7 +168,7 @@ class PeerScript:
 
     def send(self, victim: str, request: Request, then: Callable[[Response | str], None]) -> None:
         url = self.settings(victim).node_url
-        send_request(self._wire.network, self._wire.directory, self.name, url, request, then)
+        send_request(self._wire, self.name, url, request, then)
 
     def token(
         self, victim: str, *, nonce: str | None = None, scopes: tuple[str, ...] | None = None, at_ms: int | None = None

@@ -26,7 +26,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from operator import methodcaller
 from pathlib import Path
-from random import Random
 from typing import Any, Final
 
 import trio
@@ -37,7 +36,7 @@ from sim.observation.sampler import SAMPLES, Sampler
 from sim.observation.visibility import Visibility
 from sim.scenario.plan import Plan
 from sim.simulation.arrivals import Arrivals
-from sim.simulation.build import Wire, make_machines
+from sim.simulation.build import make_machines
 from sim.simulation.clients import Submissions, WorkloadClients
 from sim.simulation.conditions import conditions_of
 from sim.simulation.events import EventRelay
@@ -54,10 +53,9 @@ from sim.workload.base import Workload
 from sim.world.machine import Machine
 from sim.world.network import Network
 from sim.world.random_streams import RandomStreams
-from sim.world.rpc import Endpoint
+from sim.world.rpc import Endpoint, Wire
 from sim.world.trace import Trace
 from sim.world.world import World, simulate
-from stigmem.core.wire import Request, Response
 
 __all__ = ["Simulation"]
 
@@ -279,10 +277,6 @@ class Simulation:
         if self.world.now < self.deadline:
             self.world.after(max(_SECOND, self.deadline // 400), lambda _: self._tick())
 
-    def violated(self, violation: Violation) -> None:
-        """A property does not hold: the run is over."""
-        self.relay.violated(violation)
-
     # --- what became of it ---
 
     @property
@@ -312,19 +306,11 @@ class Simulation:
 
     # --- verbs of its own ---
 
-    def random(self, stream: str) -> Random:
-        """The random stream of this name."""
-        return self.streams.stream(stream)
-
     def boot(self, name: str) -> None:
         """Switch a machine on, and see to its links; faults do this through `power`."""
         if self._home is not None:
             self.machines[name].boot(self._home)
             self.world.after(_HANDSHAKES_BEGIN, lambda _: self.handshakes.link(name))
-
-    def console(self, node: str, request: Request, then: Callable[[Response], None]) -> bool:
-        """The operator of a node does something at its console; False when the node is off."""
-        return self.machines[node].console(request, then)
 
 
 def _only(error: BaseException) -> BaseException:

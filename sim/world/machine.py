@@ -39,15 +39,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from random import Random
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import trio
 
 from sim.world.clocks import NodeClock
 from sim.world.disk import Disk, Fate, SimJournal
-from sim.world.network import Network
 from sim.world.ports import SimClock, SimEntropy, SimSignal, SimTransport
-from sim.world.rpc import Endpoint, Reply, send_request
+from sim.world.rpc import Reply, Wire, send_request
 from sim.world.streams import MadeStream
 from sim.world.world import Waiter, World
 from stigmem.core.records import Record
@@ -58,7 +57,7 @@ from stigmem.node.node import Node
 from stigmem.node.ports import Context
 from stigmem.node.settings import NodeSettings
 
-__all__ = ["OPERATOR", "CommitHook", "Machine", "MachineEvents"]
+__all__ = ["OPERATOR", "CommitHook", "Hardware", "Machine", "MachineEvents"]
 
 OPERATOR: Final = Principal(
     "system:operator", frozenset({"read", "write", "federate", "admin", "admin:federation", "audit.read"})
@@ -98,26 +97,26 @@ class _NodeEvents(NodeEvents):
         self._events.bug(error)
 
 
+class Hardware(NamedTuple):
+    """What a node runs on; it outlives the node."""
+
+    clock: NodeClock
+    disk: Disk
+    entropy: Random
+    """What the node's tokens and ids are drawn from."""
+
+
 class Machine:
     """One computer and the node on it."""
 
     def __init__(
-        self,
-        name: str,
-        world: World,
-        network: Network,
-        directory: dict[str, Endpoint],
-        settings: NodeSettings,
-        clock: NodeClock,
-        disk: Disk,
-        random: Random,
-        watch: MachineEvents,
+        self, name: str, settings: NodeSettings, hardware: Hardware, wire: Wire, events: MachineEvents
     ) -> None:
+        """Without power, until it boots. `settings` are those of every node that will run on it."""
         self.name = name
         self.url = settings.node_url
-        self.world = world
-        self.clock = clock
-        self.disk = disk
+        self.world: World = wire.network.world
+        self.clock, self.disk, self._entropy = hardware
         self.settings = settings
         self.node: Node | None = None
         self.up = False
@@ -127,10 +126,8 @@ class Machine:
         """Commits begun, over all boots."""
         self.at_commit: dict[object, CommitHook] = {}
         """Hooks, each under a key of whoever put it there."""
-        self._network = network
-        self._directory = directory
-        self._random = random
-        self._events = watch
+        self._wire = wire
+        self._events = events
         self._backlog: deque[Callable[[], None]] = deque()
         self._nursery: trio.Nursery | None = None
 
@@ -155,7 +152,7 @@ class Machine:
             journal = SimJournal(
                 self.world, self.disk, partial(self._durable, boot), begins=partial(self._begins, boot), wake=self.wake
             )
-            context = Context(SimClock(self), SimEntropy(self._random), SimTransport(self), journal)
+            context = Context(SimClock(self), SimEntropy(self._entropy), SimTransport(self), journal)
             node = Node(self.settings, context, _NodeEvents(self._events))
             await node.load()
             self.node = node
@@ -246,7 +243,7 @@ class Machine:
             if self._lives(boot):
                 self.wake(waiter, value)
 
-        if not send_request(self._network, self._directory, self.name, url, request, arrived, self.wake):
+        if not send_request(self._wire, self.name, url, request, arrived, self.wake):
             self.world.at(self.world.now, lambda _: arrived("no_such_host"))
 
     # --- what the wire and the people use ---

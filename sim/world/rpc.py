@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sim.world.network import Network, Packet
 from sim.world.streams import MadeStream, read_stream
 from sim.world.world import Waiter
 from stigmem.core.wire import Request, Response, StreamedResponse, decode_response, encode
 
-__all__ = ["Endpoint", "Reply", "send_request"]
+__all__ = ["Endpoint", "Reply", "Wire", "send_request"]
 
 
 class Reply(Protocol):
@@ -37,9 +37,16 @@ class Endpoint(Protocol):
         ...
 
 
+class Wire(NamedTuple):
+    """What machines reach each other by."""
+
+    network: Network
+    directory: dict[str, Endpoint]
+    """Address -> who answers there."""
+
+
 def send_request(
-    network: Network,
-    directory: dict[str, Endpoint],
+    wire: Wire,
     asker: str,
     url: str,
     request: Request,
@@ -48,7 +55,7 @@ def send_request(
 ) -> bool:
     """Send a request; `arrived` gets a Response, `refused` or `broken_answer`, or nothing at all when packets
     are lost. False when nobody has this address. `wake` wakes a task of the asker that reads a stream."""
-    target = directory.get(url)
+    network, target = wire.network, wire.directory.get(url)
     if target is None:
         return False
 

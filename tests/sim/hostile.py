@@ -151,7 +151,8 @@ def ask(simulation: Simulation, node: str, target: str) -> list[Any]:
     found: list[Any] = []
 
     def send(_: object) -> None:
-        simulation.console(node, Request("GET", target), lambda answer: found.append(msgspec.json.decode(answer.body)))
+        machine = simulation.machines[node]
+        machine.console(Request("GET", target), lambda answer: found.append(msgspec.json.decode(answer.body)))
 
     simulation.world.at(simulation.duration - SECOND, send)
     return found

@@ -55,6 +55,7 @@ def test_a_peer_revoked_and_approved_again_during_a_waiting_pull_is_read_once() 
         assert other is not None
         row = node.state.peer_of(other.node_id)
         assert row is not None
-        simulation.console("a", Request("POST", f"/v1/federation/peers/{row.peer_id}/revoke"), lambda _: None)
+        revoke = Request("POST", f"/v1/federation/peers/{row.peer_id}/revoke")
+        simulation.machines["a"].console(revoke, lambda _: None)
 
     assert asked(away=True) <= asked(away=False) * 1.1

@@ -1,4 +1,4 @@
-"""Faults (spec/simulation.md, 5): each really happens, is survived, and leaves nothing behind when it ends."""
+"""Faults (spec/simulation.md, 6): each really happens, is survived, and leaves nothing behind when it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workloads (spec/simulation.md, 6): each writes what it says, when and where it says, and the federation holds it."""
+"""Workloads (spec/simulation.md, 7): each writes what it says, when and where it says, and the federation holds it."""
 
 from __future__ import annotations
 
