@@ -38,8 +38,8 @@ BANNED_CALLS = {
     ("datetime", "utcnow"): "ctx.clock.wall_ns",
     ("datetime", "today"): "ctx.clock.wall_ns",
     ("date", "today"): "ctx.clock.wall_ns",
-    ("uuid", "uuid1"): "Node.new_uuid",
-    ("uuid", "uuid4"): "Node.new_uuid",
+    ("uuid", "uuid1"): "Identity.new_uuid (stigmem.node.identity)",
+    ("uuid", "uuid4"): "Identity.new_uuid (stigmem.node.identity)",
     ("nacl", "random"): "ctx.entropy.token",
 }
 

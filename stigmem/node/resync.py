@@ -42,4 +42,13 @@ def read_again(txn: Transaction, peer_id: str) -> None:
     if row is None or row.status != ACTIVE:
         return
     taken = held.taken if held is not None else 0
-    txn.add(CursorRow(peer_id, None, txn.state.ledger.last_seq, False, taken, txn.now_us))
+    txn.add(
+        CursorRow(
+            peer_id=peer_id,
+            cursor=None,
+            watermark=txn.state.ledger.last_seq,
+            drained=False,
+            taken=taken,
+            updated_us=txn.now_us,
+        )
+    )

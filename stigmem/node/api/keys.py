@@ -214,7 +214,14 @@ class KeysApi:
         expires_us = _expiry_us(txn, request.expires_at)
         key_id, verifier = self._mint(call, txn, secret)
         return KeyRow(
-            key_id, entity_uri, verifier, permissions, scopes, request.description or "", txn.now_us, expires_us
+            key_id=key_id,
+            entity_uri=entity_uri,
+            verifier=verifier,
+            permissions=permissions,
+            scopes=scopes,
+            description=request.description or "",
+            created_us=txn.now_us,
+            expires_us=expires_us,
         )
 
     def _new_secret(self) -> str:

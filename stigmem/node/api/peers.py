@@ -198,7 +198,15 @@ class PeersApi:
         read_again_for_origin(txn, row.node_id)
         if known not in (None, "", row.public_key):
             read_again_for_key(txn)  # somebody had vouched for another key
-        txn.add(CursorRow(row.peer_id, None, txn.state.ledger.last_seq, False, 0, txn.now_us))
+        txn.add(
+            CursorRow(
+                peer_id=row.peer_id,
+                cursor=None,
+                watermark=txn.state.ledger.last_seq,
+                drained=False,
+                updated_us=txn.now_us,
+            )
+        )
         txn.audit("peer_approved", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri)
         answer = ApproveAnswer(row.peer_id, row.node_id, ACTIVE, format_us(txn.now_us))
         return AfterCommit(lambda: json_response(200, answer))

@@ -103,7 +103,9 @@ class OriginKeys:
             return
         text = msgspec.json.encode(manifest).decode()
         if len(text) <= _LEARNED_CHARS_MAX:
-            await self._submit(OriginRow(origin, manifest.public_key, how, by.node_id, text), by.peer_id)
+            await self._submit(
+                OriginRow(origin, manifest.public_key, how, vouched_by=by.node_id, manifest=text), by.peer_id
+            )
 
     def _read(self, body: bytes) -> Manifest | None:
         """A manifest that verifies and has not expired, or None."""

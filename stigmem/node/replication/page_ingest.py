@@ -192,7 +192,16 @@ class Ingestion:
         taken = len(facts) + (held.taken if held is not None else 0)
         watermark = facts[-1].seq if facts else (held.watermark if held else state.ledger.last_seq)
         if held is None or facts or held.cursor != cursor or held.drained != drained:
-            self._txn.add(CursorRow(self._peer_id, cursor, watermark, drained, taken, self._txn.now_us))
+            self._txn.add(
+                CursorRow(
+                    peer_id=self._peer_id,
+                    cursor=cursor,
+                    watermark=watermark,
+                    drained=drained,
+                    taken=taken,
+                    updated_us=self._txn.now_us,
+                )
+            )
 
     # --- one entry ---
 
