@@ -10,7 +10,7 @@ How a run goes with one, and where a kind can put its hand in:
                                                    `delay`: how long that answer is held back
     a victim asks who it is                        `describe`
     a victim asks for the key of an origin         `vouch`
-    the faults end                                 it falls silent: empty pages, no requests, and its address remains
+    `for` is over, or the faults end               it falls silent: empty pages, no requests, and its address remains
 
 `sim.ports.PeerEnv` says what a script may know, say and do. Nearly every kind is one of these three:
 
@@ -69,7 +69,7 @@ class Batch:
 
 
 class Adversary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
-    """A hostile peer of `peers` (default: the first node), active from `at` on.
+    """A hostile peer of `peers` (default: the first node), active from `at` on, for `for`.
 
     Each batch that it serves holds `good` ordinary facts among the bad. `dialect`: `2.1+` is that of our own
     nodes, `2.1` and `0.5` those of the reference.
@@ -85,6 +85,8 @@ class Adversary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_fi
     """Its victims; left out, the first node."""
     at: Duration = Duration(0)
     """When it begins, counted from the start of the run."""
+    lasts: Duration | None = msgspec.field(default=None, name="for")
+    """How long it is hostile; left out, until all faults end. Afterwards it is a peer that says nothing."""
     good: Annotated[int, Meta(ge=0, le=50)] = 1
     """Ordinary facts among the bad in each batch that it serves."""
     dialect: Literal["2.1+", "2.1", "0.5"] = "2.1+"

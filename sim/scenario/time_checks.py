@@ -67,6 +67,8 @@ def check_times(scenario: Scenario) -> Iterator[Mistake]:
                           f"duration, {format_duration(end)}; leave it out to go on until then")  # fmt: skip
     for number, adversary in enumerate(scenario.adversary):
         yield from _begins(("adversary", number, "at"), adversary.at, end)
+        if adversary.lasts is not None:
+            yield from _ends(("adversary", number, "for"), adversary.at, adversary.lasts, end)
 
 
 def _begins(path: KeyPath, at: int, end: int) -> Iterator[Mistake]:

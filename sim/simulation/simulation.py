@@ -231,6 +231,8 @@ class Simulation:
         self.fault_schedule.schedule()
         for peer in self.adversaries.values():
             world.at(max(peer.adversary.at, _HANDSHAKES_BEGIN), methodcaller("begin"), peer)
+            if peer.adversary.lasts is not None:
+                world.at(peer.adversary.at + peer.adversary.lasts, methodcaller("stop"), peer)
         world.at(self.duration, lambda _: self._heal())
         world.at(0, lambda _: self._tick())
         self._sample(max(self.deadline // SAMPLES, 1_000_000))

@@ -11,9 +11,21 @@ from sim.adversary.page_liar import LIES
 from sim.adversary.pusher import Pushes
 from sim.adversary.replayer import Presented
 from sim.adversary.staller import WAYS
+from sim.scenario.reading import BadScenario
 from sim.simulation.simulation import Simulation
+from sim.world.clocks import EPOCH_NS
 from stigmem.core.records import KeyRow
-from tests.sim.hostile import INTERVAL_S, SECOND, Reader, adversary, ask, assert_unharmed, failures, run_simulation
+from tests.sim.hostile import (
+    INTERVAL_S,
+    SECOND,
+    Reader,
+    adversary,
+    ask,
+    assert_unharmed,
+    failures,
+    make_simulation,
+    run_simulation,
+)
 
 EXPECTED = {
     "clock-pusher": ["hlc_malformed", "hlc_skew"],
@@ -163,6 +175,31 @@ def test_the_same_seed_gives_the_same_trace_with_hostile_peers() -> None:
     ]
     first, second = (run_simulation(*tables, duration="40s").trace.close() for _ in range(2))
     assert first == second
+
+
+def test_a_behaviour_begins_and_ends_when_it_is_told_to() -> None:
+    tables = [
+        adversary("overreach", node="early", **{"for": "30s"}),
+        adversary("replayer", node="between", period="2s", at="40s", **{"for": "20s"}),
+    ]
+    simulation = run_simulation(*tables, signatures="stand-in")
+    assert failures(simulation) == {}
+    early, between = simulation.adversaries["early"], simulation.adversaries["between"]
+    taken = [fact for fact in simulation.machines["north"].node.state.ledger.log if fact.origin == early.node_id]  # type: ignore[union-attr]
+    end_ms = (EPOCH_NS + 31 * SECOND) // 1_000_000
+    assert taken
+    assert all(fact.wall_ms <= end_ms for fact in taken)
+    assert early.served > len(taken)  # it is read on, and says nothing
+    rounds = sum(count for (what, _), count in between.memory(Presented).items() if what == "first")
+    assert 8 <= rounds <= 10
+
+
+@pytest.mark.parametrize(
+    ("span", "saying"), [("2m", "it would end at 2m, after the scenario's duration"), ("0s", "0s is no time at all")]
+)
+def test_a_behaviour_that_cannot_end_when_it_is_told_to_is_a_mistake(span: str, saying: str) -> None:
+    with pytest.raises(BadScenario, match=saying):
+        make_simulation(adversary("overreach", **{"for": span}))
 
 
 # --- what single kinds may and may not achieve ---
