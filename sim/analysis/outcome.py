@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["EXIT_STATUS", "TAIL", "Outcome", "conclude", "encode_run"]
 
 EXIT_STATUS: Final = {"pass": 0, "fail": 1, "inconclusive": 3}
-TAIL: Final = 40
+TAIL: Final = 400
 """Events at the end of a trace that are kept for a failure report."""
 
 

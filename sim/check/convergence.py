@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sim.check.base import Checker, CheckResult
+from sim.check.missing_copy import explain
 from sim.observation.node_view import NodeView
 from sim.observation.visibility import NEVER
 from sim.units import format_duration
@@ -80,7 +81,8 @@ class Convergence(Checker):
             fact, node = lacking[0]
             return (
                 f"{visibility.missing} copies are missing; for example {node} lacks fact {fact.id} "
-                f"({fact.scope}), written by {fact.origin} at {format_duration(fact.written_ns)}"
+                f"({fact.scope}), written by {fact.origin} at {format_duration(fact.written_ns)}: "
+                f"{explain(self.observed, fact, node)}"
             )
         waiting = self._waiting()
         if waiting:

@@ -139,6 +139,18 @@ class NodeView:
         """Whether a fact of this id is among the dead letters of any peer."""
         return any(fact_id in letters for letters in self._node.state.letters.values())
 
+    def rejections(self, fact_id: str) -> tuple[str, ...]:
+        """The codes with which a fact of this id was refused, each once, whoever served it."""
+        letters = self._node.state.letters.values()
+        return tuple(dict.fromkeys(code for each in letters for code in each.get(fact_id, ())))
+
+    def cursor_at(self, node_id: str) -> str | None:
+        """How far this node has read a peer: the cursor of the last page that it stored, in the peer's words; None when
+        it has stored none, or knows no such peer."""
+        row = self._node.state.peer_of(node_id)
+        read = None if row is None else self._node.state.cursors.get(row.peer_id)
+        return None if read is None else read.cursor
+
     def position(self, cursor: str | None) -> int:
         """How many facts of the node's log lie before a cursor that it gave out; 0 for None, and for a cursor of a
         past that the node does not have."""

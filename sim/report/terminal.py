@@ -5,14 +5,15 @@ Words for people on a rich console; the same numbers for machines are in run.jso
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.analysis.lag import slowest
 from sim.analysis.verdict import BOUNDS
+from sim.diagnostics.suggestions import listed
+from sim.report.event_words import concerning, event_line, names_in
 from sim.scenario.metrics import TIMED
 from sim.units import format_duration
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from sim.analysis.outcome import Outcome
     from sim.analysis.verdict import ExpectationResult
 
-__all__ = ["event_line", "progress_bar", "show_failure", "show_result", "speed"]
+__all__ = ["progress_bar", "show_failure", "show_result", "speed"]
 
 _STYLES: Final = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 _REFRESH_S: Final = 0.1
@@ -168,10 +169,19 @@ def show_failure(console: Console, result: Outcome, replay: str) -> None:
         for sentence in _reasons(result):
             console.print(sentence, style="red" if result.verdict == "fail" else "yellow", soft_wrap=True)
     if any(check.ok is False for check in result.checks):
-        console.print("the last events:")
-        for event in result.tail[-_EVENTS_SHOWN:]:
-            console.print(f"  {event_line(event)}", style="dim", soft_wrap=True)
+        _show_events(console, result)
     console.print(f"to replay it: {replay}", soft_wrap=True)
+
+
+def _show_events(console: Console, result: Outcome) -> None:
+    """The last events that concern whom the failures name; all of them when they name nobody."""
+    told = [check.detail for check in result.checks if check.ok is False]
+    hostile = [table.node for table in result.scenario.adversary]
+    names = names_in(" ".join(told), [*result.nodes, *hostile])
+    events = concerning(result.tail, names) if names else result.tail
+    console.print(f"the last events that concern {listed(names)}:" if names else "the last events:")
+    for event in events[-_EVENTS_SHOWN:]:
+        console.print(f"  {event_line(event)}", style="dim", soft_wrap=True)
 
 
 def _reasons(result: Outcome) -> list[str]:
@@ -200,10 +210,3 @@ def _slowest(result: Outcome) -> Iterator[str]:
             f"the slowest copy: fact {fact.id}, written by {fact.origin} at {format_duration(written)}, was visible "
             f"on {reader} at {format_duration(visible)}, {format_duration(visible - written)} later"
         )
-
-
-def event_line(event: Sequence[Any]) -> str:
-    """One event of a trace for people: seconds, kind, details."""
-    at_ns, kind, *details = event
-    told = " ".join(detail if isinstance(detail, str) else json.dumps(detail) for detail in details)
-    return f"{at_ns / 1e9:14.6f} s  {kind:<10} {told}".rstrip()

@@ -21,7 +21,7 @@ from sim.check import CHECKERS, Checker, Commit, Commits
 from sim.cli import BUG, main
 from sim.cli_session import worst
 from sim.ports import Observed
-from sim.report.terminal import event_line, progress_bar
+from sim.report.terminal import progress_bar
 from tests.sim.small import small_text, workload
 
 TALK = workload("contradictions", rate="30/m", entities=5)
@@ -181,7 +181,7 @@ def test_a_violated_property_is_told_with_the_events_before_it(
     told = capsys.readouterr()
     assert "tripwire was violated on " in told.err
     assert ": the wire was tripped" in told.err
-    assert told.err.splitlines()[-2].endswith("violated   tripwire the wire was tripped")
+    assert told.err.splitlines()[-2].endswith("s  tripwire is violated: the wire was tripped")
     assert told.err.splitlines()[-1] == "to replay it: stigmem-sim replay runs/small-seed3"
     assert main(["replay", "runs/small-seed3"]) == 0
     assert "the same: all three digests are equal" in capsys.readouterr().out
@@ -433,10 +433,6 @@ def test_there_is_no_bar_in_a_file() -> None:
     with progress_bar(Console(file=screen), "small") as progress:
         progress(30_000_000_000, 60_000_000_000)
     assert screen.getvalue() == ""
-
-
-def test_an_event_is_told_in_seconds() -> None:
-    assert event_line([1_500_000_000, "sent", "a", "b", 7, ["x"]]) == '      1.500000 s  sent       a b 7 ["x"]'
 
 
 # --- data that not everybody has ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +17,7 @@ from sim.check.tokens import Tokens
 from sim.observation.node_view import NodeView
 from sim.ports import Observed
 from sim.simulation.simulation import Simulation
+from sim.world.rules import Cut
 from stigmem.core import hlc, limits
 from stigmem.core.audit import AuditRow
 from stigmem.core.errors import Rejection
@@ -633,6 +635,31 @@ def test_a_fact_withheld_from_one_node_for_ever_is_caught(monkeypatch: Patch) ->
 
     monkeypatch.setattr(page_ingest, "admit", admit)
     caught(by="convergence", saying="copies are missing", settle="20s")
+
+
+def test_a_missing_copy_is_told_with_what_each_neighbour_could_have_served(monkeypatch: Patch) -> None:
+    honest = page_ingest.admit
+
+    def admit(candidate: Any, ledger: Any, link: Any, policy: Any, now_ms: int) -> Fact | None:
+        if candidate.fact.text.endswith("says 5"):
+            raise Rejection("malformed_fact", "we do not like it")
+        return honest(candidate, ledger, link, policy, now_ms)
+
+    monkeypatch.setattr(page_ingest, "admit", admit)
+    told = failures(run_simulation(signatures="stand-in", settle="20s"))["convergence"]
+    assert re.search(r"refused it \(malformed_fact\)", told)
+    assert re.search(r"(\w+) holds it at place (\d+) of \d+, and \w+ has read to place \d+, past it", told)
+
+
+SEVERED = frozenset((a, b) for other in ("north", "west") for a, b in (("south", other), (other, "south")))
+
+
+def test_a_missing_copy_behind_a_cut_is_told_with_how_far_the_reader_came() -> None:
+    def cut(simulation: Simulation) -> None:
+        later(simulation, 30, lambda: simulation.network.add_rule(Cut("cut", SEVERED)))
+
+    told = failures(run_simulation(signatures="stand-in", settle="20s", before=cut))["convergence"]
+    assert re.search(r"holds it at place \d+ of \d+, and \w+ has read to place \d+, not yet so far", told)
 
 
 def test_a_fact_that_vanishes_from_a_ledger_is_caught() -> None:
