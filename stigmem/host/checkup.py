@@ -195,7 +195,7 @@ def _active(directory: Path) -> list[PeerRow]:
 
 
 async def _peer(transport: HttpTransport, row: PeerRow) -> Finding:
-    subject = f"peer {row.node_id[-12:]}"
+    subject = f"peer {row.peer_id[:8]}"  # as `stigmem federation peers` shows it
     try:
         answer = await transport.request(row.node_url, Request("GET", "/.well-known/stigmem"), _PEER_NS, 65_536)
         found = msgspec.json.decode(answer.body, type=Discovery)
