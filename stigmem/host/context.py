@@ -1,6 +1,6 @@
 """The four ports of a node, filled with this machine: its clocks, its randomness, HTTP and SQLite.
 
-Tasks of the node live in the nursery given here; if one of them ends with an error the node stops. The node
+Tasks of the node live in the nursery given here; only an error of the writer stops the node. The node
 above cannot tell this module from `sim.world.ports`.
 """
 
@@ -9,12 +9,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
 
 import trio
 
 from stigmem.node.ports import Signal
 
 __all__ = ["HostClock", "HostEntropy", "HostSignal"]
+
+_JOURNALS: Final = "writer"
+"""The task whose errors are the journal's: what it cannot store, nobody may be told, so the node ends with it."""
+_LASTING: Final = frozenset(("puller", "keeper"))
+_REST_S: Final = 30.0
+"""A pull interval: a peer whose pages meet a bug each time costs a line a minute and no more."""
 
 
 class HostSignal:
@@ -58,8 +66,10 @@ class HostSignal:
 class HostClock:
     """Wall and monotonic time of this machine, and tasks in a nursery."""
 
-    def __init__(self, nursery: trio.Nursery) -> None:
+    def __init__(self, nursery: trio.Nursery, on_bug: Callable[[Exception], None] | None = None) -> None:
+        """`on_bug` is told of a task that ended with an error; without it the nursery ends with that error."""
         self._nursery = nursery
+        self._on_bug = on_bug
 
     def wall_ns(self) -> int:
         return time.time_ns()
@@ -77,7 +87,21 @@ class HostClock:
         await trio.lowlevel.checkpoint()
 
     def spawn(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
-        self._nursery.start_soon(body, name=name)
+        guarded = body if self._on_bug is None or name == _JOURNALS else partial(self._guarded, name, body)
+        self._nursery.start_soon(guarded, name=name)
+
+    async def _guarded(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
+        """Nothing takes a node down but its journal: a task that met a bug of ours is told of, and one that was to go
+        on for as long as the node does begins again after a rest. A trio.Cancelled is no Exception and ends it."""
+        while True:
+            try:
+                return await body()
+            except Exception as bug:
+                if self._on_bug is not None:
+                    self._on_bug(bug)
+            if name not in _LASTING:
+                return None
+            await trio.sleep(_REST_S)
 
 
 class HostEntropy:

@@ -21,7 +21,7 @@ from stigmem.host.schema import migrate
 
 __all__ = [
     "IN_USE", "NO_ROOM", "DataDirectoryBusy", "DataDirectoryUnusable", "create_journal", "database_of", "error_kind",
-    "judged", "lock_directory", "read_only", "read_unchanging", "sync_directory",
+    "judged", "judged_write", "lock_directory", "read_only", "read_unchanging", "sync_directory",
 ]  # fmt: skip
 
 NO_ROOM: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
@@ -126,6 +126,18 @@ def judged(path: Path) -> Iterator[None]:
             f"{path} is damaged ({error}), and a node does not start on part of its past. Restore the last backup, "
             f"or recover what can be read with: sqlite3 {path.name} .recover"
         ) from error
+
+
+@contextmanager
+def judged_write(path: Path) -> Iterator[None]:
+    """As `judged`, for writes: only what says that the file itself is damaged; everything else is as it was raised."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if error_kind(error) not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise
+        with judged(path):
+            raise
 
 
 def error_kind(error: sqlite3.Error) -> int:

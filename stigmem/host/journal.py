@@ -30,6 +30,7 @@ from stigmem.host.datadir import (
     database_of,
     error_kind,
     judged,
+    judged_write,
     lock_directory,
     read_only,
     read_unchanging,
@@ -195,15 +196,16 @@ class SqliteJournal:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or nothing, also when COMMIT itself fails. Raises JournalFull."""
-        with _room():
+        """All of it or nothing, also when COMMIT itself fails. Raises JournalFull, JournalCorrupt when the file broke
+        meanwhile."""
+        with judged_write(self.path), _room():
             if not self._room:
                 reading, self._connection = self._connection, self._prepared()
                 reading.close()
                 self._room = True
         connection = self._connection
         try:
-            with _room():
+            with judged_write(self.path), _room():
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
                 number = self._commits + 1

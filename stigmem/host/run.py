@@ -105,7 +105,7 @@ class Deployed:
         """Build the node on this machine, behind the port that was bound."""
         self.port = port
         chosen = node_settings(self.settings, seed=self.identity.seed, node_id=self.identity.node_id, port=port)
-        context = Context(HostClock(actors), HostEntropy(), self.transport, self.journal)
+        context = Context(HostClock(actors, self.observer.bug), HostEntropy(), self.transport, self.journal)
         self.node = Node(chosen, context, self.observer)
         self.app = App(self.node, self.observer)
         told = told_settings(self.settings, port)
