@@ -152,11 +152,9 @@ def run(
     allow_plugins
         Import the Python modules that scenarios name by `plugins`.
     """
-    from sim.cli_session import Session
+    from sim.cli_session import RunOptions, Session
 
-    session = Session(
-        console_for(),
-        console_for(stderr=True),
+    options = RunOptions(
         seed=seed,
         out=out,
         json=json,
@@ -165,7 +163,7 @@ def run(
         allow_plugins=allow_plugins,
         keep_going=keep_going,
     )
-    return session.run(files)
+    return Session(console_for(), console_for(stderr=True), options).run(files)
 
 
 @app.command(help_epilogue=examples("replay runs/split-brain-seed7"))

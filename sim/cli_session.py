@@ -10,6 +10,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from sim.result import Result
     from sim.scenario.plan import Plan
 
-__all__ = ["Session", "replay_folder", "worst"]
+__all__ = ["RunOptions", "Session", "replay_folder", "worst"]
 
 _BAD_INPUT, _BUG = 2, 70
 _WORST_FIRST: Final = (_BUG, _BAD_INPUT, EXIT_STATUS["fail"], EXIT_STATUS["inconclusive"], EXIT_STATUS["pass"])
@@ -53,32 +54,32 @@ def worst(statuses: Iterable[int]) -> int:
     return min(statuses, key=_WORST_FIRST.index, default=0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What a command line asks of all of its runs."""
+
+    seed: int | None = None
+    """Another seed than the scenario's."""
+    out: Path | None = None
+    """Folder of the run, or of the folders of several; None is `runs`, or nowhere with `json`."""
+    json: bool = False
+    """Only run.json goes to stdout, a line per run."""
+    figures: bool = True
+    trace: bool = True
+    allow_plugins: bool = False
+    """Whether modules that scenarios name may be imported."""
+    keep_going: bool = False
+    """Whether a run goes on after a property was violated."""
+
+
 class Session:
     """The runs of one command."""
 
-    def __init__(
-        self,
-        screen: Console,
-        aside: Console,
-        *,
-        seed: int | None,
-        out: Path | None,
-        json: bool,
-        figures: bool,
-        trace: bool,
-        allow_plugins: bool = False,
-        keep_going: bool = False,
-    ) -> None:
-        """`screen` is stdout, `aside` stderr; with `json` only the JSON goes to stdout."""
-        self._screen = aside if json else screen
+    def __init__(self, screen: Console, aside: Console, options: RunOptions) -> None:
+        """`screen` is stdout, `aside` stderr."""
+        self._screen = aside if options.json else screen
         self._aside = aside
-        self._seed = seed
-        self._out = out
-        self._json = json
-        self._figures = figures
-        self._trace = trace
-        self._allow_plugins = allow_plugins
-        self._keep_going = keep_going
+        self._options = options
         self._taken: dict[Path, None] = {}
 
     def run(self, files: list[Path]) -> int:
@@ -97,7 +98,7 @@ class Session:
         return worst(statuses)
 
     def _one(self, file: Path, *, several: bool) -> tuple[int, bool]:
-        plan = load_plan(file, self._seed, allow_plugins=self._allow_plugins)
+        plan = load_plan(file, self._options.seed, allow_plugins=self._options.allow_plugins)
         for warning in plan.warnings:
             self._aside.print(f"warning: {warning}", soft_wrap=True)
         folder = self._folder(plan, several=several)
@@ -109,10 +110,10 @@ class Session:
                     folder,
                     progress,
                     source=file,
-                    trace=self._trace,
-                    figures=self._figures,
+                    trace=self._options.trace,
+                    figures=self._options.figures,
                     judge_interrupted=True,
-                    keep_going=self._keep_going,
+                    keep_going=self._options.keep_going,
                 )
         except BadFolder:
             raise
@@ -127,10 +128,11 @@ class Session:
 
     def _folder(self, plan: Plan, *, several: bool) -> Path | None:
         """Where a run goes; no two runs of a session to one place."""
-        if self._out is None and self._json:
+        if self._options.out is None and self._options.json:
             return None
         name = folder_name(plan.scenario.name, plan.scenario.scenario.seed)
-        folder = self._out if self._out is not None and not several else (self._out or Path("runs")) / name
+        out = self._options.out
+        folder = out if out is not None and not several else (out or Path("runs")) / name
         number = 1
         while folder in self._taken:
             number += 1
@@ -139,7 +141,7 @@ class Session:
         return folder
 
     def _tell(self, result: Result, file: Path, folder: Path | None) -> None:
-        if self._json:
+        if self._options.json:
             sys.stdout.write(encode_run(result).decode() + "\n")
             sys.stdout.flush()
         else:
