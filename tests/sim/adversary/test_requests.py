@@ -3,16 +3,19 @@ should; nodes without one control are caught, and it is told what they did."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
 
 from sim.adversary import registration_abuser, stranger, token_abuser
+from sim.check import CHECKERS, Checker, Served
 from sim.runner import run_plan
 from sim.simulation.simulation import Simulation
 from stigmem.core import limits
+from stigmem.core.audit import AuditRow
 from stigmem.core.declaration import verify_declaration
 from stigmem.core.keys import Suite
 from stigmem.core.records import PeerRow
@@ -233,3 +236,29 @@ def test_a_node_that_audits_whatever_it_refuses_is_caught(kind: str, monkeypatch
     found = failures(run_simulation(adversary(kind), federation=PUSH, signatures="stand-in"))
     assert list(found) == ["bounded-queues"]
     assert "than 30 at once and 30 a minute, which is the ration" in found["bounded-queues"]
+
+
+class Refusals(Checker):
+    """Counts what a node answered 401 to a token that it could read and that names somebody."""
+
+    name = "refusals-counted"
+    counts: ClassVar[Counter[str]] = Counter()
+
+    def on_response(self, served: Served) -> None:
+        detail = msgspec.json.decode(served.response.body).get("detail") if served.response.status == 401 else None
+        if detail not in (None, "peer token required", "malformed token", "invalid_iss"):
+            self.counts[served.machine] += 1
+
+
+@pytest.mark.parametrize("kind", ["stranger", "token-abuser", "replayer"])
+def test_each_refused_token_is_audited_once_or_counted(kind: str, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(Refusals, "counts", Counter())
+    table = adversary(kind, peers=["north", "south"], period="2s")
+    simulation = run_simulation(table, checkers=[*CHECKERS, Refusals], signatures="stand-in", federation=PUSH)
+    assert failures(simulation) == {}
+    for name in ("north", "south"):
+        rows = [row for batch in simulation.machines[name].disk.batches() for row in batch if isinstance(row, AuditRow)]
+        refused = [row for row in rows if row.event in ("rejected_token", "replay_attempt")]
+        counted = [msgspec.json.decode(row.detail)["count"] for row in rows if row.event == "strangers_suppressed"]
+        uncounted = simulation.machines[name].node.quotas.suppressed  # type: ignore[union-attr]
+        assert len(refused) + sum(counted) + uncounted == Refusals.counts[name] > 80
