@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from sim.analysis.catch_up import CatchUp
 from sim.analysis.lag import Copies
-from sim.observation.conditions import FaultInterval
 from sim.observation.sampler import Sample
 from sim.observation.visibility import NEVER, TrackedFact
 from sim.world.trace import Stop
@@ -16,10 +15,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
+    "catch_ups_in",
     "copies_in",
     "facts_frame",
     "faults_frame",
-    "faults_in",
     "samples_frame",
     "samples_in",
     "stops_frame",
@@ -31,7 +30,12 @@ _NS: Final = 1e9
 
 def facts_frame(tracked: Sequence[TrackedFact], nodes: Sequence[str], copies: Copies) -> pl.DataFrame:
     """A row per fact and node that should hold it: fact, origin, scope, entity, relation, node, written_s,
-    visible_s, lag_s, held. `visible_s` is null while a copy is missing, `lag_s` also at the origin itself."""
+    visible_s, lag_s, held, age_s, lag_from_joining_s, measured.
+
+    `visible_s` is when the fact was first seen, null when it never was, and `lag_s` is then null too, as at the origin
+    itself; `age_s` is the lag, or the age at the run's end of what never came. `lag_from_joining_s` is the lag of what
+    was written before the node joined, since it did. `held`: whether the node holds it at the end. `measured`: whether
+    the copy counts in the percentiles of run.json, which are those of `age_s` over these rows."""
     import polars as pl
 
     about = pl.DataFrame(
@@ -50,6 +54,7 @@ def facts_frame(tracked: Sequence[TrackedFact], nodes: Sequence[str], copies: Co
             "node_number": pl.Series(copies.node, dtype=pl.Int64),
             "written": pl.Series(copies.written, dtype=pl.Int64),
             "visible": pl.Series(copies.visible, dtype=pl.Int64),
+            "held": pl.Series([since != NEVER for since in copies.held], dtype=pl.Boolean),
             "at_origin": pl.Series(copies.at_origin, dtype=pl.Int8),
         }
     )
@@ -57,10 +62,14 @@ def facts_frame(tracked: Sequence[TrackedFact], nodes: Sequence[str], copies: Co
         {
             "node_number": pl.Series(range(len(nodes)), dtype=pl.Int64),
             "node": pl.Series(nodes, dtype=pl.Categorical),
+            "joined": pl.Series(copies.joined_ns, dtype=pl.Int64),
         }
     )
-    held = pl.col("visible") != NEVER
-    lag = pl.when(held & (pl.col("at_origin") == 0)).then((pl.col("visible") - pl.col("written")) / _NS)
+    came, away = pl.col("visible") != NEVER, pl.col("at_origin") == 0
+    age = pl.when(came).then(pl.col("visible")).otherwise(copies.ended_ns) - pl.col("written")
+    late = pl.col("written") < pl.col("joined")
+    since = copies.measured_from_ns
+    measured = pl.lit(value=False) if since is None else away & (pl.col("written") >= since)
     joined = rows.join(about, on="number", maintain_order="left").join(names, on="node_number", maintain_order="left")
     return joined.select(
         "fact",
@@ -70,9 +79,12 @@ def facts_frame(tracked: Sequence[TrackedFact], nodes: Sequence[str], copies: Co
         "relation",
         "node",
         written_s=pl.col("written") / _NS,
-        visible_s=pl.when(held).then(pl.col("visible") / _NS),
-        lag_s=lag,
-        held=held,
+        visible_s=pl.when(came).then(pl.col("visible") / _NS),
+        lag_s=pl.when(came & away).then(age / _NS),
+        held=pl.col("held"),
+        age_s=pl.when(away).then(age / _NS),
+        lag_from_joining_s=pl.when(came & away & late).then((pl.col("visible") - pl.col("joined")) / _NS),
+        measured=measured,
     )
 
 
@@ -90,16 +102,22 @@ def samples_frame(samples: Sequence[Sample]) -> pl.DataFrame:
     )
 
 
-def faults_frame(fault_intervals: Sequence[FaultInterval]) -> pl.DataFrame:
-    """A row per fault that happened: label, nodes, begin_s, end_s (equal for what is over at once)."""
+def faults_frame(faults: Sequence[CatchUp]) -> pl.DataFrame:
+    """A row per fault that happened: label, nodes, begin_s, end_s (equal for what is over at once), name,
+    catch_up_s: how long it took afterwards until what had been written before was everywhere, and how many copies were
+    waiting and how many never came."""
     import polars as pl
 
     return pl.DataFrame(
         {
-            "label": pl.Series([label for label, _, _, _ in fault_intervals], dtype=pl.String),
-            "nodes": pl.Series([list(nodes) for _, nodes, _, _ in fault_intervals], dtype=pl.List(pl.String)),
-            "begin_s": pl.Series([begin / _NS for _, _, begin, _ in fault_intervals], dtype=pl.Float64),
-            "end_s": pl.Series([end / _NS for _, _, _, end in fault_intervals], dtype=pl.Float64),
+            "label": pl.Series([fault.label for fault in faults], dtype=pl.String),
+            "nodes": pl.Series([list(fault.nodes) for fault in faults], dtype=pl.List(pl.String)),
+            "begin_s": pl.Series([fault.begin_ns / _NS for fault in faults], dtype=pl.Float64),
+            "end_s": pl.Series([fault.end_ns / _NS for fault in faults], dtype=pl.Float64),
+            "name": pl.Series([fault.name for fault in faults], dtype=pl.String),
+            "catch_up_s": pl.Series([fault.took_ns / _NS for fault in faults], dtype=pl.Float64),
+            "waiting": pl.Series([fault.waiting for fault in faults], dtype=pl.Int64),
+            "missing": pl.Series([fault.missing for fault in faults], dtype=pl.Int64),
         }
     )
 
@@ -119,14 +137,22 @@ def stops_frame(stops: Mapping[Stop, int]) -> pl.DataFrame:
 # --- and back, for runs that are read from their folders ---
 
 
-def copies_in(frame: pl.DataFrame, nodes: Sequence[str]) -> tuple[list[TrackedFact], Copies]:
-    """What `facts_frame` was made of, but for facts that no node was expected to hold in the end."""
+def copies_in(
+    frame: pl.DataFrame, nodes: Sequence[str], *, ended_ns: int, measured_from_ns: int | None
+) -> tuple[list[TrackedFact], Copies]:
+    """What `facts_frame` was made of, but for facts that no node was expected to hold in the end. Since when a copy was
+    held is not in the frame: of one that came again it is when it came first."""
     rank = {name: number for number, name in enumerate(nodes)}
     numbers: dict[tuple[str, str], int] = {}
     tracked: list[TrackedFact] = []
-    copies = Copies(array("q"), array("q"), array("q"), array("q"), array("b"))
+    joined_ns: list[int | None] = [0] * len(nodes)
+    copies = Copies.empty(ended_ns=ended_ns, measured_from_ns=measured_from_ns, joined_ns=joined_ns)
     columns = ("fact", "origin", "scope", "entity", "relation", "node", "written_s", "visible_s")
-    for fact, origin, scope, entity, relation, node, written_s, visible_s in frame.select(columns).iter_rows():
+    more = ("held", "lag_from_joining_s")
+    for row in frame.select(*columns, *more).iter_rows():
+        fact, origin, scope, entity, relation, node, written_s, visible_s, held, from_joining_s = row
+        if from_joining_s is not None:
+            joined_ns[rank[node]] = _ns(visible_s - from_joining_s)
         number = numbers.setdefault((origin, fact), len(numbers))
         written_ns = _ns(written_s)
         if number == len(tracked):
@@ -135,6 +161,7 @@ def copies_in(frame: pl.DataFrame, nodes: Sequence[str]) -> tuple[list[TrackedFa
         copies.node.append(rank[node])
         copies.written.append(written_ns)
         copies.visible.append(NEVER if visible_s is None else _ns(visible_s))
+        copies.held.append(copies.visible[-1] if held else NEVER)
         copies.at_origin.append(node == origin)
     return tracked, copies
 
@@ -145,11 +172,20 @@ def samples_in(frame: pl.DataFrame) -> list[Sample]:
     return [Sample(at_ns=_ns(row.pop("at_s")), **row) for row in rows]
 
 
-def faults_in(frame: pl.DataFrame) -> list[FaultInterval]:
+def catch_ups_in(frame: pl.DataFrame) -> list[CatchUp]:
     """What `faults_frame` was made of."""
     return [
-        FaultInterval(label, tuple(nodes), _ns(begin_s), _ns(end_s))
-        for label, nodes, begin_s, end_s in frame.select("label", "nodes", "begin_s", "end_s").iter_rows()
+        CatchUp(
+            name=row["name"],
+            label=row["label"],
+            nodes=tuple(row["nodes"]),
+            begin_ns=_ns(row["begin_s"]),
+            end_ns=_ns(row["end_s"]),
+            waiting=row["waiting"],
+            took_ns=_ns(row["catch_up_s"]),
+            missing=row["missing"],
+        )
+        for row in frame.iter_rows(named=True)
     ]
 
 

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 import stigmem
+from sim.analysis.catch_up import CatchUp
 from sim.analysis.frames import facts_frame, faults_frame, samples_frame
-from sim.analysis.lag import Copies, copies_of, summarise
+from sim.analysis.lag import Copies
+from sim.analysis.measurement import Measurement, measure
 from sim.analysis.verdict import (
     ExpectationResult,
     Verdict,
@@ -67,8 +69,9 @@ class Outcome:
     """Every fact that honest nodes wrote, by the number that copies name it by."""
     copies: Copies
     """Every copy that should be, with its times in nanoseconds."""
+    catch_ups: tuple[CatchUp, ...]
+    """What followed each fault, in the order in which they ended."""
     sampled: tuple[Sample, ...]
-    fault_intervals: tuple[FaultInterval, ...]
     stops: dict[Stop, int]
     """How many packets each rule stopped on each link."""
     tail: tuple[list[Any], ...]
@@ -81,6 +84,13 @@ class Outcome:
     def scenario(self) -> Scenario:
         """The scenario that ran."""
         return self.plan.scenario
+
+    @property
+    def fault_intervals(self) -> tuple[FaultInterval, ...]:
+        """Every fault that happened, in the order in which they ended."""
+        return tuple(
+            FaultInterval(each.label, each.nodes, each.begin_ns, each.end_ns, each.name) for each in self.catch_ups
+        )
 
     @property
     def verdict(self) -> Verdict:
@@ -122,7 +132,7 @@ class Outcome:
 
     def faults(self) -> pl.DataFrame:
         """A row per fault that happened (`sim.analysis.frames.faults_frame`)."""
-        return faults_frame(self.fault_intervals)
+        return faults_frame(self.catch_ups)
 
 
 def conclude(
@@ -138,9 +148,18 @@ def conclude(
         "state_digest": state_digest(simulation.machines),
         "knowledge_digest": knowledge_of(simulation.machines, simulation.world.now),
     }
-    copies = copies_of(simulation.visibility)
+    faults = (*simulation.fault_schedule.fault_intervals, *simulation.fault_schedule.unfinished())
+    warm_up = simulation.scenario.scenario.warm_up
+    measured = measure(
+        simulation.visibility,
+        simulation.plan.federation,
+        faults,
+        ended_ns=simulation.world.now,
+        measured_from_ns=simulation.handshakes.linked_ns if warm_up is None else warm_up,
+        converged=simulation.converged_at is not None,
+    )
     whole = not (interrupted or simulation.relay.ended_early)
-    numbers, expectations = _numbers(simulation, copies, whole=whole)
+    numbers, expectations = _numbers(simulation, measured, whole=whole)
     verdict = judge(checks, expectations, facts=len(simulation.visibility.facts), interrupted=interrupted)
     head = {"scenario": simulation.scenario.name, "seed": simulation.seed, "verdict": verdict, **digests}
     time = {"simulated_s": seconds(simulation.world.now), "wall_s": round(wall_s, 3)}
@@ -161,47 +180,47 @@ def conclude(
         violation=simulation.violation,
         interrupted=interrupted,
         tracked=simulation.visibility.facts,
-        copies=copies,
+        copies=measured.copies,
+        catch_ups=measured.catch_ups,
         sampled=tuple(simulation.sampler.samples),
-        fault_intervals=(*simulation.fault_schedule.fault_intervals, *simulation.fault_schedule.unfinished()),
         stops=simulation.trace.stops,
         tail=tail,
-        converged_ns=simulation.converged_at,
+        converged_ns=_converged_ns(measured),
         ended_ns=simulation.world.now,
         trace_path=trace_path,
     )
 
 
 def _numbers(
-    simulation: Simulation, copies: Copies, *, whole: bool
+    simulation: Simulation, measured: Measurement, *, whole: bool
 ) -> tuple[dict[str, Any], tuple[ExpectationResult, ...]]:
-    lag = summarise(copies)
     tally = tally_conflicts(simulation.observed)
     refused = {
         str(status) if status else "node_off": count for status, count in sorted(simulation.submissions.refused.items())
     }
-    values = metric_values(simulation, lag, tally, refused)
-    expectations = tuple(compare(simulation.scenario.expect, values, whole=whole))
+    values = metric_values(simulation, measured, tally, refused)
+    expectations = tuple(compare(simulation.scenario.expect, lambda each: measured.value_of(each, values), whole=whole))
     numbers = {
         "events": simulation.world.events,
-        "requests": simulation.requests,
-        "bytes": simulation.network.bytes,
+        "requests": simulation.network.requests,
+        "bytes": simulation.network.bytes_sent,
+        "bytes_delivered": simulation.network.bytes_delivered,
+        "bytes_lost": simulation.network.bytes_lost,
         "facts": len(simulation.visibility.facts),
         "nodes": len(simulation.plan.nodes),
-        "lag": {
-            "p50_s": values["lag.p50"],
-            "p90_s": values["lag.p90"],
-            "p99_s": values["lag.p99"],
-            "max_s": values["lag.max"],
-        },
-        "missing": lag.missing,
-        "convergence_s": values["convergence"],
+        **measured.tables(),
         "conflicts": {"open": tally.open, "resolved": tally.resolved, "divergent": tally.divergent},
         "rejections": dict(sorted(simulation.rejections.items())),
         "refused_writes": refused,
         "destroyed": len(simulation.visibility.destroyed),
     }
     return numbers, expectations
+
+
+def _converged_ns(measured: Measurement) -> int | None:
+    if measured.convergence_ns is None:
+        return None
+    return measured.federation.duration_ns + measured.convergence_ns
 
 
 def _words(checks: tuple[CheckResult, ...], expectations: tuple[ExpectationResult, ...]) -> dict[str, Any]:

@@ -6,18 +6,19 @@ anything has shown nothing. Numbers come from `metric_values`; their names and u
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from sim.analysis.lag_query import selector_text
+from sim.analysis.measurement import Measurement
 from sim.check.base import CheckResult
 from sim.check.conflict_diff import compare as compare_conflicts
 from sim.ports import Observed
-from sim.scenario.metrics import REJECTIONS, TIMED
+from sim.scenario.metrics import REJECTIONS, is_timed
 from sim.scenario.tables import Expectation
 from sim.units import format_duration, parse_duration
 
 if TYPE_CHECKING:
-    from sim.analysis.lag import LagSummary
     from sim.simulation.simulation import Simulation
 
 __all__ = [
@@ -97,23 +98,22 @@ def tally_conflicts(observed: Observed) -> ConflictTally:
 
 
 def metric_values(
-    simulation: Simulation, lag: LagSummary, tally: ConflictTally, refused: Mapping[str, int]
+    simulation: Simulation, measured: Measurement, tally: ConflictTally, refused: Mapping[str, int]
 ) -> dict[str, float | None]:
     """Every metric of `sim.scenario.metrics`, timed ones in seconds; None where nothing was measured."""
-    convergence = None if simulation.converged_at is None else simulation.converged_at - simulation.duration
+    network = simulation.network
     values: dict[str, float | None] = {
-        "lag.p50": seconds(lag.p50),
-        "lag.p90": seconds(lag.p90),
-        "lag.p99": seconds(lag.p99),
-        "lag.max": seconds(lag.most),
-        "convergence": seconds(convergence),
+        **measured.metrics(),
+        "missing": simulation.visibility.missing,
         "conflicts.open": tally.open,
         "conflicts.resolved": tally.resolved,
         "conflicts.divergent": tally.divergent,
         "facts": len(simulation.visibility.facts),
         "nodes": len(simulation.plan.nodes),
-        "requests": simulation.requests,
-        "bytes": simulation.network.bytes,
+        "requests": network.requests,
+        "bytes": network.bytes_sent,
+        "bytes_delivered": network.bytes_delivered,
+        "bytes_lost": network.bytes_lost,
         "events": simulation.world.events,
         "rejections": sum(simulation.rejections.values()),
         "refused_writes": sum(refused.values()),
@@ -125,18 +125,18 @@ def metric_values(
 
 
 def compare(
-    expectations: Iterable[Expectation], values: Mapping[str, float | None], *, whole: bool
+    expectations: Iterable[Expectation], value_of: Callable[[Expectation], float | None], *, whole: bool
 ) -> list[ExpectationResult]:
     """Each bound against its value; `whole` is whether the run came to its end. What never happened (no
     convergence, no lag) keeps no bound."""
     results = []
     for expectation in expectations:
-        name = expectation.metric
-        value = values.get(name)
+        name = expectation.metric + selector_text(expectation)
+        value = value_of(expectation)
         for bound in BOUNDS:
             given = getattr(expectation, bound)
             if given is not None:
-                limit = _limit(given, timed=name in TIMED)
+                limit = _limit(given, timed=is_timed(name))
                 ok = _keeps(value, bound, limit) if whole else None
                 results.append(ExpectationResult(name, ok, value, limit, bound))
     return results

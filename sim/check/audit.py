@@ -111,7 +111,7 @@ class Audit(Checker):
         visibility = self.observed.visibility
         numbers = [visibility.number(origin, fact_id) for origin in self.observed.federation.nodes]
         owned = [number for number in numbers if number is not None]
-        return bool(owned) and all(visibility.visible[victim][number] == NEVER for number in owned)
+        return bool(owned) and all(visibility.held_since[victim][number] == NEVER for number in owned)
 
 
 def _refused(row: AuditRow) -> tuple[str | None, str]:

@@ -51,7 +51,7 @@ class Convergence(Checker):
             readers = known.get(key)
             if readers is None:
                 readers = known[key] = self.observed.federation.readers(*key)
-            for name, times in visibility.visible.items():
+            for name, times in visibility.held_since.items():
                 if times[number] != NEVER and name not in readers:
                     return f"{name} holds a {fact.scope} fact of {fact.origin} that it may not hold"
         return None

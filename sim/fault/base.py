@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Annotated
 
 import msgspec
 
@@ -37,6 +38,14 @@ from sim.units import Duration
 
 __all__ = ["Fault", "NodeFault", "all_of"]
 
+FaultName = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
+        description="a name of lower-case letters, digits and hyphens, such as 'first-cut' (at most 63)",
+    ),
+]
+
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
     """A fault between `at` and `at + for`; without `for` it lasts until the faults end, or is over at once."""
@@ -45,6 +54,8 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field=
 
     at: Duration
     """When it begins, counted from the start of the run."""
+    name: FaultName | None = None
+    """What expectations (`catch_up.<name>`) and sweeps call it."""
     lasts: Duration | None = msgspec.field(default=None, name="for")
     """How long it lasts; left out, until all faults end, or for good if the fault is an instant."""
 

@@ -14,12 +14,14 @@ __all__ = ["Conditions", "FaultInterval", "FaultTimes", "NetworkConditions"]
 
 
 class FaultInterval(NamedTuple):
-    """A fault that happened: what it was in words, the machines it concerned, and from when to when."""
+    """A fault that happened: what it was in words, the machines it concerned, from when to when, and the name that the
+    scenario gives it."""
 
     label: str
     nodes: tuple[str, ...]
     begin_ns: int
     end_ns: int
+    name: str | None = None
 
 
 class FaultTimes(Protocol):

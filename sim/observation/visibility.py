@@ -2,6 +2,11 @@
 
 Counts as commits happen, so that "has the federation converged" is asked in constant time. True time only:
 nodes' clocks do not come into it (spec/simulation.md, 7).
+
+Two times are kept of every copy, since they answer two questions. *First seen* is when a node came to hold a fact for
+the first time: the end of its lag, which no later loss takes back. *Held since* is from when the node has held it
+without a break: what is missing now. They part when a disk is wiped. A node that had a fact, lost it and got it again
+has one lag and one `Return`, which says for how long it was without it.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-__all__ = ["NEVER", "TrackedFact", "Visibility"]
+__all__ = ["NEVER", "Return", "TrackedFact", "Visibility"]
 
 NEVER: Final = -1
 
@@ -28,8 +33,17 @@ class TrackedFact(NamedTuple):
     """Whether it never leaves its node, whatever its scope."""
 
 
+class Return(NamedTuple):
+    """A copy that went with a disk and came again. `number` is the fact's, `back_ns` NEVER while it has not come."""
+
+    number: int
+    node: str
+    lost_ns: int
+    back_ns: int
+
+
 class Visibility:
-    """Facts by number, and per node the time each became visible (or NEVER).
+    """Facts by number, and per node when each was first seen and since when it is held (or NEVER).
 
     `readers(origin, scope)` names the nodes that may hold such a fact; each of them must come to hold it, unless
     the fact stays where it was written, the node left for good, or nobody is left who could serve the fact: with
@@ -46,9 +60,16 @@ class Visibility:
         self._reader_sets: dict[tuple[str, str], frozenset[str]] = {}
         """The same for the question whether one of them is a reader, which every copy of a fact asks."""
         self.facts: list[TrackedFact] = []
-        self.visible: dict[str, array[int]] = {name: array("q") for name in nodes}
+        self.first_seen: dict[str, array[int]] = {name: array("q") for name in nodes}
+        self.held_since: dict[str, array[int]] = {name: array("q") for name in nodes}
+        self.returned: list[Return] = []
+        """Copies that came again, in that order."""
+        self.joined_ns: dict[str, int] = {}
+        """Node -> when it was up for the first time."""
         self.missing = 0
         """(fact, node) pairs that should be and are not yet."""
+        self.complete_since_ns = 0
+        """When the last pair that was missing came, or was given up; of use while none is missing."""
         self.everywhere = 0
         """Facts that every node that should hold them holds."""
         self.destroyed: set[int] = set()
@@ -60,6 +81,8 @@ class Visibility:
         self._any_stays_local = False
         self._exempt: dict[int, set[str]] = {}
         """Fact -> nodes to which nobody can bring it any more."""
+        self._lost_ns: dict[tuple[int, str], int] = {}
+        """(fact, node) -> when the copy was lost, until it comes again."""
 
     def readers(self, number: int) -> tuple[str, ...]:
         """Nodes that should hold a fact."""
@@ -105,7 +128,7 @@ class Visibility:
         self.facts.append(seen)
         self._ids.add(seen.id)
         self._any_stays_local |= seen.stays_local
-        for times in self.visible.values():
+        for times in (*self.first_seen.values(), *self.held_since.values()):
             times.append(NEVER)
         expected = len(self.readers(number))
         self.missing += expected
@@ -115,37 +138,57 @@ class Visibility:
     def saw(self, node: str, origin: str, fact_id: str, now: int) -> None:
         """A node committed a fact."""
         number = self._number.get((origin, fact_id))
-        if number is None or self.visible[node][number] != NEVER:
+        if number is None or self.held_since[node][number] != NEVER:
             return
-        self.visible[node][number] = now
+        self.held_since[node][number] = now
+        if self.first_seen[node][number] == NEVER:
+            self.first_seen[node][number] = now
+        else:
+            self.returned.append(Return(number, node, self._lost_ns.pop((number, node)), now))
         if number in self.destroyed:  # it was on its way to here when its last holder was lost
             self.destroyed.discard(number)
-            self._give_up()
+            self._give_up(now)
         elif node in self._exempt.get(number, ()):
             self._exempt[number].discard(node)
         elif node in self._awaited(number):
             self.missing -= 1
             self._left[number] -= 1
             self.everywhere += self._left[number] == 0
+            if not self.missing:
+                self.complete_since_ns = max(self.complete_since_ns, now)
 
-    def lost_disk(self, node: str) -> int:
+    def joined(self, node: str, now: int) -> None:
+        """A node is up; only the first time counts."""
+        self.joined_ns.setdefault(node, now)
+
+    def lost_disk(self, node: str, now: int) -> int:
         """A node's disk is gone; the number of facts that were nowhere else."""
-        times = self.visible[node]
+        times = self.held_since[node]
         for number in range(len(self.facts)):
-            times[number] = NEVER
-        return self._give_up()
+            if times[number] != NEVER:
+                times[number] = NEVER
+                self._lost_ns[number, node] = now
+        return self._give_up(now)
 
-    def left(self, node: str) -> int:
+    def returns(self) -> list[Return]:
+        """Every copy that was lost with a disk and came again, or should: those that are awaited come last."""
+        awaited = []
+        for (number, node), lost_ns in self._lost_ns.items():
+            if number not in self.destroyed and node in self._awaited(number):
+                awaited.append(Return(number, node, lost_ns, NEVER))
+        return [*self.returned, *awaited]
+
+    def left(self, node: str, now: int) -> int:
         """A node is gone for good; the number of facts that were nowhere else."""
         self._gone.add(node)
         self._known_readers.clear()
         self._reader_sets.clear()
-        return self._give_up()
+        return self._give_up(now)
 
-    def _give_up(self) -> int:
+    def _give_up(self, now: int) -> int:
         """Stop expecting what nobody can serve any more; how many facts were lost altogether."""
         before = len(self.destroyed)
-        alive = {name: times for name, times in self.visible.items() if name not in self._gone}
+        alive = {name: times for name, times in self.held_since.items() if name not in self._gone}
         for number, fact in enumerate(self.facts):
             if all(times[number] == NEVER for times in alive.values()):
                 self.destroyed.add(number)
@@ -155,16 +198,19 @@ class Visibility:
                 source is not None and source[number] != NEVER
             ):
                 continue
-            lacking = [name for name in self.readers(number) if self.visible[name][number] == NEVER]
+            lacking = [name for name in self.readers(number) if self.held_since[name][number] == NEVER]
             self._exempt.setdefault(number, set()).update(lacking)
+        was_missing = self.missing
         self._recount()
+        if was_missing and not self.missing:
+            self.complete_since_ns = now
         return len(self.destroyed) - before
 
     def _recount(self) -> None:
         self.missing = self.everywhere = 0
         for number in range(len(self.facts)):
             wanted = () if number in self.destroyed else self.readers(number)
-            left = sum(self.visible[name][number] == NEVER for name in wanted)
+            left = sum(self.held_since[name][number] == NEVER for name in wanted)
             self._left[number] = left
             self.missing += left
             self.everywhere += left == 0
@@ -180,7 +226,7 @@ class Visibility:
         """Some of the pairs that are missing, for a report."""
         found: list[tuple[TrackedFact, str]] = []
         for number, name in self.expected():
-            if self.visible[name][number] == NEVER:
+            if self.held_since[name][number] == NEVER:
                 found.append((self.facts[number], name))
                 if len(found) == most:
                     break

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sim.analysis.frames import copies_in, faults_in, samples_in, stops_frame, stops_in
+from sim.analysis.frames import catch_ups_in, copies_in, samples_in, stops_frame, stops_in
 from sim.analysis.outcome import TAIL, Outcome, encode_run
 from sim.analysis.verdict import ExpectationResult
 from sim.check.base import CheckResult
@@ -137,7 +137,9 @@ def read_outcome(folder: Path, *, allow_plugins: bool = False) -> Outcome:
         raise BadFolder(f"{folder} is not the whole folder of a run: it has no {lacking}")
     plan = load_plan(folder / SCENARIO, allow_plugins=allow_plugins)
     facts, samples, faults, stops = (pl.read_parquet(folder / name) for name in _FRAMES)
-    tracked, copies = copies_in(facts, plan.nodes)
+    ended_ns, from_s = round(run["simulated_s"] * 1e9), run["measured_from_s"]
+    measured_from_ns = None if from_s is None else round(from_s * 1e9)
+    tracked, copies = copies_in(facts, plan.nodes, ended_ns=ended_ns, measured_from_ns=measured_from_ns)
     trace = folder / TRACE if (folder / TRACE).is_file() else None
     checks = tuple(CheckResult(**check) for check in run["checks"])
     took_s = run["convergence_s"]
@@ -152,11 +154,11 @@ def read_outcome(folder: Path, *, allow_plugins: bool = False) -> Outcome:
         tracked=tracked,
         copies=copies,
         sampled=tuple(samples_in(samples)),
-        fault_intervals=tuple(faults_in(faults)),
+        catch_ups=tuple(catch_ups_in(faults)),
         stops=stops_in(stops),
         tail=() if trace is None else tuple(read_trace(trace)[-TAIL:]),
         converged_ns=None if took_s is None else plan.federation.duration_ns + round(took_s * 1e9),
-        ended_ns=round(run["simulated_s"] * 1e9),
+        ended_ns=ended_ns,
         trace_path=trace,
     )
 

@@ -1,6 +1,7 @@
 """Figures of replication lag: over time per node, and as a distribution.
 
-A few nodes are drawn one by one; of many, the median, the 99th percentile and the five worst by name.
+A few nodes are drawn one by one; of many, the median, the 99th percentile and the five worst by name. A copy that never
+came is drawn at its age when the run ended, hollow: its lag is at least that.
 """
 
 from __future__ import annotations
@@ -49,21 +50,30 @@ _BINS: Final = 60
 _COPIES_PER_BIN: Final = 10
 _CURVE_POINTS: Final = 1_500
 _DOTS_MAX: Final = 20_000
+_HOLLOW_MAX: Final = 400
 _DOT_LOOKS: Final = ((300, 3.5, 0.8), (3_000, 2.4, 0.4), (1 << 62, 1.6, 0.22))
 """Up to so many copies: a dot's size in points and its opacity."""
 _FLOOR_S: Final = 1e-3
 
 
 class Lags:
-    """The copies that came: when the fact was written and how long the copy took, in seconds, by reader."""
+    """The copies that are measured: when the fact was written and how long the copy took, in seconds, by reader; and
+    whether it came, for else `lag` is its age."""
 
     def __init__(
-        self, names: tuple[str, ...], node: NDArray[np.int64], written: NDArray[np.float64], lag: NDArray[np.float64]
+        self,
+        names: tuple[str, ...],
+        *,
+        node: NDArray[np.int64],
+        written: NDArray[np.float64],
+        lag: NDArray[np.float64],
+        came: NDArray[np.bool_],
     ) -> None:
         self.names = names
         self.node = node
         self.written = written
         self.lag = lag
+        self.came = came
 
     def of(self, number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(written, lag) of one reader."""
@@ -71,23 +81,24 @@ class Lags:
         return self.written[mine], self.lag[mine]
 
     def readers(self) -> list[int]:
-        """Numbers of the nodes that received anything, in the order of the scenario."""
+        """Numbers of the nodes that should have received anything, in the order of the scenario."""
         import numpy as np
 
         return [int(number) for number in np.unique(self.node)]
 
 
 def lags_of(result: Outcome) -> Lags:
-    """The copies of a result that came to a node other than the origin."""
+    """The copies of a result that are measured."""
     import numpy as np
 
     copies = result.copies
     node, written, visible = (np.frombuffer(each, dtype=np.int64) if len(each) else np.zeros(0, np.int64)
                               for each in (copies.node, copies.written, copies.visible))  # fmt: skip
-    away = np.array(copies.at_origin, dtype=bool)
-    came = (visible >= 0) & ~away
-    lag = np.maximum((visible - written)[came] / 1e9, _FLOOR_S)
-    return Lags(result.nodes, node[came], written[came] / 1e9, lag)
+    since = copies.measured_from_ns
+    chosen = np.zeros(len(written), bool) if since is None else ~np.array(copies.at_origin, bool) & (written >= since)
+    came = visible >= 0
+    lag = np.maximum((np.where(came, visible, copies.ended_ns) - written)[chosen] / 1e9, _FLOOR_S)
+    return Lags(result.nodes, node=node[chosen], written=written[chosen] / 1e9, lag=lag, came=came[chosen])
 
 
 def worst_nodes(lags: Lags, most: int = _WORST) -> list[int]:
@@ -119,8 +130,23 @@ def plot_lag(axes: Axes, result: Outcome) -> None:
         axes.set_yticks([])
         return
     draw = _each_node if len(lags.readers()) <= FEW_NODES else _many_nodes
-    lag_axis(axes, *draw(axes, lags, unit), vertical=True)
+    low, high = draw(axes, lags, unit)
+    lag_axis(axes, low, max(high, _draw_missing(axes, lags, unit)), vertical=True)
     legend(axes, title="facts seen on")
+
+
+def _draw_missing(axes: Axes, lags: Lags, unit: TimeUnit) -> float:
+    """Hollow marks at the ages of the copies that never came; the highest of them, or 0."""
+    never = ~lags.came
+    if not never.any():
+        return 0.0
+    written, lag = lags.written[never], lags.lag[never]
+    step = max(1, len(lag) // _HOLLOW_MAX)
+    axes.plot(
+        written[::step] / unit.length_s, lag[::step], "o", markerfacecolor="none", markeredgecolor=INK, markersize=4.5,
+        markeredgewidth=0.6, linestyle="none", rasterized=True, zorder=6, label=f"{never.sum():,} never came (age)",
+    )  # fmt: skip
+    return float(lag.max())
 
 
 def _each_node(axes: Axes, lags: Lags, unit: TimeUnit) -> tuple[float, float]:
@@ -180,7 +206,7 @@ def _binned(
 
 
 def distribution_figure(result: Outcome) -> Figure:
-    """The empirical distribution of the lag over all copies that came, and per node."""
+    """The empirical distribution of the lag over all copies that are measured, and per node."""
     figure = canvas(3.3)
     axes = figure.add_subplot()
     axes.set_title(f"{result.scenario.name}, seed {result.seed}", fontweight="bold")
@@ -193,8 +219,8 @@ def plot_distribution(axes: Axes, result: Outcome) -> None:
     lags = lags_of(result)
     axes.set_ylabel("copies visible within (%)")
     axes.set_ylim(0, 101)
-    missing = result.run_json["missing"]
-    note = f"; {missing:,} missing copies left out" if missing else ""
+    missing = int((~lags.came).sum())
+    note = f"; {missing:,} never came: their lag is at least what is drawn" if missing else ""
     axes.set_xlabel(f"replication lag ({len(lags.lag):,} copies{note})")
     if not len(lags.lag):
         say_nothing_there(axes, "no fact reached another node")

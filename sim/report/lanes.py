@@ -86,9 +86,9 @@ def _draw_lanes(strip: Axes, result: Outcome, lanes: dict[str, list[FaultInterva
     others = cycle(_OTHERS)
     for row, fault_intervals in enumerate(lanes.values()):
         colour = _kind_colour(fault_intervals[0][0]) or next(others)
-        lasting = [(begin / scale, (end - begin) / scale) for _, _, begin, end in fault_intervals if end > begin]
+        lasting = [(begin / scale, (end - begin) / scale) for _, _, begin, end, _ in fault_intervals if end > begin]
         strip.broken_barh(lasting, (row - 0.36, 0.72), facecolors=colour, edgecolors=colour, linewidth=0.5)
-        moments = [begin / scale for _, _, begin, end in fault_intervals if end == begin]
+        moments = [begin / scale for _, _, begin, end, _ in fault_intervals if end == begin]
         strip.plot(moments, [row] * len(moments), "|", color=colour, markersize=7, markeredgewidth=1.4)
     strip.set_yticks(range(len(lanes)) if lanes else [0.0], list(lanes) or ["no faults"])
     strip.set_ylim(max(1, len(lanes)) - 0.4, -0.6)
@@ -102,7 +102,7 @@ def _draw_lanes(strip: Axes, result: Outcome, lanes: dict[str, list[FaultInterva
 def shade(axes: Axes, result: Outcome, unit: TimeUnit) -> None:
     """Grey where a fault was in force, and a dotted line where the faults ended and settling began."""
     scale = 1e9 * unit.length_s
-    for begin, end in _merged([(begin, end) for _, _, begin, end in result.fault_intervals if end > begin]):
+    for begin, end in _merged([(begin, end) for _, _, begin, end, _ in result.fault_intervals if end > begin]):
         axes.axvspan(begin / scale, end / scale, color="#EFEFEF", linewidth=0, zorder=0)
     settling = int(result.scenario.scenario.duration)
     if settling < result.ended_ns:

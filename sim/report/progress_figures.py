@@ -52,6 +52,7 @@ def plot_convergence(share: Axes, result: Outcome, missing: Axes | None = None) 
         share.plot([], [], color=COLOURS[1], label="copies missing")
         missing.fill_between(x, lacking, color=COLOURS[1], alpha=0.15, linewidth=0)
     _mark_convergence(share, missing, result, scale)
+    _draw_catch_up(share, missing, result, scale)
     legend(share)
 
 
@@ -69,10 +70,24 @@ def _mark_convergence(share: Axes, missing: Axes | None, result: Outcome, scale:
         share.plot([], [], linestyle="none", label="never converged")
         return
     took = (result.converged_ns - int(result.scenario.scenario.duration)) / _NS
-    label = f"converged, {lag_text(took)}\nafter the faults" if took else "converged when\nthe faults ended"
+    label = f"converged, {lag_text(took)}\nafter the writes" if took else "converged when\nthe writes stopped"
     share.axvline(result.converged_ns / scale, color=COLOURS[2], linewidth=1.4, zorder=4, label=label)
     if missing is not None:
         missing.axvline(result.converged_ns / scale, color=COLOURS[2], linewidth=1.4, zorder=4)
+
+
+def _draw_catch_up(share: Axes, missing: Axes | None, result: Outcome, scale: float) -> None:
+    """A bar from the end of each fault to the last copy that had waited for it, below the lowest curve."""
+    waited = [each for each in result.catch_ups if each.waiting and each.took_ns]
+    if not waited:
+        return
+    axes = share if missing is None else missing
+    low, high = axes.get_ylim()
+    spans = [(each.end_ns / scale, each.took_ns / scale) for each in waited]
+    axes.broken_barh(spans, (low, 0.06 * (high - low)), facecolors=COLOURS[4], zorder=5)
+    worst = max(waited, key=lambda each: each.took_ns)
+    label = f"catching up, at most\n{lag_text(worst.took_ns / _NS)} after {worst.name or worst.label}"
+    share.plot([], [], color=COLOURS[4], linewidth=4, label=label)
 
 
 def conflicts_figure(result: Outcome) -> Figure:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.analysis.lag import slowest
 from sim.analysis.verdict import BOUNDS
 from sim.diagnostics.suggestions import listed
+from sim.observation.visibility import NEVER
 from sim.report.event_words import concerning, event_line, names_in
-from sim.scenario.metrics import TIMED
+from sim.scenario.metrics import is_timed
 from sim.units import format_duration
 
 if TYPE_CHECKING:
@@ -114,12 +115,20 @@ def _numbers(result: Outcome) -> Iterator[tuple[str, str]]:
     yield "size", ", ".join(f"{name} {count:,}" for name, count in counts)
     names = (("p50", "p50_s"), ("p90", "p90_s"), ("p99", "p99_s"), ("max", "max_s"))
     lag = "   ".join(f"{name} {_seconds(run['lag'][key])}" for name, key in names)
-    yield "lag", lag + (f"   ({run['missing']:,} copies missing)" if run["missing"] else "")
+    yield "lag", lag + (f"   ({run['missing']:,} copies missing, counted at their age)" if run["missing"] else "")
+    if run["measured_from_s"] is None:
+        yield "warm-up", "not every link was made, so no lag is measured"
+    if result.catch_ups:
+        yield "catch-up", _catch_up(result)
+    for kind, what in (("comeback", "held before a disk was lost"), ("joining", "written before a node joined")):
+        told = run[kind]
+        if told["copies"] or told["missing"]:
+            yield kind, f"p50 {_seconds(told['p50_s'])}   max {_seconds(told['max_s'])}, of copies {what}"
     converged = run["convergence_s"]
-    yield "convergence", "not reached" if converged is None else f"{_seconds(converged)} after the faults ended"
+    yield "convergence", "not reached" if converged is None else f"{_seconds(converged)} after the writes stopped"
     conflicts = run["conflicts"]
     yield "conflicts", f"{conflicts['open']} open, {conflicts['resolved']} resolved, {conflicts['divergent']} divergent"
-    yield "wire", f"{run['requests']:,} requests, {_bytes(run['bytes'])}"
+    yield "wire", f"{run['requests']:,} requests, {_bytes(run['bytes'])} sent, {_bytes(run['bytes_lost'])} lost"
     yield "rejections", _counts(run["rejections"])
     if run["refused_writes"]:
         yield "refused writes", _counts(run["refused_writes"])
@@ -129,8 +138,19 @@ def _numbers(result: Outcome) -> Iterator[tuple[str, str]]:
         yield f"{name} digest", run[f"{name}_digest"]
 
 
+def _catch_up(result: Outcome) -> str:
+    """The fault that it took longest to recover from."""
+    worst = max(result.catch_ups, key=lambda each: each.took_ns)
+    after = (
+        f"{_seconds(worst.took_ns / 1e9)} after {worst.name or worst.label} ended at {format_duration(worst.end_ns)}"
+    )
+    if worst.missing:
+        return f"not within {after}: {worst.missing:,} of {worst.waiting:,} waiting copies never came"
+    return f"at most {after}" if worst.waiting else "no copy waited when a fault ended"
+
+
 def _expectation(expectation: ExpectationResult) -> str:
-    told = _seconds if expectation.name in TIMED else _number
+    told = _seconds if is_timed(expectation.name) else _number
     return f"{BOUNDS[expectation.bound]} {told(expectation.limit)}: it is {told(expectation.value)}"
 
 
@@ -206,7 +226,9 @@ def _slowest(result: Outcome) -> Iterator[str]:
         copies = result.copies
         fact, reader = result.tracked[copies.fact[place]], result.nodes[copies.node[place]]
         written, visible = copies.written[place], copies.visible[place]
-        yield (
-            f"the slowest copy: fact {fact.id}, written by {fact.origin} at {format_duration(written)}, was visible "
-            f"on {reader} at {format_duration(visible)}, {format_duration(visible - written)} later"
+        became = (
+            f"never came to {reader} in the {format_duration(copies.age_ns(place))} that were left of the run"
+            if visible == NEVER
+            else f"was visible on {reader} at {format_duration(visible)}, {format_duration(visible - written)} later"
         )
+        yield f"the slowest copy: fact {fact.id}, written by {fact.origin} at {format_duration(written)}, {became}"

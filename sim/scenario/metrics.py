@@ -6,16 +6,28 @@ turned away is listed, so that an expectation on a misspelt code is refused inst
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["METRICS", "REJECTIONS", "TIMED", "known_metrics"]
+__all__ = ["CATCH_UP", "LAG", "METRICS", "REJECTIONS", "TIMED", "is_timed", "known_metrics"]
 
-TIMED: Final = ("lag.p50", "lag.p90", "lag.p99", "lag.max", "convergence")
-"""Measured in seconds; their bounds may be written as durations."""
-METRICS: Final = (
-    *TIMED, "conflicts.open", "conflicts.resolved", "conflicts.divergent", "facts", "nodes", "requests", "bytes",
-    "events", "rejections", "refused_writes", "destroyed",
+LAG: Final = ("lag.p50", "lag.p90", "lag.p99", "lag.max")
+"""Of every copy outside its origin; missing ones at their age when the run ended."""
+CATCH_UP: Final = "catch_up"
+"""From the end of a fault to the last copy of what was written before it: the worst fault, or `catch_up.<name>`."""
+TIMED: Final = (
+    *LAG, CATCH_UP, "convergence", "comeback.p50", "comeback.p99", "comeback.max", "joining.p50", "joining.p99",
+    "joining.max",
 )  # fmt: skip
+"""Measured in seconds; their bounds may be written as durations. `convergence`: from the end of the writes and of the
+faults to the last copy. `comeback`: how long nodes were without what went with a disk. `joining`: the lag since they
+joined of nodes that joined late, of what was there before them."""
+METRICS: Final = (
+    *TIMED, "missing", "conflicts.open", "conflicts.resolved", "conflicts.divergent", "facts", "nodes", "requests",
+    "bytes", "bytes_delivered", "bytes_lost", "events", "rejections", "refused_writes", "destroyed",
+)  # fmt: skip
+"""`requests`: those that were sent, answered or not. `bytes`: those that were sent; what was sent and neither delivered
+nor lost was still on its way at the end, and a packet that came twice was delivered twice."""
 REJECTIONS: Final = (
     "cid_mismatch", "cid_required", "cursor_malformed", "declaration_sig", "declaration_stale", "entry_incomplete",
     "garden_leak", "hlc_malformed", "hlc_skew", "iat_in_future", "iat_too_old", "id_collision", "id_required",
@@ -31,6 +43,12 @@ REJECTIONS: Final = (
 """Codes of facts, tokens, pages and declarations that were turned away (federation 2.6, 3.5)."""
 
 
-def known_metrics() -> tuple[str, ...]:
-    """Every metric, those of single codes (`rejections.<code>`) included."""
-    return (*METRICS, *(f"rejections.{code}" for code in REJECTIONS))
+def known_metrics(faults: Iterable[str] = ()) -> tuple[str, ...]:
+    """Every metric, those of single codes (`rejections.<code>`) and of faults of these names included."""
+    return (*METRICS, *(f"{CATCH_UP}.{name}" for name in faults), *(f"rejections.{code}" for code in REJECTIONS))
+
+
+def is_timed(metric: str) -> bool:
+    """Whether a metric is a time. What stands in brackets after its name, which copies it looks at, does not count."""
+    name = metric.partition("[")[0]
+    return name in TIMED or name.startswith(f"{CATCH_UP}.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -19,7 +19,7 @@ from sim.diagnostics.suggestions import meant, quoted, suggestion
 from sim.diagnostics.toml_lines import KeyPath, parse_key
 from sim.kinds import find_kinds
 from sim.naming import slug
-from sim.scenario.metrics import METRICS, TIMED, known_metrics
+from sim.scenario.metrics import LAG, METRICS, is_timed, known_metrics
 from sim.scenario.plan import Plan
 from sim.scenario.plugins import named_modules
 from sim.scenario.reading import BadScenario, plain_values, read_source, typed
@@ -81,6 +81,10 @@ def _seeded(scenario: Scenario, seed: int | None) -> Scenario:
     return msgspec.structs.replace(scenario, scenario=msgspec.structs.replace(scenario.scenario, seed=found))
 
 
+_SELECTORS: Final = ("per", "node", "origin", "scope", "hops", "link", "window")
+"""Keys of an expectation that choose what it looks at."""
+
+
 def _fit(scenario: Scenario, base: Path) -> Plan:
     check_needs(scenario, base)
     found = [*check_times(scenario), *_expectations(scenario), *_settings(scenario)]
@@ -90,7 +94,14 @@ def _fit(scenario: Scenario, base: Path) -> Plan:
     except Misfit as misfit:
         raise BadScenario([*found, _mistake((), misfit)]) from None
     plan = Plan(scenario, base, layout.graph, layout.positions)
-    found += [*_clocks(plan), *_links(plan), *_adversaries(plan), *_parts(plan), *check_overlaps(plan)]
+    found += [
+        *_clocks(plan),
+        *_links(plan),
+        *_expected_nodes(plan),
+        *_adversaries(plan),
+        *_parts(plan),
+        *check_overlaps(plan),
+    ]
     found += _regions(plan) or _delays(plan)
     if found:
         raise BadScenario(found)
@@ -147,6 +158,23 @@ def _links(plan: Plan) -> Iterator[Mistake]:
         seen.setdefault(direction, number)
 
 
+def _expected_nodes(plan: Plan) -> Iterator[Mistake]:
+    """Nodes that expectations name."""
+    for number, expectation in enumerate(plan.scenario.expect):
+        path = ("expect", number)
+        named: list[tuple[KeyPath, str | None]] = [
+            ((*path, "node"), expectation.node),
+            ((*path, "origin"), expectation.origin),
+            *(((*path, "link", at), name) for at, name in enumerate(expectation.link or ())),
+        ]
+        strangers = [(place, name) for place, name in named if name is not None and name not in plan.graph]
+        for place, name in strangers:
+            yield _stranger(plan, place, name)
+        if expectation.link is not None and not strangers and not plan.graph.has_edge(*expectation.link):
+            first, second = expectation.link
+            yield Mistake((*path, "link"), f"{quoted(first)} and {quoted(second)} are not linked in this topology")
+
+
 def _adversaries(plan: Plan) -> Iterator[Mistake]:
     taken = {slug(name): f"the node {quoted(name)}" for name in plan.nodes}
     for number, adversary in enumerate(plan.scenario.adversary):
@@ -198,7 +226,7 @@ def _settings(scenario: Scenario) -> Iterator[Mistake]:
 
 
 def _expectations(scenario: Scenario) -> Iterator[Mistake]:
-    known = known_metrics()
+    known = known_metrics(dict.fromkeys(fault.name for fault in scenario.fault if fault.name is not None))
     for number, expectation in enumerate(scenario.expect):
         path = ("expect", number)
         if expectation.metric not in known:
@@ -207,6 +235,18 @@ def _expectations(scenario: Scenario) -> Iterator[Mistake]:
             yield Mistake((*path, "metric"), f"there is no metric {quoted(expectation.metric)}{hint}")
         else:
             yield from _bounds(path, expectation)
+            yield from _selectors(path, expectation)
+
+
+def _selectors(path: KeyPath, expectation: Expectation) -> Iterator[Mistake]:
+    if expectation.metric not in (*LAG, "missing"):
+        for key in _SELECTORS:
+            if getattr(expectation, key) not in (None, "copy"):
+                yield Mistake((*path, key), f"{expectation.metric} is not told of a part of the copies; only lag and "
+                              "missing are")  # fmt: skip
+    if expectation.window is not None and expectation.window[0] >= expectation.window[1]:
+        yield Mistake((*path, "window"), "the window ends before anything can be written in it; the first time is its "
+                      "beginning, the second its end")  # fmt: skip
 
 
 def _bounds(path: KeyPath, expectation: Expectation) -> Iterator[Mistake]:
@@ -214,7 +254,7 @@ def _bounds(path: KeyPath, expectation: Expectation) -> Iterator[Mistake]:
     for key in ("at_most", "at_least", "equals"):
         bound = getattr(expectation, key)
         if isinstance(bound, str):
-            if expectation.metric not in TIMED:
+            if not is_timed(expectation.metric):
                 yield Mistake(
                     (*path, key), f"{expectation.metric} is a count, not a time; write a number without quotes"
                 )

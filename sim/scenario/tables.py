@@ -55,6 +55,9 @@ class ScenarioTable(_Table):
     """How long it may take to converge after that."""
     signatures: Literal["ed25519", "stand-in"] = "ed25519"
     """The signature scheme: the real one, or a cheap stand-in where signatures are not the question."""
+    warm_up: NonNegative | None = None
+    """Facts written before this are not measured; left out, until every link between nodes that are there from the
+    start is made."""
     converges: bool = True
     """Whether convergence is expected at all; `false` only checks safety."""
     needs: list[str] = []
@@ -126,7 +129,9 @@ class ClockTable(_Table):
 class Expectation(_Table):
     """`[[expect]]`: a metric of run.json and its bounds (`sim.scenario.metrics`), at least one of them.
 
-    Metrics of time are in seconds; their bounds may be durations as texts.
+    Metrics of time are in seconds; their bounds may be durations as texts. The other keys are for lag and `missing`:
+    `per` tells whether a lag is that of a copy, of a fact until it was everywhere, or until a majority held it; `node`
+    (the reader), `origin`, `scope`, `hops` and `link` choose copies, `window` the time of writing: begin and end.
     """
 
     metric: str
@@ -137,6 +142,20 @@ class Expectation(_Table):
     """The least that it may be."""
     equals: _BoundText | float | None = None
     """What it must be."""
+    per: Literal["copy", "fact", "quorum"] = "copy"
+    """Whose lag it is: of every copy, of every fact until its last copy, or until a majority held the fact."""
+    node: str | None = None
+    """Only copies on this node."""
+    origin: str | None = None
+    """Only facts that this node wrote."""
+    scope: Scope | None = None
+    """Only facts of this scope."""
+    hops: Annotated[int, Meta(ge=1)] | None = None
+    """Only copies so many links from their origin, on the shortest way."""
+    link: Annotated[list[str], Meta(min_length=2, max_length=2)] | None = None
+    """Only copies of one end of this link on its other end."""
+    window: Annotated[list[NonNegative], Meta(min_length=2, max_length=2)] | None = None
+    """Only facts that were written from the first time on and before the second."""
 
 
 class Scenario(_Table):

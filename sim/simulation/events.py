@@ -65,8 +65,6 @@ class EventRelay:
         """The first property that did not hold while the run went on."""
         self.violations: dict[str, Violation] = {}
         """The first violation of each property that did not hold, by its name; more than one only with `keep_going`."""
-        self.requests = 0
-        """Requests over the wire that were answered."""
         self.rejections: dict[str, int] = {}
         """Reason -> how often it was audited, over all nodes."""
         self._world = world
@@ -75,6 +73,8 @@ class EventRelay:
         self._owned_sources_only = owned_sources_only
         self._cut_off = cut_off
         self._keep_going = keep_going
+        self._kept_ns: dict[str, int] = {}
+        """Machine -> when the batch that was on its way became durable in a power cut, until its node has told."""
 
     # --- what machines tell ---
 
@@ -87,7 +87,7 @@ class EventRelay:
                 continue  # all that most commits hold
             if isinstance(record, Fact):
                 facts.append(record)
-                self._stored(machine.name, record)
+                self._stored(machine.name, record, self._world.now)
             elif isinstance(record, AuditRow):
                 rows.append(record)
                 self._audited(record)
@@ -110,10 +110,12 @@ class EventRelay:
         view = seen.views[machine.name] = NodeView(machine.name, node)
         seen.names[node.node_id] = machine.name
         self._trace.event("booted", machine.name, machine.boots, len(view.ledger.log))
+        seen.visibility.joined(machine.name, self._world.now)
+        stored_ns = self._kept_ns.pop(machine.name, self._world.now)
         for fact in view.ledger.log:  # a batch may have survived a crash that nobody was told of
             known = seen.visibility.number(seen.names.get(fact.origin, ""), fact.id) is not None
             if not known or fact.received_from is not None:
-                self._stored(machine.name, fact)
+                self._stored(machine.name, fact, stored_ns)
         boot = Boot(machine.name, machine.boots, machine.disk.batches)
         for checker in self._watching:
             try:
@@ -127,11 +129,12 @@ class EventRelay:
         """A machine lost power."""
         self._observed.views.pop(machine.name, None)
         self._cut_off(machine.name)
+        if fate == "kept":
+            self._kept_ns[machine.name] = self._world.now
         self._trace.event(how, machine.name, fate)
 
     def answered(self, machine: Machine, asker: str, request: Request, response: Response) -> None:
         """A node is about to put an answer on the wire."""
-        self.requests += 1
         served = Served(machine.name, asker, request, response)
         for checker in self._see_answers:
             try:
@@ -242,8 +245,9 @@ class EventRelay:
 
     # --- measuring ---
 
-    def _stored(self, name: str, fact: Fact) -> None:
-        seen, now = self._observed, self._world.now
+    def _stored(self, name: str, fact: Fact, now: int) -> None:
+        """A machine has held a fact on its disk since `now`, which is earlier than the present for a kept batch."""
+        seen = self._observed
         origin = seen.names.get(fact.origin)
         if origin is None or fact.quarantine is not None:
             return

@@ -66,7 +66,7 @@ class FaultSchedule:
         """What is in force now, as if it ended now, in the order of the scenario."""
         now = self._world.now
         return [
-            FaultInterval(fault.label(), fault.nodes(), int(fault.at), now)
+            FaultInterval(fault.label(), fault.nodes(), int(fault.at), now, fault.name)
             for number, fault in enumerate(self._faults)
             if number in self._active
         ]
@@ -93,4 +93,5 @@ class FaultSchedule:
 
     def _close(self, number: int) -> None:
         fault, _, begin_ns = self._active.pop(number)
-        self.fault_intervals.append(FaultInterval(fault.label(), fault.nodes(), begin_ns, self._world.now))
+        now = self._world.now
+        self.fault_intervals.append(FaultInterval(fault.label(), fault.nodes(), begin_ns, now, fault.name))

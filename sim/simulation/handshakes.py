@@ -47,9 +47,24 @@ class Handshakes:
         self._world = world
         self._key_pinning = key_pinning
         self._busy: dict[tuple[str, str], None] = {}
+        self._awaited: dict[tuple[str, str], None] = {}
+        """(newcomer, host) of links between nodes that are there from the start, until the one is the other's peer."""
+        self._last_linked_ns = 0
+
+    @property
+    def linked_ns(self) -> int | None:
+        """When all links between nodes that were there from the start had been made; None while some are not. Nodes
+        that left for good are waited for no more."""
+        gone = self._gone
+        waiting = any(first not in gone and second not in gone for first, second in self._awaited)
+        return None if waiting else self._last_linked_ns
 
     def link_everyone(self) -> None:
         """Begin every handshake."""
+        there = [name for name in self._federation.nodes if self._machines[name].boots]
+        for first, second in self._federation.links:
+            if first in there and second in there:
+                self._awaited.update({(first, second): None, (second, first): None})
         for number, (first, second) in enumerate(self._federation.links):
             for pair in ((first, second), (second, first)):
                 self._world.after(number * _STAGGER_NS, self._introduce_pair, pair)
@@ -85,7 +100,10 @@ class Handshakes:
 
     def _introduce(self, name: str, at: str) -> None:
         """Have `name` register at `at` and be approved there; again later if that does not work out."""
-        if (name, at) in self._busy or name in self._gone or at in self._gone or self._is_peer(name, at):
+        if (name, at) in self._busy or name in self._gone or at in self._gone:
+            return
+        if self._is_peer(name, at):
+            self._linked(name, at)
             return
         newcomer, host = self._machines[name], self._machines[at]
         if newcomer.node is None or newcomer.paused:
@@ -121,8 +139,14 @@ class Handshakes:
             return
         body = msgspec.json.encode({"pubkey_fingerprint": fingerprint(node.signer.public_key)})
         request = Request("POST", f"/v1/federation/peers/{row.peer_id}/approve", JSON_TYPE, body)
-        host.console(request, _ignore)
+        host.console(request, partial(self._approved, newcomer.name, host.name))
 
+    def _approved(self, name: str, at: str, _response: Response) -> None:
+        """Whether it worked shows in the host's peers; if it did not, the link is looked at again."""
+        if self._is_peer(name, at):
+            self._linked(name, at)
 
-def _ignore(_response: Response) -> None:
-    """Whether it worked shows when the link is looked at again."""
+    def _linked(self, name: str, at: str) -> None:
+        if (name, at) in self._awaited:
+            del self._awaited[name, at]
+            self._last_linked_ns = self._world.now

@@ -109,16 +109,18 @@ class Power:
 
     def wipe(self, name: str) -> None:
         """Give a machine that is off an empty disk; what was only there is expected of nobody any more."""
-        self._machines[name].disk.wipe()
-        destroyed = self._visibility.lost_disk(name)
+        machine = self._machines[name]
+        machine.disk.wipe()
+        destroyed = self._visibility.lost_disk(name, machine.world.now)
         self._wiped(name)
         self._trace.event("wiped", name, destroyed)
 
     def leave(self, name: str) -> None:
         """Switch a machine off for good."""
         self._gone[name] = None
-        self._machines[name].leave()
-        self._visibility.left(name)
+        machine = self._machines[name]
+        machine.leave()
+        self._visibility.left(name, machine.world.now)
 
     def release_all(self) -> None:
         """Everybody lets go of everything: machines that are off boot, but for those that have left."""

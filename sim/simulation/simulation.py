@@ -298,8 +298,8 @@ class Simulation:
 
     @property
     def requests(self) -> int:
-        """Requests over the wire that were answered."""
-        return self.relay.requests
+        """Requests over the wire that were sent."""
+        return self.network.requests
 
     @property
     def rejections(self) -> dict[str, int]:

@@ -60,9 +60,14 @@ class Network:
         self._trace = trace
         self.rules: list[Rule] = []
         self._held: dict[Rule, list[Packet]] = {}
-        self.packets = 0
-        self.bytes = 0
+        self.bytes_sent = 0
+        self.bytes_delivered = 0
+        """A packet that comes twice counts twice, and one whose bytes were changed all the same."""
+        self.bytes_lost = 0
+        self.requests = 0
+        """Requests that were sent, answered or not (`sim.world.rpc`)."""
         self.dropped = 0
+        """Packets that were lost."""
 
     def add_rule(self, rule: Rule) -> None:
         """Put a rule in force, after those there are."""
@@ -72,7 +77,7 @@ class Network:
         """End a rule; what it held goes on its way now."""
         self.rules.remove(rule)
         for packet in self._held.pop(rule, []):
-            self.send(packet)
+            self._carry(packet)
 
     @contextmanager
     def rule(self, rule: Rule) -> Iterator[None]:
@@ -85,9 +90,12 @@ class Network:
 
     def send(self, packet: Packet) -> None:
         """Put a packet on the wire."""
+        self.bytes_sent += len(packet.data)
+        self._carry(packet)
+
+    def _carry(self, packet: Packet) -> None:
+        """Let the rules decide on a packet that was sent, now or when a rule that held it was removed."""
         now = self.world.now
-        self.packets += 1
-        self.bytes += len(packet.data)
         delay, data = 0, packet.data
         copies: tuple[int, ...] = (0,)
         stopped: Rule | None = None
@@ -108,11 +116,17 @@ class Network:
             return
         self._trace.packet(packet.source, packet.target, packet.kind, data, delay)
         for extra in copies:
-            self.world.at(now + delay + extra, packet.deliver, data)
+            self.world.at(now + delay + extra, self._deliver, (packet.deliver, data))
+
+    def _deliver(self, what: tuple[Callable[[bytes], None], bytes]) -> None:
+        deliver, data = what
+        self.bytes_delivered += len(data)
+        deliver(data)
 
     def _stop(self, packet: Packet, rule: Rule, *, held: bool) -> None:
         if held:
             self._held.setdefault(rule, []).append(packet)
         else:
             self.dropped += 1
+            self.bytes_lost += len(packet.data)
         self._trace.event("held" if held else "dropped", packet.source, packet.target, packet.kind, rule.name)

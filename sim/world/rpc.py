@@ -80,6 +80,7 @@ def send_request(
     def refuse() -> None:
         network.send(Packet(target.name, asker, "refused", b"", lambda _: arrived("refused")))
 
+    network.requests += 1
     kind = f"{request.method} {request.target.partition('?')[0]}"
     network.send(
         Packet(asker, target.name, kind, encode(request), lambda data: target.receive(asker, data, reply, refuse))

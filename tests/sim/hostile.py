@@ -139,9 +139,9 @@ def worst_lag_s(simulation: Simulation) -> float:
     """The longest way of an honest fact to a node that should hold it, in seconds."""
     visibility = simulation.visibility
     lags = [
-        visibility.visible[name][number] - visibility.facts[number].written_ns
+        visibility.first_seen[name][number] - visibility.facts[number].written_ns
         for number, name in visibility.expected()
-        if visibility.visible[name][number] != NEVER
+        if visibility.first_seen[name][number] != NEVER
     ]
     return max(lags) / SECOND
 

@@ -12,7 +12,15 @@ from sim.simulation.simulation import Simulation
 __all__ = ["fault", "make_simulation", "small_text", "workload"]
 
 _KEYS: dict[str, dict[str, object]] = {
-    "scenario": {"name": "small", "seed": 3, "duration": "60s", "settle": "3m", "signatures": "stand-in"},
+    "scenario": {
+        "name": "small",
+        "seed": 3,
+        "duration": "60s",
+        "settle": "3m",
+        "signatures": "stand-in",
+        "converges": True,
+        "warm_up": None,
+    },
     "federation": {"nodes": ["a", "b", "c"], "topology": "mesh", "pull_interval": "2s"},
 }
 

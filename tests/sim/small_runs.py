@@ -135,7 +135,7 @@ def commits(simulation: Simulation, node: str) -> list[int]:
 
 def lags_s(simulation: Simulation, node: str) -> list[float]:
     """Replication lags at a node, in seconds, of facts that others wrote."""
-    pairs = zip(simulation.visibility.facts, simulation.visibility.visible[node], strict=True)
+    pairs = zip(simulation.visibility.facts, simulation.visibility.first_seen[node], strict=True)
     return [(seen - fact.written_ns) / S for fact, seen in pairs if seen >= 0 and fact.origin != node]
 
 

@@ -15,6 +15,7 @@ import pytest
 import sim
 from sim import BadScenario, Result, Scenario, run
 from sim.analysis.lag import LagSummary, copies_of, nearest_rank, summarise
+from sim.analysis.measurement import measure
 from sim.analysis.verdict import ExpectationResult, compare, judge, metric_values, tally_conflicts
 from sim.check import Checker, CheckResult, Commit, Commits
 from sim.observation.visibility import TrackedFact, Visibility
@@ -54,24 +55,31 @@ def measured(*lags_s: float | None) -> Visibility:
 
 
 def test_lag_is_from_writing_to_visibility_at_every_other_reader() -> None:
-    found = summarise(copies_of(measured(*range(1, 101))))
+    found = summarise(copies_of(measured(*range(1, 101)), 200 * S))
     assert found == LagSummary(50 * S, 90 * S, 99 * S, 100 * S, 100, 0)
 
 
-def test_a_copy_that_never_came_is_missing_and_not_lag() -> None:
-    found = summarise(copies_of(measured(2.0, None, None)))
-    assert (found.most, found.came, found.missing) == (2 * S, 1, 2)
+def test_a_copy_that_never_came_counts_at_its_age() -> None:
+    found = summarise(copies_of(measured(2.0, None, None), 100 * S))
+    assert (found.p50, found.most, found.came, found.missing) == (98 * S, 99 * S, 1, 2)
+
+
+def test_what_was_written_before_the_warm_up_ended_is_not_measured() -> None:
+    found = summarise(copies_of(measured(9.0, 2.0, 3.0), 100 * S, 1 * S))
+    assert (found.came, found.most) == (2, 3 * S)
+    assert summarise(copies_of(measured(9.0), 100 * S, None)) == LagSummary(None, None, None, None, 0, 0)
 
 
 def test_without_any_copy_there_is_no_lag() -> None:
-    assert summarise(copies_of(measured())) == LagSummary(None, None, None, None, 0, 0)
+    assert summarise(copies_of(measured(), 9 * S)) == LagSummary(None, None, None, None, 0, 0)
 
 
 def test_a_destroyed_fact_is_neither_late_nor_missing() -> None:
     visibility = measured(1.0, None)
-    visibility.lost_disk("a")
-    assert summarise(copies_of(visibility)).came == 1
-    assert set(copies_of(visibility).fact) == {0}
+    visibility.lost_disk("a", 9 * S)
+    copies = copies_of(visibility, 9 * S)
+    assert summarise(copies).came == 1
+    assert set(copies.fact) == {0}
 
 
 @pytest.mark.parametrize(
@@ -85,7 +93,7 @@ def test_percentiles_are_by_nearest_rank(count: int, percent: int, place: int) -
 
 
 def weighed(value: float | None, *, whole: bool = True, **bounds: Any) -> list[bool | None]:
-    results = compare([Expectation(metric="lag.p99", **bounds)], {"lag.p99": value}, whole=whole)
+    results = compare([Expectation(metric="lag.p99", **bounds)], lambda _: value, whole=whole)
     return [result.ok for result in results]
 
 
@@ -114,13 +122,21 @@ def test_in_a_run_that_was_cut_short_nothing_is_weighed() -> None:
 
 
 def test_every_metric_that_a_scenario_may_name_has_a_value() -> None:
-    simulation = make_simulation(TALK)
+    simulation = make_simulation(TALK, fault("pause", node="c", at="5s", for_="9s", name="nap"))
     simulation.run()
-    values = metric_values(
-        simulation, summarise(copies_of(simulation.visibility)), tally_conflicts(simulation.observed), {}
+    measured = measure(
+        simulation.visibility,
+        simulation.plan.federation,
+        simulation.fault_schedule.fault_intervals,
+        ended_ns=simulation.world.now,
+        measured_from_ns=0,
+        converged=True,
     )
-    assert set(known_metrics()) <= set(values)
-    assert all(values[name] is not None for name in METRICS)
+    values = metric_values(simulation, measured, tally_conflicts(simulation.observed), {})
+    assert set(known_metrics(["nap"])) <= set(values)
+    unmeasured = [name for name in METRICS if values[name] is None]
+    assert all(name.startswith(("comeback.", "joining.")) for name in unmeasured)
+    assert values["catch_up.nap"] == values["catch_up"] is not None
 
 
 # --- verdict ---
@@ -152,8 +168,9 @@ def test_a_run_is_inconclusive_when_it_cannot_be_judged() -> None:
 
 KEYS = [
     "scenario", "seed", "verdict", "trace_digest", "state_digest", "knowledge_digest", "simulated_s", "wall_s",
-    "events", "requests", "bytes", "facts", "nodes", "lag", "missing", "convergence_s", "conflicts", "rejections",
-    "refused_writes", "destroyed", "checks", "expectations", "python", "version",
+    "events", "requests", "bytes", "bytes_delivered", "bytes_lost", "facts", "nodes", "lag", "lag_per_fact", "missing",
+    "measured_from_s", "convergence_s", "catch_up", "comeback", "joining", "conflicts", "rejections", "refused_writes",
+    "destroyed", "checks", "expectations", "python", "version",
 ]  # fmt: skip
 
 
@@ -167,7 +184,9 @@ def test_run_json_has_the_agreed_keys(result: Result) -> None:
 def test_a_sound_run_passes_with_status_0(result: Result) -> None:
     assert (result.verdict, result.exit_status) == ("pass", 0)
     assert result.run_json["lag"]["max_s"] > 15
-    assert result.run_json["convergence_s"] == pytest.approx((result.ended_ns - 60 * S) / S)
+    last = max(60.0, result.facts()["visible_s"].max())  # type: ignore[type-var]
+    assert result.run_json["convergence_s"] == pytest.approx(last - 60)
+    assert result.run_json["convergence_s"] <= (result.ended_ns - 60 * S) / S
 
 
 def test_two_runs_differ_in_nothing_but_the_wall_time() -> None:
@@ -279,12 +298,16 @@ def test_the_facts_frame_has_a_row_per_copy(result: Result) -> None:
     facts = result.facts()
     assert facts.columns == [
         "fact", "origin", "scope", "entity", "relation", "node", "written_s", "visible_s", "lag_s", "held",
+        "age_s", "lag_from_joining_s", "measured",
     ]  # fmt: skip
     assert facts.height == 3 * result.run_json["facts"]
     away = facts.filter(facts["origin"].cast(str) != facts["node"].cast(str))
     assert away["lag_s"].null_count() == 0
     assert facts["lag_s"].null_count() == result.run_json["facts"]
-    assert away["lag_s"].max() == pytest.approx(result.run_json["lag"]["max_s"])
+    assert away["lag_s"].to_list() == away["age_s"].to_list()
+    measured = facts.filter("measured")
+    assert 0 < measured.height < away.height
+    assert measured["age_s"].max() == pytest.approx(result.run_json["lag"]["max_s"])
 
 
 def test_a_missing_copy_is_a_row_that_is_not_held() -> None:
@@ -292,6 +315,7 @@ def test_a_missing_copy_is_a_row_that_is_not_held() -> None:
     missing = facts.filter(~facts["held"])
     assert missing.height > 0
     assert missing["visible_s"].null_count() == missing["lag_s"].null_count() == missing.height
+    assert missing["age_s"].null_count() == 0
 
 
 def test_samples_and_faults_tell_the_course_of_the_run(result: Result) -> None:
@@ -299,7 +323,10 @@ def test_samples_and_faults_tell_the_course_of_the_run(result: Result) -> None:
     assert samples["at_s"].is_sorted()
     assert samples["missing"].to_list()[-1] == 0
     assert samples["facts"].to_list()[-1] == samples["everywhere"].to_list()[-1] == result.run_json["facts"]
-    assert faults.rows() == [("cut", ["a", "b", "c"], 10.0, 30.0)]
+    assert faults.select("label", "nodes", "begin_s", "end_s", "name").rows() == [
+        ("cut", ["a", "b", "c"], 10.0, 30.0, None)
+    ]
+    assert 0 < faults["catch_up_s"].to_list()[0] < 10
 
 
 def test_a_result_knows_the_links_that_packets_were_stopped_on(result: Result) -> None:

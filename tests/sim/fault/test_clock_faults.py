@@ -36,7 +36,7 @@ def test_a_clock_fault_makes_the_clock_wrong_and_its_end_makes_it_right(
 def test_a_step_without_for_stays() -> None:
     simulation = run(PROBES, fault("clock-step", at="10s", node="a", by="-4s"))
     assert offset_s(simulation, "a") == -4
-    assert simulation.fault_schedule.fault_intervals == [("clock -4s", ("a",), 10 * S, 10 * S)]
+    assert simulation.fault_schedule.fault_intervals == [("clock -4s", ("a",), 10 * S, 10 * S, None)]
 
 
 def test_facts_of_a_clock_set_far_ahead_wait_until_they_are_due_and_are_not_lost() -> None:

@@ -97,7 +97,7 @@ def test_a_federation_on_a_ring_of_majorities_still_converges_by_relaying() -> N
 def test_without_for_a_fault_lasts_until_the_faults_end() -> None:
     simulation = run(PROBES, fault("partition", at="10s", shape="halves"))
     assert begin_and_end(simulation) == (10, 60)
-    assert simulation.fault_schedule.fault_intervals == [("cut", (), 10 * S, 60 * S)]
+    assert simulation.fault_schedule.fault_intervals == [("cut", (), 10 * S, 60 * S, None)]
 
 
 def test_a_clog_holds_one_link_and_lets_everything_through_at_its_end() -> None:
@@ -124,7 +124,7 @@ def test_a_slow_node_sees_everything_later_and_only_it(members: dict[str, object
     assert median(lags_s(slow, "a")) > median(lags_s(quick, "a")) + 3
     from_c = [
         seen - fact.written_ns
-        for fact, seen in zip(slow.visibility.facts, slow.visibility.visible["b"], strict=True)
+        for fact, seen in zip(slow.visibility.facts, slow.visibility.first_seen["b"], strict=True)
         if fact.origin == "c"
     ]
     assert median(from_c) / S < 3

@@ -233,7 +233,7 @@ def results(tmp_path: Path) -> dict[str, Result]:
         "line": line,
         "many": many,
         "map": europe,
-        "few facts": small_text(one),
+        "few facts": small_text(one, warm_up="0s"),
         "no facts": small_text(),
         "no conflicts": small_text(workload("contradictions", rate="1/s", entities=1_000_000, nodes=["a"])),
     }

@@ -142,7 +142,7 @@ CASES: list[tuple[str, str, str]] = [
     (
         "seed = 3",
         'color = "red"',
-        "4: scenario.color: unknown key; keys that may stand here: 'seed', 'settle', 'signatures', 'converges'",
+        "4: scenario.color: unknown key; keys that may stand here: 'seed', 'settle', 'signatures', 'warm_up'",
     ),
     ("[[fault]]", "[[faults]]", "30: faults: unknown key; did you mean 'fault'?"),
     (

@@ -38,7 +38,7 @@ def test_a_link_may_grant_more_than_the_federation_does() -> None:
     simulation = federation(PUBLIC, COMPANY, link, keys='scopes = ["company"]')
     simulation.run()
     approve(simulation)
-    seen = zip(simulation.visibility.facts, simulation.visibility.visible["b"], strict=True)
+    seen = zip(simulation.visibility.facts, simulation.visibility.first_seen["b"], strict=True)
     held = {(fact.scope, fact.origin) for fact, time in seen if time >= 0}
     assert held == {("public", "a"), ("public", "b"), ("company", "a"), ("company", "b"), ("company", "c")}
 
