@@ -448,6 +448,9 @@ class Observed(Protocol):
     def settings(self, name: str) -> NodeSettings:
         """The settings of a node of the federation, whether it runs or not."""
 
+    def wall_us(self, name: str) -> int:
+        """What the wall clock of a node's machine shows, in microseconds since the epoch: right or wrong."""
+
     def unlinked(self) -> Sequence[tuple[str, str]]:
         """(newcomer, host) of every link between nodes that have not left where the one is no active peer at the
         other; none when all handshakes have come to their end."""

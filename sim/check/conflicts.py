@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from sim.check.base import Checker, CheckResult
+from sim.check.base import Boot, Checker, CheckResult, Commit, Commits
 from sim.check.conflict_diff import Disagreement, compare, running
 from sim.check.conflict_views import resolutions_of
 from sim.observation.node_view import LedgerReader, SlotKey
 from sim.ports import Observed
+from sim.units import format_duration
 from stigmem.core.conflicts import Conflict
 from stigmem.core.contradiction import SlotState, evaluate
 from stigmem.core.fact import Fact
 
 __all__ = ["ConflictAgreement", "open_by_definition"]
+
+_EXPIRY_LATE_NS: Final = 65_000_000_000
+"""How long an expiry may be overdue, in true time: the longest rest of a node's timers, and what a clock that drifts by
+some percent makes of it."""
 
 
 def open_by_definition(ledger: LedgerReader, now_us: int) -> dict[SlotKey, SlotState]:
@@ -37,20 +43,49 @@ class ConflictAgreement(Checker):
     """Every node's conflicts are those that its facts define; public ones are the same on all nodes, apart from
     facts of hostile origins that a node refused, still holds back, or that nobody could pass on to it.
 
-    Nodes' clocks differ, and expiry with them: at the end all are looked at as of one instant of true time.
+    Nodes' clocks differ, and expiry with them: at the end all are looked at as of one instant of true time. That a node
+    applies expiry at all is looked at while the run goes on: a fact whose time has passed by the node's own clock does
+    not stand for longer than the longest rest of its timers.
     """
 
     name = "conflict-agreement"
+    sees = Commits.THAT_TELL
 
     def __init__(self, observed: Observed) -> None:
         super().__init__(observed)
+        self._overdue: dict[str, tuple[int, int]] = {}
+        """Node -> since when, in true time, it has been seen with an expiry overdue, and its ledger's horizon then. A
+        ledger whose horizon has moved since then has applied what was due."""
         self.resolved = 0
         """The most that any node told of as settled."""
+
+    def on_commit(self, commit: Commit) -> None:
+        self._look_at_expiry(commit.machine)
+
+    def on_boot(self, boot: Boot) -> None:
+        self._overdue.pop(boot.machine, None)
+
+    def _look_at_expiry(self, machine: str) -> None:
+        node = self.observed.node(machine)
+        due_us = None if node is None else node.ledger.next_expiry_us()
+        if node is None or due_us is None or self.observed.wall_us(machine) < due_us:
+            self._overdue.pop(machine, None)
+            return
+        now, horizon_us = self.observed.now_ns, node.ledger.horizon_us
+        since, then_us = self._overdue.get(machine, (now, horizon_us))
+        if then_us != horizon_us:
+            since = now
+        self._overdue[machine] = since, horizon_us
+        if now - since > _EXPIRY_LATE_NS:
+            late = format_duration(now - since)
+            self.fail(machine, f"a fact's time has passed on the node's own clock, and it still stands {late} later")
 
     def is_quiet(self) -> bool:
         return not compare(self.observed, thorough=bool(self.observed.hostile)).odd
 
     def result(self) -> CheckResult:
+        for machine in self.observed.nodes:
+            self._look_at_expiry(machine)
         now_us = self.observed.now_us
         nodes = running(self.observed)
         for node in nodes:

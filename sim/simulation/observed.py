@@ -60,5 +60,8 @@ class RunView:
     def settings(self, name: str) -> NodeSettings:
         return self.machines[name].settings
 
+    def wall_us(self, name: str) -> int:
+        return self.machines[name].clock.wall(self.world.now) // 1_000
+
     def obligations(self) -> list[Obligation]:
         return [obligation for peer in self.hostile.values() for obligation in peer.obligations.due()]

@@ -142,7 +142,8 @@ def test_what_was_watched_until_a_run_was_cut_short_is_told_with_its_mark() -> N
         assert words[name][0] is True
         assert words[name][1].startswith("held until 10")
     assert "acknowledged writes, all there" in words["durability"][1]
-    for name in ("convergence", "conflict-agreement", "no-silent-erasure"):
+    assert "not compared, since the federation did not converge" in words["conflict-agreement"][1]
+    for name in ("convergence", "no-silent-erasure", "bad-facts-alone"):
         assert words[name][0] is None
         assert words[name][1].startswith("not judged: the run ended early, at 10")
     assert found.run_json["ended_early"] is True

@@ -23,6 +23,7 @@ from stigmem.core.audit import AuditRow
 from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact, record_of
 from stigmem.core.ingest import IngestPolicy
+from stigmem.core.ledger import Ledger
 from stigmem.core.nonces import NonceTable
 from stigmem.core.records import PeerRow
 from stigmem.core.wire import Request, Response, json_response
@@ -684,6 +685,23 @@ def test_a_conflict_that_a_ledger_forgot_is_caught() -> None:
         later(simulation, 89.9, patch)
 
     caught(by="conflict-agreement", saying="differ on whether", before=forget)
+
+
+def test_expiry_that_never_happens_is_caught(monkeypatch: Patch) -> None:
+    """A node that applies expiry when it boots, and never again."""
+    honest = Ledger.advance
+
+    def advance(ledger: Ledger, now_us: int) -> None:
+        if not ledger.log:
+            honest(ledger, now_us)
+
+    monkeypatch.setattr(Ledger, "advance", advance)
+    caught(
+        '[[workload]]\nkind = "expiring"\nrate = "20/m"\nlife = "20s"\n',
+        by="conflict-agreement",
+        saying="a fact's time has passed on the node's own clock, and it still stands",
+        duration="2m",
+    )
 
 
 def test_a_conflict_that_is_not_listed_is_caught() -> None:
