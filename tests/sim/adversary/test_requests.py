@@ -262,3 +262,50 @@ def test_each_refused_token_is_audited_once_or_counted(kind: str, monkeypatch: P
         counted = [msgspec.json.decode(row.detail)["count"] for row in rows if row.event == "strangers_suppressed"]
         uncounted = simulation.machines[name].node.quotas.suppressed  # type: ignore[union-attr]
         assert len(refused) + sum(counted) + uncounted == Refusals.counts[name] > 80
+
+
+# --- none of them blames a node for what the world did ---
+
+NEW = ("token-abuser", "stranger", "registration-abuser", "gapper", "withholder", "resurrector", "equivocator")
+FAULTS = """
+[[fault]]
+kind = "random-crashes"
+at = "10s"
+rate = "6/m"
+down = "2s"
+
+[[fault]]
+kind = "pause"
+at = "30s"
+for = "8s"
+node = "north"
+
+[[fault]]
+kind = "wipe"
+at = "45s"
+node = "south"
+down = "3s"
+
+[[fault]]
+kind = "slow"
+at = "50s"
+for = "20s"
+by = "6s"
+
+[[fault]]
+kind = "duplicate"
+at = "70s"
+share = 0.2
+
+[[workload]]
+kind = "retractions"
+rate = "20/m"
+"""
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+def test_crashes_pauses_and_slow_links_make_no_node_guilty(seed: int) -> None:
+    tables = [adversary(kind, node=f"m-{kind}", peers=["north", "south"]) for kind in NEW]
+    simulation = run_simulation(*tables, FAULTS, signatures="stand-in", seed=seed, settle="5m", rate="20/m")
+    assert failures(simulation) == {}
+    assert simulation.converged_at is not None
