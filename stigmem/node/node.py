@@ -82,6 +82,7 @@ class Node:
         self.mailbox = Mailbox(clock, settings.mailbox_messages_max)
         self.quotas = Quotas()
         self.cursors = CursorCodec(settings.seed)
+        self._api_keys = ApiKeys(settings.seed)
         self._build_membership()
         self._build_replication()
         self._dispatcher = Dispatcher(
@@ -192,7 +193,6 @@ class Node:
 
     def _build_handlers(self) -> dict[str, BoundHandler]:
         context, identity, quotas, cursors = self.context, self.identity, self.quotas, self.cursors
-        self._api_keys = ApiKeys(self.settings.seed)
         guard = FeedbackGuard()
         background = Background(clock=context.clock, quotas=quotas, events=self.events)
         return {
