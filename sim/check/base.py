@@ -162,6 +162,10 @@ class Checker:
         """The property holds; `detail` says of what that was seen, in numbers."""
         return CheckResult(self.name, True, detail)
 
+    def unjudged(self, why: str) -> CheckResult:
+        """Nothing happened by which the property could have been seen to hold or not: a run is inconclusive then."""
+        return CheckResult(self.name, None, why)
+
     def fail(self, machine: str, sentence: str) -> NoReturn:
         """The property does not hold on a machine ("" when no single one is to blame); one sentence says what is
         wrong. Raises PropertyViolated."""

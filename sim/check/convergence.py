@@ -40,8 +40,17 @@ class Convergence(Checker):
         sentence = self._too_much() or self._too_little()
         if sentence is not None:
             self.fail("", sentence)
+        if not self._is_shared():
+            return self.unjudged("nothing that was written is for any other node, so nothing had to go anywhere")
         took = format_duration(seen.converged_at - seen.faults_end_ns)
         return self.holds(f"{len(seen.visibility.facts)} facts everywhere, {took} after the faults ended")
+
+    def _is_shared(self) -> bool:
+        """Whether anything was written that another node than its origin may hold."""
+        kinds = dict.fromkeys(
+            (fact.origin, fact.scope) for fact in self.observed.visibility.facts if not fact.stays_local
+        )
+        return any(len(self.observed.federation.readers(*kind)) > 1 for kind in kinds)
 
     def _too_much(self) -> str | None:
         visibility = self.observed.visibility

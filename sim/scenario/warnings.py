@@ -21,6 +21,7 @@ __all__ = ["warnings"]
 def warnings(plan: Plan) -> Iterator[str]:
     """A sentence for each thing that the author of the scenario may not have meant."""
     yield from _scopes(plan)
+    yield from _nothing_to_see(plan)
     if plan.scenario.scenario.converges:
         yield from _reach(plan)
         yield from _clocks(plan)
@@ -34,6 +35,12 @@ def _scopes(plan: Plan) -> Iterator[str]:
         yield "federation.scopes names 'local', but local facts never leave their node."
     if "team" in federation.scopes and not federation.allow_team:
         yield "federation.scopes names 'team', but team facts stay at home unless allow_team is true."
+
+
+def _nothing_to_see(plan: Plan) -> Iterator[str]:
+    """A scenario that cannot fail, whatever the nodes do."""
+    if len(plan.nodes) == 1:
+        yield "The federation has one node: nothing is replicated, and a run of it is inconclusive."
 
 
 def _reach(plan: Plan) -> Iterator[str]:
