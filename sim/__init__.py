@@ -7,15 +7,16 @@
 The names below are the library; whatever else is in this package may change without notice, but for `sim.ports` and the
 bases of kinds, which are written for whoever extends it:
 
-* to run and look: `run`, `load_scenario`, `Scenario`, `Result`; `BadScenario` says what is wrong with a scenario, by
-  file, line and key; `Simulation` is one run with all its parts, for whoever wants to step into it;
+* to run and look: `run`, `sweep` (many seeds, many values), `load_scenario`, `Scenario`, `Result`; `BadScenario` says
+  what is wrong with a scenario, by file, line and key; `Simulation` is one run with all its parts, for whoever wants
+  to step into it;
 * to extend: `Fault`, `Workload` and `Adversary` under `@kind("name")`, and `Checker`, which raises `PropertyViolated`
   and ends with a `CheckResult`. `sim.kinds` says how scenarios find them.
 
 From the ground up: `units`, `naming` and `diagnostics` (words); `world` (time, wire, clocks, disks, machines),
 `history` (real edits); `observation` (what is seen); `topology` (who is linked to whom); `ports` (what kinds may
 touch); the kinds of `fault`, `workload` and `adversary` and the properties of `check`; `scenario` (what a file says);
-`simulation` (a run); `analysis`, `report` and `result`; `runner` and the command line.
+`simulation` (a run); `analysis`, `report` and `result`; `runner`; `study` (many runs) and the command line.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from sim.scenario.reading import BadScenario, load_scenario
     from sim.scenario.tables import Scenario
     from sim.simulation.simulation import Simulation
+    from sim.study.study import sweep
     from sim.workload.base import Workload
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "kind",
     "load_scenario",
     "run",
+    "sweep",
 ]
 
 _HOMES: Final = {
@@ -65,6 +68,7 @@ _HOMES: Final = {
     "kind": "sim.kinds",
     "load_scenario": "sim.scenario.reading",
     "run": "sim.runner",
+    "sweep": "sim.study.study",
 }
 
 

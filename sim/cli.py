@@ -46,6 +46,21 @@ def _seed(_: type, tokens: Sequence[Token]) -> int:
     return parse_seed(tokens[0].value)
 
 
+def _shard(_: type, tokens: Sequence[Token]) -> tuple[int, int]:
+    """`3/8` is the third of eight."""
+    found = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", tokens[0].value)
+    if found is None or int(found[1]) > int(found[2]):
+        raise ValueError("a shard is written as its number and how many there are, such as 3/8")
+    return int(found[1]), int(found[2])
+
+
+def _count(_: type, tokens: Sequence[Token]) -> int:
+    """How many seeds or workers: from 1, in digits."""
+    if not re.fullmatch(r"[1-9]\d{0,5}", tokens[0].value):
+        raise ValueError("a count is a whole number from 1, in digits")
+    return int(tokens[0].value)
+
+
 _Files = Annotated[list[Path], Parameter(help="Scenario files.", negative=())]
 _Flag = Parameter(negative=())
 
@@ -114,6 +129,7 @@ def _sentence(error: CycloptsError) -> str:
         "run scenarios/split-brain.toml",
         "run scenarios/geant.toml --seed 11 --out /tmp/geant",
         "run scenarios/*.toml --json --no-figures",
+        "run scenarios/split-brain.toml --seeds 20 --jobs 2",
     )
 )
 def run(
@@ -126,12 +142,20 @@ def run(
     no_figures: Annotated[bool, _Flag] = False,
     trace: Literal["full", "none"] = "full",
     keep_going: Annotated[bool, _Flag] = False,
+    seeds: Annotated[int | None, Parameter(converter=_count)] = None,
+    jobs: Annotated[int | None, Parameter(converter=_count)] = None,
+    shard: Annotated[tuple[int, int], Parameter(converter=_shard, n_tokens=1)] = (1, 1),
     allow_plugins: Annotated[bool, _Flag] = False,
 ) -> int:
     """Run scenarios and judge them.
 
     Without --out each run is written to runs/NAME-seedSEED under the current
     directory; with --json and without --out nothing is written.
+
+    With --seeds, or when the file has a [[sweep]], it is a study: every seed in
+    every cell, run by worker processes, and one table with medians and 95 %
+    intervals over seeds. It is kept in runs/NAME-study, or in --out; what is
+    done there already is not done again, also after Ctrl-C.
 
     Exit status: that of the worst run.
 
@@ -149,9 +173,21 @@ def run(
         Whether the trace is written.
     keep_going
         Go on when a property is violated, and tell every property that is.
+    seeds
+        How many seeds, from the scenario's own or from --seed.
+    jobs
+        How many workers, as many as there are processors unless given.
+    shard
+        Only the third of eight parts of a study, for 3/8; `merge` joins them.
     allow_plugins
         Import the Python modules that scenarios name by `plugins`.
     """
+    if seeds is not None or _is_study(files, allow_plugins=allow_plugins):
+        from sim.study.session import StudyOptions, run_studies
+
+        flags = {"json": json, "figures": not no_figures, "allow_plugins": allow_plugins}
+        study = StudyOptions(seeds=seeds or 1, first_seed=seed, jobs=jobs, shard=shard, out=out, **flags)
+        return run_studies(files, console_for(), console_for(stderr=True), study)
     from sim.cli_session import RunOptions, Session
 
     options = RunOptions(
@@ -164,6 +200,15 @@ def run(
         keep_going=keep_going,
     )
     return Session(console_for(), console_for(stderr=True), options).run(files)
+
+
+def _is_study(files: list[Path], *, allow_plugins: bool) -> bool:
+    """Whether this is one file that varies something by itself."""
+    if len(files) != 1 or not files[0].is_file() or "[[sweep]]" not in files[0].read_text("utf-8", "replace"):
+        return False
+    from sim.scenario.reading import load_scenario
+
+    return bool(load_scenario(files[0], allow_plugins=allow_plugins).sweep)
 
 
 @app.command(help_epilogue=examples("replay runs/split-brain-seed7"))
@@ -182,6 +227,22 @@ def replay(folder: Path, /, *, allow_plugins: Annotated[bool, _Flag] = False) ->
     from sim.cli_session import replay_folder
 
     return replay_folder(folder, console_for(), console_for(stderr=True), allow_plugins=allow_plugins)
+
+
+@app.command(help_epilogue=examples("merge shard-1 shard-2 --out whole"))
+def merge(folders: Annotated[list[Path], Parameter(negative=())], /, *, out: Path) -> int:
+    """Put the shards of a study into one folder.
+
+    Parameters
+    ----------
+    folders
+        Folders of shards.
+    out
+        Folder of the whole.
+    """
+    from sim.study.session import merge_folders
+
+    return merge_folders(folders, out, console_for())
 
 
 # --- looking ---

@@ -25,7 +25,7 @@ from stigmem.core.scopes import Scope
 
 __all__ = [
     "ClockTable", "DiskTable", "Expectation", "Federation",
-    "Scenario", "ScenarioTable", "scenario_type", ]  # fmt: skip
+    "Scenario", "ScenarioTable", "Sweep", "scenario_type", ]  # fmt: skip
 
 _Ppm = Annotated[int, Meta(gt=-500_000, lt=500_000)]
 _BoundText = Annotated[str, Meta(extra={"unit": Duration})]
@@ -156,6 +156,29 @@ class Expectation(_Table):
     """Only copies of one end of this link on its other end."""
     window: Annotated[list[NonNegative], Meta(min_length=2, max_length=2)] | None = None
     """Only facts that were written from the first time on and before the second."""
+    over_seeds: Literal["p5", "p50", "p90", "p95", "max"] | None = None
+    """In a study of many seeds: which of their values the bounds are for. It then says nothing about a single one of
+    its runs."""
+
+
+class Sweep(_Table):
+    """`[[sweep]]`: a key that is varied, for `stigmem-sim run` with `--seeds` and for `sim.sweep` (`sim.study.cells`).
+
+    Values are given, or are `count` at equal distances from `first` to `last`: numbers, or durations as texts.
+    """
+
+    key: str
+    """Dotted, as in `network.loss` or `fault.cut.for`: faults by their names, other entries by their numbers from 0."""
+    values: list[str | float | bool] | None = None
+    """The values."""
+    first: str | float | None = None
+    """The first of equally distant values."""
+    last: str | float | None = None
+    """The last of them."""
+    count: Annotated[int, Meta(ge=2, le=10_000)] | None = None
+    """How many they are."""
+    together: str | None = None
+    """The name of a group whose keys advance together; sweeps of no group are crossed with everything."""
 
 
 class Scenario(_Table):
@@ -183,6 +206,7 @@ class Scenario(_Table):
     adversary: list[Adversary] = []
     """Who is hostile."""
     expect: list[Expectation] = []
+    sweep: list[Sweep] = []
     """What must come of it."""
 
     @property
@@ -206,7 +230,7 @@ def scenario_type(modules: tuple[str, ...] = ()) -> type[Scenario]:
     kinds = [(sort, _list_of(_any_of(sort, modules)), _tables()) for sort in _SORTS]
     made: Any = msgspec.defstruct(
         Scenario.__name__,
-        [*kinds, ("expect", list[Expectation], _tables())],
+        [*kinds, ("expect", list[Expectation], _tables()), ("sweep", list[Sweep], _tables())],
         bases=(Scenario,),
         module=Scenario.__module__,
         namespace={"__doc__": Scenario.__doc__},

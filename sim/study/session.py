@@ -1,0 +1,115 @@
+"""A study at the command line: files and seeds to rows, told as they come, and the status that they come to."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sim.report.folder import BadFolder
+from sim.scenario.planning import load_plan
+from sim.study.pool import default_jobs
+from sim.study.store import Store, merge_rows
+from sim.study.study import Study, Told
+from sim.study.telling import show_study, write_study
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["StudyOptions", "merge_folders", "run_studies"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyOptions:
+    """What a command line asks of its studies. `seeds`: how many, from the scenario's own or from `first_seed`. With
+    `json` the rows go to stdout, a line each, and are kept nowhere unless there is an `out`."""
+
+    seeds: int
+    first_seed: int | None = None
+    jobs: int | None = None
+    """Workers; None is one a processor."""
+    shard: tuple[int, int] = (1, 1)
+    """The n-th of so many parts."""
+    out: Path | None = None
+    """The folder of the study; with several files a folder of such folders."""
+    json: bool = False
+    figures: bool = True
+    allow_plugins: bool = False
+
+
+def run_studies(files: list[Path], screen: Console, aside: Console, options: StudyOptions) -> int:
+    """Run a study of every file; the worst exit status."""
+    outs = [options.out if options.out is None or len(files) == 1 else options.out / f"{file.stem}-study"
+            for file in files]  # fmt: skip
+    return max(_run_study(file, out, screen, aside, options) for file, out in zip(files, outs, strict=True))
+
+
+def _run_study(file: Path, out: Path | None, screen: Console, aside: Console, options: StudyOptions) -> int:
+    plan = load_plan(file, options.first_seed, allow_plugins=options.allow_plugins)
+    for warning in plan.warnings:
+        aside.print(f"warning: {warning}", soft_wrap=True)
+    first, name = plan.scenario.scenario.seed, plan.scenario.name
+    study = Study.of(
+        plan.scenario,
+        range(first, first + options.seeds),
+        folder=file.parent.absolute(),
+        allow_plugins=options.allow_plugins,
+    )
+    folder = out if out is not None or options.json else Path("runs") / f"{name}-study"
+    store = Store(folder, name=name, identity=study.identity)
+    jobs = default_jobs() if options.jobs is None else options.jobs
+    try:
+        with _progress(aside, name) as told:
+            rows = study.run(store, jobs=jobs, shard=options.shard, told=told)
+    except KeyboardInterrupt:
+        if folder is not None:
+            again = f"stigmem-sim run {shlex.quote(str(file))} --seeds {options.seeds} --out {shlex.quote(str(folder))}"
+            aside.print(f"{len(store.rows)} runs are kept in {folder}; to go on: {again}", soft_wrap=True)
+        raise
+    if options.json:
+        _print_rows(rows)
+    else:
+        show_study(screen, study, rows, file=file)
+    if folder is not None:
+        write_study(study, rows, folder, figures=options.figures and not options.json)
+        if not options.json:
+            screen.print(f"folder: {folder}", soft_wrap=True)
+    return study.exit_status(rows)
+
+
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        sys.stdout.write(json.dumps(row) + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def _progress(aside: Console, name: str) -> Iterator[Told | None]:
+    """A bar in runs; nothing but on a terminal."""
+    if not aside.is_terminal:
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(40), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=aside, transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, every: bar.update(task, completed=done, total=every)
+
+
+def merge_folders(folders: list[Path], out: Path, screen: Console) -> int:
+    """Put the rows of shards into one folder, and say how many there are; 0."""
+    if out in folders:
+        raise BadFolder(f"{out} is one of the folders to merge; give another one")
+    rows = merge_rows(folders, out)
+    screen.print(
+        f"{len(rows)} runs are in {out}; `stigmem-sim run FILE --seeds N --out {out}` shows them and runs what is "
+        "missing",
+        soft_wrap=True,
+    )
+    return 0

@@ -1,0 +1,187 @@
+"""What people see of a study: the table while and after it runs, and figures with bands.
+
+Every number here is over runs: a median over seeds with its 95 % interval. What a band shows is said in its legend.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from sim.analysis.verdict import BOUNDS
+from sim.scenario.metrics import is_timed
+from sim.study.statistics import Interval, interval_of
+from sim.study.study import Study, frame_of
+from sim.units import format_duration, parse_duration
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.figure import Figure
+    from rich.console import Console
+    from rich.table import Table
+
+__all__ = ["band_figure", "show_study", "write_study"]
+
+_SHOWN: Final = ("lag.p50", "lag.p99", "lag.max", "catch_up", "convergence", "missing", "requests")
+_STYLES: Final = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
+_FIGURES: Final = ("lag.p99", "catch_up")
+
+
+def show_study(console: Console, study: Study, rows: Sequence[Mapping[str, Any]], *, file: Path | None = None) -> None:
+    """The table of a study: verdict, medians with their intervals, what is expected over seeds, the worst run."""
+    from rich.text import Text
+
+    verdict = study.verdict(rows)
+    counts = {word: sum(row["verdict"] == word for row in rows) for word in ("pass", "fail", "inconclusive", "error")}
+    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    console.print(
+        Text.assemble((verdict.upper(), _STYLES[verdict]), f"  {study.scenario.name}: {len(rows)} runs ({told})")
+    )
+    console.print(_table(study, rows) if study.cells[0].values else _table_of_one(rows))
+    console.print("median over seeds [95 % interval of the median, by a bootstrap over runs]", style="dim")
+    for line in _expected(study, rows):
+        console.print(line, soft_wrap=True)
+    for line in _worst(study, rows, file):
+        console.print(line, soft_wrap=True)
+
+
+def _table(study: Study, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """A line for every cell."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    keys = list(study.cells[0].values)
+    for name in (*keys, "runs", *_SHOWN):
+        table.add_column(name, overflow="fold")
+    for number, cell in enumerate(study.cells):
+        mine = [row["metrics"] for row in rows if row["cell"] == number and "metrics" in row]
+        table.add_row(*(str(cell.values[key]) for key in keys), str(len(mine)), *_medians(mine))
+    return table
+
+
+def _table_of_one(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """A line for every metric: its median with the interval, and the p95 and the worst of the runs."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("metric", "median", "p95", "max", "runs"):
+        table.add_column(name, overflow="fold")
+    for name in _SHOWN:
+        values = _values([row["metrics"] for row in rows if "metrics" in row], name)
+        if values:
+            others = (_text(name, interval_of(values, statistic).value) for statistic in ("p95", "max"))
+            table.add_row(name, _median(name, values), *others, str(len(values)))
+    return table
+
+
+def _values(metrics: Sequence[Mapping[str, float | None]], name: str) -> list[float]:
+    return [value for each in metrics if (value := each.get(name)) is not None]
+
+
+def _medians(metrics: Sequence[Mapping[str, float | None]]) -> Iterator[str]:
+    for name in _SHOWN:
+        values = _values(metrics, name)
+        yield _median(name, values) if values else "–"
+
+
+def _median(name: str, values: Sequence[float]) -> str:
+    median = interval_of(values)
+    return f"{_text(name, median.value)} [{_text(name, median.low)}, {_text(name, median.high)}]"
+
+
+def _text(metric: str, value: float) -> str:
+    return format_duration(round(value * 1e3) * 1_000_000) if is_timed(metric) else f"{value:,.6g}"
+
+
+def _expected(study: Study, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    words = {True: "ok", False: "FAILED", None: "undecided"}
+    for each in study.over_seeds(rows):
+        metric = each.name.rpartition(" of ")[2]
+        values = study.cells[each.cell].values
+        where = "".join(f", {key} = {value}" for key, value in values.items())
+        found = "no value" if each.interval is None else (
+            f"{_text(metric, each.interval.value)} [{_text(metric, each.interval.low)}, "
+            f"{_text(metric, each.interval.high)}]"
+        )  # fmt: skip
+        yield f"{words[each.ok]}  {each.name}{where}: {BOUNDS[each.bound]} {_text(metric, each.limit)}, it is {found}"
+
+
+def _worst(study: Study, rows: Sequence[Mapping[str, Any]], file: Path | None) -> Iterator[str]:
+    """The run to look at first, and the command that meets it again where there is one."""
+    broken = [row for row in rows if row["verdict"] in ("error", "fail")]
+    known = [row for row in rows if row.get("metrics", {}).get("lag.p99") is not None]
+    if broken:
+        row = broken[0]
+        reason = row.get("error", "").strip().splitlines()[-1:] or row.get("failed", [])
+        what = f"a run that did not pass ({'; '.join(reason)})"
+    elif known:
+        row = max(known, key=lambda each: each["metrics"]["lag.p99"])
+        what = f"the run with the highest lag.p99 ({_text('lag.p99', row['metrics']['lag.p99'])})"
+    else:
+        return
+    cell = study.cells[row["cell"]].values
+    where = "".join(f", {key} = {value}" for key, value in cell.items())
+    yield f"{what}: seed {row['seed']}{where}"
+    if file is not None and not cell:
+        yield f"to replay it: stigmem-sim run {shlex.quote(str(file))} --seed {row['seed']}"
+
+
+def write_study(study: Study, rows: Sequence[Mapping[str, Any]], folder: Path, *, figures: bool) -> None:
+    """Write the frame of a study, and a figure for each key that has several numbers or durations."""
+    frame = frame_of(rows)
+    frame.write_parquet(folder / "runs.parquet")
+    for key in study.cells[0].values if figures and study.cells else ():
+        for metric in _FIGURES:
+            if frame[key].n_unique() > 1 and metric in frame.columns and frame[metric].null_count() < frame.height:
+                name = f"{metric}-{key}".replace(".", "_").replace("/", "_")
+                band_figure(frame, key, metric).savefig(folder / f"{name}.png")
+
+
+class _Point(NamedTuple):
+    """What the runs at one value of a key come to."""
+
+    x: float
+    median: Interval
+    p5: float
+    p95: float
+
+
+def _points(frame: pl.DataFrame, key: str, metric: str) -> list[_Point]:
+    found = []
+    for (at,), runs in frame.group_by(key, maintain_order=True):
+        values = runs[metric].drop_nulls().to_list()
+        if values:
+            x = parse_duration(at) / 1e9 if isinstance(at, str) else float(at)
+            low, high = interval_of(values, "p5").value, interval_of(values, "p95").value
+            found.append(_Point(x, interval_of(values), low, high))
+    return sorted(found, key=lambda point: point.x)
+
+
+def band_figure(frame: pl.DataFrame, key: str, metric: str, *, by: str | None = None) -> Figure:
+    """A metric over the values of a key, numbers or durations: the median over runs as a line, the 95 % interval of the
+    median as a dark band, the middle 90 % of the runs as a light one; a line for each value of `by`. Any frame of
+    `sim.sweep` will do."""
+    from sim.report.style import COLOURS, canvas, legend
+
+    figure = canvas(3.3)
+    axes = figure.add_subplot()
+    parts = {"": frame}
+    if by is not None:
+        parts = {f", {by} = {value}": part for (value,), part in frame.group_by(by, maintain_order=True)}
+    for number, (suffix, part) in enumerate(parts.items()):
+        points = _points(part, key, metric)
+        colour, xs = COLOURS[number % len(COLOURS)], [point.x for point in points]
+        look: dict[str, Any] = {"color": colour, "linewidth": 0}
+        runs = ([point.p5 for point in points], [point.p95 for point in points])
+        axes.fill_between(xs, *runs, alpha=0.15, label=f"middle 90 % of runs{suffix}", **look)
+        sure = ([point.median.low for point in points], [point.median.high for point in points])
+        axes.fill_between(xs, *sure, alpha=0.35, label=f"95 % interval of the median{suffix}", **look)
+        medians = [point.median.value for point in points]
+        axes.plot(xs, medians, color=colour, marker="o", markersize=3, label=f"median over runs{suffix}")
+    axes.set_xlabel(key if frame[key].dtype.is_numeric() else f"{key} (s)")
+    axes.set_ylabel(f"{metric} (s)" if is_timed(metric) else metric)
+    axes.set_ylim(bottom=0)
+    legend(axes)
+    return figure

@@ -1,0 +1,305 @@
+"""Studies: what is varied, who runs it, what is kept, and what is told of several runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sim
+from sim.cli import main
+from sim.report.folder import BadFolder
+from sim.scenario.reading import BadScenario, load_scenario
+from sim.study.cells import axes_of, cells_of
+from sim.study.pool import Pool
+from sim.study.statistics import interval_of
+from sim.study.store import ROWS, Store, merge_rows
+from sim.study.study import Study, frame_of
+from sim.study.telling import band_figure
+from sim.study.worker import Job, run_job
+from tests.sim.small import fault, small_text, workload
+
+TALK = workload("contradictions", rate="30/m", entities=5)
+CUT = fault("partition", at="5s", for_="5s", groups=[["a"], ["b", "c"]], name="cut")
+
+
+def text(*parts: str, **changes: object) -> str:
+    return small_text(TALK, CUT, *parts, **{"duration": "15s", **changes})
+
+
+def table(name: str, **members: object) -> str:
+    return fault("", **members).replace("[[fault]]", f"[[{name}]]").replace('kind = ""\n', "")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(text())
+    return path
+
+
+def study_of(path: Path, seeds: int = 3, over: dict[str, list[Any]] | None = None) -> Study:
+    return Study.of(load_scenario(path), range(1, seeds + 1), folder=path.parent, over=over)
+
+
+def store_of(study: Study, folder: Path | None = None) -> Store:
+    return Store(folder, name=study.scenario.name, identity=study.identity)
+
+
+def without_workers(study: Study, store: Store, seeds: range) -> None:
+    """Rows as workers would bring them."""
+    for cell, seed in study.places():
+        if seed in seeds:
+            row = run_job(Job(study.cells[cell].scenario, study.folder, seed))
+            store.add({"cell": cell, "seed": seed, "values": study.cells[cell].values, **row})
+
+
+# --- statistics ---
+
+
+def test_the_interval_of_equal_runs_has_no_width() -> None:
+    assert interval_of([4.0] * 9) == (4.0, 4.0, 4.0, 9)
+
+
+def test_intervals_of_the_median_hold_the_true_one_about_as_often_as_they_say() -> None:
+    random = Random(3)
+    held = 0
+    for _ in range(200):
+        found = interval_of([random.expovariate(1.0) for _ in range(25)])
+        held += found.low <= np.log(2) <= found.high
+    assert 0.88 <= held / 200 <= 0.99
+
+
+def test_the_same_runs_have_the_same_interval() -> None:
+    values = [float(number) for number in range(20)]
+    assert interval_of(values, "p95") == interval_of(values, "p95")
+    assert interval_of(values).value == median(values)
+
+
+# --- what is varied ---
+
+
+def cells(path: Path, *sweeps: str) -> list[dict[str, Any]]:
+    path.write_text(text(*sweeps))
+    scenario = load_scenario(path)
+    return [cell.values for cell in cells_of(scenario, axes_of(scenario.sweep), folder=path.parent)]
+
+
+def test_sweeps_are_crossed_and_those_of_a_group_advance_together(file: Path) -> None:
+    found = cells(
+        file,
+        table("sweep", key="network.loss", values=[0.0, 0.5]),
+        table("sweep", key="fault.cut.for", values=["1s", "5s"], together="x"),
+        table("sweep", key="federation.pull_interval", values=["2s", "3s"], together="x"),
+    )
+    assert [tuple(each.values()) for each in found] == [
+        (0.0, "1s", "2s"), (0.0, "5s", "3s"), (0.5, "1s", "2s"), (0.5, "5s", "3s"),
+    ]  # fmt: skip
+
+
+def test_ranges_are_of_numbers_or_of_durations(file: Path) -> None:
+    numbers = cells(file, table("sweep", key="network.loss", first=0.0, last=0.4, count=3))
+    durations = cells(file, table("sweep", key="fault.cut.for", first="1s", last="3s", count=3))
+    assert [each["network.loss"] for each in numbers] == [0.0, 0.2, 0.4]
+    assert [each["fault.cut.for"] for each in durations] == ["1s", "2s", "3s"]
+
+
+def test_what_a_cell_changes_is_changed_in_the_scenario_and_nothing_else(file: Path) -> None:
+    study = study_of(file, over={"fault.cut.for": ["1s"], "workload.0.entities": [7]})
+    (cell,) = study.cells
+    assert cell.scenario["fault"][0]["for"] == "1s"
+    assert cell.scenario["workload"][0]["entities"] == 7
+    assert cell.scenario["fault"][0]["name"] == "cut"
+
+
+@pytest.mark.parametrize(
+    ("sweep", "words"),
+    [
+        (table("sweep", key="network.los", values=[0.1]), "network.los: unknown key"),
+        (table("sweep", key="network.loss", values=[7.0]), "network.loss"),
+        (table("sweep", key="fault.cat.for", values=["1s"]), "there is no entry 'cat'"),
+        (table("sweep", key="network.loss", first=0.0, last=0.4), "a sweep needs values, or first, last and count"),
+        (table("sweep", key="network.loss", first=0.0, last="4s", count=3), "both numbers or both durations"),
+        (table("sweep", key="network.loss"), "a sweep needs values"),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_refused_before_anything_runs(sweep: str, words: str, file: Path) -> None:
+    with pytest.raises(BadScenario, match=words):
+        cells(file, sweep)
+
+
+def test_a_group_of_unequal_lengths_is_refused(file: Path) -> None:
+    with pytest.raises(BadScenario, match="equally many values"):
+        cells(
+            file,
+            table("sweep", key="network.loss", values=[0.0, 0.5], together="x"),
+            table("sweep", key="fault.cut.for", values=["1s"], together="x"),
+        )
+
+
+# --- workers ---
+
+
+def test_a_worker_gives_the_numbers_that_a_run_has_here(file: Path) -> None:
+    frame = sim.sweep(file, {"fault.cut.for": ["1s", "9s"]}, seeds=[1, 2], jobs=2)
+    assert frame.columns[:5] == ["cell", "seed", "fault.cut.for", "verdict", "lag.p50"]
+    assert frame.select("cell", "seed").rows() == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    study = study_of(file, over={"fault.cut.for": ["1s", "9s"]})
+    here = run_job(Job(study.cells[1].scenario, file.parent, 2))
+    assert frame.row(3, named=True)["lag.p99"] == here["metrics"]["lag.p99"]
+    assert frame.row(3, named=True)["catch_up.cut"] == here["metrics"]["catch_up.cut"]
+    assert frame["catch_up.cut"].null_count() == 0
+
+
+def test_a_worker_that_is_killed_loses_nothing(file: Path) -> None:
+    study = study_of(file, seeds=6)
+    jobs = [Job(study.cells[0].scenario, file.parent, seed) for seed in study.seeds]
+    rows: dict[int, dict[str, Any]] = {}
+    with Pool(1) as pool:
+        for number, row in pool.run(jobs):
+            rows[number] = row
+            if len(rows) == 1:
+                (running,) = pool.process_ids
+                os.kill(running, signal.SIGKILL)
+    assert sorted(rows) == [0, 1, 2, 3, 4, 5]
+    assert {row["verdict"] for row in rows.values()} == {"pass"}
+
+
+def test_a_run_that_meets_a_bug_is_a_row_with_its_traceback(file: Path) -> None:
+    row = run_job(Job({"scenario": {"name": "x"}, "federation": 3}, file.parent, 1))
+    assert row["verdict"] == "error"
+    assert "federation" in row["error"]
+
+
+# --- what is kept ---
+
+
+def test_a_study_is_taken_up_again_where_it_was_left(file: Path, tmp_path: Path) -> None:
+    study, folder = study_of(file), tmp_path / "out"
+    without_workers(study, store_of(study, folder), range(1, 3))
+    with (folder / ROWS).open("a") as torn:
+        torn.write('{"cell": 0, "seed": 3, "verd')
+    told: list[tuple[int, int]] = []
+    rows = study.run(store_of(study, folder), jobs=1, told=lambda done, every: told.append((done, every)))
+    assert told == [(2, 3), (3, 3)]
+    assert [row["seed"] for row in rows] == [1, 2, 3]
+    assert len((folder / ROWS).read_text().splitlines()) == 4
+
+
+def test_rows_of_another_scenario_are_not_mixed_in(file: Path, tmp_path: Path) -> None:
+    store_of(study_of(file), tmp_path / "out")
+    file.write_text(text(pull_interval="3s"))
+    with pytest.raises(BadFolder, match="a study of another scenario"):
+        store_of(study_of(file), tmp_path / "out")
+
+
+def test_shards_share_the_runs_out_and_merged_they_are_the_whole(file: Path, tmp_path: Path) -> None:
+    study = study_of(file, seeds=3, over={"fault.cut.for": ["1s", "9s"]})
+    parts = [study.places((number, 4)) for number in (1, 2, 3, 4)]
+    assert sorted(place for part in parts for place in part) == study.places()
+    whole = store_of(study)
+    without_workers(study, whole, range(1, 4))
+    for number, part in enumerate(parts):
+        store = store_of(study, tmp_path / f"{number}")
+        for row in whole.rows:
+            if (row["cell"], row["seed"]) in part:
+                store.add(row)
+    merged = merge_rows([tmp_path / f"{number}" for number in range(4)], tmp_path / "all")
+    assert frame_of(merged).equals(frame_of(whole.rows))
+    assert store_of(study, tmp_path / "all").rows == merged
+
+
+# --- what is expected over seeds ---
+
+
+@pytest.mark.parametrize(
+    ("values", "ok", "verdict"),
+    [
+        ([1.0] * 20, True, "pass"),
+        ([9.0] * 20, False, "fail"),
+        ([1.0, 9.0] * 10, None, "inconclusive"),
+        ([1.0, None], False, "fail"),
+    ],
+)
+def test_an_expectation_over_seeds_is_held_against_the_interval(
+    values: list[float | None], ok: bool | None, verdict: str, file: Path
+) -> None:
+    file.write_text(text(table("expect", metric="lag.p99", at_most="5s", over_seeds="p50")))
+    study = study_of(file)
+    rows = [
+        {"cell": 0, "seed": seed, "values": {}, "verdict": "pass", "over_seeds": [value]}
+        for seed, value in enumerate(values)
+    ]
+    (found,) = study.over_seeds(rows)
+    assert (found.name, found.ok) == ("p50 over seeds of lag.p99", ok)
+    assert study.verdict(rows) == verdict
+
+
+def test_what_is_expected_over_seeds_does_not_fail_a_single_run(file: Path) -> None:
+    file.write_text(text(table("expect", metric="lag.p99", at_most="1ms", over_seeds="p50")))
+    study = study_of(file)
+    row = run_job(Job(study.cells[0].scenario, file.parent, 1))
+    assert row["verdict"] == "pass"
+    assert row["over_seeds"] == [row["metrics"]["lag.p99"]]
+
+
+# --- the command line and the figure ---
+
+
+def test_a_study_at_the_command_line_tells_a_table_and_goes_on_where_it_was(
+    file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["run", str(file), "--seeds", "3", "--jobs", "2", "--out", str(out)]) == 0
+    told = capfd.readouterr().out
+    assert "PASS  small: 3 runs (3 pass)" in told
+    assert "lag.p99" in told
+    assert "--seed " in told
+    assert main(["run", str(file), "--seeds", "3", "--out", str(out), "--json"]) == 0
+    rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [row["seed"] for row in rows] == [3, 4, 5]
+    assert (out / "runs.parquet").is_file()
+
+
+@pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "a/b"])
+def test_a_shard_that_is_none_is_refused(shard: str, file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(file), "--seeds", "3", "--shard", shard]) == 2
+    assert "such as 3/8" in capfd.readouterr().err
+
+
+def test_ctrl_c_keeps_what_is_done_and_leaves_no_worker(file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "sim", "run", str(file), "--seeds", "900", "--jobs", "1", "--out", str(out)]
+    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and (not (out / ROWS).exists() or len((out / ROWS).read_text().splitlines()) < 2):
+        with suppress(subprocess.TimeoutExpired):
+            started.wait(timeout=0.05)
+    started.send_signal(signal.SIGINT)
+    _, told = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert "to go on: stigmem-sim run" in told
+    assert 2 <= len((out / ROWS).read_text().splitlines()) < 900
+
+
+def test_bands_are_drawn_from_any_frame_of_a_sweep(file: Path) -> None:
+    study = study_of(file, over={"fault.cut.for": ["1s", "9s"]})
+    store = store_of(study)
+    without_workers(study, store, range(1, 4))
+    (axes,) = band_figure(frame_of(store.rows), "fault.cut.for", "lag.p99").axes
+    (line,) = axes.get_lines()
+    assert list(line.get_xdata()) == [1.0, 9.0]
+    lags = [[row["metrics"]["lag.p99"] for row in store.rows if row["cell"] == cell] for cell in (0, 1)]
+    assert list(line.get_ydata()) == pytest.approx([median(each) for each in lags])
+    assert axes.get_xlabel() == "fault.cut.for (s)"
