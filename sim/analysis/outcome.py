@@ -214,6 +214,9 @@ def _numbers(
         "refused_writes": refused,
         "destroyed": len(simulation.visibility.destroyed),
     }
+    over_seeds = [each for each in simulation.scenario.expect if each.over_seeds is not None]
+    if over_seeds:  # what a study holds against the statistic of many runs (sim.study)
+        numbers["over_seeds"] = [measured.value_of(each, values) for each in over_seeds]
     return numbers, expectations
 
 

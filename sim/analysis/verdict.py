@@ -128,9 +128,11 @@ def compare(
     expectations: Iterable[Expectation], value_of: Callable[[Expectation], float | None], *, whole: bool
 ) -> list[ExpectationResult]:
     """Each bound against its value; `whole` is whether the run came to its end. What never happened (no
-    convergence, no lag) keeps no bound."""
+    convergence, no lag) keeps no bound. What is expected over seeds is not held against one run."""
     results = []
     for expectation in expectations:
+        if expectation.over_seeds is not None:
+            continue
         name = expectation.metric + selector_text(expectation)
         value = value_of(expectation)
         for bound in BOUNDS:

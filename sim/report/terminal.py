@@ -130,6 +130,8 @@ def _numbers(result: Outcome) -> Iterator[tuple[str, str]]:
     yield "conflicts", f"{conflicts['open']} open, {conflicts['resolved']} resolved, {conflicts['divergent']} divergent"
     yield "wire", f"{run['requests']:,} requests, {_bytes(run['bytes'])} sent, {_bytes(run['bytes_lost'])} lost"
     yield "rejections", _counts(run["rejections"])
+    if run.get("over_seeds"):
+        yield "over seeds", f"{len(run['over_seeds'])} expected, which one run cannot show: see `--seeds`"
     if run["refused_writes"]:
         yield "refused writes", _counts(run["refused_writes"])
     if run["destroyed"]:

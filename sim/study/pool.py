@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -44,6 +44,8 @@ class Pool:
         self._workers: list[subprocess.Popen[bytes]] = []
         self._count = jobs
         self._closing = False
+        self._starting = Lock()
+        """Held while a worker is started, so that none is when the pool has been left."""
 
     def __enter__(self) -> Self:
         return self
@@ -51,7 +53,8 @@ class Pool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closing = True
+        with self._starting:
+            self._closing = True
         for worker in self._workers:
             worker.kill()
         for worker in self._workers:
@@ -90,9 +93,8 @@ class Pool:
                 return
             row: dict[str, Any] = {"verdict": "error", "error": _DIED}
             for _ in range(_TRIES):
-                if worker is None:
-                    worker = self._start()
                 try:
+                    worker = worker or self._start()
                     row = _ask(worker, jobs[number])
                     break
                 except (_WorkerDied, OSError, ValueError):
@@ -100,14 +102,17 @@ class Pool:
             done.put((number, row))
 
     def _start(self) -> subprocess.Popen[bytes]:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "sim.study.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        )
-        self._workers.append(worker)
+        with self._starting:
+            if self._closing:
+                raise _WorkerDied
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "sim.study.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            )
+            self._workers.append(worker)
         if worker.stdout is None or worker.stdout.readline() != b"ready\n":
             raise _WorkerDied
         return worker

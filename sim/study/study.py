@@ -120,7 +120,7 @@ class Study:
         found = []
         for cell in range(len(self.cells)):
             mine = [row for row in rows if row["cell"] == cell and "over_seeds" in row]
-            for number, (name, statistic, bound, limit) in enumerate(self._expected()):
+            for number, name, statistic, bound, limit in self._expected():
                 values = [row["over_seeds"][number] for row in mine]
                 whole = bool(values) and None not in values
                 interval = interval_of(values, statistic) if whole else None
@@ -128,13 +128,15 @@ class Study:
                 found.append(OverSeeds(f"{statistic} over seeds of {name}", cell, ok, interval, limit, bound))
         return found
 
-    def _expected(self) -> Iterator[tuple[str, str, str, float]]:
-        for each in self.scenario.expect:
+    def _expected(self) -> Iterator[tuple[int, str, str, str, float]]:
+        """(its number among those over seeds, metric, statistic, bound, limit) of every bound."""
+        over = [each for each in self.scenario.expect if each.over_seeds is not None]
+        for number, each in enumerate(over):
             for bound in BOUNDS:
                 given = getattr(each, bound)
                 if each.over_seeds is not None and given is not None:
                     limit = parse_duration(given) / _NS if isinstance(given, str) else given
-                    yield each.metric + selector_text(each), each.over_seeds, bound, limit
+                    yield number, each.metric + selector_text(each), each.over_seeds, bound, limit
 
     def verdict(self, rows: Sequence[Mapping[str, Any]]) -> Literal["pass", "fail", "inconclusive"]:
         """Fail when any run or anything expected over seeds fails, inconclusive when something could not be told."""

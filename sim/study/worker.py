@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from sim.analysis.outcome import Outcome
-from sim.analysis.verdict import BOUNDS, judge
 from sim.runner import run_plan
 from sim.scenario.planning import make_plan
 from sim.scenario.reading import BadScenario, typed
@@ -46,19 +45,10 @@ def run_job(job: Job) -> dict[str, Any]:
         return {"verdict": "error", "error": str(error)}
     except Exception:
         return {"verdict": "error", "error": traceback.format_exc()}
-    here, over_seeds, number = [], [], 0
-    for expectation in scenario.expect:
-        for bound in BOUNDS:
-            if getattr(expectation, bound) is not None:
-                result = outcome.expectations[number]
-                number += 1
-                if expectation.over_seeds is None:
-                    here.append(result)
-                else:
-                    over_seeds.append(result.value)
-    verdict = judge(outcome.checks, here, facts=outcome.run_json["facts"], interrupted=outcome.interrupted)
-    failed = [check.name for check in outcome.checks if check.ok is False] + [each.name for each in here if not each.ok]
-    return {"verdict": verdict, "failed": failed, "metrics": metrics_of(outcome), "over_seeds": over_seeds}
+    failed = [check.name for check in outcome.checks if check.ok is False]
+    failed += [each.name for each in outcome.expectations if each.ok is False]
+    over_seeds = outcome.run_json.get("over_seeds", [])
+    return {"verdict": outcome.verdict, "failed": failed, "metrics": metrics_of(outcome), "over_seeds": over_seeds}
 
 
 def metrics_of(outcome: Outcome) -> dict[str, float | None]:

@@ -252,6 +252,7 @@ def test_what_is_expected_over_seeds_does_not_fail_a_single_run(file: Path) -> N
     row = run_job(Job(study.cells[0].scenario, file.parent, 1))
     assert row["verdict"] == "pass"
     assert row["over_seeds"] == [row["metrics"]["lag.p99"]]
+    assert sim.run(file).verdict == "pass"
 
 
 # --- the command line and the figure ---
@@ -287,7 +288,10 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_no_worker(file: Path, tmp_path: Pa
         with suppress(subprocess.TimeoutExpired):
             started.wait(timeout=0.05)
     started.send_signal(signal.SIGINT)
-    _, told = started.communicate(timeout=60)
+    try:
+        _, told = started.communicate(timeout=120)
+    finally:
+        started.kill()
     assert started.returncode == 130
     assert "to go on: stigmem-sim run" in told
     assert 2 <= len((out / ROWS).read_text().splitlines()) < 900
