@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 import sim
+import sim.check
 from sim.analysis.outcome import conclude
 from sim.check import CHECKERS, Boot, Checker, CheckResult, Commit, Commits, Served, build_checkers
 from sim.check.tokens import Tokens
+from sim.kinds import import_modules
 from sim.ports import Observed
 from sim.scenario.reading import parse_scenario
 from stigmem.core.audit import AuditRow
@@ -224,3 +226,16 @@ def test_checkers_that_could_not_be_told_apart_are_refused(kinds: list[type[Chec
     observed: Observed = make_simulation(TALK).observed
     with pytest.raises(ValueError, match=words):
         build_checkers(kinds, observed)
+
+
+def test_a_checker_in_the_folder_judges_every_run() -> None:
+    """A file that nobody lists would be a property that nobody judges, without a word."""
+    import_modules("sim.check", sim.check.__path__)
+    written, left = [], [Checker]
+    while left:
+        below = left.pop().__subclasses__()
+        left += below
+        written += [cls for cls in below if cls.__module__.startswith("sim.check.")]
+    missing = [cls.__qualname__ for cls in written if cls not in CHECKERS and not cls.__subclasses__()]
+    assert missing == [], f"list them in CHECKERS of sim/check/__init__.py: {missing}"
+    assert len(written) >= len(CHECKERS)
