@@ -146,4 +146,4 @@ async def test_what_a_test_raises_comes_out_as_itself_and_a_bug_of_the_node_fail
             raise KeyError("mine")
     with pytest.raises(ZeroDivisionError):
         async with running_node(SETTINGS) as node:
-            node.node.report_bug(ZeroDivisionError())
+            node.node.events.bug(ZeroDivisionError())
