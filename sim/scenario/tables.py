@@ -170,7 +170,7 @@ class Sweep(_Table):
     key: str
     """Dotted, as in `network.loss` or `fault.cut.for`: faults by their names, other entries by their numbers from 0."""
     values: list[str | float | bool] | None = None
-    """The values."""
+    """The values that the key takes, one after the other."""
     first: str | float | None = None
     """The first of equally distant values."""
     last: str | float | None = None
@@ -206,8 +206,9 @@ class Scenario(_Table):
     adversary: list[Adversary] = []
     """Who is hostile."""
     expect: list[Expectation] = []
-    sweep: list[Sweep] = []
     """What must come of it."""
+    sweep: list[Sweep] = []
+    """Which keys are varied, when the scenario is run as a study of many runs."""
 
     @property
     def name(self) -> str:

@@ -29,8 +29,10 @@ def test_a_drawn_scenario_passes(number: int) -> None:
 @pytest.mark.parametrize("number", WILD)
 def test_a_wild_scenario_passes(number: int) -> None:
     result = run_plan(draw_wild(number))
-    assert [check for check in result.checks if check.ok is not True] == []
-    assert result.verdict == "pass"
+    doubts = [check for check in result.checks if check.ok is not True]
+    idle = [check for check in doubts if check.name == "convergence" and "nothing had to go anywhere" in check.detail]
+    assert doubts == idle, "a scenario may be drawn in which nothing is for another node; nothing else may be left open"
+    assert result.verdict == ("inconclusive" if idle else "pass")
 
 
 def test_a_number_draws_the_same_scenario_every_time() -> None:
