@@ -1,7 +1,7 @@
 """What the kinds may touch of a run: one Protocol for each sort of kind, and nothing wider than it.
 
-Whoever writes a kind of fault, workload, adversary or checker reads this file and the base class of its sort, and no
-more: what stands here is all that a kind can do to a run, and all that it can know of it.
+Whoever writes a kind of fault, workload, adversary or checker reads this file, the base class of its sort and one
+example: what stands here is all that a kind can do to a run, and all that it can know of it.
 
 * `FaultEnv` is for faults (`sim.fault`): machines, the wire, chance of the fault's own, and times.
 * `Clients` is for workloads (`sim.workload`): requests that people and programs make of the nodes on their machines.
