@@ -30,6 +30,10 @@ __all__ = [
     "DISCOVERY_BYTES_MAX",
     "DISCOVERY_TIMEOUT_S",
     "DRAG_MS",
+    "EVENT_HEARTBEAT_NS",
+    "EVENT_PIECE_BYTES",
+    "EVENT_STREAMS_MAX",
+    "EVENT_STREAMS_PER_CALLER_MAX",
     "FACT_BYTES_MAX",
     "FACT_ID_CHARS_MAX",
     "HOLDING_CHARS_MAX",
@@ -293,6 +297,17 @@ AUDIT_ROWS_SCANNED_MAX: Final = 100_000
 """Rows that one request looks through; what is left is reached by its cursor."""
 AUDIT_SCANS_MAX: Final = 4
 """Requests that look through the log at one time; the next is told to come back."""
+
+# --- following ---
+EVENT_HEARTBEAT_NS: Final = 15_000_000_000
+"""How long a stream of events may be silent: proxies close connections that are silent for 60 s, and a reader should
+notice a dead one before it has missed much."""
+EVENT_PIECE_BYTES: Final = 65_536
+"""About how many bytes of events are made at one time for a reader: what a socket buffer takes."""
+EVENT_STREAMS_MAX: Final = 500
+"""Streams of events of one node. Each is a connection and some 10 KiB; every commit wakes each of them."""
+EVENT_STREAMS_PER_CALLER_MAX: Final = 50
+"""Streams of one principal: one for each of its processes, with room for those whose connection broke unnoticed."""
 
 # --- push (federation 3.9) ---
 PUSH_FACTS_MAX: Final = 500

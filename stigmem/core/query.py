@@ -1,4 +1,5 @@
-"""Queries over a ledger: filters, the index that serves them, and pages that never repeat or lose a row.
+"""Queries over a ledger: filters, the index that serves them, and pages that never repeat or lose a row; and
+following, which is the same filters over facts in the order in which this node stored them.
 
 A cursor is the place of the last row looked at in stamp order, so writes that go on meanwhile can neither
 shift a page nor hide a row (spec/queries.md). Work per page is bounded: a filter that matches little gives a
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from heapq import merge
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -23,10 +24,12 @@ from stigmem.core.scopes import SCOPES
 from stigmem.core.sorted_facts import SortedFacts
 from stigmem.core.uris import is_system
 
-__all__ = ["FactPage", "FactQuery", "run_query"]
+__all__ = ["FactPage", "FactQuery", "StoredFacts", "run_query", "stored_after"]
 
 ROWS_SCANNED_MAX: Final = 20_000
 """Rows that one page looks through: some tens of milliseconds. The cursor goes on where it stopped."""
+ROWS_FOLLOWED_MAX: Final = 2_000
+"""Rows that one step of following looks through: two milliseconds at most, between which others have their turn."""
 
 
 class FactQuery(msgspec.Struct, kw_only=True):
@@ -77,6 +80,30 @@ def run_query(ledger: Ledger, query: FactQuery) -> FactPage:
         if _matches(ledger, query, fact):
             found.append(fact)
     return FactPage(found, None)
+
+
+class StoredFacts(NamedTuple):
+    """Facts in the order of their local sequence numbers. Everything up to `seq` was looked at."""
+
+    facts: list[Fact]
+    seq: int
+
+
+def stored_after(ledger: Ledger, query: FactQuery, seq: int) -> StoredFacts:
+    """At most `query.limit` facts that were stored after a local sequence number and match.
+
+    Looks through at most ROWS_FOLLOWED_MAX rows, so the answer may be empty before the newest fact is reached. Which
+    rows were hidden from the caller shows in the place that was reached: it may be told only where it cannot be read.
+    """
+    found: list[Fact] = []
+    scopes = query.scopes
+    end = min(ledger.last_seq, seq + ROWS_FOLLOWED_MAX)
+    while seq < end and len(found) < query.limit:
+        fact = ledger.log[seq]
+        seq += 1
+        if fact.quarantine is None and (scopes is None or fact.scope in scopes) and _matches(ledger, query, fact):
+            found.append(fact)
+    return StoredFacts(found, seq)
 
 
 def _rows(ledger: Ledger, query: FactQuery, below: Fact | None) -> Iterator[Fact]:

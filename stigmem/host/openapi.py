@@ -190,7 +190,7 @@ def _security(permission: str) -> list[dict[str, list[str]]]:
 def _responses(operation: Operation) -> dict[str, Any]:
     found: dict[str, Any] = {str(operation.status): {"description": _PHRASES[operation.status]}}
     if operation.answer is not None:
-        found[str(operation.status)]["content"] = _json(_schema(operation.answer))
+        found[str(operation.status)]["content"] = {operation.media: {"schema": _schema(operation.answer)}}
     for status in sorted({*operation.refusals, *_EVERYWHERE}):
         kind = TooMany if status == 429 else Error
         schema = _schema(kind) if status != 503 else {"anyOf": [_schema(Error), _schema(TooMany)]}

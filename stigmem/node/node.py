@@ -22,6 +22,7 @@ from stigmem.node.api import (
     audit,
     batch,
     conflicts,
+    events,
     facts,
     federation,
     keys,
@@ -41,6 +42,7 @@ from stigmem.node.api.routing import BoundHandler, bind
 from stigmem.node.callers import Principal
 from stigmem.node.cursors import CursorCodec, PageCursorCodec
 from stigmem.node.events import NodeEvents
+from stigmem.node.following.streams import FactStreams
 from stigmem.node.identity import Identity
 from stigmem.node.mailbox import Mailbox
 from stigmem.node.membership.handshake import Handshakes
@@ -83,6 +85,7 @@ class Node:
         self.quotas = Quotas()
         self.cursors = CursorCodec(settings.seed)
         self._api_keys = ApiKeys(settings.seed)
+        self.streams = FactStreams(clock=clock, entropy=context.entropy, state=self.state, cursors=self.cursors)
         self._build_membership()
         self._build_replication()
         self._dispatcher = Dispatcher(
@@ -198,6 +201,7 @@ class Node:
         return {
             **bind(facts.OPERATIONS, facts.FactsApi(identity=identity, quotas=quotas, cursors=cursors, guard=guard)),
             **bind(batch.OPERATIONS, batch.BatchApi(identity=identity, quotas=quotas, guard=guard)),
+            **bind(events.OPERATIONS, events.EventsApi(quotas=quotas, streams=self.streams, guard=guard)),
             **bind(conflicts.OPERATIONS, conflicts.ConflictsApi(identity=identity, quotas=quotas, cursors=cursors)),
             **bind(keys.OPERATIONS, keys.KeysApi(api_keys=self._api_keys, quotas=quotas, entropy=context.entropy)),
             **bind(
@@ -305,9 +309,12 @@ class Node:
         return await self.mailbox.submit(command)
 
     def release_long_polls(self) -> None:
-        """Answer every pull that waits for news, with what there is: the node is about to stop."""
+        """Answer every pull that waits for news, with what there is, and end every stream of events: the node is about
+        to stop."""
         self.long_polls.release_all()
+        self.streams.end()
 
     def _facts_added(self, notice: FactsAdded) -> None:
         if self.long_polls:
             self.long_polls.release(notice.monotonic_ns, news=True)
+        self.streams.facts_added()

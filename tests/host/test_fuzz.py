@@ -90,6 +90,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @SCHEMA.parametrize()
 @settings(max_examples=EXAMPLES)
 def test_every_answer_is_one_that_the_document_promises(case: Any, served: Served) -> None:
+    if case.operation.path == "/v1/events":
+        case.query = {**(case.query or {}), "wait": "false"}  # a stream that waits has no end
     response = case.call(
         base_url=served.url, session=served.session, headers={"authorization": f"Bearer {SECRET}"}, timeout=10
     )

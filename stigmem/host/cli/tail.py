@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import trio
 from cyclopts import App, Parameter
 
 from stigmem.core.fact import Fact
-from stigmem.core.timestamps import format_us, parse_us
+from stigmem.core.timestamps import parse_us
 from stigmem.core.values import wire_value
 from stigmem.host.cli.fact import shown_value
-from stigmem.host.cli.speech import Mistake, examples, tell
-from stigmem.host.cli.where import Where, answer
-
-if TYPE_CHECKING:
-    from stigmem.host.cli.where import Asker
+from stigmem.host.cli.speech import Mistake, examples, say, tell
+from stigmem.host.cli.where import Disconnected, Follower, Where
 
 __all__ = ["add_to"]
-
-_OVERLAP_US: Final = 60_000_000
-"""How far a poll over HTTP looks back, for facts that come from peers a little late."""
-_SEEN_MAX: Final = 50_000
-_PAGE: Final = 500
 
 
 def add_to(app: App) -> None:
@@ -46,39 +37,38 @@ async def tail(
     entity: Annotated[str | None, Parameter(help="Only about this entity.")] = None,
     since: Annotated[str | None, Parameter(help="Begin with facts written after this ISO-8601 instant.")] = None,
     limit: Annotated[int | None, Parameter(help="Stop after so many facts.")] = None,
-    interval: Annotated[float, Parameter(help="Seconds between two looks.")] = 0.5,
+    interval: Annotated[
+        float, Parameter(help="Seconds between two looks into a journal, or two tries to connect.")
+    ] = 0.5,
     json: Annotated[bool, Parameter(negative=(), help="A JSON object a line.")] = False,
     where: Where | None = None,
 ) -> None:
     """Follow facts as this node stores them, its own and those of peers.
 
-    On this machine it reads the journal beside the running node and misses
-    nothing. With --url it asks for what was written lately, and may miss facts
-    that come from peers more than a minute late.
+    It misses nothing: a connection that broke is made again and goes on after
+    the last fact. Of a node on this machine that does not run it shows what
+    the journal holds, and then what is written into it.
     """
     if interval < 0.05:
         raise Mistake("--interval must be at least 0.05 seconds")
     after_us = None if since is None else _instant(since)
     place = where or Where()
-    facts = (
-        _from_url(place, entity, scope, after_us, interval)
-        if _has_url(place)
-        else _from_journal(place.directory, entity, scope, after_us, interval)
-    )
     shown = 0
     try:
-        async with aclosing(facts):
-            async for fact in facts:
-                tell(msgspec.json.encode(fact).decode() if json else _line(fact))
-                shown += 1
-                if limit is not None and shown >= limit:
-                    return
+        async with place.running() as node:
+            facts = (
+                _from_journal(place.directory, entity, scope, after_us, interval)
+                if node is None
+                else _from_node(node, {"entity": entity, "scope": scope, "after": since}, interval)
+            )
+            async with aclosing(facts):
+                async for fact in facts:
+                    tell(msgspec.json.encode(fact).decode() if json else _line(fact))
+                    shown += 1
+                    if limit is not None and shown >= limit:
+                        return
     except KeyboardInterrupt:
         return
-
-
-def _has_url(where: Where) -> bool:
-    return bool(where.url or (where.data_dir is None and os.environ.get("STIGMEM_URL")))
 
 
 def _instant(text: str) -> int:
@@ -124,46 +114,20 @@ def _plain(fact: Fact) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def _from_url(
-    where: Where, entity: str | None, scope: str | None, after_us: int | None, interval: float
-) -> AsyncGenerator[dict[str, Any], None]:
-    seen: dict[str, None] = {}
-    async with where.connect() as place:
-        if after_us is None:
-            latest = await _page(place.asker, {"limit": 1, "entity": entity, "scope": scope})
-            newest_us = max((parse_us(fact["timestamp"]) for fact in latest), default=0)
-            for fact in await _page(place.asker, _query(entity, scope, newest_us - _OVERLAP_US)):
-                seen[fact["id"]] = None
-        else:
-            newest_us = after_us + _OVERLAP_US
-        while True:
-            fresh = await _page(place.asker, _query(entity, scope, newest_us - _OVERLAP_US))
-            for fact in reversed([fact for fact in fresh if fact["id"] not in seen]):
-                seen[fact["id"]] = None
-                newest_us = max(newest_us, parse_us(fact["timestamp"]))
-                yield fact
-            while len(seen) > _SEEN_MAX:
-                del seen[next(iter(seen))]
-            await trio.sleep(interval)
-
-
-def _query(entity: str | None, scope: str | None, after_us: int) -> dict[str, Any]:
-    return {
-        "entity": entity, "scope": scope, "after": format_us(max(0, after_us)), "limit": _PAGE,
-        "include_contradicted": True,
-    }  # fmt: skip
-
-
-async def _page(asker: Asker, query: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every fact that a query finds, newest first."""
-    found: list[dict[str, Any]] = []
-    cursor = None
+async def _from_node(node: Follower, query: dict[str, Any], interval: float) -> AsyncGenerator[dict[str, Any], None]:
+    cursor: str | None = None
     while True:
-        page = answer(await asker.ask("GET", "/v1/facts", query | {"cursor": cursor}))
-        found += page["facts"]
-        cursor = page["cursor"]
-        if cursor is None or query["limit"] == 1:
-            return found
+        try:
+            async with aclosing(node.events(query, cursor)) as events:
+                async for event in events:
+                    if event.data is not None:
+                        yield msgspec.json.decode(event.data)
+                    cursor = event.id or cursor
+        except Disconnected as lost:
+            if cursor is None:
+                raise  # it was never there
+            say(f"{lost}; trying again")
+        await trio.sleep(interval)
 
 
 def _line(fact: dict[str, Any]) -> str:

@@ -7,8 +7,8 @@ as the operator, or in this process on a directory that no node has open.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -18,6 +18,7 @@ import msgspec
 import trio
 from cyclopts import Group, Parameter
 
+from stigmem.core.event_stream import EVENT_STREAM_TYPE, BrokenStream, EventReader, ServerEvent
 from stigmem.core.wire import JSON_TYPE, Request, Response
 from stigmem.host.cli.progress import loading
 from stigmem.host.cli.speech import Failed, Mistake
@@ -32,10 +33,16 @@ if TYPE_CHECKING:
 
     from stigmem.host.stopped import StoppedNode
 
-__all__ = ["Asker", "Place", "Where", "answer", "checked", "running_on"]
+__all__ = ["Asker", "Disconnected", "Follower", "Place", "Where", "answer", "checked", "running_on"]
 
 _GROUP = Group("Which node", sort_key=90)
 _TIMEOUT_S = 60.0
+_SILENCE_S = 45.0
+"""A stream that is silent for three heartbeats is dead."""
+
+
+class Disconnected(Failed):
+    """A node cannot be reached, or went away in the middle."""
 
 
 class Asker(Protocol):
@@ -43,6 +50,14 @@ class Asker(Protocol):
 
     async def ask(self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None) -> Response:
         """The node's answer, whatever its status; raises Failed when there is none."""
+        ...
+
+
+class Follower(Asker, Protocol):
+    """Something that runs, so that it can be followed."""
+
+    def events(self, query: dict[str, Any], cursor: str | None) -> AsyncGenerator[ServerEvent, None]:
+        """One stream of `GET /v1/events`. Raises Failed, and Disconnected when another try may go well."""
         ...
 
 
@@ -65,6 +80,43 @@ class _Over:
             why = f"TLS failed: {reason}" if reason is not None else str(error) or type(error).__name__
             raise Failed(f"{self._named} does not answer: {why}") from error
         return Response(found.status_code, {k.lower(): v for k, v in found.headers.items()}, found.content)
+
+    async def events(self, query: dict[str, Any], cursor: str | None) -> AsyncGenerator[ServerEvent, None]:
+        """What comes over one stream of `GET /v1/events` after a cursor, until it ends. Raises Failed when the node
+        refuses, and Disconnected when it cannot be reached or goes away."""
+        import httpx
+
+        headers = {"accept": EVENT_STREAM_TYPE} | ({} if cursor is None else {"last-event-id": cursor})
+        reader = EventReader()
+        request = self._client.stream("GET", _target("/v1/events", query), headers=headers, timeout=_SILENCE_S)
+        try:
+            async with request as found:
+                if found.status_code == 503:
+                    raise Disconnected(f"{self._named} is busy, or still starting")
+                if found.status_code != 200:
+                    checked(Response(found.status_code, {}, await found.aread()))
+                async with aclosing(_parts(found)) as parts:
+                    async for part in parts:
+                        for each in reader.feed(part):
+                            yield each
+        except (httpx.HTTPError, BrokenStream) as error:
+            raise Disconnected(f"{self._named} does not answer: {str(error) or type(error).__name__}") from error
+
+
+async def _parts(found: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """The pieces of a body. Whoever stops early closes what they are read from, so that the generators under this one
+    come to their end by themselves."""
+    import httpx
+
+    parts = found.aiter_raw()
+    try:
+        async for part in parts:
+            yield part
+    finally:
+        with trio.CancelScope(shield=True), suppress(httpx.HTTPError, httpx.StreamError):
+            await found.aclose()
+            async for _ in parts:
+                pass
 
 
 class _Inside:
@@ -165,7 +217,16 @@ class Where:
             yield Place(_Inside(node), "stopped", settings)
 
     @asynccontextmanager
-    async def _remote(self, url: str, settings: HostSettings) -> AsyncIterator[Asker]:
+    async def running(self) -> AsyncIterator[Follower | None]:
+        """The node at the address given, or the one that runs on the data directory; None when it does not run.
+        Raises Mistake."""
+        url = self.url or (os.environ.get("STIGMEM_URL") if self.data_dir is None else None)
+        found = self._remote(url, self.settings) if url else running_on(self.directory)
+        async with found as follower:
+            yield follower
+
+    @asynccontextmanager
+    async def _remote(self, url: str, settings: HostSettings) -> AsyncIterator[Follower]:
         import httpx
 
         from stigmem.host.tls import client_context
@@ -182,7 +243,7 @@ class Where:
 
 
 @asynccontextmanager
-async def running_on(directory: Path) -> AsyncIterator[Asker | None]:
+async def running_on(directory: Path) -> AsyncIterator[Follower | None]:
     """The node that runs on a data directory, through its control socket; None when none answers there."""
     if not os.path.isdir(directory):  # noqa: ASYNC240, PTH112 - a look at a local name
         yield None

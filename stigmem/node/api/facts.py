@@ -29,7 +29,7 @@ from stigmem.node.quotas import Quotas
 from stigmem.node.responses import invalid_parameter
 from stigmem.node.transaction import Transaction
 
-__all__ = ["OPERATIONS", "FactsApi"]
+__all__ = ["OPERATIONS", "FactsApi", "instant_us"]
 
 
 class QueryParameters(msgspec.Struct, kw_only=True):
@@ -134,7 +134,7 @@ class FactsApi:
             min_confidence=given.min_confidence,
             include_contradicted=given.include_contradicted,
             include_expired=given.include_expired,
-            after_us=None if given.after is None else _after_us(given.after),
+            after_us=None if given.after is None else instant_us("after", given.after),
             cursor=None if given.cursor is None else self._cursors.open(given.cursor),
             limit=given.limit,
             scopes=None if len(call.principal.scopes) == len(SCOPES) else call.principal.scopes,
@@ -173,11 +173,12 @@ def _facts_answer(records: list[FactRecord], cursor: str | None) -> Response:
     return json_response(200, answer, {"x-total-count": str(len(records))})
 
 
-def _after_us(text: str) -> int:
+def instant_us(name: str, text: str) -> int:
+    """The instant that a query parameter names, in microseconds since the epoch. Raises Refusal 422."""
     try:
         return parse_us(text.replace(" ", "+"))  # an unescaped + in a query string reads as a space
     except ValueError as error:
-        raise invalid_parameter("after", "after must be an ISO-8601 instant", text) from error
+        raise invalid_parameter(name, f"{name} must be an ISO-8601 instant", text) from error
 
 
 def _visible(call: ApiRequest, txn: Transaction, name: str) -> Fact:

@@ -11,6 +11,7 @@ from stigmem.node.api import (
     audit,
     batch,
     conflicts,
+    events,
     facts,
     federation,
     keys,
@@ -27,6 +28,7 @@ ROUTER: Final = Router(
     (
         *facts.OPERATIONS,
         *batch.OPERATIONS,
+        *events.OPERATIONS,
         *conflicts.OPERATIONS,
         *keys.OPERATIONS,
         *audit.OPERATIONS,

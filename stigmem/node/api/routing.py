@@ -18,7 +18,7 @@ import msgspec
 from stigmem.core import limits
 from stigmem.core.errors import Refusal
 from stigmem.core.json_members import repeated_member
-from stigmem.core.wire import Response
+from stigmem.core.wire import JSON_TYPE, Response
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.callers import Permission
 from stigmem.node.responses import invalid_parameter, unreadable
@@ -68,8 +68,9 @@ class Operation:
 
     `path` may hold one `{name}`, which takes whatever stands there with its slashes, since names are often URIs.
     `query` and `body` are the msgspec types that parameters are read into. `before` refuses what is refused whoever
-    asks, before anybody is asked who it is. `reads_once`: whether a body with a member that is there twice is refused;
-    not for the bodies of peers, nor where the handler looks at each part by itself.
+    asks, before anybody is asked who it is. `media`: the content type of a success. `reads_once`: whether a body with a
+    member that is there twice is refused; not for the bodies of peers, nor where the handler looks at each part by
+    itself.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Operation:
     permission: Access
     handler: Handler
     summary: str
+    media: str = JSON_TYPE["content-type"]
     query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
     answer: Any = None

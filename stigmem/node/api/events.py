@@ -1,0 +1,114 @@
+"""Following facts as they are stored: `GET /v1/events`, server-sent events over one long answer.
+
+What a stream is made of is `stigmem.node.following.streams`; here is who may read it, from where, and how a fact looks.
+Scopes and filters are those of `GET /v1/facts`, and an event's data is a fact as that operation shows it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+from stigmem.core.errors import Refusal
+from stigmem.core.event_stream import EVENT_STREAM_TYPE
+from stigmem.core.fact import Fact
+from stigmem.core.query import FactQuery
+from stigmem.core.scopes import SCOPES, is_scope
+from stigmem.core.uris import normalise_filter
+from stigmem.core.wire import StreamedResponse
+from stigmem.node.api.facts import instant_us
+from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
+from stigmem.node.api.request import ApiRequest
+from stigmem.node.api.routing import Operation, Outcome
+from stigmem.node.api.views import fact_record
+from stigmem.node.following.streams import FactStreams, Following
+from stigmem.node.quotas import Quotas
+from stigmem.node.transaction import Transaction
+
+__all__ = ["OPERATIONS", "EventsApi"]
+
+_FACTS_PER_PIECE: Final = 100
+_HEADERS: Final = {
+    "content-type": EVENT_STREAM_TYPE,
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",  # proxies that hold answers back until they are whole would hold this one for ever
+}
+
+
+class EventParameters(msgspec.Struct, kw_only=True):
+    """Parameters of `GET /v1/events`. Without a place (`cursor`, the header `Last-Event-ID`, `replay` or `after`) a
+    stream begins with what is stored from now on."""
+
+    entity: str | None = None
+    relation: str | None = None
+    source: str | None = None
+    scope: str | None = None
+    min_confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
+    attested: bool | None = None
+    garden_id: str | None = None
+    after: Annotated[
+        str | None, msgspec.Meta(description="Begin with what is stored already, and tell what was written after this.")
+    ] = None
+    cursor: Annotated[str | None, msgspec.Meta(description="The id of an event; the header Last-Event-ID wins.")] = None
+    replay: Annotated[bool, msgspec.Meta(description="Begin with the first fact that is stored.")] = False
+    wait: Annotated[bool, msgspec.Meta(description="Go on when all that is stored was told; false ends there.")] = True
+
+
+class EventsApi:
+    """Streams of facts."""
+
+    def __init__(self, *, quotas: Quotas, streams: FactStreams, guard: FeedbackGuard) -> None:
+        self._quotas = quotas
+        self._streams = streams
+        self._guard = guard
+
+    def get_events(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        reader = call.principal
+        self._quotas.charge(txn, reader, "fact_read")
+        given: EventParameters = call.query
+        if given.garden_id is not None:
+            raise Refusal(404, "garden_not_found", "this node has no gardens", style="text")
+        if given.scope is not None:
+            if not is_scope(given.scope):
+                raise Refusal(400, "unknown_scope", f"unknown scope '{given.scope}'", style="text")
+            reader.need_scope(given.scope)
+        query = FactQuery(
+            entity=None if given.entity is None else normalise_filter(given.entity),
+            relation=given.relation,
+            source=None if given.source is None else normalise_filter(given.source),
+            scope=given.scope,
+            # Nothing is attested here, neither well nor badly, so nothing matches.
+            min_confidence=given.min_confidence if given.attested is None else 2.0,
+            include_contradicted=True,
+            include_expired=True,
+            after_us=None if given.after is None else instant_us("after", given.after),
+            limit=_FACTS_PER_PIECE,
+            scopes=None if len(reader.scopes) == len(SCOPES) else reader.scopes,
+        )
+        seq = self._place(call, txn)
+        session, ledger = session_of(call.request), txn.state.ledger
+        self._streams.need_room(reader)
+
+        def show(fact: Fact) -> bytes:
+            self._guard.note(session, reader, (fact.scope,))
+            return msgspec.json.encode(fact_record(fact, ledger))
+
+        following = Following(query=query, seq=seq, reader=reader, waits=given.wait)
+        return StreamedResponse(200, _HEADERS, chunks=self._streams.pieces(following, show))
+
+    def _place(self, call: ApiRequest, txn: Transaction) -> int:
+        given: EventParameters = call.query
+        cursor = call.request.headers.get("last-event-id") or given.cursor
+        if cursor:
+            return self._streams.seq(cursor)
+        return 0 if given.replay or given.after is not None else txn.state.ledger.last_seq
+
+
+OPERATIONS = (
+    Operation(
+        "follow_events", "GET", "/v1/events", "read", EventsApi.get_events,
+        "Facts as they are stored, as server-sent events", query=EventParameters, answer=str,
+        media=EVENT_STREAM_TYPE, refusals=(400, 401, 403, 404, 422, 429, 503), tags=("events",),
+    ),
+)  # fmt: skip
