@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "APPROVAL_S_MAX",
     "AUDIT_EXPORT_ROWS_MAX",
     "AUDIT_PAGE_LIMIT_MAX",
     "AUDIT_ROWS_SCANNED_MAX",
@@ -230,6 +231,9 @@ BACKOFF_S_MAX: Final = 300.0
 """Longest wait after failures, in seconds: the contract's 300 (federation 3.10)."""
 UNREACHABLE_S_MAX: Final = 60.0
 """Longest wait before an unreachable peer is tried again: short, so that a healed cut is noticed."""
+APPROVAL_S_MAX: Final = 30.0
+"""Longest wait before a peer that has not approved this node yet is asked again, in seconds: its operator may do so at
+any moment, and is looking at an empty node until then."""
 PULL_TIMEOUT_S: Final = 10.0
 """A pull that has not answered by then has failed, in seconds: a page of 32 MiB at 30 Mbit/s takes nine."""
 DISCOVERY_TIMEOUT_S: Final = 5.0

@@ -275,8 +275,7 @@ class Node:
         """Set every part going; the state must be loaded."""
         self.start_writer()
         self.context.clock.spawn("keeper", self.timers.run)
-        for row in list(self.state.peers.values()):
-            self.pullers.peer_changed(PeerChanged(row))
+        self.pullers.start(list(self.state.peers.values()))
 
     def start_writer(self) -> None:
         """Set only the writer going: requests and commands are answered, and nothing happens by itself. For a command

@@ -258,3 +258,20 @@ def read_audit(directory: Path) -> list[AuditRow]:
     with closing(read_only(database_of(directory))) as connection:
         query = "SELECT seq, event, subject, fact_id, detail, ts_us, previous, hash FROM audit ORDER BY seq"
         return [AuditRow(*row) for row in connection.execute(query)]
+
+
+async def test_facts_are_there_as_soon_as_both_operators_have_approved_whatever_the_interval(tmp_path: Path) -> None:
+    slow = {"federation_enabled": True, "federation_pull_interval_s": 600.0, "federation_pull_wait_s": 0.0}
+    async with node_at(tmp_path / "north", **slow) as north, node_at(tmp_path / "south", **slow) as south:
+        async with client_of(north) as one, client_of(south) as two:
+            first = (await one.post("/v1/facts", json=assertion(1))).json()["id"]
+            second = (await two.post("/v1/facts", json=assertion(2))).json()["id"]
+            await introduce(north, south)
+            waiting = south.node.pullers[next(iter(south.node.state.peers))]
+            await until(lambda: waiting.backoff.waiting_for_peer)
+            text = (await two.get("/metrics")).text
+            assert "stigmem_pull_failures_total{" not in text, "a peer that has not approved yet is no failure"
+            await introduce(south, north)
+            await until(
+                lambda: bool(south.node.state.ledger.find(first)) and bool(north.node.state.ledger.find(second))
+            )

@@ -115,7 +115,10 @@ async def peers(*, json: _Json = False, where: Where | None = None) -> None:
         return
     show_table(COLUMNS, [peer_line(row, datetime.now(UTC)) for row in rows], empty=_NONE)
     for row in rows:
-        error = (row.get("exchange") or {}).get("last_error")
+        exchange = row.get("exchange") or {}
+        if exchange.get("awaits_approval"):
+            tell(f"{short(row['peer_id'])}: its operator has not approved this node yet; that is seen within seconds")
+        error = exchange.get("last_error")
         if error is not None:
             tell(f"{short(row['peer_id'])}: the last pull brought no page ({error['code']}): {error['message']}")
 

@@ -79,6 +79,8 @@ class PeerExchange(msgspec.Struct):
     facts_taken: int
     facts_waiting: int
     """Facts of it that are ahead of this node's clock, and become visible when they are due."""
+    awaits_approval: bool = False
+    """Whether its operator has not approved this node yet, by its last answer."""
 
 
 class PeersAnswer(msgspec.Struct):
@@ -140,6 +142,7 @@ def _exchange(row: PeerRow, progress: PeerProgress, txn: Transaction, waiting: i
         failures=dict(progress.failures),
         facts_taken=0 if held is None else held.taken,
         facts_waiting=waiting,
+        awaits_approval=progress.awaits_approval,
     )
 
 

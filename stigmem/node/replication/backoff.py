@@ -7,13 +7,18 @@ Arithmetic and jitter only; the puller says what happened, and is told how long 
     pages with mostly bad entries       interval * 2^(n-1), at most BACKOFF_S_MAX
     no answer                           interval * 2^(n-1), at most the larger of UNREACHABLE_S_MAX and the interval
     an answer that is no page           interval * 2^(n-1), at most BACKOFF_S_MAX
+    "you are not approved yet"          BACKOFF_S_MIN * 2^(n-1), at most APPROVAL_S_MAX, jitter included
     "come back later", with a time      that time, but at least the smaller of BACKOFF_S_MIN * 2^(n-1) and the interval,
                                         and at most BACKOFF_S_MAX
 
 n counts in a row; a good page resets it. What doubles begins at BACKOFF_S_MIN at least, and is spread by
 BACKOFF_JITTER either way, so that peers that lost each other at one instant do not all ask again at one instant.
 Silence and refusals have different limits: a peer that is cut off is tried again soon, because cuts heal, and is
-asked at once when it is heard from; one that says "slow down" is believed.
+asked at once when it is heard from; one that says "slow down" is believed. A peer that has not approved this node
+yet is waited for as one that is cut off: nothing is wrong, and as soon as it approves it asks something of us.
+
+A peer that was approved a moment ago is asked at once, without a first rest. The rest after that drain is a random part
+of an interval, so that peers which were approved at one instant do not pull in step from then on.
 
 The page limit doubles after CLEAN_PAGES_TO_DOUBLE full pages without many errors, and is halved when a page took too
 long or broke the peer: the size that a pair of nodes can carry is found and not configured.
@@ -45,21 +50,29 @@ class PullBackoff:
         """Full pages in a row without many errors."""
         self._failures = 0
         """Drains in a row that ended without a page."""
+        self._unapproved = 0
+        """Drains in a row that ended because the peer has not approved this node."""
         self._dirty = 0
         """Pages in a row that were mostly bad."""
         self._peer_errors = 0
         """Bad entries in this drain."""
+        self._is_in_step = False
+        """Whether others may pull at the same instants as this puller."""
         self.waiting_for_peer = False
-        """Whether the last drain ended in silence: then hearing from the peer ends the rest."""
+        """Whether the last drain ended in silence, or before an approval: then hearing from the peer ends the rest."""
 
     def first_rest_ns(self) -> int:
         """A random part of an interval, so that a federation started at once does not pull in step."""
         return int(self._unit() * self._interval_s * 1e9)
 
+    def out_of_step(self) -> None:
+        """The first drain begins without a rest, so the first rest after a success is a random part of an interval."""
+        self._is_in_step = True
+
     def page(self, entries: int, peer_errors: int = 0) -> bool:
         """A page came, `peer_errors` of whose entries are its sender's doing; whether to read on. A page that is mostly
         bad, or too many bad entries in one drain, end the drain and earn the peer a longer rest."""
-        self._failures = 0
+        self._failures = self._unapproved = 0
         self.waiting_for_peer = False
         self._peer_errors += peer_errors
         dirty = peer_errors > entries // 2 or self._peer_errors > _PEER_ERRORS_PER_DRAIN_MAX
@@ -80,6 +93,9 @@ class PullBackoff:
         self._peer_errors = 0
         if self._dirty:
             return self._backoff_ns(self._dirty, limits.BACKOFF_S_MAX)
+        if self._is_in_step:
+            self._is_in_step = False
+            return self.first_rest_ns()
         return int(self._interval_s * 1e9)
 
     def after_silence(self) -> int:
@@ -98,8 +114,17 @@ class PullBackoff:
         patience_s = min(limits.BACKOFF_S_MIN * 2.0 ** min(self._failures - 1, 20), self._interval_s)
         return int(min(max(retry_after_s, patience_s, limits.BACKOFF_S_MIN), limits.BACKOFF_S_MAX) * 1e9)
 
+    def until_approved(self) -> int:
+        """The peer answered that it has not approved this node, or does not know it yet."""
+        self._unapproved += 1
+        self.waiting_for_peer = True
+        rest_s = limits.BACKOFF_S_MIN * 2.0 ** min(self._unapproved - 1, 20)
+        return min(self._spread_ns(min(rest_s, limits.APPROVAL_S_MAX)), int(limits.APPROVAL_S_MAX * 1e9))
+
     def _backoff_ns(self, times: int, most_s: float) -> int:
-        base_s = min(max(self._interval_s, limits.BACKOFF_S_MIN) * 2.0 ** min(times - 1, 20), most_s)
+        return self._spread_ns(min(max(self._interval_s, limits.BACKOFF_S_MIN) * 2.0 ** min(times - 1, 20), most_s))
+
+    def _spread_ns(self, base_s: float) -> int:
         jitter = 1.0 + limits.BACKOFF_JITTER * (2.0 * self._unit() - 1.0)
         return int(base_s * jitter * 1e9)
 

@@ -31,7 +31,9 @@ class PullFailure(NamedTuple):
 class PeerProgress:
     """What one puller reports. A puller that was replaced reports to a value that nobody looks at any more."""
 
-    __slots__ = ("behind_since_ns", "contact_ns", "failure", "failures", "next_pull_ns", "page_ns")
+    __slots__ = (
+        "awaits_approval", "behind_since_ns", "contact_ns", "failure", "failures", "next_pull_ns", "page_ns",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         """All times are on the monotonic clock; None means that it has not been yet, since this process began."""
@@ -43,6 +45,9 @@ class PeerProgress:
         """When a page of it was last good."""
         self.failure: PullFailure | None = None
         """Why the last pull brought no page; None when it did."""
+        self.awaits_approval = False
+        """Whether the peer last answered that its operator has not approved this node: nothing failed, and it is asked
+        again soon."""
         self.failures: dict[str, int] = {}
         """Code of a reason -> how many pulls brought no page because of it."""
         self.next_pull_ns: int | None = None
@@ -52,11 +57,19 @@ class PeerProgress:
         """A pull brought a page."""
         self.contact_ns = self.page_ns = now_ns
         self.failure = None
+        self.awaits_approval = False
+
+    def not_approved(self, now_ns: int) -> None:
+        """The peer answered that it does not serve this node yet."""
+        self.contact_ns = now_ns
+        self.failure = None
+        self.awaits_approval = True
 
     def failed(self, code: str, sentence: str, now_ns: int, *, answered: bool) -> None:
         """A pull brought none. `answered`: whether the peer said anything at all."""
         if answered:
             self.contact_ns = now_ns
+        self.awaits_approval = False
         self.failure = PullFailure(code, sentence[:_SENTENCE_CHARS_MAX], now_ns)
         if code not in self.failures and len(self.failures) >= _CODES_MAX:
             code = "other"

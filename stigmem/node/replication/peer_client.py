@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from stigmem.core import limits
 from stigmem.core.declaration import CERTIFYING
 from stigmem.core.errors import Rejection
@@ -21,9 +23,15 @@ from stigmem.node.replication.backoff import PullBackoff
 from stigmem.node.replication.pull_request import HOLDING_HEADER
 from stigmem.node.settings import NodeSettings
 
-__all__ = ["PeerClient", "Throttled", "granted_scopes"]
+__all__ = ["NotApproved", "PeerClient", "Throttled", "granted_scopes"]
 
 _TIME_CODES: Final = ("iat_in_future", "iat_too_old", "nbf_in_future", "token_expired")
+_NOT_APPROVED: Final = ("peer_not_approved", "peer not registered")
+"""How a node says that its operator has not let us in (federation 2.6)."""
+
+
+class _Told(msgspec.Struct):
+    detail: str
 
 
 class Throttled(Exception):
@@ -32,6 +40,10 @@ class Throttled(Exception):
     def __init__(self, retry_after_s: float | None) -> None:
         super().__init__("throttled")
         self.retry_after_s = retry_after_s
+
+
+class NotApproved(Exception):
+    """A peer does not serve us yet: its operator has not approved this node, or has not been asked to."""
 
 
 def granted_scopes(settings: NodeSettings, row: PeerRow) -> tuple[str, ...]:
@@ -68,13 +80,15 @@ class PeerClient:
         return self._settings.pull_wait_s if row.dialect == CERTIFYING else 0.0
 
     async def ask(self, row: PeerRow, target: str, wait_s: float = 0.0, holding: str = "") -> Response:
-        """The 200 answer to a request with a fresh token. Raises Unreachable, Rejection or Throttled."""
+        """The 200 answer to a request with a fresh token. Raises Unreachable, Rejection, Throttled or NotApproved."""
         response = await self._send(row, target, wait_s, holding)
         # A spent nonce in a new token: the wire doubled our request, and the other answer is lost or still to come.
         if response.status == 401 and (self._learn_clock(response) or b"nonce_already_seen" in response.body):
             response = await self._send(row, target, wait_s, holding)
         if response.status == 200:
             return response
+        if response.status == 401 and _detail_of(response) in _NOT_APPROVED:
+            raise NotApproved
         if response.status in (429, 503):
             raise Throttled(_seconds(response.headers.get("retry-after")))
         if response.status >= 500:
@@ -115,6 +129,14 @@ class PeerClient:
             return False
         self._clock_offset_ms = int(there_ms) - self._clock.wall_ns() // 1_000_000
         return True
+
+
+def _detail_of(response: Response) -> str:
+    """The text that a refusal carries; empty when it has none."""
+    try:
+        return msgspec.json.decode(response.body, type=_Told).detail
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""
 
 
 def _seconds(text: str | None) -> float | None:

@@ -5,7 +5,9 @@ Theory
 Replication here is pulling. A node asks each of its peers for the facts after a cursor, has every entry checked, and
 lets the writer store the page; nobody keeps a list of who has what. Three classes share the work:
 
-* `Pullers` starts and stops a puller when the row of a peer changes, and wakes one when its peer is heard from;
+* `Pullers` starts and stops a puller when the row of a peer changes, and wakes one when its peer is heard from. A peer
+  that was approved is asked at once: what both operators see within two round trips of the second approval is that the
+  second node pulls, and that the first one, which was told "not approved" so far, hears of it and pulls too;
 * `Puller` decides *when*: it drains the peer, rests for what `PullBackoff` says, and turns every way in which a drain
   can end into a rest. Each has its own task, so a slow, lying or unreachable peer delays nobody else;
 * `PeerReader` decides *what*: the cursor to ask with, and what a page means for the next question.
@@ -57,7 +59,7 @@ cursor now and then, and that is why the cursor asked with (`cursor`) and the on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import partial
 from typing import Final
@@ -76,7 +78,7 @@ from stigmem.node.replication.backoff import PullBackoff
 from stigmem.node.replication.lag import LagMonitor, PeerProgress
 from stigmem.node.replication.page_ingest import IngestPage, PageIngested
 from stigmem.node.replication.page_verifier import PageVerifier
-from stigmem.node.replication.peer_client import PeerClient, Throttled
+from stigmem.node.replication.peer_client import NotApproved, PeerClient, Throttled
 from stigmem.node.replication.pull_request import AlreadyHeldHint, target
 from stigmem.node.replication.stamp_cursor import StampCursor
 from stigmem.node.state import NodeState
@@ -143,6 +145,10 @@ class PeerReader:
         """The peer asked us to come back later."""
         self._progress.failed("throttled", "it asked to come back later", self._clock.monotonic_ns(), answered=True)
 
+    def not_approved(self) -> None:
+        """The peer's operator has not approved this node yet."""
+        self._progress.not_approved(self._clock.monotonic_ns())
+
     def rests(self, rest_ns: int) -> None:
         """The drain has ended, and the next one begins after `rest_ns`."""
         self._progress.next_pull_ns = self._clock.monotonic_ns() + rest_ns
@@ -155,7 +161,7 @@ class PeerReader:
             self._mailbox.put(Delivered(_RecordPageRefused(self._peer_id, rejection)))
 
     async def pull(self, row: PeerRow) -> Next:
-        """One page, and what follows it. Raises Unreachable, Rejection or Throttled."""
+        """One page, and what follows it. Raises Unreachable, Rejection, Throttled or NotApproved."""
         clock, client = self._clock, self._client
         held = self._state.cursors.get(self._peer_id)
         stored, was_drained = (None, False) if held is None else (held.cursor, held.drained)
@@ -265,9 +271,12 @@ class Puller:
         self._handshakes = handshakes
         self._wake = clock.signal()
         self._is_stopped = False
+        self._was_heard = False
+        """Whether the peer asked something of us since this drain began."""
 
     def wake(self) -> None:
         """The peer was heard from: if we gave up on it for a while, try now."""
+        self._was_heard = True
         if self.backoff.waiting_for_peer:
             self._wake.set()
 
@@ -276,9 +285,13 @@ class Puller:
         self._is_stopped = True
         self._wake.set()
 
-    async def run(self) -> None:
-        """Drain, rest, and drain again; ends when the peer is not active any more."""
-        await self._wake.wait(self.backoff.first_rest_ns())
+    async def run(self, *, at_once: bool = False) -> None:
+        """Drain, rest, and drain again; ends when the peer is not active any more. `at_once`: the peer was approved a
+        moment ago, and somebody waits to see what it has."""
+        if at_once:
+            self.backoff.out_of_step()
+        else:
+            await self._wake.wait(self.backoff.first_rest_ns())
         while True:
             row = self._state.peers.get(self._peer_id)
             if row is None or row.status != ACTIVE or self._is_stopped:
@@ -290,6 +303,7 @@ class Puller:
     async def _drain(self, row: PeerRow) -> int:
         """Read pages until the end or a reason to stop; the rest before the next drain, in ns."""
         reader = self._reader
+        self._was_heard = False
         try:
             await reader.begin(row)
             left = limits.PULL_PAGES_PER_DRAIN_MAX
@@ -302,6 +316,11 @@ class Puller:
         except Unreachable as silence:
             reader.interrupted(silence)
             return self.backoff.after_silence()
+        except NotApproved:
+            reader.not_approved()
+            rest_ns = self.backoff.until_approved()
+            # Its question and its refusal may have crossed on the way, and then it has approved us since.
+            return 0 if self._was_heard else rest_ns
         except Throttled as throttled:
             reader.throttled()
             return self.backoff.after_refusal(throttled.retry_after_s)
@@ -338,14 +357,21 @@ class Pullers:
     def __getitem__(self, peer_id: str) -> Puller:
         return self._running[peer_id]
 
+    def start(self, rows: Iterable[PeerRow]) -> None:
+        """The node begins, with these peers: each active one is read after a first rest."""
+        for row in rows:
+            self._follow(row, at_once=False)
+
     def peer_changed(self, notice: PeerChanged) -> None:
-        """A peer row was committed: start or stop its puller."""
-        row = notice.row
+        """A peer row was committed: start or stop its puller. One that became active is asked at once."""
+        self._follow(notice.row, at_once=True)
+
+    def _follow(self, row: PeerRow, *, at_once: bool) -> None:
         running = self._running.get(row.peer_id)
         if row.status == ACTIVE and self._federation:
             if running is None:
                 puller = self._running[row.peer_id] = self._build(row.peer_id, self._lag.watch(row.peer_id))
-                self._clock.spawn("puller", puller.run)
+                self._clock.spawn("puller", partial(puller.run, at_once=at_once))
                 self._clock.spawn("fetch-manifest", partial(self._origin_keys.bind, row))
         elif running is not None:
             del self._running[row.peer_id]
