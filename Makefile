@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help demo quickstart test check validate bench bench-node interop notebooks lock clean
+.PHONY: help demo quickstart test check suite validate bench bench-node interop notebooks lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ check: $(STAMP) ## lint, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+
+suite: $(STAMP) ## every known failure mode with many seeds, and tests on real nodes: one table, also in runs/suite/
+	$(BIN)/stigmem-sim suite --real
 
 validate: $(STAMP) ## hold the laboratory against theory and an independent model, and write docs/validation.md
 	$(BIN)/python -m tests.validation --jobs 2

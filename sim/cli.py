@@ -145,6 +145,7 @@ def run(
     seeds: Annotated[int | None, Parameter(converter=_count)] = None,
     jobs: Annotated[int | None, Parameter(converter=_count)] = None,
     shard: Annotated[tuple[int, int], Parameter(converter=_shard, n_tokens=1)] = (1, 1),
+    variant: str | None = None,
     allow_plugins: Annotated[bool, _Flag] = False,
 ) -> int:
     """Run scenarios and judge them.
@@ -179,6 +180,8 @@ def run(
         How many workers, as many as there are processors unless given.
     shard
         Only the third of eight parts of a study, for 3/8; `merge` joins them.
+    variant
+        Run this [[variant]] of the scenario instead.
     allow_plugins
         Import the Python modules that scenarios name by `plugins`.
     """
@@ -186,19 +189,13 @@ def run(
         from sim.study.session import StudyOptions, run_studies
 
         flags = {"json": json, "figures": not no_figures, "allow_plugins": allow_plugins}
-        study = StudyOptions(seeds=seeds or 1, first_seed=seed, jobs=jobs, shard=shard, out=out, **flags)
+        many = seeds or 1
+        study = StudyOptions(seeds=many, first_seed=seed, jobs=jobs, shard=shard, out=out, variant=variant, **flags)
         return run_studies(files, console_for(), console_for(stderr=True), study)
     from sim.cli_session import RunOptions, Session
 
-    options = RunOptions(
-        seed=seed,
-        out=out,
-        json=json,
-        figures=not no_figures,
-        trace=trace == "full",
-        allow_plugins=allow_plugins,
-        keep_going=keep_going,
-    )
+    flags = {"json": json, "figures": not no_figures, "trace": trace == "full", "allow_plugins": allow_plugins}
+    options = RunOptions(seed=seed, out=out, variant=variant, keep_going=keep_going, **flags)
     return Session(console_for(), console_for(stderr=True), options).run(files)
 
 
@@ -209,6 +206,53 @@ def _is_study(files: list[Path], *, allow_plugins: bool) -> bool:
     from sim.scenario.reading import load_scenario
 
     return bool(load_scenario(files[0], allow_plugins=allow_plugins).sweep)
+
+
+@app.command(help_epilogue=examples("suite", "suite my-scenarios --seeds 5", "suite --only 'S-2*' --out results"))
+def suite(
+    folder: Path = Path("scenarios/failure-modes"),
+    /,
+    *,
+    seeds: Annotated[int | None, Parameter(converter=_count)] = None,
+    jobs: Annotated[int | None, Parameter(converter=_count)] = None,
+    only: Annotated[list[str] | None, Parameter(negative=())] = None,
+    out: Path = Path("runs/suite"),
+    real: Annotated[bool, _Flag] = False,
+    allow_plugins: Annotated[bool, _Flag] = False,
+) -> int:
+    """Run every scenario of a folder with several seeds, and tell what became of them in one table.
+
+    Each of its variants is a row too. Without --seeds a scenario gets as many as
+    fit: 25 where a run takes at most 2.5 s of processor time, else what fits into
+    60 s, and 3 at least. The table is printed and written to --out as suite.json,
+    junit.xml, suite.md and suite.html.
+
+    Exit status: 1 when a run failed, 3 when one was inconclusive or nothing met what its file says must be
+    met, else 0.
+
+    Parameters
+    ----------
+    folder
+        Folder of scenario files; suite.toml in it names what is tried elsewhere.
+    seeds
+        How many seeds, from each scenario's own.
+    jobs
+        How many workers, as many as there are processors unless given.
+    only
+        Only rows whose id matches, such as 'S-2*'; may be given several times.
+    out
+        Folder for the tables.
+    real
+        Also run the tests on real nodes that suite.toml names.
+    allow_plugins
+        Import the Python modules that scenarios name by `plugins`.
+    """
+    from sim.suite.session import SuiteOptions, run_suite
+
+    options = SuiteOptions(
+        seeds=seeds, jobs=jobs, only=tuple(only or ()), out=out, real=real, allow_plugins=allow_plugins
+    )
+    return run_suite(folder, console_for(), console_for(stderr=True), options)
 
 
 @app.command(help_epilogue=examples("replay runs/split-brain-seed7"))

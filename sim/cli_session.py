@@ -60,6 +60,8 @@ class RunOptions:
 
     seed: int | None = None
     """Another seed than the scenario's."""
+    variant: str | None = None
+    """The variant of the scenario to run instead."""
     out: Path | None = None
     """Folder of the run, or of the folders of several; None is `runs`, or nowhere with `json`."""
     json: bool = False
@@ -98,7 +100,8 @@ class Session:
         return worst(statuses)
 
     def _one(self, file: Path, *, several: bool) -> tuple[int, bool]:
-        plan = load_plan(file, self._options.seed, allow_plugins=self._options.allow_plugins)
+        options = self._options
+        plan = load_plan(file, options.seed, allow_plugins=options.allow_plugins, variant=options.variant)
         for warning in plan.warnings:
             self._aside.print(f"warning: {warning}", soft_wrap=True)
         folder = self._folder(plan, several=several)

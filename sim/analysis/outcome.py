@@ -38,7 +38,7 @@ from sim.observation.sampler import Sample
 from sim.observation.visibility import TrackedFact
 from sim.scenario.plan import Plan
 from sim.scenario.plugins import named_modules
-from sim.scenario.tables import Scenario
+from sim.scenario.tables import Reach, Scenario
 from sim.simulation.digest import knowledge_of, state_digest
 from sim.simulation.simulation import Simulation
 from sim.world.trace import Stop
@@ -214,10 +214,20 @@ def _numbers(
         "refused_writes": refused,
         "destroyed": len(simulation.visibility.destroyed),
     }
+    if simulation.scenario.reach:  # what a suite must have met in one of its runs (sim.suite)
+        numbers["reach"] = [_reached(simulation, each, values) for each in simulation.scenario.reach]
     over_seeds = [each for each in simulation.scenario.expect if each.over_seeds is not None]
     if over_seeds:  # what a study holds against the statistic of many runs (sim.study)
         numbers["over_seeds"] = [measured.value_of(each, values) for each in over_seeds]
     return numbers, expectations
+
+
+def _reached(simulation: Simulation, reach: Reach, values: dict[str, float | None]) -> float:
+    """How often a run met what a suite must meet."""
+    if reach.event is not None:
+        return simulation.relay.audit_events.get(reach.event, 0)
+    name = reach.metric if reach.metric is not None else f"rejections.{reach.code}"
+    return values.get(name) or 0
 
 
 def _converged_ns(measured: Measurement) -> int | None:

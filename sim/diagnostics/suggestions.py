@@ -126,6 +126,8 @@ def expected(kind: inspect.Type, extra: dict[str, Any] | None = None) -> str:
             return "a list"
         case inspect.StructType() | inspect.DictType():
             return "a table"
+        case inspect.AnyType():
+            return "any value"
     raise TypeError(f"scenario files have no words for {kind}")
 
 

@@ -19,7 +19,8 @@ from sim.diagnostics.suggestions import meant, quoted, suggestion
 from sim.diagnostics.toml_lines import KeyPath, parse_key
 from sim.kinds import find_kinds
 from sim.naming import slug
-from sim.scenario.metrics import LAG, METRICS, is_timed, known_metrics
+from sim.scenario.changes import variant_of
+from sim.scenario.metrics import LAG, METRICS, REJECTIONS, is_timed, known_metrics
 from sim.scenario.plan import Plan
 from sim.scenario.plugins import named_modules
 from sim.scenario.reading import BadScenario, plain_values, read_source, typed
@@ -34,19 +35,37 @@ from sim.topology.shapes import make_topology
 from sim.units import parse_duration
 from sim.world.random_streams import RandomStreams
 from stigmem.core import limits
+from stigmem.core.audit import EVENTS
 
 __all__ = ["load_plan", "make_plan"]
 
 
-def load_plan(path: Path, seed: int | None = None, *, allow_plugins: bool = False) -> Plan:
-    """The plan of a scenario file, with another seed if one is given. `allow_plugins`: whether modules that it names
-    may be imported. Raises BadScenario with file and line, and
+def load_plan(path: Path, seed: int | None = None, *, allow_plugins: bool = False, variant: str | None = None) -> Plan:
+    """The plan of a scenario file, with another seed if one is given, or of one of its variants. `allow_plugins`:
+    whether modules that it names may be imported. Raises BadScenario with file and line, and
     DataAbsent, which is one, when only a file that it `needs` is absent."""
     source = read_source(path, allow_plugins=allow_plugins)
     try:
-        return _fit(_seeded(source.scenario, seed), path.parent)
+        scenario = source.scenario
+        if variant is not None:
+            scenario = variant_of(scenario, variant, folder=path.parent, allow_plugins=allow_plugins)
+        plan = _fit(_seeded(scenario, seed), path.parent)
+        for each in scenario.variant:
+            _fit_variant(scenario, each.name, path.parent, allow_plugins=allow_plugins)
+        return plan
     except BadScenario as error:
         raise error.located(path, source.lines) from None
+
+
+def _fit_variant(scenario: Scenario, name: str, folder: Path, *, allow_plugins: bool) -> None:
+    """A variant that cannot run is a mistake of its file."""
+    found = variant_of(scenario, name, folder=folder, allow_plugins=allow_plugins)
+    try:
+        _fit(found, folder)
+    except BadScenario as error:
+        number = [each.name for each in scenario.variant].index(name)
+        told = [Mistake(("variant", number), f"with {name}: {each.sentence}") for each in error.mistakes]
+        raise BadScenario(told) from None
 
 
 def make_plan(scenario: Scenario, base: Path, seed: int | None = None) -> Plan:
@@ -87,7 +106,7 @@ _SELECTORS: Final = ("per", "node", "origin", "scope", "hops", "link", "window")
 
 def _fit(scenario: Scenario, base: Path) -> Plan:
     check_needs(scenario, base)
-    found = [*check_times(scenario), *_expectations(scenario), *_settings(scenario)]
+    found = [*check_times(scenario), *_expectations(scenario), *_reached(scenario), *_settings(scenario)]
     try:
         table = scenario.federation
         layout = make_topology(table.topology, table.nodes, seed=scenario.scenario.seed, folder=base)
@@ -236,6 +255,23 @@ def _expectations(scenario: Scenario) -> Iterator[Mistake]:
         else:
             yield from _bounds(path, expectation)
             yield from _selectors(path, expectation)
+
+
+def _reached(scenario: Scenario) -> Iterator[Mistake]:
+    """What a suite must meet at least once: one key each, and a name that can be met."""
+    faults = dict.fromkeys(fault.name for fault in scenario.fault if fault.name is not None)
+    known: dict[str, tuple[str, ...]] = {
+        "code": REJECTIONS, "event": tuple(sorted(EVENTS)), "metric": known_metrics(faults),
+    }  # fmt: skip
+    for number, reach in enumerate(scenario.reach):
+        given = [key for key in known if getattr(reach, key) is not None]
+        if len(given) != 1:
+            yield Mistake(("reach", number), "what must be met is one of code, event and metric, and only one")
+            continue
+        name = getattr(reach, given[0])
+        if name not in known[given[0]]:
+            hint = suggestion(name, known[given[0]], "there are")
+            yield Mistake(("reach", number, given[0]), f"there is no {given[0]} {quoted(name)}{hint}")
 
 
 def _selectors(path: KeyPath, expectation: Expectation) -> Iterator[Mistake]:

@@ -76,6 +76,8 @@ class _Tables:
                     "propertyNames": self.of(kind.key_type),
                     "additionalProperties": self.of(kind.value_type),
                 }
+            case inspect.AnyType():
+                return {}
         return _scalar(kind)
 
     def _named(self, kind: inspect.StructType) -> str:

@@ -67,6 +67,8 @@ class _Walk:
                 self._dict(value, kind, path)
             case inspect.ListType() | inspect.VarTupleType():
                 self._list(value, kind, path)
+            case inspect.AnyType():
+                return  # judged where it ends up
             case _:
                 sentence = scalar_mistake(value, kind, extra or {})
                 if sentence is not None:

@@ -24,8 +24,8 @@ from sim.workload import Workload
 from stigmem.core.scopes import Scope
 
 __all__ = [
-    "ClockTable", "DiskTable", "Expectation", "Federation",
-    "Scenario", "ScenarioTable", "Sweep", "scenario_type", ]  # fmt: skip
+    "ClockTable", "DiskTable", "Expectation", "Federation", "Reach",
+    "Scenario", "ScenarioTable", "Sweep", "Variant", "scenario_type", ]  # fmt: skip
 
 _Ppm = Annotated[int, Meta(gt=-500_000, lt=500_000)]
 _BoundText = Annotated[str, Meta(extra={"unit": Duration})]
@@ -96,6 +96,8 @@ class Federation(_Table):
     """`named`: ids like stigmem://north.sim, whose keys must be pinned or vouched for."""
     owned_sources_only: bool = False
     """Whether nodes take only facts whose source belongs to their origin."""
+    fresh_declarations: bool = False
+    """Whether nodes refuse declarations that were signed long ago, or in the future."""
     skew_future: NonNegative = parse_duration("300s")
     """How far ahead of its own clock a stamp may be that a node takes in."""
     skew_past: NonNegative = parse_duration("30d")
@@ -181,6 +183,29 @@ class Sweep(_Table):
     """The name of a group whose keys advance together; sweeps of no group are crossed with everything."""
 
 
+class Reach(_Table):
+    """`[[reach]]`: what at least one run of a suite must have met; exactly one of the keys. It says nothing about a
+    single run: a suite in which no seed met it has not tried what the scenario is about, and is no pass."""
+
+    code: str | None = None
+    """The code of something that was turned away (`sim.scenario.metrics`)."""
+    event: str | None = None
+    """An event that a node wrote into its audit log."""
+    metric: str | None = None
+    """A metric of run.json that must be above 0."""
+
+
+class Variant(_Table):
+    """`[[variant]]`: the same scenario with some keys changed, which a suite runs beside it and
+    `stigmem-sim run --variant` runs alone."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$", description="a short name such as 'skewed'")]
+    """What it is called."""
+    set: dict[str, Any]
+    """The keys that are changed, dotted as in a sweep (`"fault.cut.for" = "1m"`), each with its value; a list such as
+    `fault` is replaced as a whole."""
+
+
 class Scenario(_Table):
     """A whole scenario."""
 
@@ -209,6 +234,10 @@ class Scenario(_Table):
     """What must come of it."""
     sweep: list[Sweep] = []
     """Which keys are varied, when the scenario is run as a study of many runs."""
+    reach: list[Reach] = []
+    """What at least one run of a suite must have met."""
+    variant: list[Variant] = []
+    """The same scenario with some keys changed."""
 
     @property
     def name(self) -> str:
@@ -231,7 +260,13 @@ def scenario_type(modules: tuple[str, ...] = ()) -> type[Scenario]:
     kinds = [(sort, _list_of(_any_of(sort, modules)), _tables()) for sort in _SORTS]
     made: Any = msgspec.defstruct(
         Scenario.__name__,
-        [*kinds, ("expect", list[Expectation], _tables()), ("sweep", list[Sweep], _tables())],
+        [
+            *kinds,
+            ("expect", list[Expectation], _tables()),
+            ("sweep", list[Sweep], _tables()),
+            ("reach", list[Reach], _tables()),
+            ("variant", list[Variant], _tables()),
+        ],
         bases=(Scenario,),
         module=Scenario.__module__,
         namespace={"__doc__": Scenario.__doc__},

@@ -64,6 +64,7 @@ def node_settings(scenario: Scenario, name: str, seed: int, suite: Suite) -> Nod
         relay=federation.relay,
         origin_keys=federation.origin_keys,
         owned_sources_only=federation.owned_sources_only,
+        require_fresh_declarations=federation.fresh_declarations,
         pull_interval_s=federation.pull_interval / _SECOND,
         pull_timeout_s=federation.pull_timeout / _SECOND,
         pull_wait_s=federation.pull_wait / _SECOND,

@@ -67,6 +67,8 @@ class EventRelay:
         """The first violation of each property that did not hold, by its name; more than one only with `keep_going`."""
         self.rejections: dict[str, int] = {}
         """Reason -> how often it was audited, over all nodes."""
+        self.audit_events: dict[str, int] = {}
+        """Event of the audit log -> how often it was written, over all nodes."""
         self._world = world
         self._trace = trace
         self._observed = observed
@@ -258,6 +260,7 @@ class EventRelay:
             seen.visibility.saw(name, origin, fact.id, now)
 
     def _audited(self, row: AuditRow) -> None:
+        self.audit_events[row.event] = self.audit_events.get(row.event, 0) + 1
         if row.event in ("fact_write", "page_accepted"):
             return
         reason = msgspec.json.decode(row.detail).get("reason")

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sim.scenario.changes import with_key
 from sim.scenario.planning import make_plan
 from sim.scenario.reading import BadScenario, plain_values, typed
 from sim.scenario.schema_errors import Mistake
@@ -60,13 +61,14 @@ def cells_of(
 ) -> list[Cell]:
     """Every combination of the axes, the last varying fastest. Raises BadScenario for a value that cannot stand."""
     plain = plain_values(scenario)
-    plain.pop("sweep", None)
+    for several in ("sweep", "variant"):
+        plain.pop(several, None)
     found = []
     for point in product(*(range(len(next(iter(axis.values())))) for axis in axes)):
         values = {key: axis[key][place] for axis, place in zip(axes, point, strict=True) for key in axis}
         changed = plain
         for key, value in values.items():
-            changed = _changed(changed, key.split("."), value, key)
+            changed = with_key(changed, key, value)
         make_plan(typed(changed, folder=folder, allow_plugins=allow_plugins), folder)
         found.append(Cell(values, changed))
     return found
@@ -85,26 +87,3 @@ def _values(sweep: Sweep, number: int) -> list[Any]:
     if isinstance(sweep.first, str) or isinstance(sweep.last, str):
         raise BadScenario([Mistake(("sweep", number), "first and last are both numbers or both durations")])
     return [float(each) for each in np.linspace(sweep.first, sweep.last, sweep.count)]
-
-
-def _changed(value: Any, path: list[str], new: Any, key: str) -> Any:
-    """The same plain values with another one at a place."""
-    if not path:
-        return new
-    name, *rest = path
-    if isinstance(value, list):
-        place = _place(value, name, key)
-        return [_changed(each, rest, new, key) if number == place else each for number, each in enumerate(value)]
-    table = value if isinstance(value, dict) else {}
-    if name in table or not rest:
-        return {**table, name: _changed(table.get(name), rest, new, key)}
-    return {**table, name: _changed({}, rest, new, key)}
-
-
-def _place(entries: list[Any], name: str, key: str) -> int:
-    if name.isdigit() and int(name) < len(entries):
-        return int(name)
-    for number, entry in enumerate(entries):
-        if isinstance(entry, dict) and entry.get("name") == name:
-            return number
-    raise BadScenario([Mistake(("sweep",), f"{key}: there is no entry {name!r}; write its name, or its number from 0")])

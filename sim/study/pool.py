@@ -42,6 +42,8 @@ class Pool:
     def __init__(self, jobs: int) -> None:
         """`jobs`: how many workers, from 1."""
         self._workers: list[subprocess.Popen[bytes]] = []
+        self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
+        """Workers of an earlier `run` that wait for the next one."""
         self._count = jobs
         self._closing = False
         self._starting = Lock()
@@ -90,16 +92,24 @@ class Pool:
             try:
                 number = waiting.get_nowait()
             except Empty:
+                if worker is not None:
+                    self._idle.put(worker)
                 return
             row: dict[str, Any] = {"verdict": "error", "error": _DIED}
             for _ in range(_TRIES):
                 try:
-                    worker = worker or self._start()
+                    worker = worker or self._waiting() or self._start()
                     row = _ask(worker, jobs[number])
                     break
                 except (_WorkerDied, OSError, ValueError):
                     worker = None
             done.put((number, row))
+
+    def _waiting(self) -> subprocess.Popen[bytes] | None:
+        try:
+            return self._idle.get_nowait()
+        except Empty:
+            return None
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self._starting:

@@ -40,6 +40,8 @@ class StudyOptions:
     json: bool = False
     figures: bool = True
     allow_plugins: bool = False
+    variant: str | None = None
+    """The variant of the scenario to run instead."""
 
 
 def run_studies(files: list[Path], screen: Console, aside: Console, options: StudyOptions) -> int:
@@ -50,7 +52,7 @@ def run_studies(files: list[Path], screen: Console, aside: Console, options: Stu
 
 
 def _run_study(file: Path, out: Path | None, screen: Console, aside: Console, options: StudyOptions) -> int:
-    plan = load_plan(file, options.first_seed, allow_plugins=options.allow_plugins)
+    plan = load_plan(file, options.first_seed, allow_plugins=options.allow_plugins, variant=options.variant)
     for warning in plan.warnings:
         aside.print(f"warning: {warning}", soft_wrap=True)
     first, name = plan.scenario.scenario.seed, plan.scenario.name

@@ -14,9 +14,11 @@ import pickle
 import sys
 import traceback
 from pathlib import Path
+from time import process_time
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from sim.analysis.outcome import Outcome
+from sim.analysis.verdict import BOUNDS
 from sim.runner import run_plan
 from sim.scenario.planning import make_plan
 from sim.scenario.reading import BadScenario, typed
@@ -36,8 +38,9 @@ class Job(NamedTuple):
 
 
 def run_job(job: Job) -> dict[str, Any]:
-    """The row of a run: its verdict, its metrics, and the values of what is expected over seeds. A scenario that cannot
-    be run with this seed, and a bug of ours, are rows with an `error`."""
+    """The row of a run: its verdict, its metrics, what was turned away by code, and the values of what is expected over
+    seeds and to be met. A scenario that cannot be run with this seed, and a bug of ours, are rows with an `error`."""
+    begun = process_time()
     try:
         scenario = typed(job.values, folder=job.folder, allow_plugins=job.allow_plugins)
         outcome = run_plan(make_plan(scenario, job.folder, job.seed))
@@ -45,10 +48,24 @@ def run_job(job: Job) -> dict[str, Any]:
         return {"verdict": "error", "error": str(error)}
     except Exception:
         return {"verdict": "error", "error": traceback.format_exc()}
-    failed = [check.name for check in outcome.checks if check.ok is False]
-    failed += [each.name for each in outcome.expectations if each.ok is False]
-    over_seeds = outcome.run_json.get("over_seeds", [])
-    return {"verdict": outcome.verdict, "failed": failed, "metrics": metrics_of(outcome), "over_seeds": over_seeds}
+    checks = [check for check in outcome.checks if check.ok is False]
+    missed = [each for each in outcome.expectations if each.ok is False]
+    names = [check.name for check in checks] + [each.name for each in missed]
+    return {
+        "verdict": outcome.verdict,
+        "failed": names,
+        "sentences": [
+            *(f"{check.name}: {check.detail}" for check in checks),
+            *(f"{each.name} is {each.value}, expected {BOUNDS[each.bound]} {each.limit:g}" for each in missed),
+            *(f"{check.name}: {check.detail}" for check in outcome.checks if check.ok is None),
+        ],
+        "metrics": metrics_of(outcome),
+        "rejections": outcome.run_json["rejections"],
+        "over_seeds": outcome.run_json.get("over_seeds", []),
+        "reach": outcome.run_json.get("reach", []),
+        "digest": outcome.run_json["trace_digest"],
+        "cpu_s": round(process_time() - begun, 3),
+    }
 
 
 def metrics_of(outcome: Outcome) -> dict[str, float | None]:

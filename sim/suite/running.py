@@ -1,0 +1,78 @@
+"""The runs of a suite: how many seeds each row gets, and all of them in one pool of workers.
+
+How many: with `--seeds` that many. Otherwise the first run of each row is timed, and the row gets `_SEEDS_MOST` seeds
+when a run takes at most `_SHORT_S` of processor time, else as many as fit into `_BUDGET_S`, and `_SEEDS_LEAST` at
+least. Fifty-eight rows of sixty seconds are half an hour on two processors. The table says how many each had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from sim.study.pool import Pool
+from sim.study.worker import Job
+from sim.suite.entries import Case
+from sim.suite.results import CaseResult
+
+__all__ = ["Told", "run_cases", "seeds_of"]
+
+_SHORT_S: Final = 2.5
+_BUDGET_S: Final = 60.0
+_SEEDS_MOST: Final = 25
+_SEEDS_LEAST: Final = 3
+Told = Callable[[int, int, int], None]
+"""Called with how many runs are done, how many there are, and how many of them did not pass."""
+
+
+def seeds_of(cpu_s: float) -> int:
+    """How many seeds a row gets whose first run took so much processor time."""
+    if cpu_s <= _SHORT_S:
+        return _SEEDS_MOST
+    return max(_SEEDS_LEAST, min(_SEEDS_MOST, int(_BUDGET_S / cpu_s)))
+
+
+class _Runs:
+    """Rows as they come."""
+
+    def __init__(self, cases: Sequence[Case], told: Told | None, *, allow_plugins: bool) -> None:
+        self.rows: list[dict[int, Mapping[str, Any]]] = [{} for _ in cases]
+        self._cases = cases
+        self._told = told
+        self._allow_plugins = allow_plugins
+        self._every = 0
+        self._done = 0
+        self._broken = 0
+
+    def run(self, pool: Pool, places: Sequence[tuple[int, int]]) -> None:
+        """Run (case, seed) of each place."""
+        self._every += len(places)
+        jobs = [
+            Job(self._cases[case].values, self._cases[case].file.parent.absolute(), seed, self._allow_plugins)
+            for case, seed in places
+        ]
+        for number, row in pool.run(jobs):
+            case, seed = places[number]
+            self.rows[case][seed] = row
+            self._done += 1
+            self._broken += row["verdict"] != "pass"
+            if self._told is not None:
+                self._told(self._done, self._every, self._broken)
+
+
+def run_cases(
+    cases: Sequence[Case], *, seeds: int | None, jobs: int, told: Told | None = None, allow_plugins: bool = False
+) -> list[CaseResult]:
+    """Every case with its seeds, from its own on."""
+    runs = _Runs(cases, told, allow_plugins=allow_plugins)
+    with Pool(jobs) as pool:
+        runs.run(pool, [(number, case.seed) for number, case in enumerate(cases)])
+        runs.run(
+            pool,
+            [
+                (number, case.seed + further)
+                for number, case in enumerate(cases)
+                for further in range(1, seeds or seeds_of(runs.rows[number][case.seed].get("cpu_s", _BUDGET_S)))
+            ],
+        )
+    return [CaseResult(case=case, runs=sorted(runs.rows[number].items())) for number, case in enumerate(cases)]
