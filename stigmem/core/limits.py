@@ -75,6 +75,10 @@ __all__ = [
     "PUSHES_PER_PEER_MAX",
     "PUSH_FACTS_MAX",
     "QUOTA_NAMES_MAX",
+    "RECALLS_MAX",
+    "RECALL_QUERY_CHARS_MAX",
+    "RECALL_QUERY_WORDS_MAX",
+    "RECALL_WORDS_MAX",
     "RECEIPTS_BYTES_MAX",
     "RECEIPTS_MAX",
     "RECEIPT_LIFE_S",
@@ -330,3 +334,13 @@ SESSIONS_MAX: Final = 10_000
 """Sessions whose reads are remembered, oldest forgotten first: about 5 MiB."""
 QUOTA_NAMES_MAX: Final = 10_000
 """Principals and peers with a bucket, oldest forgotten first: about 3 MiB. Who was forgotten starts with a full one."""
+
+# --- reading by agents (http-api 3.7 to 3.12) ---
+RECALL_WORDS_MAX: Final = 2_000
+"""Words of a fact that recall finds it by: the first pages of a long text, at a few milliseconds."""
+RECALL_QUERY_CHARS_MAX: Final = 8_192
+"""A question: some pages; whoever has more asks with a part of it."""
+RECALL_QUERY_WORDS_MAX: Final = 64
+"""Distinct words of a question that are looked up: each costs up to a millisecond for a hundred thousand facts."""
+RECALLS_MAX: Final = 16
+"""Answers of this kind in the making at one time: each holds some arrays as long as its scope."""

@@ -30,6 +30,7 @@ from stigmem.node.api import (
     not_implemented,
     peers,
     push,
+    recall,
 )
 from stigmem.node.api.api_keys import ApiKeys
 from stigmem.node.api.background import Background
@@ -37,6 +38,7 @@ from stigmem.node.api.call import Call, Dispatcher
 from stigmem.node.api.feedback_guard import FeedbackGuard
 from stigmem.node.api.head_admission import HeadAdmission
 from stigmem.node.api.peer_auth import PeerAuthenticator
+from stigmem.node.api.read_indexes import ReadIndexes
 from stigmem.node.api.routes import ROUTER
 from stigmem.node.api.routing import BoundHandler, bind
 from stigmem.node.callers import Principal
@@ -198,6 +200,7 @@ class Node:
         context, identity, quotas, cursors = self.context, self.identity, self.quotas, self.cursors
         guard = FeedbackGuard()
         background = Background(clock=context.clock, quotas=quotas, events=self.events)
+        indexes = ReadIndexes(ledger=self.state.ledger, clock=context.clock)
         return {
             **bind(facts.OPERATIONS, facts.FactsApi(identity=identity, quotas=quotas, cursors=cursors, guard=guard)),
             **bind(batch.OPERATIONS, batch.BatchApi(identity=identity, quotas=quotas, guard=guard)),
@@ -242,6 +245,10 @@ class Node:
                 ),
             ),
             **bind(manifests.OPERATIONS, manifests.ManifestsApi(identity=identity, quotas=quotas)),
+            **bind(
+                recall.OPERATIONS,
+                recall.RecallApi(identity=identity, quotas=quotas, guard=guard, background=background, indexes=indexes),
+            ),
             **bind(not_implemented.OPERATIONS, not_implemented.NotImplementedApi()),
         }
 

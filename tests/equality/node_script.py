@@ -227,7 +227,7 @@ class _Script:
         ):
             body = members("from memory", entity="device:session", **changes)
             await self.ask("a session writes", self.north, "POST", "/v1/facts", body, by=WRITER, headers=session)
-        for target in ("/v1/recall", "/v1/lint", "/v1/gardens"):
+        for target in ("/v1/gardens", "/v1/intents", "/v1/tombstones"):
             await self.ask("an operation that is not built", self.north, "POST", target, {}, by=WRITER)
 
     async def batches(self) -> None:

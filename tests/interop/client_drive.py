@@ -155,7 +155,7 @@ class Drive:
     async def node(self) -> None:
         await self.call("node", "node_info")
         await self.call("peers", "federation_status")
-        await self.call("later", "recall", "anything")
+        await self.call("nothing", "recall", "xylophone")
         await self.call("later", "get_card", "user:somebody")
 
     async def subscribe(self) -> None:

@@ -96,11 +96,16 @@ def test_the_node_its_peers_and_a_subscription_are_seen(told: Callable[[str], An
 
 
 @pytest.mark.parametrize(("name", "client"), PARTS)
-def test_recall_and_cards_say_that_they_come_later(told: Callable[[str], Any], name: str, client: str) -> None:
-    for method in ("recall", "get_card"):
-        answer = told(name)[client][method]["later"]
-        assert answer["status"] == 501
-        assert "not_implemented" in answer["text"]
+def test_recall_finds_nothing_where_nothing_is(told: Callable[[str], Any], name: str, client: str) -> None:
+    answer = told(name)[client]["recall"]["nothing"]
+    assert (answer["facts"], answer["total_scored"], answer["truncated"]) == ([], 0, False)
+
+
+@pytest.mark.parametrize(("name", "client"), PARTS)
+def test_cards_say_that_they_come_later(told: Callable[[str], Any], name: str, client: str) -> None:
+    answer = told(name)[client]["get_card"]["later"]
+    assert answer["status"] == 501
+    assert "not_implemented" in answer["text"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -71,7 +71,7 @@ async def test_the_caller_of_an_open_node_is_trusted_and_no_administrator() -> N
         ("GET", "/", 404), ("GET", "/nothing", 404), ("GET", "/v1/nothing", 404), ("GET", "/v1/facts/", 404),
         ("GET", "/healthz/", 404), ("GET", "//healthz", 404), ("GET", "/v1//facts", 404), ("GET", "/v1%2Ffacts", 404),
         ("GET", "/%761/facts", 404), ("GET", "/v1/embed/status", 404), ("GET", "/v1/agents/x/instructions", 404),
-        ("POST", "/healthz", 405), ("PUT", "/v1/facts", 405), ("GET", "/v1/recall", 405), ("DELETE", "/v1/me", 405),
+        ("POST", "/healthz", 405), ("PUT", "/v1/facts", 405), ("PUT", "/v1/recall", 405), ("DELETE", "/v1/me", 405),
         ("GET", "/v1/facts/batch/", 404), ("get", "/healthz", 405), ("OPTIONS", "/v1/facts", 405),
     ],
 )  # fmt: skip
@@ -86,7 +86,7 @@ async def test_unknown_routes_and_methods_are_said_to_be_so(method: str, target:
 @pytest.mark.parametrize(
     ("method", "target"),
     [
-        ("POST", "/v1/recall"), ("POST", "/v1/lint"), ("GET", "/v1/lint/jobs/1"), ("POST", "/v1/decay/sweep"),
+        ("POST", "/v1/lint"), ("GET", "/v1/lint/jobs/1"), ("POST", "/v1/decay/sweep"),
         ("GET", "/v1/scopes/team/synthesize"), ("POST", "/v1/synthesis"), ("GET", "/v1/graph/neighbors?entity=a"),
         ("GET", "/v1/cards/stigmem://a/b/c"), ("GET", "/v1/gardens"), ("POST", "/v1/gardens"), ("GET", "/v1/aliases"),
         ("PATCH", "/v1/gardens/x/members/stigmem://a/b/c"), ("DELETE", "/v1/aliases/user:x"), ("POST", "/v1/intents"),

@@ -123,6 +123,11 @@ async def reads(world: World) -> None:
         await world.look("GET", f"/v1/audit/facts/{names[name]}")
     for scope in HIDDEN:
         await world.look("GET", f"/v1/facts?scope={scope}")
+        await world.look("GET", f"/v1/recall?query=hidden&scope={scope}")
+    for question in ("status v1 user", "hidden", "sum of user 0"):
+        for more in ({}, {"include_neighbors": False, "min_confidence": 0}, {"limit": 1, "token_budget": 20}):
+            body = {"query": question, "scope": "public", "explain": True} | more
+            await world.look("POST", "/v1/recall", body)
     for target in (
         "/v1/audit/export", "/v1/audit/export?limit=2", "/v1/admin/audit", "/v1/me", "/v1/auth/keys", "/healthz",
         "/v1/auth/keys/expiring-soon", "/.well-known/stigmem", "/.well-known/stigmem-manifest.json",

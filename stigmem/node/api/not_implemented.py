@@ -16,7 +16,6 @@ from stigmem.node.transaction import Transaction
 __all__ = ["OPERATIONS", "NotImplementedApi"]
 
 _ROUTES: Final = (
-    ("recall", "POST", "/v1/recall"),
     ("card", "GET", "/v1/cards/{entity}"),
     ("lint", "POST", "/v1/lint"),
     ("lint_job", "GET", "/v1/lint/jobs/{job}"),

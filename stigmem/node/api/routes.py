@@ -19,6 +19,7 @@ from stigmem.node.api import (
     not_implemented,
     peers,
     push,
+    recall,
 )
 from stigmem.node.api.routing import Router
 
@@ -36,6 +37,7 @@ ROUTER: Final = Router(
         *federation.OPERATIONS,
         *push.OPERATIONS,
         *manifests.OPERATIONS,
+        *recall.OPERATIONS,
         *not_implemented.OPERATIONS,
     )
 )

@@ -1,0 +1,81 @@
+"""From text to words: what the index keeps of a fact, and what it looks up for a question.
+
+A word is a run of letters or digits, in lower case and without accents, reduced to its stem. Underscores, hyphens and
+the punctuation of URIs divide words, so `device/pump-7` is found by `pump`. Scripts without spaces (Chinese, Japanese)
+are cut into pairs of characters, the usual way without a dictionary.
+
+Words that nearly every sentence has say nothing about which one is meant. The list below is of English; its words are
+indexed, so that a question that has no other words still finds what it names, and left out of every other question and
+of the length of a fact. On conversations the longer list did more for recall than any other single step
+(docs/recall.md).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Final
+
+from stigmem.core import limits
+from stigmem.core.fact import Fact
+from stigmem.core.recall.stems import stem
+
+__all__ = ["STOP_WORDS", "fact_words", "query_words", "subject_words", "words_of"]
+
+_STOPPED: Final = """
+    a about am an and are as at be been being but by can could d did do does doing don done for from had has have
+    having he her him his how i if in into is it its just ll m me might must my no not of on or our re s shall she
+    should so such t than that the their them then there these they this those to too us ve very was we were what
+    when where which who whom whose why will with would you your
+"""
+STOP_WORDS: Final = frozenset(map(stem, _STOPPED.split()))
+_WORD: Final = re.compile(r"[^\W_]+(?:['\u2019][^\W\d_]+)?")
+_WIDE: Final = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
+_LABEL: Final = re.compile(r"\s*([^\W\d_][\w.'-]{0,30}(?: [\w.'-]{1,30}){0,2}):\s")
+"""A text that begins with a name and a colon is what somebody said, as minutes and transcripts have it."""
+
+
+def words_of(text: str) -> Iterator[str]:
+    """The stems of a text, in order, words of no weight among them."""
+    if not text.isascii():
+        text = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
+    for match in _WORD.finditer(text.lower()):
+        word = match[0]
+        if _WIDE.search(word):
+            yield from (word[at : at + 2] for at in range(max(1, len(word) - 1)))
+            continue
+        head, mark, tail = word.replace("\u2019", "'").partition("'")
+        yield stem(head if tail == "s" else head + tail if mark else head)
+
+
+def fact_words(fact: Fact) -> list[str]:
+    """What a fact is found by: words of its entity, relation and value, the first RECALL_WORDS_MAX of them."""
+    found: list[str] = []
+    for text in (fact.entity, fact.relation, fact.text):
+        for word in words_of(text):
+            if len(found) == limits.RECALL_WORDS_MAX:
+                return found
+            found.append(word)
+    return found
+
+
+def subject_words(fact: Fact) -> list[str]:
+    """Who or what a fact is about or from: words of its entity and source, and the name before the colon of a text
+    that begins with one. Numbers are left out: they name too much."""
+    texts = [fact.entity, fact.source]
+    label = _LABEL.match(fact.text) if fact.kind in ("string", "text") else None
+    if label is not None:
+        texts.append(label[1])
+    found = (word for text in texts for word in words_of(text))
+    return list(dict.fromkeys(word for word in found if not word.isdigit() and word not in STOP_WORDS))
+
+
+def query_words(query: str) -> dict[str, int]:
+    """The words of a question and how often each is there, at most RECALL_QUERY_WORDS_MAX of them: those that say
+    something, or all when none does."""
+    counted: dict[str, int] = {}
+    for word in words_of(query):
+        counted[word] = counted.get(word, 0) + 1
+    telling = {word: count for word, count in counted.items() if word not in STOP_WORDS} or counted
+    return dict(list(telling.items())[: limits.RECALL_QUERY_WORDS_MAX])
