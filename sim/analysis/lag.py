@@ -19,8 +19,9 @@ everywhere and when a majority had it: `sim.analysis.lag_query`.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil
 from typing import NamedTuple, Self
 
@@ -77,14 +78,14 @@ class Copies:
             joined_ns=joined_ns,
         )
 
-    def away(self) -> Iterator[int]:
+    @cached_property
+    def away(self) -> list[int]:
         """The places of the copies that are measured: outside their origins, and written after the warm-up."""
         since = self.measured_from_ns
         if since is None:
-            return
-        for place, (written, at_origin) in enumerate(zip(self.written, self.at_origin, strict=True)):
-            if not at_origin and written >= since:
-                yield place
+            return []
+        copies = enumerate(zip(self.written, self.at_origin, strict=True))
+        return [place for place, (written, at_origin) in copies if not at_origin and written >= since]
 
     def age_ns(self, place: int) -> int:
         """The lag of a copy, or its age when it never came."""
@@ -122,12 +123,8 @@ def copies_of(visibility: Visibility, ended_ns: int, measured_from_ns: int | Non
 
 def summarise(copies: Copies) -> LagSummary:
     """The percentiles over all copies that are measured."""
-    lags: list[int] = []
-    missing = 0
-    for place in copies.away():
-        lags.append(copies.age_ns(place))
-        missing += copies.visible[place] == NEVER
-    return spread(lags, missing)
+    missing = sum(copies.visible[place] == NEVER for place in copies.away)
+    return spread(list(map(copies.age_ns, copies.away)), missing)
 
 
 def spread(lags: list[int], missing: int) -> LagSummary:
@@ -147,8 +144,11 @@ def comebacks(returns: Sequence[Return], ended_ns: int) -> LagSummary:
 
 def joinings(copies: Copies) -> LagSummary:
     """The lag since they joined of nodes that joined late, over what had been written before."""
-    lags, missing = [], 0
-    for place in copies.away():
+    lags: list[int] = []
+    missing = 0
+    if not any(copies.joined_ns):
+        return spread(lags, missing)  # every node was there when the run began, or never
+    for place in copies.away:
         since = copies.joined_ns[copies.node[place]]
         if since is not None and copies.written[place] < since:
             lags.append(copies.age_ns(place) + copies.written[place] - since)
@@ -158,7 +158,7 @@ def joinings(copies: Copies) -> LagSummary:
 
 def slowest(copies: Copies) -> int | None:
     """The place of the copy that took longest, or has been missing for longest; None when none is measured."""
-    return max(copies.away(), key=copies.age_ns, default=None)
+    return max(copies.away, key=copies.age_ns, default=None)
 
 
 def nearest_rank(ordered: Sequence[int], percent: int) -> int:

@@ -73,7 +73,7 @@ def _selected(
     if expectation.hops is not None:
         hops = dict(nx.all_pairs_shortest_path_length(federation.graph))
     link = None if expectation.link is None else set(expectation.link)
-    for place in copies.away():
+    for place in copies.away:
         fact, reader = visibility.facts[copies.fact[place]], visibility.nodes[copies.node[place]]
         if expectation.node not in (None, reader) or expectation.origin not in (None, fact.origin):
             continue

@@ -16,6 +16,7 @@ from stigmem.core.uris import is_system, reserved_source
 __all__ = ["never_served", "stays_local"]
 
 _INSTRUCTION: Final = "instruction:"
+_RESERVED: Final = (_INSTRUCTION, "stigmem:")
 
 
 def stays_local(fact: Fact, *, owned_sources_only: bool) -> bool:
@@ -28,11 +29,13 @@ def stays_local(fact: Fact, *, owned_sources_only: bool) -> bool:
 
 def never_served(fact: Fact) -> bool:
     """Whether a fact is in no page, to whomever."""
-    if fact.interpret_as == "instruction" or fact.entity.startswith(_INSTRUCTION):
+    entity, relation = fact.entity, fact.relation
+    reserved = entity.startswith(_RESERVED) or relation.startswith(_RESERVED)
+    if not reserved and fact.interpret_as != "instruction" and fact.derived_from == "":
+        return False  # nearly every fact: this is asked for each of them at every node
+    if fact.interpret_as == "instruction" or entity.startswith(_INSTRUCTION) or relation.startswith(_INSTRUCTION):
         return True
-    if fact.relation.startswith(_INSTRUCTION):
-        return True
-    return (is_system(fact.entity) or is_system(fact.relation) or fact.derived_from != "") and not _is_resolution(fact)
+    return (is_system(entity) or is_system(relation) or fact.derived_from != "") and not _is_resolution(fact)
 
 
 def _is_resolution(fact: Fact) -> bool:

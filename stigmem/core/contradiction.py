@@ -137,4 +137,8 @@ def claim(fact: Fact) -> tuple[str, str]:
     A denial claims "not so", which differs from every value, also from one that happens to be its text. What readers
     cannot tell apart is one claim (`stigmem.core.lookalikes`).
     """
-    return ("", "") if fact.is_retraction else (fact.kind, comparable_text(fact.kind, fact.text))
+    if fact.confidence == 0.0:
+        return "", ""
+    kind, text = fact.kind, fact.text
+    # Text of ASCII alone is compared as it stands, and nearly all is: conflicts with many members ask this of each.
+    return (kind, text) if text.isascii() and kind != "number" else (kind, comparable_text(kind, text))

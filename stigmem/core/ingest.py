@@ -64,20 +64,18 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-import msgspec
-
 from stigmem.core import limits
-from stigmem.core.content_id import cid7, cid8
+from stigmem.core.content_id import cid7, cid8, self_certifying_id
 from stigmem.core.envelope import TENANT, Origin, origin_bytes
 from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact, derivation
-from stigmem.core.hlc import WALL_MS_MAX, Stamp, check_skew, parse_stamp, stamp
+from stigmem.core.hlc import WALL_MS_MAX, Stamp, check_skew, format_stamp, parse_stamp, stamp
 from stigmem.core.keys import Suite, decode_base64
 from stigmem.core.ledger import Ledger
 from stigmem.core.page import PageEntry, WireFact
 from stigmem.core.resolution import read_resolution
 from stigmem.core.scopes import is_scope
-from stigmem.core.timestamps import parse_us
+from stigmem.core.timestamps import format_us, parse_us
 from stigmem.core.uris import RESOLUTION_PREFIX, is_system, reserved_source
 from stigmem.core.values import Value, parse_value
 
@@ -176,8 +174,18 @@ def _fact(wire: WireFact, value: Value, origin: Origin, signature: bytes | None,
         or wire.entity.startswith(_INSTRUCTION_PREFIX)
         or wire.relation.startswith(_INSTRUCTION_PREFIX)
     )
-    fact = Fact(
-        stamp=_stamp(wire, timestamp_us),
+    at, derived = _stamp(wire, timestamp_us), derivation(wire.derived_from or [])
+    # With a signature the content id was found to be the hash of exactly this content, so it need not be hashed again.
+    certified = (
+        signature is not None
+        and _plain(origin)
+        and wire.id
+        == self_certifying_id(
+            origin.node_id, format_stamp(at), format_us(timestamp_us), wire.valid_until, wire.cid or "", derived
+        )
+    )
+    return Fact(
+        stamp=at,
         origin=sys.intern(origin.node_id),
         id=str(wire.id),
         entity=sys.intern(wire.entity),
@@ -190,16 +198,14 @@ def _fact(wire: WireFact, value: Value, origin: Origin, signature: bytes | None,
         confidence=wire.confidence + 0.0,
         timestamp_us=timestamp_us,
         valid_until=wire.valid_until,
-        derived_from=derivation(wire.derived_from or []),
-        signature=signature,
+        derived_from=derived,
+        signature=signature if certified and wire.scope == "public" else None,
         entity_uri=sys.intern(origin.entity_uri),
         grant=sys.intern(_joined(origin.allowed_scopes)),
         received_from=sys.intern(sender),
+        certified=certified,
         quarantine="instruction_federation_inbound" if instruction else None,
     )
-    certified = signature is not None and _plain(origin) and fact.id == fact.certified_id()
-    relayable = certified and wire.scope == "public"
-    return msgspec.structs.replace(fact, certified=certified, signature=signature if relayable else None)
 
 
 def _joined(scopes: list[str]) -> str:

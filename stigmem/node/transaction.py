@@ -176,7 +176,9 @@ class Transaction:
         self._held: dict[tuple[str, str], Fact] = {}
         self._contents: dict[str, list[Fact]] = {}
         self._ids: dict[str, list[Fact]] = {}
-        self.words = StagedWords()
+        self._words = StagedWords()
+        self._unfiled: list[Fact] = []
+        """Staged facts that `words` does not know yet."""
         self._reserved: dict[tuple[Reservable, Hashable], None] = {}
 
     @property
@@ -235,7 +237,7 @@ class Transaction:
 
     def _file(self, stored: Fact, cid: str | None = None) -> None:
         self._held[stored.origin, stored.id] = stored
-        self.words.add(stored)
+        self._unfiled.append(stored)
         self._ids.setdefault(stored.id, []).append(stored)
         if stored.received_from is None:
             self._contents.setdefault(cid or stored.cid, []).append(stored)
@@ -254,6 +256,14 @@ class Transaction:
         """Local facts staged earlier in this batch with this content id."""
         return self._contents.get(cid, [])
 
+    @property
+    def words(self) -> StagedWords:
+        """What the facts staged earlier may have done to others. Filed when a write asks: pages of peers never do."""
+        for fact in self._unfiled:
+            self._words.add(fact)
+        self._unfiled.clear()
+        return self._words
+
     # --- taking back, and the end ---
 
     def savepoint(self) -> Savepoint:
@@ -265,7 +275,7 @@ class Transaction:
         del self.records[savepoint.records :]
         self.stamp, self._head, self._next_seq = savepoint.stamp, savepoint.head, savepoint.next_seq
         self._held, self._contents, self._ids = {}, {}, {}
-        self.words = StagedWords()
+        self._words, self._unfiled = StagedWords(), []
         for record in self.records:
             if isinstance(record, Fact):
                 self._file(record)
@@ -280,8 +290,9 @@ class Transaction:
         changed: list[Notice] = []
         has_facts = has_deadline = False
         for record in self.records:
-            if isinstance(record, SpentNonce):
-                continue  # the only record of most batches
+            kind = type(record)
+            if kind is SpentNonce or kind is AuditRow:
+                continue  # all that most batches hold
             if isinstance(record, Fact):
                 has_facts = True
                 has_deadline = has_deadline or record.valid_until is not None
