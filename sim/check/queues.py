@@ -78,20 +78,9 @@ class Queues(Checker):
         node = self.observed.node(machine)
         if node is None:
             return
-        found = node.queue_lengths()
-        if found.mailbox > self.longest_mailbox:
-            self.longest_mailbox = found.mailbox
-        # Asked at every commit, so the whole table is looked through only when something may be beyond its bound.
-        if (
-            found.nonces > limits.NONCES_PER_PEER_MAX
-            or found.mailbox > node.settings.mailbox_messages_max
-            or found.long_polls > limits.LONG_POLLS_PER_PEER_MAX
-            or found.dead_letters
-            or found.deferred
-            or found.origins > limits.ORIGINS_MAX
-            or found.peers > limits.PEERS_MAX
-        ):
-            sentence = _beyond(found, node.settings.mailbox_messages_max)
+        self.longest_mailbox = max(self.longest_mailbox, node.longest_mailbox)
+        if node.may_be_beyond_a_bound():
+            sentence = _beyond(node.queue_lengths(), node.settings.mailbox_messages_max)
             if sentence is not None:
                 self.fail(machine, sentence)
 

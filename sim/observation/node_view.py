@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from stigmem.core import limits
 from stigmem.core.audit import ChainHead
 from stigmem.core.conflict_set import ConflictSet
 from stigmem.core.conflicts import Conflict, ConflictBook
@@ -176,6 +177,25 @@ class NodeView:
     def key_holders(self) -> list[str]:
         """In whose name clients of the node may write: the entity of each of its API keys."""
         return [row.entity_uri for row in self._node.state.keys.values()]
+
+    @property
+    def longest_mailbox(self) -> int:
+        """The most messages that have waited for the node's turn at once, since it booted."""
+        return self._node.mailbox.longest
+
+    def may_be_beyond_a_bound(self) -> bool:
+        """Whether one of the bounds on queues and tables may be exceeded. Asked at every commit: what is bounded by
+        peer, code or name is not looked through for it."""
+        node, state = self._node, self._node.state
+        return (
+            len(state.nonces) > limits.NONCES_PER_PEER_MAX
+            or node.mailbox.longest > node.settings.mailbox_messages_max
+            or len(node.long_polls) > limits.LONG_POLLS_PER_PEER_MAX
+            or bool(state.letters)
+            or bool(state.deferred)
+            or len(state.origins) > limits.ORIGINS_MAX
+            or len(state.peers) > limits.PEERS_MAX
+        )
 
     def queue_lengths(self) -> QueueLengths:
         """How full the node is now."""

@@ -7,6 +7,7 @@ hold the same facts agree whatever the order of arrival. Nothing here knows peer
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -25,6 +26,9 @@ from stigmem.core.sorted_facts import SortedFacts
 __all__ = ["Ledger"]
 
 _LONG_AGO: Final = -(1 << 62)
+_UNHASHED_MAX: Final = 2_048
+"""How many facts wait to be hashed at most. Peers' facts come by the thousand and are seldom asked for by their content
+id, whose hash is a tenth of what it costs to take one in; whoever asks waits for so many hashes at most, some 20 ms."""
 
 
 def _anyone(_origin: str) -> bool:
@@ -55,6 +59,8 @@ class Ledger:
         """The most by which a fact's write time runs ahead of its stamp's millisecond, in microseconds."""
         self._by_id: FactIndex[str] = FactIndex()
         self._by_cid: FactIndex[int] = FactIndex()
+        self._unhashed: deque[Fact] = deque()
+        """The newest facts, which `_by_cid` does not have yet."""
         self._slots: dict[tuple[str, str, str], Fact | ConflictSet] = {}
         self._expiring: SortedList = SortedList()
         self._exports = ExportIndex()
@@ -87,6 +93,8 @@ class Ledger:
 
     def with_cid(self, cid: str) -> list[Fact]:
         """Facts with this seven-field content id, oldest first."""
+        while self._unhashed:
+            self._hash_oldest()
         found: list[Fact] = []
         for fact in self._by_cid.get(_cid_key(cid)):
             # Hashing is what costs; whatever says the same as one that was hashed has its id.
@@ -167,7 +175,9 @@ class Ledger:
             self.timestamp_lead_us = lead_us
         self.log.append(fact)
         self._by_id.add(fact.id, fact)
-        self._by_cid.add(_cid_key(fact.cid), fact)
+        self._unhashed.append(fact)
+        if len(self._unhashed) > _UNHASHED_MAX:
+            self._hash_oldest()
         self.by_stamp = sorted_facts.add(self.by_stamp, fact)
         self.by_entity.add(fact.entity, fact)
         self.by_relation.add(fact.relation, fact)
@@ -210,6 +220,10 @@ class Ledger:
         return copy
 
     # --- keeping ---
+
+    def _hash_oldest(self) -> None:
+        fact = self._unhashed.popleft()
+        self._by_cid.add(_cid_key(fact.cid), fact)
 
     def _derive(self, fact: Fact) -> None:
         key = fact.slot
