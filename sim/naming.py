@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-__all__ = ["NODE_NAME", "NodeName", "agent", "slug", "topic"]
+__all__ = ["NODE_NAME", "NodeName", "PartName", "agent", "slug", "topic"]
 
 NODE_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9 ._'-]{0,62}$"
 NodeName = Annotated[
@@ -16,6 +16,15 @@ NodeName = Annotated[
         description="a node name of letters, digits, spaces and . _ ' - (at most 63, a letter or digit first)",
     ),
 ]
+
+PartName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
+        description="a name of lower-case letters, digits and hyphens, such as 'first-cut' (at most 63)",
+    ),
+]
+"""Of a fault or a workload of a scenario."""
 
 
 def slug(name: str) -> str:

@@ -35,7 +35,7 @@ from sim.topology.federation import Federation
 from sim.world.clocks import ClockError
 from sim.world.disk import Fate
 from sim.world.network import Rule
-from sim.world.rules import SenderStreams
+from sim.world.rules import PairStreams
 from stigmem.core.fact import Fact
 from stigmem.core.scopes import Scope
 from stigmem.core.wire import Request, Response
@@ -130,11 +130,12 @@ class FaultEnv(Protocol):
     def network(self) -> NetworkControl: ...
 
     def rng(self) -> Random:
-        """A generator of the fault's own; each call begins its stream (`fault/<number>`) anew, so ask once."""
+        """A generator of the fault's own; each call begins its stream (`fault/<name, or kind and nodes>`) anew, so ask
+        once."""
 
-    def sender_streams(self) -> SenderStreams:
-        """Streams of the fault's own for a rule of the wire, one a sender: then no machine's traffic moves the draws
-        for another's."""
+    def pair_streams(self) -> PairStreams:
+        """Streams of the fault's own for a rule of the wire, one for each sender and receiver: then no link's traffic
+        moves the draws for another's."""
 
     def machine(self, name: str) -> MachineControl:
         """The machine of a node of the federation."""
@@ -170,7 +171,8 @@ class Clients(Protocol):
         """The nodes of the federation, in its order."""
 
     def rng(self, name: str = "") -> Random:
-        """A generator of the workload's own stream, or of the one of this name below it (`workload/<number>/<name>`);
+        """A generator of the workload's own stream, or of the one of this name below it (`workload/<name, or kind,
+        scope and nodes>/<name>`);
         each call begins the stream anew, so ask once."""
 
     def wall_ns(self, node: str) -> int:

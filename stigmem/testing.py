@@ -321,6 +321,9 @@ class _Entropy:
     def token(self, size: int) -> bytes:
         return self._random.randbytes(size)
 
+    def stream(self, name: str) -> _Entropy:
+        return self
+
 
 @dataclass(slots=True)
 class Pending:

@@ -69,7 +69,7 @@ class PeerIsolation(Checker):
     def _allowed(self, reader: str) -> int:
         settings, conditions = self.observed.settings(reader), self.observed.conditions
         slow = 1.0 + 2 * max(map(abs, conditions.drift_ppm.values()), default=0) / 1e6
-        turn = 2 * settings.pull_interval_s + settings.pull_wait_s
+        turn = 2 * settings.pull_interval_s * (1.0 + settings.pull_jitter) + settings.pull_wait_s
         way = 4 * conditions.network.longest_way_ns + 8 * conditions.disk_sync_ns
         return int(turn * slow * _SECOND) + way + _SECOND
 

@@ -7,7 +7,7 @@ hold a guard for as long as they last and need nothing else:
 
     @contextmanager
     def inject(self, env: FaultEnv) -> Iterator[None]:
-        with env.network.rule(self.only_here(Loss(env.sender_streams(), self.share))):
+        with env.network.rule(self.only_here(Loss(env.pair_streams(), self.share))):
             yield
 
 Who runs it is `sim.simulation.fault_schedule`. What it promises, and what it asks:
@@ -28,23 +28,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Annotated
 
 import msgspec
 
+from sim.naming import PartName
 from sim.ports import FaultEnv
 from sim.topology.federation import Federation
 from sim.units import Duration
 
 __all__ = ["Fault", "NodeFault", "all_of"]
-
-FaultName = Annotated[
-    str,
-    msgspec.Meta(
-        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
-        description="a name of lower-case letters, digits and hyphens, such as 'first-cut' (at most 63)",
-    ),
-]
 
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -54,13 +46,18 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field=
 
     at: Duration
     """When it begins, counted from the start of the run."""
-    name: FaultName | None = None
+    name: PartName | None = None
     """What expectations (`catch_up.<name>`) and sweeps call it."""
     lasts: Duration | None = msgspec.field(default=None, name="for")
     """How long it lasts; left out, until all faults end, or for good if the fault is an instant."""
 
     momentary = False
     """Whether the fault is an instant (a step, a crash): then `for` makes it undo itself."""
+
+    def purpose(self) -> str:
+        """What its chance is named by: its `name`, or its kind and the nodes that it names. Not when or how hard it
+        strikes, so that a change of those leaves its draws alone."""
+        return self.name or " ".join([str(self.__struct_config__.tag), *self.nodes()])
 
     def label(self) -> str:
         """A few words for reports and figures."""

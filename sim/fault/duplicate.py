@@ -28,5 +28,5 @@ class Duplicate(LinkFault, kw_only=True):
 
     @contextmanager
     def inject(self, env: FaultEnv) -> Iterator[None]:
-        with env.network.rule(self.only_here(Duplication(env.sender_streams(), self.share, self.within))):
+        with env.network.rule(self.only_here(Duplication(env.pair_streams(), self.share, self.within))):
             yield

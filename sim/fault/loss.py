@@ -26,5 +26,5 @@ class Loss(LinkFault, kw_only=True):
 
     @contextmanager
     def inject(self, env: FaultEnv) -> Iterator[None]:
-        with env.network.rule(self.only_here(LossRule(env.sender_streams(), self.share))):
+        with env.network.rule(self.only_here(LossRule(env.pair_streams(), self.share))):
             yield

@@ -28,5 +28,5 @@ class Reorder(LinkFault, kw_only=True):
 
     @contextmanager
     def inject(self, env: FaultEnv) -> Iterator[None]:
-        with env.network.rule(self.only_here(Reordering(env.sender_streams(), self.share, self.by))):
+        with env.network.rule(self.only_here(Reordering(env.pair_streams(), self.share, self.by))):
             yield

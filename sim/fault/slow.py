@@ -48,5 +48,5 @@ class Slow(LinkFault, kw_only=True):
     @contextmanager
     def inject(self, env: FaultEnv) -> Iterator[None]:
         by: _Always | Table = _Always(self.by) if self.p99 is None else lognormal_table(self.by, self.p99)
-        with env.network.rule(self.only_here(SlowRule(f"slow at {self.at}", env.sender_streams(), by, self.touches()))):
+        with env.network.rule(self.only_here(SlowRule(f"slow at {self.at}", env.pair_streams(), by, self.touches()))):
             yield

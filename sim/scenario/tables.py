@@ -21,6 +21,7 @@ from sim.naming import NodeName
 from sim.topology.tables import LinkTable, NetworkTable, Shape, Topology
 from sim.units import Duration, NonNegative, Positive, parse_duration
 from sim.workload import Workload
+from stigmem.core import limits
 from stigmem.core.scopes import Scope
 
 __all__ = [
@@ -76,6 +77,8 @@ class Federation(_Table):
     """Who is linked to whom: a shape, a shape with its numbers, or a map."""
     pull_interval: Positive = parse_duration("10s")
     """How long a node rests between two pulls from a peer that had nothing more."""
+    pull_jitter: Annotated[float, Meta(ge=0.0, le=0.5)] = limits.PULL_JITTER
+    """By which part of the interval each rest is longer or shorter, at random; 0 keeps the phases of a run."""
     pull_timeout: Positive = parse_duration("10s")
     """How long a node waits for an answer."""
     pull_wait: NonNegative = Duration(0)

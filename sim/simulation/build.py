@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache, partial
+from random import Random
 from typing import Final
 
 from sim.naming import slug
@@ -42,10 +44,14 @@ def make_machines(
         hardware = Hardware(
             NodeClock(offset_ns=offset, drift_ppm=drift),
             Disk(disk_random, sync_ns=scenario.disk.sync, capacity_bytes=scenario.disk.capacity),
-            streams.stream(f"entropy/{name}"),
+            lru_cache(maxsize=None)(partial(_entropy, streams, name)),
         )
         machines[name] = Machine(name, node_settings(scenario, name, streams.seed, suite), hardware, wire, events)
     return machines
+
+
+def _entropy(streams: RandomStreams, machine: str, purpose: str) -> Random:
+    return streams.stream(f"entropy/{machine}/{purpose}" if purpose else f"entropy/{machine}")
 
 
 def node_settings(scenario: Scenario, name: str, seed: int, suite: Suite) -> NodeSettings:
@@ -66,6 +72,7 @@ def node_settings(scenario: Scenario, name: str, seed: int, suite: Suite) -> Nod
         owned_sources_only=federation.owned_sources_only,
         require_fresh_declarations=federation.fresh_declarations,
         pull_interval_s=federation.pull_interval / _SECOND,
+        pull_jitter=federation.pull_jitter,
         pull_timeout_s=federation.pull_timeout / _SECOND,
         pull_wait_s=federation.pull_wait / _SECOND,
         pull_limit=federation.pull_limit,

@@ -20,7 +20,7 @@ from sim.world.disk import Fate
 from sim.world.machine import Machine
 from sim.world.network import Network
 from sim.world.random_streams import RandomStreams
-from sim.world.rules import SenderStreams
+from sim.world.rules import PairStreams
 
 __all__ = ["ControlledMachine", "FaultEnvironment", "Machines"]
 
@@ -155,8 +155,8 @@ class FaultEnvironment:
     def rng(self) -> Random:
         return self._streams.stream(self._stream)
 
-    def sender_streams(self) -> SenderStreams:
-        return SenderStreams(self._streams.stream, self._stream)
+    def pair_streams(self) -> PairStreams:
+        return PairStreams(self._streams.stream, self._stream)
 
     def machine(self, name: str) -> ControlledMachine:
         return self._machines.one(name)

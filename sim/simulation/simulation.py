@@ -52,7 +52,7 @@ from sim.topology.latency import standing_rules
 from sim.workload.base import Workload
 from sim.world.machine import Machine
 from sim.world.network import Network
-from sim.world.random_streams import RandomStreams
+from sim.world.random_streams import RandomStreams, distinct
 from sim.world.rpc import Endpoint, Wire
 from sim.world.trace import Trace
 from sim.world.world import World, simulate
@@ -87,6 +87,8 @@ class Simulation:
         self.duration: int = table.duration
         self.deadline: int = table.duration + table.settle
         self.streams = RandomStreams(self.seed)
+        self._fault_streams = distinct(fault.purpose() for fault in self.scenario.fault)
+        self._workload_streams = distinct(workload.purpose() for workload in self.scenario.workload)
         self.world = World()
         self.trace = Trace(self.world, trace_path)
         self.network = Network(self.world, self.trace)
@@ -184,7 +186,9 @@ class Simulation:
         self.submissions.cut_off(name)
 
     def _fault_env(self, number: int) -> FaultEnvironment:
-        return FaultEnvironment(f"fault/{number}", self._controls, self.network, self.arrivals, self.streams)
+        return FaultEnvironment(
+            f"fault/{self._fault_streams[number]}", self._controls, self.network, self.arrivals, self.streams
+        )
 
     def _clients(self, stream: str) -> WorkloadClients:
         return WorkloadClients(
@@ -243,7 +247,7 @@ class Simulation:
 
     def _start_workload(self, what: tuple[int, Workload]) -> None:
         number, workload = what
-        workload.run(self._clients(f"workload/{number}"))
+        workload.run(self._clients(f"workload/{self._workload_streams[number]}"))
 
     def _heal(self) -> None:
         """All faults end, links heal, machines that are off and should not be come back."""

@@ -20,7 +20,7 @@ from sim.topology.tables import Latency, LinkTable, NetworkTable
 from sim.units import format_duration, parse_duration
 from sim.world.network import Rule
 from sim.world.random_streams import exponential_table, lognormal_table
-from sim.world.rules import Bandwidth, Corruption, Delay, Duplication, Loss, Reordering, SenderStreams
+from sim.world.rules import Bandwidth, Corruption, Delay, Duplication, Loss, PairStreams, Reordering
 
 __all__ = ["Constant", "Draw", "Uniform", "great_circle_km", "link_draws", "make_draw", "standing_rules"]
 
@@ -187,15 +187,15 @@ def standing_rules(
                 losses[pair] = table.loss
             if table.bandwidth is not None:
                 speeds[pair] = table.bandwidth
-    rules: list[Rule] = [Delay(SenderStreams(stream, "latency"), default, draws)]
+    rules: list[Rule] = [Delay(PairStreams(stream, "latency"), default, draws)]
     if network.bandwidth is not None or speeds:
         rules.append(Bandwidth(network.bandwidth, speeds))
     if network.loss or losses:
-        rules.append(Loss(SenderStreams(stream, "loss"), network.loss, losses))
+        rules.append(Loss(PairStreams(stream, "loss"), network.loss, losses))
     if network.duplicate:
-        rules.append(Duplication(SenderStreams(stream, "duplication"), network.duplicate, network.reorder_by))
+        rules.append(Duplication(PairStreams(stream, "duplication"), network.duplicate, network.reorder_by))
     if network.reorder:
-        rules.append(Reordering(SenderStreams(stream, "reordering"), network.reorder, network.reorder_by))
+        rules.append(Reordering(PairStreams(stream, "reordering"), network.reorder, network.reorder_by))
     if network.corrupt:
-        rules.append(Corruption(SenderStreams(stream, "corruption"), network.corrupt))
+        rules.append(Corruption(PairStreams(stream, "corruption"), network.corrupt))
     return rules

@@ -15,6 +15,7 @@ from typing import Annotated
 import msgspec
 
 from sim.diagnostics.errors import Misfit
+from sim.naming import PartName
 from sim.ports import Clients
 from sim.topology.federation import Federation
 from sim.units import Duration, NonNegative, Positive, format_duration
@@ -28,6 +29,8 @@ class Workload(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_fie
 
     sort = "workload"
 
+    name: PartName | None = None
+    """What sweeps call it, and what its chance is named by."""
     nodes: Annotated[list[str], msgspec.Meta(min_length=1)] | None = None
     """The nodes that it writes on; left out, all of them."""
     scope: Scope = "public"
@@ -36,6 +39,10 @@ class Workload(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_fie
     """When it begins, counted from the start of the run."""
     stop: Positive | None = None
     """When it ends; left out, with the faults."""
+
+    def purpose(self) -> str:
+        """What its chance is named by: its `name`, or its kind, scope and nodes. Not when or how much it writes."""
+        return self.name or " ".join([str(self.__struct_config__.tag), self.scope, *(self.nodes or ())])
 
     def check(self, federation: Federation) -> None:
         """Raises Misfit when the workload does not fit the federation or its file is unusable."""

@@ -102,8 +102,8 @@ class Hardware(NamedTuple):
 
     clock: NodeClock
     disk: Disk
-    entropy: Random
-    """What the node's tokens and ids are drawn from."""
+    entropy: Callable[[str], Random]
+    """What the node's tokens and ids are drawn from, by purpose; the same generator whenever a purpose is named."""
 
 
 class Machine:

@@ -94,13 +94,17 @@ class SimClock:
 
 
 class SimEntropy:
-    """Chance from a seed, one stream per machine."""
+    """Chance from a seed: streams of a machine, one for each purpose, which go on over its boots."""
 
-    def __init__(self, random: Random) -> None:
-        self._random = random
+    def __init__(self, random_of: Callable[[str], Random], name: str = "") -> None:
+        self._random_of = random_of
+        self._random = random_of(name)
 
     def token(self, size: int) -> bytes:
         return self._random.randbytes(size)
+
+    def stream(self, name: str) -> SimEntropy:
+        return SimEntropy(self._random_of, name)
 
 
 class SimTransport:

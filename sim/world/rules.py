@@ -1,7 +1,7 @@
 """The rules of the wire: distance, loss, duplication, reordering, corruption, bandwidth, cuts, clogs.
 
-Each is one small class with a verdict. A rule draws the same number of times for every packet it sees,
-whatever it decides and whatever other rules decide.
+Each is one small class with a verdict. A rule draws the same number of times for every packet it sees, whatever it
+decides and whatever other rules decide, and from a stream of the packet's sender and receiver.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Final, Protocol
 from sim.world.network import DROP, HOLD, PASS, Decision, Packet
 
 __all__ = [
-    "Bandwidth", "Clog", "Corruption", "Cut", "Delay", "Duplication", "Flapping", "Loss", "Reordering",
-    "SenderStreams", "Slow",
+    "Bandwidth", "Clog", "Corruption", "Cut", "Delay", "Duplication", "Flapping", "Loss", "PairStreams",
+    "Reordering", "Slow",
 ]  # fmt: skip
 
 _ONE: Final = 1 << 32
@@ -24,24 +24,25 @@ class _Draw(Protocol):
     def draw(self, random: Random) -> int: ...
 
 
-class SenderStreams:
-    """A random stream per sender for one rule."""
+class PairStreams:
+    """A random stream per ordered pair of nodes for one rule: what one link carries moves no other link's draws."""
 
     def __init__(self, stream: Callable[[str], Random], rule: str) -> None:
         self._stream = stream
         self._rule = rule
-        self._streams: dict[str, Random] = {}
+        self._streams: dict[tuple[str, str], Random] = {}
 
-    def of(self, sender: str) -> Random:
-        """The sender's stream."""
-        found = self._streams.get(sender)
-        if found is None:
-            found = self._streams[sender] = self._stream(f"net/{self._rule}/{sender}")
+    def of(self, packet: Packet) -> Random:
+        """The stream of the packet's sender and receiver."""
+        pair = (packet.source, packet.target)
+        found = self._streams.get(pair)
+        if found is None:  # no name of a node has a slash or an arrow
+            found = self._streams[pair] = self._stream(f"net/{self._rule}/{packet.source} > {packet.target}")
         return found
 
-    def hit(self, sender: str, probability: float) -> bool:
+    def hit(self, packet: Packet, probability: float) -> bool:
         """One draw against a probability."""
-        return self.of(sender).getrandbits(32) < probability * _ONE
+        return self.of(packet).getrandbits(32) < probability * _ONE
 
 
 class Delay:
@@ -49,14 +50,14 @@ class Delay:
 
     name = "latency"
 
-    def __init__(self, per: SenderStreams, default: _Draw, links: dict[tuple[str, str], _Draw] | None = None) -> None:
+    def __init__(self, per: PairStreams, default: _Draw, links: dict[tuple[str, str], _Draw] | None = None) -> None:
         self._per = per
         self._default = default
         self._links = links or {}
 
     def decide(self, packet: Packet, now: int) -> Decision:
         table = self._links.get((packet.source, packet.target), self._default)
-        return Decision(table.draw(self._per.of(packet.source)))
+        return Decision(table.draw(self._per.of(packet)))
 
 
 class Loss:
@@ -64,14 +65,14 @@ class Loss:
 
     name = "loss"
 
-    def __init__(self, per: SenderStreams, share: float, links: dict[tuple[str, str], float] | None = None) -> None:
+    def __init__(self, per: PairStreams, share: float, links: dict[tuple[str, str], float] | None = None) -> None:
         self._per = per
         self._share = share
         self._links = links or {}
 
     def decide(self, packet: Packet, now: int) -> Decision:
         share = self._links.get((packet.source, packet.target), self._share)
-        return DROP if self._per.hit(packet.source, share) else PASS
+        return DROP if self._per.hit(packet, share) else PASS
 
 
 class Duplication:
@@ -79,14 +80,14 @@ class Duplication:
 
     name = "duplication"
 
-    def __init__(self, per: SenderStreams, share: float, within_ns: int) -> None:
+    def __init__(self, per: PairStreams, share: float, within_ns: int) -> None:
         self._per = per
         self._share = share
         self._within_ns = within_ns
 
     def decide(self, packet: Packet, now: int) -> Decision:
-        hit = self._per.hit(packet.source, self._share)
-        after = self._per.of(packet.source).randrange(self._within_ns + 1)
+        hit = self._per.hit(packet, self._share)
+        after = self._per.of(packet).randrange(self._within_ns + 1)
         return Decision(copy_after=after) if hit else PASS
 
 
@@ -95,14 +96,14 @@ class Reordering:
 
     name = "reordering"
 
-    def __init__(self, per: SenderStreams, share: float, by_ns: int) -> None:
+    def __init__(self, per: PairStreams, share: float, by_ns: int) -> None:
         self._per = per
         self._share = share
         self._by_ns = by_ns
 
     def decide(self, packet: Packet, now: int) -> Decision:
-        hit = self._per.hit(packet.source, self._share)
-        after = self._per.of(packet.source).randrange(self._by_ns + 1)
+        hit = self._per.hit(packet, self._share)
+        after = self._per.of(packet).randrange(self._by_ns + 1)
         return Decision(after=after) if hit else PASS
 
 
@@ -111,13 +112,13 @@ class Corruption:
 
     name = "corruption"
 
-    def __init__(self, per: SenderStreams, share: float) -> None:
+    def __init__(self, per: PairStreams, share: float) -> None:
         self._per = per
         self._share = share
 
     def decide(self, packet: Packet, now: int) -> Decision:
-        random = self._per.of(packet.source)
-        hit = self._per.hit(packet.source, self._share)
+        random = self._per.of(packet)
+        hit = self._per.hit(packet, self._share)
         places = [random.getrandbits(40) for _ in range(4)]
         if not hit or not packet.data:
             return PASS
@@ -163,7 +164,7 @@ class Cut:
 class Slow:
     """More delay on every packet from or to a node, or between two."""
 
-    def __init__(self, name: str, per: SenderStreams, by: _Draw, touches: Callable[[str, str], bool]) -> None:
+    def __init__(self, name: str, per: PairStreams, by: _Draw, touches: Callable[[str, str], bool]) -> None:
         self.name = name
         self._per = per
         self._by = by
@@ -172,7 +173,7 @@ class Slow:
     def decide(self, packet: Packet, now: int) -> Decision:
         if not self._touches(packet.source, packet.target):
             return PASS
-        return Decision(after=self._by.draw(self._per.of(packet.source)))
+        return Decision(after=self._by.draw(self._per.of(packet)))
 
 
 class Clog:

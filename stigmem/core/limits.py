@@ -67,6 +67,7 @@ __all__ = [
     "PENDING_PEERS_MAX",
     "PULL_BUCKET_BURST",
     "PULL_BUCKET_PER_S",
+    "PULL_JITTER",
     "PULL_LIMIT_DEFAULT",
     "PULL_LIMIT_MIN",
     "PULL_PAGES_PER_DRAIN_MAX",
@@ -244,6 +245,9 @@ DISCOVERY_TIMEOUT_S: Final = 5.0
 """As PULL_TIMEOUT_S for documents of at most 64 KiB at addresses that somebody else chose: half is plenty."""
 BACKOFF_JITTER: Final = 0.2
 """A wait is up to this share shorter or longer, so that peers that failed together do not come back together."""
+PULL_JITTER: Final = 0.1
+"""A rest between two readings is up to this share shorter or longer: two pullers that are badly placed to each other
+are so for some 25 rests (a sum of n rests is spread by 0.1 * sqrt(n / 3) of the interval) and not until a restart."""
 
 # --- lag (federation 3.10) ---
 LAG_WARNING_MS: Final = 60_000

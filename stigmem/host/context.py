@@ -109,3 +109,6 @@ class HostEntropy:
 
     def token(self, size: int) -> bytes:
         return os.urandom(size)
+
+    def stream(self, name: str) -> HostEntropy:
+        return self

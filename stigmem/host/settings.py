@@ -65,6 +65,12 @@ class HostSettings:
     federation_relay: bool = _is(True, "Whether public facts of others are passed on, under their origin's signature")
     federation_insecure: bool = _is(False, "Allow federation beyond this machine without mutual TLS")
     federation_pull_interval_s: float = _is(30.0, "Seconds between two pulls of a peer", least=0.05, most=86_400)
+    federation_pull_jitter: float = _is(
+        limits.PULL_JITTER,
+        "Part of the interval by which each rest is longer or shorter at random",
+        least=0.0,
+        most=0.5,
+    )
     federation_pull_wait_s: float = _is(
         20.0, "Seconds a pull may wait at a peer for news, which makes it visible at once; 0 to ask and go",
         least=0.0, most=limits.PULL_WAIT_S_MAX,
@@ -171,6 +177,7 @@ def node_settings(settings: HostSettings, *, seed: bytes, node_id: str, port: in
         push=settings.federation_push_enabled,
         mtls=settings.mutual_tls,
         pull_interval_s=settings.federation_pull_interval_s,
+        pull_jitter=settings.federation_pull_jitter,
         pull_wait_s=settings.federation_pull_wait_s,
         skew_future_ms=settings.federation_hlc_max_future_skew_s * 1_000,
         skew_past_ms=settings.federation_hlc_max_past_skew_s * 1_000,

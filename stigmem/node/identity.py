@@ -16,7 +16,7 @@ from stigmem.core.timestamps import format_us
 from stigmem.node.ports import Entropy
 from stigmem.node.settings import NodeSettings
 
-__all__ = ["Identity"]
+__all__ = ["Identity", "new_uuid"]
 
 _DAY_US: Final = 86_400_000_000
 _MANIFEST_LIFE_US: Final = 365 * _DAY_US
@@ -51,8 +51,13 @@ class Identity:
 
     def new_uuid(self) -> str:
         """A random UUID (version 4)."""
-        data = bytearray(self._entropy.token(16))
-        data[6] = data[6] & 0x0F | 0x40
-        data[8] = data[8] & 0x3F | 0x80
-        text = data.hex()
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        return new_uuid(self._entropy)
+
+
+def new_uuid(entropy: Entropy) -> str:
+    """A random UUID (version 4)."""
+    data = bytearray(entropy.token(16))
+    data[6] = data[6] & 0x0F | 0x40
+    data[8] = data[8] & 0x3F | 0x80
+    text = data.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -173,13 +173,15 @@ class Node:
 
     def _build_puller(self, peer_id: str, progress: PeerProgress) -> Puller:
         context, clock = self.context, self.context.clock
-        backoff = PullBackoff(self.settings, context.entropy)
+        entropy = context.entropy.stream(f"pull {self.state.peers[peer_id].node_id}")
+        backoff = PullBackoff(self.settings, entropy)
         client = PeerClient(
             identity=self.identity,
             settings=self.settings,
             clock=clock,
             transport=context.transport,
             backoff=backoff,
+            entropy=entropy,
         )
         reader = PeerReader(
             peer_id,

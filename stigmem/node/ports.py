@@ -62,6 +62,11 @@ class Entropy(Protocol):
 
     def token(self, size: int) -> bytes: ...
 
+    def stream(self, name: str) -> Entropy:
+        """The same for one purpose. A machine gives itself; a simulated one gives a stream of its own for each name, so
+        that what is drawn for one purpose does not move what is drawn for another."""
+        ...
+
 
 class Unreachable(StigmemError):
     """A peer could not be reached or did not answer in time; `code` says how."""

@@ -48,6 +48,8 @@ class NodeSettings:
     (`stigmem.node.api.peer_auth.PEER_URI_HEADER`)."""
 
     pull_interval_s: float = 30.0
+    pull_jitter: float = limits.PULL_JITTER
+    """By which part of the interval each rest is longer or shorter, at random."""
     pull_limit: int = limits.PULL_LIMIT_DEFAULT
     pull_timeout_s: float = limits.PULL_TIMEOUT_S
     pull_wait_s: float = 0.0

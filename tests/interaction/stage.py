@@ -108,7 +108,13 @@ class Actor:
         self._boots = 0
         self._plug = self._ended = trio.Event()
         self._conflicts: dict[str, str] = {}
-        common = {"auth_required": False, "federation": True, "pull_interval_s": 10.0, "pull_burst": 1_000.0}
+        common = {
+            "auth_required": False,
+            "federation": True,
+            "pull_interval_s": 10.0,
+            "pull_jitter": 0.0,
+            "pull_burst": 1_000.0,
+        }
         self.settings = NodeSettings(**(common | {"seed": bytes([number]) * 32, "node_url": self.url} | settings))
         self.signer: Signer = ED25519.signer(self.settings.seed)
 

@@ -66,6 +66,9 @@ class NoEntropy:
     def token(self, size: int) -> bytes:
         raise AssertionError("nothing is made up here")
 
+    def stream(self, name: str) -> NoEntropy:
+        return self
+
 
 def page_server(ledger: Ledger, node_id: str) -> PageServer:
     """The part of a node that serves pages of a ledger, and nothing around it."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sim.scenario.tables import Federation
 from stigmem.core import limits
+from stigmem.host.settings import HostSettings
 from stigmem.node.replication.backoff import PullBackoff
 from stigmem.node.settings import NodeSettings
 from tests.node.api import SEED
@@ -12,11 +14,27 @@ from tests.node.api import SEED
 SECOND_NS = 1_000_000_000
 
 
+class Draws:
+    """Entropy that always draws this number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def token(self, size: int) -> bytes:
+        return self.number.to_bytes(size, "big")
+
+    def stream(self, name: str) -> Draws:
+        return self
+
+
 class Middle:
     """Entropy that always draws the middle: no jitter."""
 
     def token(self, size: int) -> bytes:
         return (1 << 8 * size - 1).to_bytes(size, "big")
+
+    def stream(self, name: str) -> Middle:
+        return self
 
 
 def backoff(interval_s: float = 5.0, limit: int = 100) -> PullBackoff:
@@ -85,15 +103,25 @@ def test_mostly_bad_pages_end_a_drain_and_earn_a_longer_rest_each() -> None:
 
 
 def test_jitter_spreads_a_rest_either_way_and_no_further() -> None:
-    class Draws:
-        def __init__(self, number: int) -> None:
-            self.number = number
-
-        def token(self, size: int) -> bytes:
-            return self.number.to_bytes(size, "big")
-
     settings = NodeSettings(seed=SEED, pull_interval_s=10.0)
     least = PullBackoff(settings, Draws(0)).after_silence()
     most = PullBackoff(settings, Draws(0xFFFFFFFF)).after_silence()
     assert least == int(10 * SECOND_NS * (1 - limits.BACKOFF_JITTER))
     assert 10 * SECOND_NS < most <= int(10 * SECOND_NS * (1 + limits.BACKOFF_JITTER))
+
+
+def test_rests_after_a_reading_are_spread_around_the_interval_by_the_jitter_and_by_nothing_without_it() -> None:
+    def rest_ns(jitter: float, drawn: int) -> int:
+        settings = NodeSettings(seed=SEED, pull_interval_s=10.0, pull_jitter=jitter)
+        return PullBackoff(settings, Draws(drawn)).after_success()
+
+    assert rest_ns(0.1, 0) == 9 * SECOND_NS
+    assert rest_ns(0.1, 0x80000000) == 10 * SECOND_NS
+    assert 10 * SECOND_NS < rest_ns(0.1, 0xFFFFFFFF) <= 11 * SECOND_NS
+    assert [rest_ns(0.0, drawn) for drawn in (0, 0xFFFFFFFF)] == [10 * SECOND_NS] * 2
+
+
+def test_a_deployed_node_and_a_simulated_one_spread_their_rests_by_the_same_small_part_unless_told_otherwise() -> None:
+    assert HostSettings().federation_pull_jitter == limits.PULL_JITTER
+    assert Federation().pull_jitter == limits.PULL_JITTER
+    assert 0 < limits.PULL_JITTER <= 0.1

@@ -60,8 +60,9 @@ class Outcome:
 
 
 def scenario(*tables: str, duration: str, settle: str = "2m", **federation: str) -> str:
-    """A scenario with the cheap stand-in signatures: `tables` as TOML, keys of `[federation]` as TOML values."""
-    keys = "\n".join(f"{key} = {value}" for key, value in federation.items())
+    """A scenario with the cheap stand-in signatures, and rests without jitter unless `pull_jitter` is given: `tables`
+    as TOML, keys of `[federation]` as TOML values."""
+    keys = "\n".join(f"{key} = {value}" for key, value in ({"pull_jitter": "0"} | federation).items())
     head = f'name = "validation"\nduration = "{duration}"\nsettle = "{settle}"\nsignatures = "stand-in"'
     return "\n".join([f"[scenario]\n{head}", f'[federation]\nscopes = ["public"]\n{keys}', *tables])
 

@@ -3,7 +3,7 @@
 Arithmetic and jitter only; the puller says what happened, and is told how long to rest.
 
     what happened                       rest before the next drain
-    read to the end                     the interval
+    read to the end                     the interval, spread by `pull_jitter` either way
     pages with mostly bad entries       interval * 2^(n-1), at most BACKOFF_S_MAX
     no answer                           interval * 2^(n-1), at most the larger of UNREACHABLE_S_MAX and the interval
     an answer that is no page           interval * 2^(n-1), at most BACKOFF_S_MAX
@@ -13,6 +13,8 @@ Arithmetic and jitter only; the puller says what happened, and is told how long 
 
 n counts in a row; a good page resets it. What doubles begins at BACKOFF_S_MIN at least, and is spread by
 BACKOFF_JITTER either way, so that peers that lost each other at one instant do not all ask again at one instant.
+The interval is spread too, a little: pullers whose rests were all equal would keep the phases that they drew at their
+start, and two that happen to be badly placed along a chain would stay so until one of them restarts.
 Silence and refusals have different limits: a peer that is cut off is tried again soon, because cuts heal, and is
 asked at once when it is heard from; one that says "slow down" is believed. A peer that has not approved this node
 yet is waited for as one that is cut off: nothing is wrong, and as soon as it approves it asks something of us.
@@ -43,6 +45,7 @@ class PullBackoff:
 
     def __init__(self, settings: NodeSettings, entropy: Entropy) -> None:
         self._interval_s = settings.pull_interval_s
+        self._jitter = settings.pull_jitter
         self._entropy = entropy
         self.limit = min(settings.pull_limit, limits.PAGE_LIMIT_MAX)
         """Entries to ask for in one page."""
@@ -96,7 +99,7 @@ class PullBackoff:
         if self._is_in_step:
             self._is_in_step = False
             return self.first_rest_ns()
-        return int(self._interval_s * 1e9)
+        return self._spread_ns(self._interval_s, self._jitter)
 
     def after_silence(self) -> int:
         """The peer did not answer."""
@@ -124,9 +127,8 @@ class PullBackoff:
     def _backoff_ns(self, times: int, most_s: float) -> int:
         return self._spread_ns(min(max(self._interval_s, limits.BACKOFF_S_MIN) * 2.0 ** min(times - 1, 20), most_s))
 
-    def _spread_ns(self, base_s: float) -> int:
-        jitter = 1.0 + limits.BACKOFF_JITTER * (2.0 * self._unit() - 1.0)
-        return int(base_s * jitter * 1e9)
+    def _spread_ns(self, base_s: float, jitter: float = limits.BACKOFF_JITTER) -> int:
+        return int(base_s * (1.0 + jitter * (2.0 * self._unit() - 1.0)) * 1e9)
 
     def _unit(self) -> float:
         return int.from_bytes(self._entropy.token(4), "big") / 4_294_967_296.0

@@ -17,8 +17,8 @@ from stigmem.core.records import PeerRow
 from stigmem.core.scopes import crossing
 from stigmem.core.token import mint
 from stigmem.core.wire import Request, Response
-from stigmem.node.identity import Identity
-from stigmem.node.ports import Clock, Transport, Unreachable
+from stigmem.node.identity import Identity, new_uuid
+from stigmem.node.ports import Clock, Entropy, Transport, Unreachable
 from stigmem.node.replication.backoff import PullBackoff
 from stigmem.node.replication.pull_request import HOLDING_HEADER
 from stigmem.node.settings import NodeSettings
@@ -62,12 +62,15 @@ class PeerClient:
         clock: Clock,
         transport: Transport,
         backoff: PullBackoff,
+        entropy: Entropy,
     ) -> None:
+        """`entropy` is what nonces are drawn from."""
         self._identity = identity
         self._settings = settings
         self._clock = clock
         self._transport = transport
         self.backoff = backoff
+        self._entropy = entropy
         self._clock_offset_ms = 0
 
     def scopes(self, row: PeerRow) -> tuple[str, ...]:
@@ -102,7 +105,7 @@ class PeerClient:
             issuer=identity.node_id,
             audience=row.node_id,
             scopes=self.scopes(row),
-            nonce=identity.new_uuid(),
+            nonce=new_uuid(self._entropy),
             now_ms=self._clock.wall_ns() // 1_000_000 + self._clock_offset_ms,
         )
         headers = {"authorization": f"Bearer {token}", "accept": "application/json"}

@@ -38,7 +38,7 @@ def scenario(*parts: str, **changes: str) -> Scenario:
 @pytest.fixture(scope="module")
 def result() -> Result:
     """A run with a cut, shared by the tests that only look."""
-    return run(scenario(TALK, fault("partition", at="10s", for_="20s", groups=[["a"], ["b", "c"]])))
+    return run(scenario(TALK, fault("partition", at="10s", for_="20s", groups=[["a"], ["b", "c"]]), warm_up="5s"))
 
 
 # --- lag ---
@@ -214,7 +214,7 @@ def test_a_run_in_which_nobody_writes_is_inconclusive_with_status_3() -> None:
 
 
 def test_a_federation_that_does_not_converge_fails() -> None:
-    found = run(scenario(settle="1s", pull_interval="5s"))
+    found = run(scenario(settle="1s", pull_interval="20s"))
     assert found.verdict == "fail"
     assert found.run_json["convergence_s"] is None
     assert found.run_json["missing"] > 0
@@ -245,7 +245,7 @@ def test_a_property_of_ones_own_that_is_violated_ends_the_run_and_fails_it() -> 
     verdicts = {check.name: check.ok for check in found.checks}
     assert verdicts.pop("tripwire") is False
     assert set(verdicts.values()) == {True, None}
-    assert found.tail[-1][1] == "violated"
+    assert "violated" in [event[1] for event in found.tail[-3:]]  # what this commit answers still leaves
     assert found.faults()["end_s"].to_list() == [found.ended_ns / S]
 
 
@@ -311,7 +311,7 @@ def test_the_facts_frame_has_a_row_per_copy(result: Result) -> None:
 
 
 def test_a_missing_copy_is_a_row_that_is_not_held() -> None:
-    facts = run(scenario(settle="1s", pull_interval="5s")).facts()
+    facts = run(scenario(settle="1s", pull_interval="20s")).facts()
     missing = facts.filter(~facts["held"])
     assert missing.height > 0
     assert missing["visible_s"].null_count() == missing["lag_s"].null_count() == missing.height

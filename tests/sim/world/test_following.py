@@ -14,7 +14,7 @@ from stigmem.node.ports import Unreachable
 from tests.sim.small_runs import PROBES, S, at, make_simulation
 from tests.sim.switches import off, on
 
-LOSSY = "[network]\nloss = 0.1\nduplicate = 0.2"
+LOSSY = "[network]\nloss = 0.05\nduplicate = 0.2"
 
 
 class Follower:

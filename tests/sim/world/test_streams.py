@@ -16,7 +16,7 @@ from stigmem.node.ports import Unreachable
 from tests.sim.small_runs import PROBES, S, at, make_simulation
 from tests.sim.switches import off
 
-LOSSY = "[network]\nloss = 0.1\nduplicate = 0.2"
+LOSSY = "[network]\nloss = 0.05\nduplicate = 0.2"
 ASK = Request("GET", "/events")
 
 
