@@ -62,6 +62,8 @@ def _rows(state: NodeState) -> Iterator[bytes]:
         "keys": state.keys,
         "receipts": state.receipts,
     }
+    if state.subscriptions:  # few runs have any, and those without are as they were before there were any
+        tables |= {"subscriptions": state.subscriptions, "deliveries": state.deliveries}
     for name, rows in tables.items():
         yield _pack((name, len(rows)))
         yield from sorted(_pack((key, row)) for key, row in rows.items())

@@ -24,6 +24,7 @@ EVENTS: Final = frozenset(
         "peer_deleted", "peer_reachable", "peer_unreachable", "origin_key_learned", "origin_key_conflict",
         "key_created", "key_revoked", "quota_breach", "cursor_imported", "strangers_suppressed",
         "page_refused", "san_mismatch", "peer_dialect_changed",
+        "subscription_created", "subscription_deleted", "subscription_ended",
     }
 )  # fmt: skip
 """Every event a node may record; `append` refuses others, so that a reader can rely on the list."""

@@ -83,6 +83,7 @@ __all__ = [
     "RECEIPTS_BYTES_MAX",
     "RECEIPTS_MAX",
     "RECEIPT_LIFE_S",
+    "REFUSED_DELIVERIES_MAX",
     "REGISTRATIONS_PER_S",
     "REQUEST_BYTES_MAX",
     "RESOLUTION_COVERS_MAX",
@@ -94,6 +95,8 @@ __all__ = [
     "SKEW_PAST_MS",
     "STRANGER_AUDIT_ROWS_PER_MINUTE",
     "STRING_BYTES_MAX",
+    "SUBSCRIPTIONS_MAX",
+    "SUBSCRIPTIONS_PER_SUBSCRIBER_MAX",
     "TOKEN_CHARS_MAX",
     "TOKEN_IAT_AGE_MS_MAX",
     "TOKEN_LEEWAY_MS",
@@ -106,6 +109,11 @@ __all__ = [
     "UNREACHABLE_S_MAX",
     "URI_CHARS_MAX",
     "VALUE_JSON_BYTES_MAX",
+    "WEBHOOK_ANSWER_BYTES_MAX",
+    "WEBHOOK_BACKOFF_S_MAX",
+    "WEBHOOK_FAILURES_TO_OPEN",
+    "WEBHOOK_ROWS_UNMARKED_MAX",
+    "WEBHOOK_TIMEOUT_S",
 ]  # fmt: skip
 
 # --- texts and bodies (http-api 1.4, federation 3.5 step 1) ---
@@ -320,6 +328,25 @@ EVENT_STREAMS_MAX: Final = 500
 """Streams of events of one node. Each is a connection and some 10 KiB; every commit wakes each of them."""
 EVENT_STREAMS_PER_CALLER_MAX: Final = 50
 """Streams of one principal: one for each of its processes, with room for those whose connection broke unnoticed."""
+
+# --- subscriptions and webhooks (http-api 3.15) ---
+SUBSCRIPTIONS_MAX: Final = 1_000
+"""Subscriptions of a node. Each has a task that delivers, and is woken by every commit with facts."""
+SUBSCRIPTIONS_PER_SUBSCRIBER_MAX: Final = 100
+"""Subscriptions of one principal: one for each of a hundred entities; who wants more subscribes to a scope."""
+WEBHOOK_TIMEOUT_S: Final = 10.0
+"""A webhook that has not answered by then has failed, in seconds: the contract's 10 s."""
+WEBHOOK_BACKOFF_S_MAX: Final = 300.0
+"""Longest wait before a delivery is tried again, in seconds: the contract's 300."""
+WEBHOOK_FAILURES_TO_OPEN: Final = 10
+"""Failures in a row after which a subscription is shown as broken: the contract's 10."""
+WEBHOOK_ANSWER_BYTES_MAX: Final = 65_536
+"""What is read of a webhook's answer, whose body says nothing to us."""
+WEBHOOK_ROWS_UNMARKED_MAX: Final = 20_000
+"""Facts that are none of a subscriber's business after which its mark is moved all the same: what a restart looks
+through again for each subscription, some tens of milliseconds."""
+REFUSED_DELIVERIES_MAX: Final = 1_000
+"""Facts of one subscription that are remembered as refused for good; the oldest are forgotten first."""
 
 # --- push (federation 3.9) ---
 PUSH_FACTS_MAX: Final = 500

@@ -24,7 +24,7 @@ from stigmem.core.scopes import SCOPES
 from stigmem.core.sorted_facts import SortedFacts
 from stigmem.core.uris import is_system
 
-__all__ = ["FactPage", "FactQuery", "StoredFacts", "run_query", "stored_after"]
+__all__ = ["ROWS_SCANNED_MAX", "FactPage", "FactQuery", "StoredFacts", "run_query", "stored_after"]
 
 ROWS_SCANNED_MAX: Final = 20_000
 """Rows that one page looks through: some tens of milliseconds. The cursor goes on where it stopped."""

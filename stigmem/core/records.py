@@ -16,7 +16,8 @@ from stigmem.core.hlc import Stamp
 from stigmem.core.nonces import SpentNonce
 
 __all__ = [
-    "ClockMark", "CursorRow", "DeadLetter", "KeyRow", "OriginRow", "PeerRow", "Receipt", "Record",
+    "ClockMark", "CursorRow", "DeadLetter", "DeliveryMark", "KeyRow", "OriginRow", "PeerRow", "Receipt", "Record",
+    "SubscriptionRow",
     "decode_record", "encode_record",
 ]  # fmt: skip
 
@@ -162,7 +163,61 @@ class Receipt(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="recei
     at_us: int
 
 
-Record = Fact | AuditRow | SpentNonce | ClockMark | PeerRow | CursorRow | OriginRow | DeadLetter | KeyRow | Receipt
+class SubscriptionRow(msgspec.Struct, frozen=True, array_like=True, tag="subscription"):
+    """Somebody who is told of facts by a webhook (http-api 3.15).
+
+    `target_kind` is `scope` or `entity`, `on_change` `webhook` or `wake`; an empty one is a deleted row. `scopes`: what
+    the subscriber could read when it subscribed. `begins_after`: our newest sequence number at that moment. `has_key`:
+    whether it came with an API key, without which it then hears nothing.
+    """
+
+    subscription_id: str
+    subscriber: str
+    target: str
+    target_kind: str
+    on_change: str
+    address: str
+    idempotency_key: str
+    scopes: tuple[str, ...]
+    begins_after: int
+    has_key: bool
+    created_us: int
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether this record says that the subscription is gone, with its marks."""
+        return not self.on_change
+
+    def deleted(self) -> SubscriptionRow:
+        """The record that deletes this subscription."""
+        return msgspec.structs.replace(self, on_change="")
+
+
+class DeliveryMark(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="delivery"):
+    """How far a subscriber has been told: everything up to local sequence number `seq` was taken, refused for good or
+    is none of its business. `at_us`: when it last took something, in microseconds since the epoch; 0 before that.
+    `refused`: the status with which the fact at `seq` was refused for good; 0 when it was not."""
+
+    subscription_id: str
+    seq: int
+    at_us: int
+    refused: int = 0
+
+
+Record = (
+    Fact
+    | AuditRow
+    | SpentNonce
+    | ClockMark
+    | PeerRow
+    | CursorRow
+    | OriginRow
+    | DeadLetter
+    | KeyRow
+    | Receipt
+    | SubscriptionRow
+    | DeliveryMark
+)
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final[msgspec.msgpack.Decoder[Record]] = msgspec.msgpack.Decoder(Record)

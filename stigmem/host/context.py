@@ -20,7 +20,7 @@ __all__ = ["HostClock", "HostEntropy", "HostSignal"]
 
 _JOURNALS: Final = "writer"
 """The task whose errors are the journal's: what it cannot store, nobody may be told, so the node ends with it."""
-_LASTING: Final = frozenset(("puller", "keeper"))
+_LASTING: Final = frozenset(("puller", "keeper", "webhook"))
 _REST_S: Final = 30.0
 """A pull interval: a peer whose pages meet a bug each time costs a line a minute and no more."""
 

@@ -26,6 +26,7 @@ _PARAMETERS: Final = {
     "entity": "Entity URI, raw or percent-encoded",
     "scope": "local, team, company or public",
     "job": "Id of a job",
+    "subscription": "Id of a subscription",
 }
 _PHRASES: Final = {
     200: "OK",

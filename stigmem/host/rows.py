@@ -13,11 +13,23 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from stigmem.core import limits
 from stigmem.core.audit import AuditRow, event_hash
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp, format_stamp
 from stigmem.core.nonces import SpentNonce
-from stigmem.core.records import ClockMark, CursorRow, DeadLetter, KeyRow, OriginRow, PeerRow, Receipt, Record
+from stigmem.core.records import (
+    ClockMark,
+    CursorRow,
+    DeadLetter,
+    DeliveryMark,
+    KeyRow,
+    OriginRow,
+    PeerRow,
+    Receipt,
+    Record,
+    SubscriptionRow,
+)
 
 __all__ = ["FACTS", "FACT_COLUMNS", "LOADERS", "WRITERS", "Damaged", "Loader", "checksum", "read_audit", "read_fact"]
 
@@ -83,6 +95,19 @@ _KEY: Final = _insert("api_keys", _KEY_COLUMNS, key="digest")
 _RECEIPT_COLUMNS: Final = "key, body_hash, response, at_us"
 _RECEIPT: Final = _insert("receipts", _RECEIPT_COLUMNS, replace=True)  # and so is a receipt given again
 
+_SUBSCRIPTION_COLUMNS: Final = (
+    "subscription_id, subscriber, target, target_kind, on_change, address, idempotency_key, scopes, begins_after, "
+    "has_key, created_us"
+)
+_SUBSCRIPTION: Final = _insert("subscriptions", _SUBSCRIPTION_COLUMNS, key="subscription_id")
+_DELIVERY_COLUMNS: Final = "subscription_id, seq, at_us, refused"
+_DELIVERY: Final = _insert("deliveries", _DELIVERY_COLUMNS, key="subscription_id")
+_REFUSED: Final = _insert("refused_deliveries", _DELIVERY_COLUMNS, replace=True)
+_REFUSED_KEPT: Final = """
+DELETE FROM refused_deliveries WHERE subscription_id = ?1 AND seq <= (
+  SELECT seq FROM refused_deliveries WHERE subscription_id = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)
+"""
+
 
 def _summed(row: Row) -> Row:
     return (*row, checksum(row))
@@ -129,6 +154,30 @@ def _write_key(row: KeyRow) -> tuple[Write, ...]:
     return ((_KEY, _summed((*members[:3], ",".join(row.permissions), ",".join(row.scopes), *members[5:]))),)
 
 
+def _write_subscription(row: SubscriptionRow) -> tuple[Write, ...]:
+    if row.on_change:
+        members = msgspec.structs.astuple(row)
+        stored = (*members[:7], ",".join(row.scopes), row.begins_after, int(row.has_key), row.created_us)
+        return ((_SUBSCRIPTION, _summed(stored)),)
+    gone = (row.subscription_id,)
+    return (
+        ("DELETE FROM subscriptions WHERE subscription_id = ?", gone),
+        ("DELETE FROM deliveries WHERE subscription_id = ?", gone),
+        ("DELETE FROM refused_deliveries WHERE subscription_id = ?", gone),
+    )
+
+
+def _write_delivery(mark: DeliveryMark) -> tuple[Write, ...]:
+    stored = _summed(msgspec.structs.astuple(mark))
+    if not mark.refused:
+        return ((_DELIVERY, stored),)
+    return (
+        (_DELIVERY, stored),
+        (_REFUSED, stored),
+        (_REFUSED_KEPT, (mark.subscription_id, limits.REFUSED_DELIVERIES_MAX)),
+    )
+
+
 def _plain(sql: str) -> Callable[[Any], tuple[Write, ...]]:
     return lambda record: ((sql, _summed(msgspec.structs.astuple(record))),)
 
@@ -144,6 +193,8 @@ WRITERS: Final[dict[type[Record], Callable[[Any], tuple[Write, ...]]]] = {
     DeadLetter: _write_letter,
     KeyRow: _write_key,
     Receipt: _plain(_RECEIPT),
+    SubscriptionRow: _write_subscription,
+    DeliveryMark: _write_delivery,
 }
 """Record type -> the statements that make it true. Those of one type must be run in order."""
 
@@ -217,6 +268,13 @@ def _key(*row: Any) -> KeyRow:
     )
 
 
+def _subscription(*row: Any) -> SubscriptionRow:
+    name, subscriber, target, kind, on_change, address, key, scopes, begins_after, has_key, created_us = row
+    return SubscriptionRow(
+        name, subscriber, target, kind, on_change, address, key, _split(scopes), begins_after, has_key == 1, created_us
+    )
+
+
 LOADERS: Final = (
     Loader("facts", FACTS + " ORDER BY seq", read_fact),
     Loader(
@@ -232,5 +290,8 @@ LOADERS: Final = (
     _checked("dead_letters", _LETTER_COLUMNS, DeadLetter),
     _checked("api_keys", _KEY_COLUMNS, _key),
     _checked("receipts", _RECEIPT_COLUMNS, Receipt),
+    _checked("subscriptions", _SUBSCRIPTION_COLUMNS, _subscription),
+    _checked("refused_deliveries", _DELIVERY_COLUMNS, DeliveryMark),
+    _checked("deliveries", _DELIVERY_COLUMNS, DeliveryMark),  # after those refused: it says how far all of them came
 )
 """Every table in the order in which a state is rebuilt. Of the audit log only the head is state."""

@@ -21,7 +21,7 @@ class ForeignJournal(JournalCorrupt):
     """A whole file, but not one that this program can go on with."""
 
 
-VERSION: Final = 2
+VERSION: Final = 3
 APPLICATION_ID: Final = 0x5374_6967
 """Marks the file as ours ("Stig"), so that no other database is ever taken for a journal."""
 
@@ -105,7 +105,24 @@ CREATE TABLE commits (
 INSERT INTO commits VALUES (1, 0, {checksum((0,))});
 """  # noqa: S608 - a number that is made here
 
-MIGRATIONS: Final[Mapping[int, str]] = {1: _COMMITS}
+_SUBSCRIPTIONS: Final = """
+CREATE TABLE subscriptions (
+  row INTEGER PRIMARY KEY, subscription_id TEXT NOT NULL UNIQUE, subscriber TEXT NOT NULL, target TEXT NOT NULL,
+  target_kind TEXT NOT NULL, on_change TEXT NOT NULL, address TEXT NOT NULL, idempotency_key TEXT NOT NULL,
+  scopes TEXT NOT NULL, begins_after INTEGER NOT NULL, has_key INTEGER NOT NULL, created_us INTEGER NOT NULL,
+  checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE deliveries (
+  row INTEGER PRIMARY KEY, subscription_id TEXT NOT NULL UNIQUE, seq INTEGER NOT NULL, at_us INTEGER NOT NULL,
+  refused INTEGER NOT NULL, checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE refused_deliveries (
+  row INTEGER PRIMARY KEY, subscription_id TEXT NOT NULL, seq INTEGER NOT NULL, at_us INTEGER NOT NULL,
+  refused INTEGER NOT NULL, checksum INTEGER NOT NULL, UNIQUE (subscription_id, seq)
+) STRICT;
+"""
+
+MIGRATIONS: Final[Mapping[int, str]] = {1: _COMMITS, 2: _SUBSCRIPTIONS}
 """Version -> the SQL that leads to the next one. Statements only: the transaction is put around them."""
 
 
@@ -128,7 +145,8 @@ def migrate(connection: sqlite3.Connection, *, version: int = VERSION, steps: Ma
             "start that one instead"
         )
     scripts = [
-        _CREATE + _COMMITS if tables == 0 else steps[at] for at in ([0] if tables == 0 else range(found, version))
+        _CREATE + _COMMITS + _SUBSCRIPTIONS if tables == 0 else steps[at]
+        for at in ([0] if tables == 0 else range(found, version))
     ]
     if scripts:
         mark_sql = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version};"

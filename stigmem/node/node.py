@@ -31,6 +31,7 @@ from stigmem.node.api import (
     peers,
     push,
     recall,
+    subscriptions,
 )
 from stigmem.node.api.api_keys import ApiKeys
 from stigmem.node.api.background import Background
@@ -45,6 +46,8 @@ from stigmem.node.callers import Principal
 from stigmem.node.cursors import CursorCodec, PageCursorCodec
 from stigmem.node.events import NodeEvents
 from stigmem.node.following.streams import FactStreams
+from stigmem.node.following.subscriptions import Signing
+from stigmem.node.following.webhooks import Post, Webhook, Webhooks
 from stigmem.node.identity import Identity
 from stigmem.node.mailbox import Mailbox
 from stigmem.node.membership.handshake import Handshakes
@@ -62,7 +65,7 @@ from stigmem.node.replication.puller import PeerReader, Puller, Pullers
 from stigmem.node.settings import NodeSettings
 from stigmem.node.state import NodeState
 from stigmem.node.timers import Timers
-from stigmem.node.transaction import Command, DeadlineAdded, FactsAdded, PeerChanged
+from stigmem.node.transaction import Command, DeadlineAdded, FactsAdded, PeerChanged, SubscriptionChanged
 from stigmem.node.writer import Writer
 
 __all__ = ["ROUTER", "Node"]
@@ -87,7 +90,7 @@ class Node:
         self.quotas = Quotas()
         self.cursors = CursorCodec(settings.seed)
         self._api_keys = ApiKeys(settings.seed)
-        self.streams = FactStreams(clock=clock, entropy=context.entropy, state=self.state, cursors=self.cursors)
+        self._build_following()
         self._build_membership()
         self._build_replication()
         self._dispatcher = Dispatcher(
@@ -121,11 +124,27 @@ class Node:
             events=self.events,
         )
         self.writer.subscribe(PeerChanged, self.pullers.peer_changed)
+        self.writer.subscribe(SubscriptionChanged, self.webhooks.subscription_changed)
         self.writer.subscribe(DeadlineAdded, lambda _: self.timers.wake())
         self.writer.subscribe(FactsAdded, self._facts_added)
         self.long_polls.subscribe(self.timers.wake)
 
     # --- building ---
+
+    def _build_following(self) -> None:
+        context = self.context
+        self.streams = FactStreams(clock=context.clock, entropy=context.entropy, state=self.state, cursors=self.cursors)
+        self._signing = Signing(self.settings.seed)
+        post = Post(
+            clock=context.clock,
+            entropy=context.entropy,
+            transport=context.transport,
+            mailbox=self.mailbox,
+            state=self.state,
+            signing=self._signing,
+            auth_required=self.settings.auth_required,
+        )
+        self.webhooks = Webhooks(lambda subscription_id: Webhook(subscription_id, post), context.clock)
 
     def _build_membership(self) -> None:
         context, settings = self.context, self.settings
@@ -251,6 +270,16 @@ class Node:
                 recall.OPERATIONS,
                 recall.RecallApi(identity=identity, quotas=quotas, guard=guard, background=background, indexes=indexes),
             ),
+            **bind(
+                subscriptions.OPERATIONS,
+                subscriptions.SubscriptionsApi(
+                    identity=identity,
+                    quotas=quotas,
+                    cursors=cursors,
+                    signing=self._signing,
+                    webhooks=self.webhooks,
+                ),
+            ),
             **bind(not_implemented.OPERATIONS, not_implemented.NotImplementedApi()),
         }
 
@@ -285,6 +314,7 @@ class Node:
         self.start_writer()
         self.context.clock.spawn("keeper", self.timers.run)
         self.pullers.start(list(self.state.peers.values()))
+        self.webhooks.start(list(self.state.subscriptions.values()))
 
     def start_writer(self) -> None:
         """Set only the writer going: requests and commands are answered, and nothing happens by itself. For a command
@@ -326,3 +356,4 @@ class Node:
         if self.long_polls:
             self.long_polls.release(notice.monotonic_ns, news=True)
         self.streams.facts_added()
+        self.webhooks.facts_added()

@@ -28,11 +28,13 @@ from stigmem.core.records import (
     ClockMark,
     CursorRow,
     DeadLetter,
+    DeliveryMark,
     KeyRow,
     OriginRow,
     PeerRow,
     Receipt,
     Record,
+    SubscriptionRow,
 )
 from stigmem.node.ports import Clock
 from stigmem.node.settings import NodeSettings
@@ -64,6 +66,11 @@ class NodeState:
         self.key_holders: dict[str, int] = {}
         """Entity -> how many keys it has: whose names peers may not write in."""
         self.receipts: dict[str, Receipt] = {}
+        self.subscriptions: dict[str, SubscriptionRow] = {}
+        self.deliveries: dict[str, DeliveryMark] = {}
+        self.refused_deliveries: dict[str, dict[int, int]] = {}
+        """Subscription -> local sequence numbers of facts that its address refused for good, with the status,
+        bounded."""
         self._receipt_bytes = 0
         self._peer_of_node: dict[str, str] = {}
         self._appliers: dict[type, Callable[[Any], None]] = {
@@ -77,6 +84,8 @@ class NodeState:
             DeadLetter: self._letter,
             KeyRow: self._key,
             Receipt: self._receipt,
+            SubscriptionRow: self._subscription,
+            DeliveryMark: self._delivery,
         }
 
     def apply(self, record: Record) -> None:
@@ -176,3 +185,20 @@ class NodeState:
                 return
             del self.receipts[first.key]
             self._receipt_bytes -= len(first.response)
+
+    def _subscription(self, row: SubscriptionRow) -> None:
+        if not row.is_deleted:
+            self.subscriptions[row.subscription_id] = row
+        else:
+            self.subscriptions.pop(row.subscription_id, None)
+            self.deliveries.pop(row.subscription_id, None)
+            self.refused_deliveries.pop(row.subscription_id, None)
+
+    def _delivery(self, mark: DeliveryMark) -> None:
+        name = mark.subscription_id
+        self.deliveries[name] = mark
+        if mark.refused:
+            refused = self.refused_deliveries.setdefault(name, {})
+            refused[mark.seq] = mark.refused
+            if len(refused) > limits.REFUSED_DELIVERIES_MAX:
+                del refused[min(refused)]

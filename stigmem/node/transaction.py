@@ -54,25 +54,27 @@ from stigmem.core.errors import StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp
 from stigmem.core.nonces import SpentNonce
-from stigmem.core.records import ClockMark, DeadLetter, PeerRow, Record
+from stigmem.core.records import ClockMark, DeadLetter, PeerRow, Record, SubscriptionRow
 from stigmem.node.settings import NodeSettings
 from stigmem.node.staged_words import StagedWords
 from stigmem.node.state import NodeState
 
 __all__ = [
     "Batch", "Command", "DeadlineAdded", "FactsAdded", "Notice", "PeerChanged", "Reply", "RetryNextBatch", "Savepoint",
-    "Submission", "Transaction", "stage_batch",
+    "Submission", "SubscriptionChanged", "Transaction", "stage_batch",
 ]  # fmt: skip
 
 T_co = TypeVar("T_co", covariant=True)
 
 
 Reservable = Literal[
-    "conflict", "cursor", "keys", "letter", "manifest", "nonce", "peer", "receipt", "registration", "wait",
+    "conflict", "cursor", "keys", "letter", "manifest", "nonce", "peer", "receipt", "registration", "subscription",
+    "subscriptions", "wait",
 ]  # fmt: skip
 """What only one submission of a batch may decide on: a conflict or a peer by its id, the cursor or the one long poll of
 a peer, every API key together, a dead letter by peer, name and code, every manifest together, a nonce, the answer to an
-idempotency key, every registration together."""
+idempotency key, every registration together, a subscription by its id, every
+subscription of a subscriber together."""
 
 
 class RetryNextBatch(Exception):
@@ -124,6 +126,12 @@ class PeerChanged(NamedTuple):
     row: PeerRow
 
 
+class SubscriptionChanged(NamedTuple):
+    """A subscription was made or deleted."""
+
+    row: SubscriptionRow
+
+
 class DeadlineAdded(NamedTuple):
     """Something falls due by itself: a fact that expires, or one that was too early and is tried again."""
 
@@ -134,7 +142,7 @@ class FactsAdded(NamedTuple):
     monotonic_ns: int
 
 
-Notice = PeerChanged | DeadlineAdded | FactsAdded
+Notice = PeerChanged | SubscriptionChanged | DeadlineAdded | FactsAdded
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +155,8 @@ class Batch:
     """Released after the records are durable and applied, in the order of submission. When the journal refuses the
     records, those that lean on them fail and the others are released."""
     notices: tuple[Notice, ...]
-    """Told to their subscribers after the replies, and only when the records are durable: the changed peers in the
-    order of their records, then at most one DeadlineAdded, then at most one FactsAdded."""
+    """Told to their subscribers after the replies, and only when the records are durable: changed peers and
+    subscriptions in the order of their records, then at most one DeadlineAdded, then at most one FactsAdded."""
 
 
 class Savepoint(NamedTuple):
@@ -300,6 +308,8 @@ class Transaction:
                 has_deadline = has_deadline or record.retry_ms is not None
             elif isinstance(record, PeerRow):
                 changed.append(PeerChanged(record))
+            elif isinstance(record, SubscriptionRow):
+                changed.append(SubscriptionChanged(record))
         if has_deadline:
             changed.append(DeadlineAdded())
         if has_facts:

@@ -12,10 +12,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stigmem.core import limits
 from stigmem.core.audit import ChainHead, append
 from stigmem.core.hlc import Stamp
 from stigmem.core.nonces import SpentNonce
-from stigmem.core.records import ClockMark, CursorRow, DeadLetter, KeyRow, OriginRow, PeerRow, Receipt, Record
+from stigmem.core.records import (
+    ClockMark,
+    CursorRow,
+    DeadLetter,
+    DeliveryMark,
+    KeyRow,
+    OriginRow,
+    PeerRow,
+    Receipt,
+    Record,
+    SubscriptionRow,
+)
 from stigmem.host import journal as journal_module
 from stigmem.host.datadir import DataDirectoryBusy, DataDirectoryUnusable
 from stigmem.host.journal import SqliteJournal
@@ -45,6 +57,15 @@ CHANGES = st.one_of(
         st.sampled_from(((), ("read", "write"))), st.just(("public",)), TEXTS, st.integers(0, 99), st.none(),
     ),
     st.builds(Receipt, st.sampled_from(("r1", "r2")), TEXTS, st.binary(max_size=3), st.integers(0, 99)),
+    st.builds(
+        # No batch of a node deletes a subscription and moves its mark, so those with marks are another test's.
+        SubscriptionRow, st.sampled_from(("s3", "s4")), TEXTS, TEXTS, st.sampled_from(("scope", "entity")),
+        st.sampled_from(("webhook", "wake", "")), TEXTS, TEXTS, st.sampled_from(((), ("company", "public"))),
+        st.integers(0, 99), st.booleans(), st.integers(0, 99),
+    ),
+    st.builds(
+        DeliveryMark, st.sampled_from(("s1", "s2")), st.integers(0, 99), st.integers(0, 99), st.sampled_from((0, 400)),
+    ),
 )  # fmt: skip
 
 
@@ -207,3 +228,25 @@ def test_only_the_head_of_the_audit_log_is_part_of_the_state(tmp_path: Path) -> 
     second = append(ChainHead(1, first.hash), "key_revoked", "user:a", None, {}, 2)
     committed(tmp_path, [[first, second]])
     assert load_records(tmp_path) == [second]
+
+
+def test_a_subscription_that_is_deleted_takes_its_marks_with_it(tmp_path: Path) -> None:
+    row = SubscriptionRow("s1", "a:b", "public", "scope", "webhook", "http://x/", "", ("public",), 3, True, 1)
+    other = msgspec.structs.replace(row, subscription_id="s2")
+    marks: list[Record] = [
+        DeliveryMark(name, seq, 9, refused) for name in ("s1", "s2") for seq, refused in ((4, 400), (5, 0))
+    ]
+    batches: list[list[Record]] = [[row, other], marks, [row.deleted()]]
+    committed(tmp_path, batches)
+    found = fold_of(load_records(tmp_path))
+    assert found == fold_of([record for batch in batches for record in batch])
+    assert found["subscriptions"] == [("s2", other)]
+    assert found["deliveries"] == [("s2", DeliveryMark("s2", 5, 9))]
+    assert found["refused deliveries"] == [("s2", [(4, 400)])]
+
+
+def test_facts_that_were_refused_for_good_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "REFUSED_DELIVERIES_MAX", 3)
+    committed(tmp_path, [[DeliveryMark("s1", seq, 0, 400) for seq in range(9)], [DeliveryMark("s2", 1, 0, 404)]])
+    found = fold_of(load_records(tmp_path))
+    assert found["refused deliveries"] == [("s1", [(6, 400), (7, 400), (8, 400)]), ("s2", [(1, 404)])]

@@ -88,6 +88,7 @@ def fingerprint(state: NodeState) -> dict[str, object]:
         "facts": state.ledger.log, "stamp": state.stamp, "audit": state.head, "peers": state.peers,
         "cursors": state.cursors, "origins": state.origins, "letters": state.letters, "deferred": state.deferred,
         "nonces": sorted(state.nonces._spent), "keys": state.keys, "receipts": state.receipts,
+        "subscriptions": state.subscriptions, "deliveries": state.deliveries, "refused": state.refused_deliveries,
         "conflicts": sorted(str(slot.conflict) for slot in state.ledger.contested.values()),
     }  # fmt: skip
 

@@ -20,6 +20,7 @@ from stigmem.node.api import (
     peers,
     push,
     recall,
+    subscriptions,
 )
 from stigmem.node.api.routing import Router
 
@@ -38,6 +39,7 @@ ROUTER: Final = Router(
         *push.OPERATIONS,
         *manifests.OPERATIONS,
         *recall.OPERATIONS,
+        *subscriptions.OPERATIONS,
         *not_implemented.OPERATIONS,
     )
 )
