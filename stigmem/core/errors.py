@@ -1,21 +1,24 @@
 """Errors as part of the interface: a stable code, one sentence, the guilty side.
 
-Only exception types live here. A `Refusal` is an answer to somebody who asked for something this node
-will not do (the caller is at fault, HTTP status included); a `Rejection` is raised for one fact, token or
-declaration that a peer sent and this node does not accept (the peer is at fault). Neither is ever raised for a
-bug of ours: those are ordinary Python exceptions.
+Exception types, and how a caller is told that a member is not valid, live here. A `Refusal` is an answer to somebody
+who asked for something this node will not do (the caller is at fault, HTTP status included); a `Rejection` is raised
+for one fact, token or declaration that a peer sent and this node does not accept (the peer is at fault). Neither is
+ever raised for a bug of ours: those are ordinary Python exceptions.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import json
+from typing import Any, Final, Literal
 
-__all__ = ["JournalCorrupt", "Refusal", "Rejection", "StigmemError", "Style", "invalid"]
+import msgspec
 
-Style = Literal["text", "code", "list", "raw"]
-"""The body of an error answer (http-api 3.0): ``text`` gives ``{"detail": message}``, ``code`` gives
-``{"detail": {"code", "message", "field", ...}}``, ``list`` the array of a failed validation (422), ``raw`` exactly the
-members of `extra`."""
+__all__ = ["JournalCorrupt", "Refusal", "Rejection", "StigmemError", "invalid", "shown"]
+
+_SHOWN_CHARS_MAX: Final = 256
+"""A refusal shows what was given, and is no mirror for megabytes of it."""
+_SECRETS: Final = ("raw_key",)
+"""Members that are not shown again."""
 
 
 class StigmemError(Exception):
@@ -32,8 +35,8 @@ class StigmemError(Exception):
 class Refusal(StigmemError):
     """A request that is answered with an error status.
 
-    `style` chooses the body. `extra` members join the detail object (for ``list`` the member `items` is the array);
-    `headers` are pairs of lower-case name and text, and join the response.
+    The message is the member `detail` of the body. `extra` members stand beside it; `headers` are pairs of lower-case
+    name and text, and join the response.
     """
 
     def __init__(
@@ -43,13 +46,11 @@ class Refusal(StigmemError):
         message: str,
         *,
         field: str | None = None,
-        style: Style = "code",
         extra: dict[str, Any] | None = None,
         headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         super().__init__(code, message, field=field)
         self.status = status
-        self.style = style
         self.extra = extra or {}
         self.headers = headers
 
@@ -79,9 +80,29 @@ class JournalCorrupt(StigmemError):
         super().__init__("journal_corrupt", message)
 
 
-def invalid(field: str, message: str, *, kind: str = "value_error", given: Any = None) -> Refusal:
-    """A 422 for one field of a body, in the array form that existing clients read (http-api 3.0). `field`: with dots
-    between levels, or empty for the whole body. `kind`: the machine-readable type. `given`: what was sent, if shown."""
-    loc = field.split(".") if field else []
-    item = {"type": kind, "loc": ["body", *loc], "msg": message, "input": given}
-    return Refusal(422, "validation_failed", message, field=field, style="list", extra={"items": [item]})
+def invalid(
+    field: str,
+    message: str,
+    *,
+    where: Literal["body", "query"] = "body",
+    code: str = "validation_failed",
+    kind: str = "value_error",
+    given: Any = None,
+) -> Refusal:
+    """A 422 for one member or parameter. `field`: with dots between levels, or empty for the whole body. `kind`: the
+    machine-readable type of the fault. `given`: what was sent there."""
+    loc = [where, *(field.split(".") if field else [])]
+    item = {"type": kind, "loc": loc, "msg": message, "input": None if loc[-1] in _SECRETS else shown(given)}
+    return Refusal(422, code, message, field=field or None, extra={"errors": [item]})
+
+
+def shown(given: Any) -> Any:
+    """What of an input a refusal shows: what was sent, and of what is long the beginning, as text."""
+    if isinstance(given, dict):
+        given = {name: None if name in _SECRETS else each for name, each in given.items()}
+    try:
+        text = given if isinstance(given, str) else msgspec.json.encode(given).decode()
+        text.encode()
+    except (UnicodeEncodeError, OverflowError, RecursionError):
+        return json.dumps(given)[:_SHOWN_CHARS_MAX]  # half a character, escaped
+    return given if len(text) <= _SHOWN_CHARS_MAX else text[:_SHOWN_CHARS_MAX]

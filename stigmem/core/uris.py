@@ -49,7 +49,7 @@ def _check_length(text: str) -> None:
 def _fold(text: str) -> str:
     trimmed = text.strip()
     if not trimmed:
-        raise Refusal(400, "invalid_entity_uri", "invalid_entity_uri: entity URI must not be blank", style="text")
+        raise Refusal(400, "invalid_entity_uri", "invalid_entity_uri: entity URI must not be blank")
     formal = _FORMAL.fullmatch(trimmed)
     if formal is None:
         return _SPACE.sub("-", trimmed.lower())
@@ -59,7 +59,6 @@ def _fold(text: str) -> str:
             400,
             "invalid_entity_uri",
             "invalid_entity_uri: a formal URI needs authority, type and id",
-            style="text",
         )
     return f"stigmem://{authority.lower()}/{kind.lower()}/{_SPACE.sub('-', name.lower())}"
 

@@ -14,6 +14,7 @@ import msgspec
 
 from stigmem.core import limits
 from stigmem.core.errors import Rejection
+from stigmem.core.suggestions import one_of
 from stigmem.core.timestamps import is_datetime_text
 
 __all__ = ["INTERPRETATIONS", "KINDS", "Value", "number_text", "parse_value", "wire_value"]
@@ -108,12 +109,11 @@ def parse_value(kind: str, v: object, interpret_as: str | None = None) -> Value:
     """
     reader = _READERS.get(kind)
     if reader is None:
-        raise Rejection("malformed_fact", f"value.type must be one of {', '.join(KINDS)}", field="value.type")
+        raise Rejection("malformed_fact", one_of("value.type", kind, KINDS), field="value.type")
     meaning = interpret_as or "content"
     if meaning not in INTERPRETATIONS:
-        raise Rejection(
-            "invalid_interpret_as", "interpret_as must be content or instruction", field="value.interpret_as"
-        )
+        message = one_of("interpret_as", meaning, INTERPRETATIONS)
+        raise Rejection("invalid_interpret_as", message, field="value.interpret_as")
     return Value(kind, reader(v), meaning)
 
 

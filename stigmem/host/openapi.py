@@ -53,16 +53,8 @@ _EVERYWHERE: Final = (400, 408, 413, 503)
 """Statuses that a request may meet before any operation sees it."""
 
 
-class ErrorDetail(msgspec.Struct):
-    """What was wrong, as a stable code and a sentence; further members may follow."""
-
-    code: str
-    message: str
-    field: str | msgspec.UnsetType = msgspec.UNSET
-
-
 class ErrorItem(msgspec.Struct):
-    """One member or parameter that is not valid, and where it stands."""
+    """One member or parameter that is not valid, and where it stands. `input` is what was sent there."""
 
     type: str
     loc: list[str | int]
@@ -71,14 +63,21 @@ class ErrorItem(msgspec.Struct):
 
 
 class Error(msgspec.Struct):
-    """The body of a refusal."""
+    """The body of a refusal: a sentence for people, a stable code for programs, and what belongs to the code."""
 
-    detail: str | ErrorDetail | list[ErrorItem]
+    detail: str
+    code: str
+    field: str | msgspec.UnsetType = msgspec.UNSET
+    errors: list[ErrorItem] | msgspec.UnsetType = msgspec.UNSET
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Members of the body that no operation reads."""
 
 
 class TooMany(msgspec.Struct):
     """The body of a refusal for rate."""
 
+    detail: str
+    code: str
     error: str
     dimension: str | msgspec.UnsetType = msgspec.UNSET
     principal: str | msgspec.UnsetType = msgspec.UNSET
@@ -107,7 +106,9 @@ def document(operations: tuple[Operation, ...], server_url: str) -> dict[str, An
             "title": "stigmem node",
             "version": stigmem.__version__,
             "summary": "Facts, their contradictions and their exchange between nodes",
-            "description": "Permissions of API keys do not imply each other; each operation names the one it needs.",
+            "description": "Permissions of API keys do not imply each other; each operation names the one it needs. "
+            "Members of a body that no operation knows are ignored and named in the member `warnings` of the answer; "
+            "parameters of a query that it does not know are refused.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": server_url}],

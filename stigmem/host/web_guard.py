@@ -83,4 +83,4 @@ def _is_json(content_type: str | None, *, required: bool) -> bool:
 
 
 def _refusal(status: int, code: str, message: str) -> Response:
-    return json_response(status, {"detail": {"code": code, "message": message}})
+    return json_response(status, {"detail": message, "code": code})

@@ -31,7 +31,7 @@ class Principal(NamedTuple):
         """Raises Refusal 403 unless the principal holds the permission."""
         if permission not in self.permissions:
             text = permission if ":" in permission else f"{permission} permission"
-            raise Refusal(403, "permission_required", f"{text} required", style="text")
+            raise Refusal(403, "permission_required", f"{text} required")
 
     def need_scope(self, scope: str) -> None:
         """Raises Refusal 403 unless the key may touch the scope."""

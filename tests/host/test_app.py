@@ -101,7 +101,7 @@ async def test_readiness_follows_the_life_of_the_process(tmp_path: Path) -> None
         assert (refused.status_code, refused.json()) == (503, {"status": "loading"})
         assert (await client.get("/healthz")).status_code == 200
         busy = await client.get("/v1/facts")
-        assert (busy.status_code, busy.json()["detail"]["code"]) == (503, "loading")
+        assert (busy.status_code, busy.json()["code"]) == (503, "loading")
         assert busy.headers["retry-after"] == "1"
         node.enter("stopping")
         assert (await client.get("/readyz")).status_code == 503

@@ -185,11 +185,7 @@ class _Story:
         if not status:
             self.stage.tell(f"{node} does not answer")
             return
-        detail = answer["detail"] if isinstance(answer, dict) and "detail" in answer else answer
-        text = (
-            detail if isinstance(detail, str) else detail["message"] if isinstance(detail, dict) else detail[0]["msg"]
-        )
-        self.stage.tell(f"{node} answers {status}: {self.stage.names.shorten(text)}")
+        self.stage.tell(f"{node} answers {status}: {self.stage.names.shorten(answer['detail'])}")
 
     # --- peers ---
 

@@ -79,7 +79,7 @@ async def test_a_bad_fact_costs_only_itself() -> None:
         assert [result["status"] == "accepted" for result in found["results"]] == [True, *[False] * len(bad), True]
         assert all(result["error"]["code"] and result["error"]["message"] for result in found["results"][1:-1])
         assert found["results"][4]["error"] == {
-            "code": "validation_failed", "message": "Expected `float` <= 1.0", "field": "confidence",
+            "code": "validation_failed", "message": "confidence must be at most 1.0", "field": "confidence",
         }  # fmt: skip
         assert len(node.state.ledger) == 2
 
@@ -126,7 +126,7 @@ async def test_facts_of_a_batch_that_say_the_same_are_one() -> None:
 async def test_what_is_no_batch_is_refused_as_a_whole(body: Any) -> None:
     bench = Bench(NOW_MS)
     async with running(bench, SETTINGS):
-        assert isinstance(read(await ask(bench, "POST", BATCH, body), 422)["detail"], list)
+        assert isinstance(read(await ask(bench, "POST", BATCH, body), 422)["errors"], list)
         assert bench.records == []
 
 
@@ -152,7 +152,7 @@ async def test_the_same_key_with_another_body_is_a_conflict() -> None:
     async with running(bench, SETTINGS) as node:
         read(await ask(bench, "POST", BATCH, batch("a", idempotency_key="k-1")))
         refused = read(await ask(bench, "POST", BATCH, batch("b", idempotency_key="k-1")), 409)
-        assert refused["detail"]["code"] == "idempotency_key_reused"
+        assert refused["code"] == "idempotency_key_reused"
         assert len(node.state.ledger) == 1
 
 

@@ -83,7 +83,7 @@ async def test_a_stored_manifest_pins_its_key_and_is_served() -> None:
 async def test_what_does_not_verify_is_refused_and_not_logged(bad: Manifest) -> None:
     bench = Bench(NOW_MS)
     async with running(bench, SETTINGS):
-        assert (await put(bench, bad, 422))["detail"]["code"].startswith("manifest_")
+        assert (await put(bench, bad, 422))["code"].startswith("manifest_")
         assert bench.records == []
 
 

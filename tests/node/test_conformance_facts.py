@@ -93,7 +93,7 @@ async def test_every_type_of_value_comes_back_as_it_was_sent(value: dict[str, An
 )  # fmt: skip
 async def test_what_is_no_fact_is_refused_where_it_is_wrong(change: Any, loc: list[Any], kind: str) -> None:
     async with fresh() as node:
-        (item,) = (await node.say(422, **change))["detail"]
+        (item,) = (await node.say(422, **change))["errors"]
         assert (item["loc"], item["type"]) == (loc, kind)
         assert item["msg"]
         assert "input" in item
@@ -104,11 +104,11 @@ async def test_a_missing_member_is_named_and_a_bound_is_told() -> None:
     async with fresh() as node:
         body = members()
         del body["source"]
-        (item,) = (await node.post("/v1/facts", body, 422))["detail"]
+        (item,) = (await node.post("/v1/facts", body, 422))["errors"]
         assert (item["type"], item["loc"]) == ("missing", ["body", "source"])
-        (item,) = (await node.say(422, confidence=1.5))["detail"]
+        (item,) = (await node.say(422, confidence=1.5))["errors"]
         assert (item["input"], item["ctx"]) == (1.5, {"le": 1.0})
-        (item,) = (await node.say(422, relation="x" * 5_000))["detail"]
+        (item,) = (await node.say(422, relation="x" * 5_000))["errors"]
         assert item["input"] == "x" * 256  # a refusal is no mirror
 
 
@@ -120,7 +120,7 @@ async def test_a_missing_member_is_named_and_a_bound_is_told() -> None:
 async def test_what_is_no_json_object_is_refused(body: bytes) -> None:
     async with fresh() as node:
         answer = await node.post("/v1/facts", body, 422)
-        assert answer["detail"][0]["loc"][0] == "body"
+        assert answer["errors"][0]["loc"][0] == "body"
 
 
 async def test_blank_names_are_refused_as_entity_uris() -> None:
@@ -133,10 +133,10 @@ async def test_a_value_over_the_limit_is_too_large() -> None:
     async with fresh() as node:
         await node.say(value={"type": "text", "v": "x" * limits.STRING_BYTES_MAX})
         for text in ("x" * (limits.STRING_BYTES_MAX + 1), "é" * (limits.STRING_BYTES_MAX // 2 + 1)):
-            detail = (await node.say(413, value={"type": "text", "v": text}))["detail"]
-            assert (detail["code"], detail["field"]) == ("value_too_large", "value.v")
+            told = await node.say(413, value={"type": "text", "v": text})
+            assert (told["code"], told["field"]) == ("value_too_large", "value.v")
         derived = [{"note": "x" * limits.STRING_BYTES_MAX}]
-        assert (await node.say(413, derived_from=derived))["detail"]["field"] == "derived_from"
+        assert (await node.say(413, derived_from=derived))["field"] == "derived_from"
 
 
 async def test_warnings_say_what_is_odd_about_a_relation() -> None:
@@ -199,7 +199,7 @@ async def test_a_single_fact_is_found_by_id_and_content_id_also_when_it_is_over(
 async def test_what_is_not_there_is_not_found(name: str, status: int) -> None:
     async with fresh() as node:
         answer = await node.get(f"/v1/facts/{name}", status)
-        assert answer["detail"] == "fact not found" if status == 404 else answer["detail"]["code"] == "cid_malformed"
+        assert answer["detail"] == "fact not found" if status == 404 else answer["code"] == "cid_malformed"
         await node.post(f"/v1/facts/{name}/verify-cid", None, status)
         await node.get(f"/v1/facts/{name}/provenance", status)
 
@@ -235,10 +235,10 @@ async def test_provenance_is_one_level_and_shows_what_exists() -> None:
 async def test_what_this_node_does_not_offer_yet_is_said_plainly() -> None:
     async with fresh() as node:
         signed = {"key_id": "k", "signature": "AAAA"}
-        assert (await node.say(501, attestation=signed))["detail"]["code"] == "attestation_not_implemented"
+        assert (await node.say(501, attestation=signed))["code"] == "attestation_not_implemented"
         assert (await node.say(404, garden_id="stigmem://testnode/garden/x"))["detail"] == "this node has no gardens"
         value = {"type": "string", "v": "x", "interpret_as": "instruction"}
-        assert (await node.say(403, value=value))["detail"]["code"] == "instruction_write_required"
+        assert (await node.say(403, value=value))["code"] == "instruction_write_required"
 
 
 @pytest.mark.parametrize(

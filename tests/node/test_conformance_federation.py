@@ -131,7 +131,7 @@ async def test_a_declaration_that_does_not_verify_is_rejected_and_may_come_again
 async def test_what_is_no_declaration_is_refused_and_nobody_is_asked(changes: dict[str, Any]) -> None:
     bench = Bench(NOW_MS)
     async with running(bench, SETTINGS):
-        assert (await register(bench, 422, **changes))["detail"][0]["loc"][0] == "body"
+        assert (await register(bench, 422, **changes))["errors"][0]["loc"][0] == "body"
         assert bench.records == []
 
 
@@ -290,7 +290,7 @@ async def test_registrations_are_bounded_and_rejected_ones_make_room(monkeypatch
         bench.records.append(PeerRow("old-1", "n:1", "http://x", "k", ("public",), PENDING, "0.5"))
         node.state.apply(bench.records[-1])
         full = await ask(bench, "POST", PEERS, declaration(node_id="n:new"), by=WORKER)
-        assert read(full, 503)["detail"]["code"] == "too_many_peers"
+        assert read(full, 503)["code"] == "too_many_peers"
         assert full.headers["retry-after"] == "60"
         slow = read(await ask(bench, "POST", PEERS, declaration(node_id="n:new"), by=WORKER), 429)
         assert slow["dimension"] == "registration"
@@ -328,6 +328,6 @@ async def test_who_may_not_read_a_scope_cannot_let_a_peer_read_it() -> None:
         peer_id = (await register(bench))["peer_id"]
         target, body = f"{PEERS}/{peer_id}/approve", {"pubkey_fingerprint": fingerprint(OTHER.public_key)}
         narrow = caller("admin:federation", scopes=("public",))
-        assert read(await ask(bench, "POST", target, body, by=narrow), 403)["detail"]["code"] == "scope_not_allowed"
+        assert read(await ask(bench, "POST", target, body, by=narrow), 403)["code"] == "scope_not_allowed"
         wide = caller("admin:federation", scopes=("company", "public"))
         assert read(await ask(bench, "POST", target, body, by=wide))["status"] == "active"

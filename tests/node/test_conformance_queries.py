@@ -115,10 +115,10 @@ async def test_a_page_that_is_just_full_is_the_last_one() -> None:
 )  # fmt: skip
 async def test_a_parameter_that_means_nothing_is_refused(query: str, status: int) -> None:
     async with fresh() as node:
-        detail = (await node.get(f"/v1/facts?{query}", status))["detail"]
+        told = await node.get(f"/v1/facts?{query}", status)
+        assert isinstance(told["detail"], str)
         if status == 422:
-            assert detail[0]["loc"][0] == "query"
-            assert detail[0]["loc"][1] == query.partition("=")[0]
+            assert told["errors"][0]["loc"] == ["query", query.partition("=")[0]]
 
 
 @pytest.mark.parametrize("text", ["true", "1", "yes", "on", "TRUE", "false", "0", "no", "off", "Off"])
@@ -130,10 +130,10 @@ async def test_booleans_have_the_usual_spellings(text: str) -> None:
         assert (await node.get("/v1/facts", include_expired=text))["total"] == shown
 
 
-async def test_what_the_contract_does_not_know_is_ignored() -> None:
+async def test_members_that_the_contract_does_not_know_are_ignored_and_add_ons_that_are_missing_match_nothing() -> None:
     async with fresh() as node:
         await node.say(extra={"deep": [1]})
-        assert (await node.get("/v1/facts?unknown=1&unknown=2&include_low_trust=true"))["total"] == 1
+        assert (await node.get("/v1/facts?include_low_trust=true"))["total"] == 1
         assert (await node.get("/v1/facts", attested="true"))["total"] == 0  # nothing is attested here
         assert (await node.get("/v1/facts", attested="false"))["total"] == 0
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from stigmem.core import conflicts, query
-from stigmem.core.wire import Request, Response
+from stigmem.core.wire import Request, Response, StreamedResponse
 from stigmem.node.callers import PERMISSIONS, Principal
 from stigmem.node.node import ROUTER
 from stigmem.node.settings import NodeSettings
@@ -27,7 +27,9 @@ WHOLE = Principal("agent:shared", frozenset(PERMISSIONS), key_id="whole")
 HIDDEN = ("local", "team", "company")
 SECRET = "swordfish"
 _OPAQUE = re.compile(
-    rb'"cursor":"[A-Za-z0-9_:-]+"|"id":"[0-9a-f-]{36}"(?=,"(?:fact_id|peer_id)":)|^[0-9a-f-]{36},', re.MULTILINE
+    rb'"cursor":"[A-Za-z0-9_:-]+"|^id: ?[\w:-]+$|^[0-9a-f-]{36},|'
+    rb'"id":"[0-9a-f-]{36}"(?=,"(?:fact_id|peer_id|subscriber_identity)":)',
+    re.MULTILINE,
 )
 """Cursors and the names of audit rows: they differ from world to world and say nothing."""
 
@@ -84,9 +86,13 @@ class World:
             response = await self.peer.ask(method, target, body)
         else:
             response = await ask(self.bench, method, target, body, by=self.by)
+        if isinstance(response, StreamedResponse):
+            body = b"".join([piece async for piece in response.chunks])
+            response = Response(response.status, response.headers, body)
         operation, _ = ROUTER.find(method, target.partition("?")[0])
         self.asked[operation.name] = None
-        self._note(f"{method} {re.sub('cursor=[^&]+', 'cursor=', target)}", response)
+        told = re.sub("cursor=[^&]+|(?<=/subscriptions/)[0-9a-f-]{36}", "", target)
+        self._note(f"{method} {told}", response)
         return response.body
 
     def _note(self, what: str, response: Response) -> None:
@@ -113,6 +119,8 @@ async def reads(world: World) -> None:
             await world.walk(f"/v1/audit?{filters}limit={limit}")
         await world.walk(f"/v1/federation/audit?limit={limit}")
         await world.walk(f"/v1/federation/facts?limit={limit}", peer=True)
+    for filters in ("", "entity=user:0&", "source=agent:hidden&", "after=2026-11-20T07:55:44.005Z&"):
+        await world.look("GET", f"/v1/events?{filters}replay=true&wait=false")
     for name in sorted(names):
         if name.startswith("conflict."):
             await world.look("GET", f"/v1/conflicts/{names[name]}")
@@ -135,6 +143,18 @@ async def reads(world: World) -> None:
     ):  # fmt: skip
         await world.look("GET", target)
     await world.look("GET", "/v1/federation/tombstones", peer=True)
+
+
+async def subscribed(world: World) -> None:
+    """Subscriptions of the limited caller: what they are told, and how that is counted."""
+    hook = {"on_change": "webhook", "delivery_address": "https://hooks.example/x"}
+    for target in ("user:0", "user:hidden", "public", "company"):
+        made = msgspec.json.decode(await world.look("POST", "/v1/subscriptions", {"target": target, **hook}))
+        if "id" in made:
+            await world.look("GET", f"/v1/subscriptions/{made['id']}")
+            await world.look("GET", f"/v1/subscriptions/{made['id']}/events?limit=2")
+            await world.look("DELETE", f"/v1/subscriptions/{made['id']}")
+    await world.look("GET", "/v1/subscriptions")
 
 
 async def writes(world: World) -> None:
@@ -169,6 +189,7 @@ async def test_a_key_for_some_scopes_cannot_tell_whether_there_is_anything_in_an
         async with running(bench, SETTINGS):
             await world.fill()
             await reads(world)
+            await subscribed(world)
             await writes(world)
             await reads(world)
         assert [o.name for o in ROUTER.operations if o.name not in world.asked] == []

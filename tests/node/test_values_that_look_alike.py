@@ -25,7 +25,7 @@ async def test_a_body_that_says_two_things_under_one_name_is_refused_with_the_na
     bench = Bench(NOW_MS)
     async with running(bench, SETTINGS):
         answer = read(await ask(bench, "POST", "/v1/facts", body), 422)
-        (item,) = answer["detail"]
+        (item,) = answer["errors"]
         assert item["type"] == "json_repeated_member"
         assert item["loc"][-1] in ("scope", "v")
 
@@ -37,7 +37,7 @@ async def test_in_a_batch_a_repeated_member_costs_its_own_fact_or_if_it_is_the_r
         first, second = read(await ask(bench, "POST", "/v1/facts/batch", body))["results"]
         assert (first["error"]["code"], second["status"]) == ("json_repeated_member", "accepted")
         twice = b'{"facts": [], "facts": [' + json.dumps(saying("other")).encode() + b"]}"
-        assert read(await ask(bench, "POST", "/v1/facts/batch", twice), 422)["detail"][0]["loc"] == ["body", "facts"]
+        assert read(await ask(bench, "POST", "/v1/facts/batch", twice), 422)["errors"][0]["loc"] == ["body", "facts"]
 
 
 async def warnings_of(bench: Bench, **members: Any) -> list[str]:

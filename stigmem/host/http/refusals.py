@@ -29,7 +29,7 @@ class Refused(Exception):
 def refusal(status: int, code: str, message: str) -> Response:
     """The answer for a refused request, in the shape of the node's own refusals."""
     headers = {"retry-after": "1"} if status == 503 else None
-    return json_response(status, {"detail": {"code": code, "message": message}}, headers)
+    return json_response(status, {"detail": message, "code": code}, headers)
 
 
 SLOW_HEAD: Final = refusal(408, "head_too_slow", "the head of the request did not arrive in time")

@@ -7,7 +7,7 @@ through `draft_fact`, which changes nothing, and `write_fact`. The response is m
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -16,7 +16,8 @@ from stigmem.core.canonical import quote
 from stigmem.core.errors import Refusal, Rejection, invalid
 from stigmem.core.fact import Fact, derivation
 from stigmem.core.lookalikes import number_warnings, text_warnings
-from stigmem.core.scopes import is_scope
+from stigmem.core.scopes import SCOPES, is_scope
+from stigmem.core.suggestions import one_of
 from stigmem.core.timestamps import parse_us
 from stigmem.core.uris import normalise
 from stigmem.core.values import Value, parse_value
@@ -28,6 +29,9 @@ __all__ = [
     "AssertRequest", "ValueBody", "Written", "draft_fact", "owner_warnings", "read_value", "spelling_warnings",
     "stage_fact", "write_fact",
 ]  # fmt: skip
+
+
+_WRITE_MODES: Final = ("assert", "summarize_with_provenance")
 
 
 class ValueBody(msgspec.Struct, kw_only=True, gc=False):
@@ -71,7 +75,7 @@ def draft_fact(txn: Transaction, principal: Principal, request: AssertRequest, n
         value = read_value(request.value)
         derived_from = _provenance(request)
     except Rejection as rejection:
-        raise refusal_of_value(rejection) from rejection
+        raise refusal_of_value(rejection, request) from rejection
     if value.interpret_as == "instruction" and "instruction:write" not in principal.permissions:
         raise Refusal(403, "instruction_write_required", "asserting an instruction needs instruction:write")
     return Fact(
@@ -129,11 +133,12 @@ def _provenance(request: AssertRequest) -> str:
 
 def _check(request: AssertRequest) -> None:
     if not is_scope(request.scope):
-        raise invalid("scope", "scope must be one of local, team, company, public", given=request.scope)
-    if request.write_mode not in ("assert", "summarize_with_provenance"):
-        raise invalid("write_mode", "write_mode must be assert or summarize_with_provenance", given=request.write_mode)
+        raise invalid("scope", one_of("scope", request.scope, SCOPES), given=request.scope)
+    if request.write_mode not in _WRITE_MODES:
+        message = one_of("write_mode", request.write_mode, _WRITE_MODES)
+        raise invalid("write_mode", message, given=request.write_mode)
     if request.garden_id is not None:
-        raise Refusal(404, "garden_not_found", "this node has no gardens", style="text")
+        raise Refusal(404, "garden_not_found", "this node has no gardens")
     if request.attestation is not None:
         raise Refusal(501, "attestation_not_implemented", "this node does not verify agent attestations yet")
     if request.valid_until is not None:
@@ -145,7 +150,17 @@ def _check(request: AssertRequest) -> None:
     try:
         f"{request.entity}{request.relation}{request.source}".encode()
     except UnicodeEncodeError as error:
-        raise invalid("entity", "text must be valid Unicode") from error
+        fields = ("entity", "relation", "source")
+        member = next(name for name in fields if not _is_unicode(getattr(request, name)))
+        message = f"{member} must be valid Unicode: half of a character is in it"
+        raise invalid(member, message, given=getattr(request, member)) from error
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def owner_warnings(txn: Transaction, principal: Principal, source: str) -> list[str]:
@@ -159,7 +174,7 @@ def owner_warnings(txn: Transaction, principal: Principal, source: str) -> list[
     message = f"the source is not {principal.entity_uri}, whose key this is"
     if mode == "warn":
         return [message]
-    raise Refusal(422, "source_attestation_failed", f"source_attestation_failed: {message}", style="text")
+    raise Refusal(422, "source_attestation_failed", f"source_attestation_failed: {message}")
 
 
 def spelling_warnings(request: AssertRequest) -> list[str]:
@@ -176,7 +191,7 @@ def _normalised_source(source: str) -> str:
         return normalise(source)
     except Refusal as refusal:
         refusal.field = "source"
-        for item in refusal.extra.get("items", ()):
+        for item in refusal.extra.get("errors", ()):
             item["loc"] = ["body", "source"]
         raise
 

@@ -12,9 +12,10 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 
 from stigmem.core import limits
-from stigmem.core.audit import AuditRow
-from stigmem.core.errors import Refusal
+from stigmem.core.audit import EVENTS, AuditRow
+from stigmem.core.errors import Refusal, invalid, shown
 from stigmem.core.ledger import Ledger
+from stigmem.core.suggestions import did_you_mean
 from stigmem.core.timestamps import parse_us
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.audit_views import (
@@ -35,7 +36,7 @@ from stigmem.node.callers import Principal
 from stigmem.node.cursors import CursorCodec
 from stigmem.node.ports import Clock, Journal
 from stigmem.node.quotas import Quotas
-from stigmem.node.responses import busy, invalid_parameter
+from stigmem.node.responses import busy
 from stigmem.node.transaction import Transaction
 
 __all__ = ["OPERATIONS", "AuditApi"]
@@ -178,13 +179,14 @@ class AuditApi:
         async def answer() -> Response:
             found, place = await self._look_through(accept, start, limits.PAGE_LIMIT_MAX, newest_first=False)
             if not (found or known or place or given.cursor):
-                raise Refusal(404, "fact_not_found", "fact not found", style="text")
+                raise Refusal(404, "fact_not_found", "fact not found")
             return json_response(200, found, None if place is None else {_NEXT: self._cursor_of(place) or ""})
 
         return self._in_background(call, txn, answer)
 
     def get_peer_audit(self, call: ApiRequest, txn: Transaction) -> Outcome:
         given: PeerAuditParameters = call.query
+        _check_event(given.event_type)
         start = self._start_of(txn, given.cursor)
         ledger, peers = self._ledger, txn.state.peers
 
@@ -204,6 +206,7 @@ class AuditApi:
         if not reads_everything(call.principal):
             raise Refusal(403, "scope_not_allowed", "the whole log needs a key for every scope", field="scope")
         given: AdminAuditParameters = call.query
+        _check_event(given.event_type)
         since_us, until_us = _instant("since", given.since), _instant("until", given.until)
 
         def accept(row: AuditRow) -> AdminEntry | None:
@@ -281,13 +284,21 @@ class AuditApi:
         return None if place is None else self._cursors.close(f"audit:{place}")
 
 
+def _check_event(event: str | None) -> None:
+    """Raises Refusal 422 for an event that no row can be about."""
+    if event is not None and event not in EVENTS:
+        near = did_you_mean(event, sorted(EVENTS))
+        message = f"no row is about event_type {shown(event)!r}{near or '; it is one of ' + ', '.join(sorted(EVENTS))}"
+        raise invalid("event_type", message, where="query", kind="enum", given=event)
+
+
 def _instant(name: str, text: str | None) -> int | None:
     if text is None:
         return None
     try:
         return parse_us(text.replace(" ", "+"))  # an unescaped + in a query string reads as a space
     except ValueError as error:
-        raise invalid_parameter(name, f"{name} must be an ISO-8601 instant", text) from error
+        raise invalid(name, f"{name} must be an ISO-8601 instant", where="query", given=text) from error
 
 
 _REFUSALS: Final = (400, 401, 403, 422, 429, 503, 507)

@@ -20,11 +20,11 @@ from stigmem.core.records import Receipt
 from stigmem.core.wire import JSON_TYPE, Response
 from stigmem.node.api.assertion import AssertRequest, draft_fact, write_fact
 from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
+from stigmem.node.api.input_faults import faults_in, ignored_members, unreadable
 from stigmem.node.api.request import ApiRequest
-from stigmem.node.api.routing import Operation, Outcome, repeated
+from stigmem.node.api.routing import Operation, Outcome, lenient, repeated
 from stigmem.node.identity import Identity
 from stigmem.node.quotas import Quotas
-from stigmem.node.responses import decode_error
 from stigmem.node.transaction import Transaction
 
 __all__ = ["OPERATIONS", "BatchApi"]
@@ -59,6 +59,8 @@ class BatchResult(msgspec.Struct, omit_defaults=True, gc=False):
     status: str
     fact_id: str | UnsetType = UNSET
     error: BatchError | UnsetType = UNSET
+    warnings: list[str] = []
+    """Members of the fact that were not read."""
 
 
 class BatchAnswer(msgspec.Struct):
@@ -95,6 +97,8 @@ class BatchApi:
                 draft if isinstance(draft, BatchError) else BatchError("batch_aborted", _ABORTED) for draft in drafts
             ]
         results = [_result(call, txn, index, draft) for index, draft in enumerate(drafts)]
+        for result, raw in zip(results, request.facts, strict=True):
+            result.warnings = ignored_members(AssertRequest, raw)
         accepted = sum(result.status == "accepted" for result in results)
         body = msgspec.json.encode(BatchAnswer(accepted, len(results) - accepted, results))
         if receipt is not None:
@@ -110,8 +114,8 @@ class BatchApi:
             draft = draft_fact(txn, call.principal, request, self._identity.node_id)
             self._guard.check(session, call.principal, request, txn)
         except msgspec.ValidationError as error:
-            message, names = decode_error(error)
-            return BatchError("validation_failed", message, ".".join(names) or None)
+            refusal = unreadable("body", faults_in("body", AssertRequest, lenient(raw), error))
+            return BatchError(refusal.code, refusal.message, refusal.field)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             return BatchError("json_invalid", f"this is no valid JSON: {error}")
         except Refusal as refusal:

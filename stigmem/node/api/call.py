@@ -21,6 +21,7 @@ from typing import Final
 from stigmem.core.errors import Refusal, StigmemError
 from stigmem.core.wire import Request, Response, split_target
 from stigmem.node.api.api_keys import ApiKeys
+from stigmem.node.api.input_faults import ignored_members
 from stigmem.node.api.peer_auth import PeerAuthenticator, bearer
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import (
@@ -35,7 +36,7 @@ from stigmem.node.api.routing import (
 )
 from stigmem.node.callers import ANONYMOUS, Principal
 from stigmem.node.events import NodeEvents
-from stigmem.node.responses import busy, internal_error, render
+from stigmem.node.responses import busy, internal_error, render, with_warnings
 from stigmem.node.transaction import RetryNextBatch, Transaction
 
 __all__ = ["Call", "Dispatcher"]
@@ -80,7 +81,9 @@ class Dispatcher:
             call.peer = self._peer_auth.peer(txn, call.request)
         elif federated:
             self._authenticate(call, txn)
-        call.query = read_query(operation, split_target(call.request.target)[1])
+        if operation.body is not None and not by_peer:
+            call.ignored = ignored_members(operation.body, call.request.body)
+        call.query = read_query(operation, split_target(call.request.target)[1], by_peer=by_peer)
         call.body = read_body(operation, call.request.body)
         if not by_peer and access not in ("open", "any"):
             call.principal.need(access.removeprefix("peer|"))
@@ -113,7 +116,7 @@ class Dispatcher:
                 return
         if txn.settings.auth_required:
             reason = "bearer credential missing" if not secret else "invalid or expired key"
-            raise Refusal(401, "unauthorised", reason, style="text")
+            raise Refusal(401, "unauthorised", reason)
         call.principal = ANONYMOUS
 
 
@@ -137,6 +140,7 @@ class Call(ApiRequest):
         self.principal = principal or ANONYMOUS
         self.peer = None
         self.facts = 0
+        self.ignored = []
         self.operation: Operation | None = None
         self.is_vouched_for = principal is not None
         self.leans_on_records = False
@@ -181,6 +185,8 @@ class Call(ApiRequest):
     def reply(self, response: Response) -> None:
         """Answer the request; called once, by whoever has the response."""
         events = self._dispatcher.events
+        if self.ignored:
+            response = with_warnings(response, self.ignored)
         try:
             events.served(self.request, self.caller, response, self.facts)
         except Exception as bug:  # a listener must not keep anybody from an answer
@@ -199,4 +205,4 @@ def _is_view(operation: Operation) -> bool:
 
 def _federation_disabled() -> Refusal:
     # Not 404: the routes are there, and the published suite asks them on a node without federation (http-api 9.2).
-    return Refusal(403, "federation_disabled", "federation is disabled on this node", style="text")
+    return Refusal(403, "federation_disabled", "federation is disabled on this node")

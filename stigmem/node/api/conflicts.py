@@ -7,7 +7,7 @@ contradiction, and it settles it on every node that receives it.
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -35,7 +35,7 @@ __all__ = ["OPERATIONS", "ConflictsApi"]
 class ConflictParameters(msgspec.Struct, kw_only=True):
     """Parameters of `GET /v1/conflicts`."""
 
-    status: str | None = None
+    status: Literal["unresolved", "resolved"] | None = None
     cursor: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=limits.PAGE_LIMIT_MAX)] = limits.PAGE_LIMIT_DEFAULT
 
@@ -93,7 +93,7 @@ class ConflictsApi:
         conflict = _visible(call, txn)
         request: ResolveRequest = call.body
         if conflict.status == "resolved":
-            raise Refusal(409, "conflict_already_resolved", "conflict already resolved", style="text")
+            raise Refusal(409, "conflict_already_resolved", "conflict already resolved")
         txn.reserve("conflict", conflict.id)
         self._quotas.charge(txn, call.principal, "fact_write")
         members = sorted(conflict.members, key=rank, reverse=True)
@@ -117,7 +117,7 @@ class ConflictsApi:
         try:
             value = read_value(body)
         except Rejection as rejection:
-            raise refusal_of_value(rejection) from rejection
+            raise refusal_of_value(rejection, call.body, member="new_value") from rejection
         if value.interpret_as != "content":
             raise invalid("new_value.interpret_as", "a contradiction is settled by content, not by an instruction")
         entity, relation, scope = conflict.slot
@@ -173,16 +173,16 @@ def _visible(call: ApiRequest, txn: Transaction) -> Conflict:
     its id follows from entity, relation and scope, which anybody can guess."""
     conflict = txn.state.conflicts.get(call.params["conflict"])
     if conflict is None or conflict.slot[2] not in call.principal.scopes:
-        raise Refusal(404, "conflict_not_found", "conflict not found", style="text")
+        raise Refusal(404, "conflict_not_found", "conflict not found")
     return conflict
 
 
 def _member(members: list[Fact], fact_id: str | None) -> Fact:
     if fact_id is None:
-        raise Refusal(422, "no_resolution", "give winning_fact_id or new_value", style="text")
+        raise Refusal(422, "no_resolution", "give winning_fact_id or new_value")
     winner = next((fact for fact in members if fact.id == fact_id), None)
     if winner is None:
-        raise Refusal(422, "winner_not_in_conflict", "the winner must be one of the conflict's facts", style="text")
+        raise Refusal(422, "winner_not_in_conflict", "the winner must be one of the conflict's facts")
     return winner
 
 

@@ -14,10 +14,10 @@ from stigmem.core.errors import Refusal
 from stigmem.core.event_stream import EVENT_STREAM_TYPE
 from stigmem.core.fact import Fact
 from stigmem.core.query import FactQuery
-from stigmem.core.scopes import SCOPES, is_scope
+from stigmem.core.scopes import SCOPES
 from stigmem.core.uris import normalise_filter
 from stigmem.core.wire import StreamedResponse
-from stigmem.node.api.facts import instant_us
+from stigmem.node.api.facts import check_scope_parameter, instant_us
 from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
@@ -68,11 +68,8 @@ class EventsApi:
         self._quotas.charge(txn, reader, "fact_read")
         given: EventParameters = call.query
         if given.garden_id is not None:
-            raise Refusal(404, "garden_not_found", "this node has no gardens", style="text")
-        if given.scope is not None:
-            if not is_scope(given.scope):
-                raise Refusal(400, "unknown_scope", f"unknown scope '{given.scope}'", style="text")
-            reader.need_scope(given.scope)
+            raise Refusal(404, "garden_not_found", "this node has no gardens")
+        check_scope_parameter(reader, given.scope)
         query = FactQuery(
             entity=None if given.entity is None else normalise_filter(given.entity),
             relation=given.relation,

@@ -11,10 +11,11 @@ import msgspec
 
 from stigmem.core import limits
 from stigmem.core.content_id import is_cid
-from stigmem.core.errors import Refusal
+from stigmem.core.errors import Refusal, invalid, shown
 from stigmem.core.fact import Fact, FactRecord
 from stigmem.core.query import FactQuery, run_query
 from stigmem.core.scopes import SCOPES, is_scope
+from stigmem.core.suggestions import one_of
 from stigmem.core.timestamps import parse_us
 from stigmem.core.uris import normalise_filter, relation_warnings
 from stigmem.core.wire import Response, json_response
@@ -23,13 +24,13 @@ from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import AfterCommit, Operation, Outcome
 from stigmem.node.api.views import fact_record, shown_cid
+from stigmem.node.callers import Principal
 from stigmem.node.cursors import CursorCodec
 from stigmem.node.identity import Identity
 from stigmem.node.quotas import Quotas
-from stigmem.node.responses import invalid_parameter
 from stigmem.node.transaction import Transaction
 
-__all__ = ["OPERATIONS", "FactsApi", "instant_us"]
+__all__ = ["OPERATIONS", "FactsApi", "check_scope_parameter", "instant_us"]
 
 
 class QueryParameters(msgspec.Struct, kw_only=True):
@@ -121,11 +122,8 @@ class FactsApi:
                 501, "time_travel_plugin_not_loaded", "as_of needs the time travel add-on, which this node lacks"
             )
         if given.garden_id is not None:
-            raise Refusal(404, "garden_not_found", "this node has no gardens", style="text")
-        if given.scope is not None:
-            if not is_scope(given.scope):
-                raise Refusal(400, "unknown_scope", f"unknown scope '{given.scope}'", style="text")
-            call.principal.need_scope(given.scope)
+            raise Refusal(404, "garden_not_found", "this node has no gardens")
+        check_scope_parameter(call.principal, given.scope)
         query = FactQuery(
             entity=None if given.entity is None else normalise_filter(given.entity),
             relation=given.relation,
@@ -173,12 +171,22 @@ def _facts_answer(records: list[FactRecord], cursor: str | None) -> Response:
     return json_response(200, answer, {"x-total-count": str(len(records))})
 
 
+def check_scope_parameter(principal: Principal, scope: str | None) -> None:
+    """Raises Refusal 400 for a text that is no scope, and 403 for one that is closed to the caller."""
+    if scope is None:
+        return
+    if not is_scope(scope):
+        message = f"unknown scope '{shown(scope)}': {one_of('scope', scope, SCOPES)}"
+        raise Refusal(400, "unknown_scope", message, field="scope")
+    principal.need_scope(scope)
+
+
 def instant_us(name: str, text: str) -> int:
     """The instant that a query parameter names, in microseconds since the epoch. Raises Refusal 422."""
     try:
         return parse_us(text.replace(" ", "+"))  # an unescaped + in a query string reads as a space
     except ValueError as error:
-        raise invalid_parameter(name, f"{name} must be an ISO-8601 instant", text) from error
+        raise invalid(name, f"{name} must be an ISO-8601 instant", where="query", given=text) from error
 
 
 def _visible(call: ApiRequest, txn: Transaction, name: str) -> Fact:
@@ -198,7 +206,7 @@ def _visible(call: ApiRequest, txn: Transaction, name: str) -> Fact:
         if fact.quarantine is None and fact.scope in call.principal.scopes
     ]
     if not found:
-        raise Refusal(404, "fact_not_found", "fact not found", style="text")
+        raise Refusal(404, "fact_not_found", "fact not found")
     if by_content:
         return next(filter(ledger.live, found), found[-1])
     return min(found, key=lambda fact: (not fact.certified, fact))  # the same one on every node that holds them

@@ -78,7 +78,7 @@ class FederationApi:
             if self._quotas.may_audit(peer_id, txn.monotonic_ns):
                 asked = (given.scope or "")[:64]
                 txn.audit("scope_violation", peer_id, requested_scope=asked, permitted=sorted(peer.scopes))
-            raise Refusal(403, "scope_not_permitted", "scope not permitted for this peer", style="text")
+            raise Refusal(403, "scope_not_permitted", "scope not permitted for this peer")
         self._pullers.peer_seen(peer_id)
         expected = self._last_cursor_sent.get(peer_id)
         if given.cursor is None or given.cursor != expected:
@@ -139,12 +139,12 @@ class FederationApi:
             return json_response(200, self._identity.manifest(txn.now_us))
         row = txn.state.origins.get(name)
         if row is None or not row.manifest or parse_manifest(msgspec.json.decode(row.manifest)).expired(txn.now_us):
-            raise Refusal(404, "manifest_not_found", "manifest not found or expired", style="text")
+            raise Refusal(404, "manifest_not_found", "manifest not found or expired")
         return Response(200, JSON_TYPE, row.manifest.encode())
 
     def get_own_manifest(self, call: ApiRequest, txn: Transaction) -> Outcome:
         if not txn.settings.federation:
-            raise Refusal(404, "federation_disabled", "federation is disabled on this node", style="text")
+            raise Refusal(404, "federation_disabled", "federation is disabled on this node")
         return json_response(200, self._identity.manifest(txn.now_us))
 
     def get_discovery(self, call: ApiRequest, txn: Transaction) -> Outcome:
@@ -222,7 +222,7 @@ class _WaitingPull:
     def stage(self, txn: Transaction) -> None:
         row = txn.state.peers.get(self.peer_id)
         if row is None or row.status != self._peer.row.status:
-            self._response = render(Refusal(401, "peer_not_approved", "peer_not_approved", style="text"))
+            self._response = render(Refusal(401, "peer_not_approved", "peer_not_approved"))
         else:
             self._response = self._api.answer_pull(self._call, txn, self._peer, self._scopes, self._held)
 

@@ -67,12 +67,12 @@ class HeadAdmission:
             if self._is_peer(secret, wall_ns // 1_000_000):
                 return _KNOWN
             clock = ((CLOCK_HEADER, str(wall_ns // 1_000_000)),)
-            missing = Refusal(401, "peer_token_required", "peer token required", style="text", headers=clock)
+            missing = Refusal(401, "peer_token_required", "peer token required", headers=clock)
             return BodyBound(limits.KEYLESS_BODY_BYTES_MAX, render(missing))
         if not self._settings.auth_required or self._is_key(secret, wall_ns // 1_000):
             return _KNOWN
         reason = "invalid or expired key" if secret else "bearer credential missing"
-        return BodyBound(limits.KEYLESS_BODY_BYTES_MAX, render(Refusal(401, "unauthorised", reason, style="text")))
+        return BodyBound(limits.KEYLESS_BODY_BYTES_MAX, render(Refusal(401, "unauthorised", reason)))
 
     def _operation(self, head: Request) -> Operation | None:
         try:

@@ -13,10 +13,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from stigmem.core import limits
-from stigmem.core.errors import Refusal, invalid
+from stigmem.core.errors import Refusal, invalid, shown
 from stigmem.core.keys import encode_base64
 from stigmem.core.records import KeyRow
 from stigmem.core.scopes import SCOPES, is_scope, ordered
+from stigmem.core.suggestions import did_you_mean
 from stigmem.core.timestamps import format_us, parse_us
 from stigmem.core.uris import normalise
 from stigmem.core.wire import Response, json_response
@@ -159,7 +160,7 @@ class KeysApi:
         txn.reserve("keys", "")  # so that each change sees what the one before it did
         old = self._row(call, txn)
         if _expired(old, txn):
-            raise Refusal(409, "key_expired", "this key has expired; make a new one", style="text")
+            raise Refusal(409, "key_expired", "this key has expired; make a new one")
         if not set(old.permissions) <= call.principal.permissions and "admin" not in call.principal.permissions:
             message = "a key can be rotated only by one that may as much itself, or by an administrator"
             raise Refusal(403, "rotation_not_allowed", message)
@@ -199,9 +200,9 @@ class KeysApi:
         if row is None:
             row = next((row for row in txn.state.keys.values() if key_name(row.verifier) == name), None)
         if row is None:
-            raise Refusal(404, "key_not_found", "key not found", style="text")
+            raise Refusal(404, "key_not_found", "key not found")
         if row.entity_uri != call.principal.entity_uri and "admin" not in call.principal.permissions:
-            raise Refusal(403, "not_your_key", "this key belongs to another entity", style="text")
+            raise Refusal(403, "not_your_key", "this key belongs to another entity")
         return row
 
     def _made_by(self, call: ApiRequest, txn: Transaction, request: KeyRequest, secret: str) -> KeyRow:
@@ -279,7 +280,9 @@ def _life_us(txn: Transaction, row: KeyRow) -> int | None:
 def _permissions(request: KeyRequest) -> tuple[str, ...]:
     unknown = [name for name in request.permissions if name not in PERMISSIONS]
     if unknown or not request.permissions:
-        what = f"'{unknown[0]}' is none" if unknown else "the list is empty"
+        what = (
+            f"'{shown(unknown[0])}' is none{did_you_mean(unknown[0], PERMISSIONS)}" if unknown else "the list is empty"
+        )
         message = f"permissions must be some of {', '.join(PERMISSIONS)}; {what}"
         raise Refusal(400, "unknown_permission", message, field="permissions")
     return tuple(sorted(dict.fromkeys(request.permissions)))
@@ -291,7 +294,8 @@ def _scopes(principal: Principal, request: KeyRequest) -> tuple[str, ...]:
         return ordered(principal.scopes)
     unknown = next((name for name in given if not is_scope(name)), None)
     if unknown is not None:
-        message = f"allowed_scopes must be some of {', '.join(SCOPES)}; '{unknown}' is none"
+        about = f"'{shown(unknown)}' is none{did_you_mean(unknown, SCOPES)}"
+        message = f"allowed_scopes must be some of {', '.join(SCOPES)}; {about}"
         raise Refusal(400, "unknown_scope", message, field="allowed_scopes")
     for scope in ordered(given):
         principal.need_scope(scope)

@@ -112,7 +112,7 @@ class ManifestsApi:
                 verify_rotation_chain(manifest, key_id(known), known, txn.settings.suite)
         except Rejection as rejection:
             message = f"manifest update rejected: {rejection.message} (the key of {name})"
-            raise Refusal(409, rejection.code, message, style="text") from rejection
+            raise Refusal(409, rejection.code, message) from rejection
 
 
 def _stored(row: OriginRow) -> Manifest:

@@ -70,6 +70,7 @@ OPERATIONS = tuple(
         status=501,
         refusals=(401, 503),
         tags=("later",),
+        takes_any_query=True,
     )
     for name, method, path in _ROUTES
 )

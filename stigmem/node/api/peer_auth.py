@@ -47,7 +47,7 @@ class PeerAuthenticator:
         """The peer behind a request's token; spends the nonce. Raises Refusal 401 or 403 (federation 2.6)."""
         credential = bearer(request)
         if credential is None:
-            raise Refusal(401, "peer_token_required", "peer token required", style="text")
+            raise Refusal(401, "peer_token_required", "peer token required")
         try:
             token = read_token(credential)
         except Rejection as rejection:
@@ -78,7 +78,7 @@ class PeerAuthenticator:
         txn.add(spent)
         scopes = crossing(row.scopes, claims.scopes, allow_team=txn.settings.allow_team)
         if not scopes:
-            raise Refusal(403, "no_permitted_scopes", "no permitted scopes", style="text")
+            raise Refusal(403, "no_permitted_scopes", "no permitted scopes")
         return PeerCaller(row, scopes)
 
     def _registered(self, txn: Transaction, token: Token) -> PeerRow:
@@ -113,4 +113,4 @@ class PeerAuthenticator:
 
 def _unauthorised(detail: str, txn: Transaction) -> Refusal:
     # Our clock goes with the refusal: a peer whose clock differs can aim its next token at ours.
-    return Refusal(401, detail, detail, style="text", headers=((CLOCK_HEADER, str(txn.now_ms)),))
+    return Refusal(401, detail.replace(" ", "_"), detail, headers=((CLOCK_HEADER, str(txn.now_ms)),))

@@ -29,7 +29,7 @@ from stigmem.node.identity import Identity
 from stigmem.node.membership.handshake import Handshakes
 from stigmem.node.quotas import Quotas
 from stigmem.node.replication.lag import LagMonitor, PeerProgress
-from stigmem.node.responses import quota_exceeded
+from stigmem.node.responses import quota_exceeded, render
 from stigmem.node.resync import read_again_for_key, read_again_for_origin, reserve_cursors
 from stigmem.node.transaction import Transaction
 
@@ -158,7 +158,7 @@ class PeersApi:
     def post_peer(self, call: ApiRequest, txn: Transaction) -> Outcome:
         declaration: Declaration = call.body
         if declaration.node_id == self._identity.node_id:
-            raise Refusal(409, "own_node_id", "this is the node's own id", style="text")
+            raise Refusal(409, "own_node_id", "this is the node's own id")
         if not _is_address(declaration.node_url):
             message = "node_url must be an http or https address, without user, query or fragment"
             raise invalid("node_url", message, given=declaration.node_url)
@@ -167,7 +167,7 @@ class PeersApi:
         held = txn.state.peer_of(declaration.node_id)
         if step(held.status if held else "", "register") is None:
             status = held.status if held else ""
-            raise Refusal(409, "peer_already_registered", f"peer already registered (status={status})", style="text")
+            raise Refusal(409, "peer_already_registered", f"peer already registered (status={status})")
         self._charge_registration(call, txn)
         self._make_room(call, txn, held)
         row = PeerRow(
@@ -186,7 +186,7 @@ class PeersApi:
     def post_approve(self, call: ApiRequest, txn: Transaction) -> Outcome:
         row = _row(call, txn)
         if row.status != PENDING:
-            raise Refusal(409, "peer_not_pending", f"peer is not pending approval (status={row.status})", style="text")
+            raise Refusal(409, "peer_not_pending", f"peer is not pending approval (status={row.status})")
         for scope in crossing(row.scopes, allow_team=txn.settings.allow_team):
             call.principal.need_scope(scope)  # whoever lets a peer read a scope must be able to read it
         request: ApproveRequest = call.body
@@ -217,7 +217,7 @@ class PeersApi:
     def post_revoke(self, call: ApiRequest, txn: Transaction) -> Outcome:
         row = _row(call, txn)
         if step(row.status, "revoke") is None:
-            raise Refusal(409, "peer_not_revocable", f"peer cannot be revoked (status={row.status})", style="text")
+            raise Refusal(409, "peer_not_revocable", f"peer cannot be revoked (status={row.status})")
         txn.add(msgspec.structs.replace(row, status=REVOKED))
         txn.audit("peer_revoked", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri)
         return AfterCommit(lambda: json_response(200, peer_record(txn.state.peers[row.peer_id])))
@@ -225,7 +225,7 @@ class PeersApi:
     def delete_peer(self, call: ApiRequest, txn: Transaction) -> Outcome:
         row = _row(call, txn)
         if step(row.status, "delete") is None:
-            raise Refusal(409, "peer_not_deletable", f"revoke the peer first (status={row.status})", style="text")
+            raise Refusal(409, "peer_not_deletable", f"revoke the peer first (status={row.status})")
         txn.add(row.deleted())
         txn.audit("peer_deleted", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri)
         return AfterCommit(lambda: Response(204))
@@ -238,7 +238,7 @@ class PeersApi:
     def get_peer(self, call: ApiRequest, txn: Transaction) -> Outcome:
         row = txn.state.peers.get(call.params["peer"])
         if row is None:
-            raise Refusal(404, "peer_not_found", "peer not found", style="text")
+            raise Refusal(404, "peer_not_found", "peer not found")
         waiting = sum(peer_id == row.peer_id for peer_id, _ in txn.state.deferred)
         return json_response(200, self._with_exchange(row, txn, {row.peer_id: waiting}))
 
@@ -284,14 +284,14 @@ class PeersApi:
 def _row(call: ApiRequest, txn: Transaction) -> PeerRow:
     row = txn.state.peers.get(call.params["peer"])
     if row is None:
-        raise Refusal(404, "peer_not_found", "peer not found", style="text")
+        raise Refusal(404, "peer_not_found", "peer not found")
     txn.reserve("peer", row.node_id)
     return row
 
 
 def _refused_fingerprint() -> Response:
     # The audit row must be kept, so this is a response after the commit and not a Refusal before it.
-    return json_response(400, {"detail": "fingerprint mismatch"})
+    return render(Refusal(400, "fingerprint_mismatch", "fingerprint mismatch", field="pubkey_fingerprint"))
 
 
 # --- whether a declaration is looked at ---

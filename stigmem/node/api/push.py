@@ -121,10 +121,10 @@ class _PushIngestion(Ingestion):
 def check_offered(call: ApiRequest, txn: Transaction) -> None:
     """What is refused whoever asks. Raises Refusal 405 when push is off, 401 for capability tokens."""
     if not txn.settings.push:
-        raise Refusal(405, "push_disabled", "push replication not enabled on this node", style="text")
+        raise Refusal(405, "push_disabled", "push replication not enabled on this node")
     if bearer(call.request) is None and "x-stigmem-capability" in call.request.headers:
         message = "this node trusts no capability token, whatever its signature: present a peer token"
-        raise Refusal(401, "capability_not_supported", message, style="text")
+        raise Refusal(401, "capability_not_supported", message)
 
 
 class PushApi:
@@ -178,7 +178,7 @@ class PushApi:
         except NotStored as failure:
             raise Refusal(507, failure.code, failure.message, headers=(("retry-after", "5"),)) from failure
         if errors is None:
-            raise Refusal(401, "peer_not_approved", "peer_not_approved", style="text")
+            raise Refusal(401, "peer_not_approved", "peer_not_approved")
         return json_response(202, PushAnswer(len(facts) - len(errors), len(errors), errors))
 
     def _checked(self, link: PeerLink, raw: bytes) -> Arrival:

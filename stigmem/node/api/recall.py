@@ -19,9 +19,9 @@ from stigmem.core.fact import FactRecord
 from stigmem.core.recall.packing import Packed, pack, token_estimate
 from stigmem.core.recall.ranking import Question, Ranked, Ranker, Weights
 from stigmem.core.recall.words import fact_words
-from stigmem.core.scopes import is_scope
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.background import Background, ConcurrencyLimit
+from stigmem.node.api.facts import check_scope_parameter
 from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
 from stigmem.node.api.read_indexes import ReadIndexes
 from stigmem.node.api.request import ApiRequest
@@ -169,9 +169,7 @@ class RecallApi:
             raise Refusal(
                 501, "time_travel_plugin_not_loaded", "as_of needs the time travel add-on, which this node lacks"
             )
-        if not is_scope(given.scope):
-            raise Refusal(400, "unknown_scope", f"unknown scope '{given.scope}'", style="text")
-        call.principal.need_scope(given.scope)
+        check_scope_parameter(call.principal, given.scope)
         session = session_of(call.request)
         question = Question(
             query=given.query,

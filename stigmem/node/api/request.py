@@ -18,7 +18,7 @@ __all__ = ["ApiRequest"]
 class ApiRequest:
     """One request to one operation."""
 
-    __slots__ = ("body", "facts", "params", "peer", "principal", "query", "reply_to", "request")
+    __slots__ = ("body", "facts", "ignored", "params", "peer", "principal", "query", "reply_to", "request")
 
     request: Request
     """As the carrier handed it in."""
@@ -37,6 +37,9 @@ class ApiRequest:
     recognised (`Node.withdraw`)."""
     facts: int
     """How many facts the page holds that the handler made for a peer; for `NodeEvents.served`."""
+
+    ignored: list[str]
+    """A sentence for each member of the body that was not read; joins the member `warnings` of the answer."""
 
     @property
     def caller(self) -> Caller:

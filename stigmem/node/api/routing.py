@@ -14,19 +14,20 @@ from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
+from msgspec import inspect
 
 from stigmem.core import limits
-from stigmem.core.errors import Refusal
+from stigmem.core.errors import Refusal, invalid
 from stigmem.core.json_members import repeated_member
 from stigmem.core.wire import JSON_TYPE, Response
+from stigmem.node.api.input_faults import faults_in, types_of, unknown_parameters, unreadable
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.callers import Permission
-from stigmem.node.responses import invalid_parameter, unreadable
 from stigmem.node.transaction import Transaction
 
 __all__ = [
     "Access", "AfterCommit", "Answer", "BoundHandler", "Handler", "InBackground", "Now", "Operation", "Outcome",
-    "Router", "bind", "read_body", "read_query",
+    "Router", "bind", "lenient", "read_body", "read_query",
 ]  # fmt: skip
 
 Answer = Callable[[Response], None]
@@ -70,7 +71,7 @@ class Operation:
     `query` and `body` are the msgspec types that parameters are read into. `before` refuses what is refused whoever
     asks, before anybody is asked who it is. `media`: the content type of a success. `reads_once`: whether a body with a
     member that is there twice is refused; not for the bodies of peers, nor where the handler looks at each part by
-    itself.
+    itself. `takes_any_query`: whether parameters that it does not know are ignored.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Operation:
     tags: tuple[str, ...] = field(default=())
     before: Callable[[ApiRequest, Transaction], None] | None = None
     reads_once: bool = True
+    takes_any_query: bool = False
 
 
 def bind(operations: Iterable[Operation], api: object) -> dict[str, BoundHandler]:
@@ -129,13 +131,11 @@ class Router:
                 allowed.append(operation.method)
         if allowed:
             raise _wrong_method(sorted(set(allowed)))
-        raise Refusal(404, "not_found", "Not Found", style="text")
+        raise Refusal(404, "not_found", "Not Found")
 
 
 def _wrong_method(allowed: list[str]) -> Refusal:
-    return Refusal(
-        405, "method_not_allowed", "Method Not Allowed", style="text", headers=(("allow", ", ".join(allowed)),)
-    )
+    return Refusal(405, "method_not_allowed", "Method Not Allowed", headers=(("allow", ", ".join(allowed)),))
 
 
 class _Pattern(NamedTuple):
@@ -158,15 +158,22 @@ class _Pattern(NamedTuple):
         return {self.name: unquote(path[len(self.head) : len(path) - len(self.tail)])}
 
 
-def read_query(operation: Operation, pairs: list[tuple[str, str]]) -> Any:
+def read_query(operation: Operation, pairs: list[tuple[str, str]], *, by_peer: bool = False) -> Any:
     """The query parameters as the operation's type; empty texts count as absent. Raises Refusal 422, also for a
-    parameter that is given twice: whoever looked at the request before us may have seen the other one."""
+    parameter that is given twice: whoever looked at the request before us may have seen the other one.
+
+    One that the operation does not know is refused, because leaving out a filter widens what is read; but not where
+    everybody may ask, nor of a peer, which may be of a newer version.
+    """
+    lenient_here = by_peer or operation.takes_any_query or operation.permission == "open"
+    if not lenient_here and (unknown := unknown_parameters(operation.query, pairs)):
+        raise unreadable("query", unknown)
     if operation.query is None:
         return None
     given: dict[str, str] = {}
     for name, value in pairs:
         if value and name in given and name in operation.query.__struct_encode_fields__:
-            raise invalid_parameter(name, f"{name} is given twice; give it once", value)
+            raise invalid(name, f"{name} is given twice; give it once", where="query", given=value)
         if value:
             given[name] = value
     for name in _booleans_of(operation.query):
@@ -175,12 +182,14 @@ def read_query(operation: Operation, pairs: list[tuple[str, str]]) -> Any:
     try:
         return msgspec.convert(given, operation.query, strict=False)
     except msgspec.ValidationError as error:
-        raise unreadable("query", error, given) from error
+        raise unreadable("query", faults_in("query", operation.query, given, error)) from error
 
 
 @lru_cache
 def _booleans_of(query: type[msgspec.Struct]) -> tuple[str, ...]:
-    return tuple(f.encode_name for f in msgspec.structs.fields(query) if f.type in (bool, bool | None))
+    return tuple(
+        name for name, types in types_of(query).items() if any(isinstance(each, inspect.BoolType) for each in types)
+    )
 
 
 def read_body(operation: Operation, body: bytes) -> Any:
@@ -193,22 +202,24 @@ def read_body(operation: Operation, body: bytes) -> Any:
             raise repeated(name)
         return found
     except msgspec.ValidationError as error:
-        raise unreadable("body", error, _lenient(body)) from error
+        raise unreadable("body", faults_in("body", operation.body, lenient(body), error)) from error
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        item = {"type": "json_invalid", "loc": ["body"], "msg": f"the body is no valid JSON: {error}", "input": None}
-        raise Refusal(422, "json_invalid", item["msg"], style="list", extra={"items": [item]}) from error  # type: ignore[arg-type]
+        message = (
+            f"the body is no valid JSON: {error}" if body else "the body is missing: this operation needs one, as JSON"
+        )
+        given = body[: limits.URI_CHARS_MAX].decode(errors="replace")
+        raise invalid("", message, code="json_invalid", kind="json_invalid", given=given) from error
 
 
 def repeated(name: str) -> Refusal:
     """How a caller is told that its body says two things under one name."""
     message = f"the member {name!r} is there twice: which of the two is meant?"
-    item = {"type": "json_repeated_member", "loc": ["body", name], "msg": message, "input": None}
-    return Refusal(422, "json_repeated_member", message, field=name, style="list", extra={"items": [item]})
+    return invalid(name, message, code="json_repeated_member", kind="json_repeated_member")
 
 
-def _lenient(body: bytes) -> Any:
-    """A body of ordinary size as plain data, to show what was wrong in it; None when it is more or worse than that."""
+def lenient(body: bytes | msgspec.Raw) -> Any:
+    """A body of ordinary size as plain data, to show what is wrong in it; UNSET when it is more or worse than that."""
     try:
-        return msgspec.json.decode(body) if len(body) <= limits.STRING_BYTES_MAX else None
+        return msgspec.json.decode(body) if len(bytes(body)) <= limits.STRING_BYTES_MAX else msgspec.UNSET
     except (msgspec.DecodeError, ValueError, RecursionError):
-        return None
+        return msgspec.UNSET

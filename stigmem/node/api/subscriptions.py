@@ -261,7 +261,7 @@ def _target(text: str) -> tuple[str, str]:
         refusal.field = "target"
         raise
     if target.startswith("stigmem://") and _GARDEN in target:
-        raise Refusal(404, "garden_not_found", "this node has no gardens", style="text")
+        raise Refusal(404, "garden_not_found", "this node has no gardens")
     return "entity", target
 
 
@@ -273,7 +273,7 @@ def _own(call: ApiRequest, txn: Transaction) -> SubscriptionRow:
     """The subscription of the path. Raises Refusal 404, also for one of somebody else."""
     row = txn.state.subscriptions.get(call.params["subscription"])
     if row is None or row.subscriber != call.principal.entity_uri:
-        raise Refusal(404, "subscription_not_found", "subscription not found", style="text")
+        raise Refusal(404, "subscription_not_found", "subscription not found")
     return row
 
 

@@ -131,7 +131,7 @@ class LagMonitor:
             "error": "relay_lag_exceeded", "lag_ms": lag_ms, "retry_after_s": max(1, lag_ms // 1000),
         }  # fmt: skip
         header = (("retry-after", str(body["retry_after_s"])),)
-        raise Refusal(503, "relay_lag_exceeded", "this node lags", style="raw", extra=body, headers=header)
+        raise Refusal(503, "relay_lag_exceeded", "this node lags", extra=body, headers=header)
 
     def _lags(self, monotonic_ns: int) -> list[int]:
         return [
