@@ -50,10 +50,16 @@ class HostSettings:
         "off", "Whether a fact's source must be the caller's own entity"
     )
     rate_limit_write_per_hour: int = _is(
-        _WRITES_PER_HOUR, "Writes an hour and API key; 0 for no limit", least=0, most=10**9
+        _WRITES_PER_HOUR,
+        "Facts that an entity may write in an hour, over all its keys, and at once; 0 for no limit",
+        least=0,
+        most=10**9,
     )
     rate_limit_read_per_hour: int = _is(
-        _READS_PER_HOUR, "Reads an hour and API key; 0 for no limit", least=0, most=10**9
+        _READS_PER_HOUR,
+        "Requests to read that an entity may make in an hour, over all its keys, and at once; 0 for no limit",
+        least=0,
+        most=10**9,
     )
     connections_max: int = _is(
         1_000, "Connections open at one time; the longest idle one makes room", least=1, most=10**5

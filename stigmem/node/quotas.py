@@ -6,9 +6,10 @@ before anything is charged (`stigmem.node.api.peer_auth`, `stigmem.node.api.api_
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from stigmem.core import limits
+from stigmem.core.errors import Refusal
 from stigmem.core.records import PeerRow
 from stigmem.core.token_bucket import TokenBucket
 from stigmem.node.callers import PeerCaller, Principal
@@ -16,6 +17,8 @@ from stigmem.node.responses import quota_exceeded
 from stigmem.node.transaction import Transaction
 
 __all__ = ["Quotas", "slow_down_status"]
+
+_HOUR_S: Final = 3_600
 
 
 def slow_down_status(row: PeerRow) -> int:
@@ -37,22 +40,32 @@ class Quotas:
 
     # --- rates ---
 
-    def wait_s(self, kind: str, name: str, burst: float, per_s: float, monotonic_ns: int) -> float:
-        """Take one; 0.0 when there was one, else the seconds until there will be. `burst`: how many at once, `per_s`:
+    def wait_s(self, kind: str, name: str, burst: float, per_s: float, monotonic_ns: int, amount: float = 1.0) -> float:
+        """Take `amount`; 0.0 when it was there, else the seconds until it will be. `burst`: how many at once, `per_s`:
         how many a second in the long run; both count when the bucket is made."""
         bucket = self._buckets.get((kind, name))
         if bucket is None:
             bucket = self._buckets[kind, name] = TokenBucket(burst, per_s, monotonic_ns)
             if len(self._buckets) > limits.QUOTA_NAMES_MAX:
                 del self._buckets[next(iter(self._buckets))]
-        return bucket.take(monotonic_ns)
+        return bucket.take(monotonic_ns, amount)
 
-    def charge(self, txn: Transaction, principal: Principal, dimension: Literal["fact_write", "fact_read"]) -> None:
-        """Take one write or read from a principal's bucket; raises Refusal 429."""
+    def charge(
+        self, txn: Transaction, principal: Principal, dimension: Literal["fact_write", "fact_read"], facts: int = 1
+    ) -> None:
+        """Take facts to be written, or one request that reads, from what the principal's entity may do; over all of its
+        keys. An hour's worth may come at once (http-api 4.5).
+
+        Raises Refusal 429, and 413 for more facts than may ever come at once.
+        """
         per_s = txn.settings.write_per_s if dimension == "fact_write" else txn.settings.read_per_s
         if not (per_s and principal.key_id):  # whoever needs no key has no limit either (http-api 4.5)
             return
-        wait_s = self.wait_s(dimension, principal.entity_uri, max(1.0, 60.0 * per_s), per_s, txn.monotonic_ns)
+        burst = max(1.0, round(_HOUR_S * per_s))
+        if facts > burst:
+            message = f"{facts} facts at once are more than an hour's {burst:.0f} of this entity; send them in parts"
+            raise Refusal(413, "above_hourly_limit", message)
+        wait_s = self.wait_s(dimension, principal.entity_uri, burst, per_s, txn.monotonic_ns, facts)
         if wait_s:
             if self.may_audit(principal.entity_uri, txn.monotonic_ns):
                 txn.audit("quota_breach", principal.entity_uri, dimension=dimension)

@@ -65,8 +65,9 @@ class NodeSettings:
 
     mailbox_messages_max: int = limits.MAILBOX_MESSAGES_MAX
     write_per_s: float = 0.0
-    """Writes a second and principal, sustained; 0 is no limit."""
+    """Facts that an entity may write a second in the long run; an hour's worth may come at once. 0 is no limit."""
     read_per_s: float = 0.0
+    """As `write_per_s`, of requests that read."""
     key_life_days: int = 90
     token_leeway_ms: int = limits.TOKEN_LEEWAY_MS
 

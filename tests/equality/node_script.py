@@ -75,7 +75,7 @@ class _Script:
         self.world = world
         self.transcript = transcript
         common: dict[str, Any] = {"federation": True, "push": True, "pull_interval_s": 10.0, "pull_jitter": 0.0}
-        self.north = Machine(world, nursery, "north", 1, **common, source_attestation="warn", write_per_s=50.0)
+        self.north = Machine(world, nursery, "north", 1, **common, source_attestation="warn", write_per_s=3_000 / 3_600)
         self.south = Machine(
             world, nursery, "south", 2, **common, auth_required=False, allow_team=True,
             scopes=("team", "company", "public"), pull_wait_s=5.0,

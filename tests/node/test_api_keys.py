@@ -9,6 +9,7 @@ import pytest
 from stigmem.core import limits
 from stigmem.core.audit import verify
 from stigmem.core.records import KeyRow
+from stigmem.core.scopes import SCOPES
 from stigmem.core.timestamps import format_us
 from stigmem.core.wire import Response
 from stigmem.node.api.api_keys import argon2id, key_name
@@ -191,6 +192,54 @@ async def test_a_deleted_key_stops_working_at_once() -> None:
         read(await with_key(bench, SECRET, "GET", "/v1/me"), 401)
         read(await ask(bench, "DELETE", path, by=ADMIN), 404)
         assert node.state.key_holders == {}
+
+
+@pytest.mark.parametrize("action", ["DELETE", "rotate"])
+@pytest.mark.parametrize(
+    ("permissions", "scopes", "by_permissions", "by_scopes", "entity", "status"),
+    [
+        (["admin", "read"], ["public"], ["read"], ["public"], "agent:worker", 403),  # locks its administrator out
+        (["read", "write"], ["public"], ["read"], ["public"], "agent:worker", 403),
+        (["instruction:write"], ["public"], ["read", "write"], ["public"], "agent:worker", 403),
+        (["read"], ["team", "public"], ["read"], ["public"], "agent:worker", 403),
+        (["read"], ["team"], ["read", "admin"], ["public"], "agent:other", 403),  # an administrator of another scope
+        (["read"], [*SCOPES], ["read", "admin"], ["team", "public"], "agent:worker", 403),
+        (["read"], ["public"], ["read", "write"], ["public"], "agent:other", 403),
+        (["read"], ["public"], ["read"], ["public"], "agent:worker", 200),
+        (["read"], ["public"], ["read", "write"], ["team", "public"], "agent:worker", 200),
+        (["audit.read"], ["public"], ["admin"], ["public"], "agent:other", 200),  # who could have made it
+    ],
+)  # fmt: skip
+async def test_a_key_is_ended_by_none_that_may_less(
+    action: str, permissions: list[str], scopes: list[str], by_permissions: list[str], by_scopes: list[str],
+    entity: str, status: int,
+) -> None:  # fmt: skip
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS) as node:
+        body = wanted(permissions=permissions, allowed_scopes=scopes)
+        made = read(await ask(bench, "POST", "/v1/auth/keys", body, by=ADMIN), 201)
+        path = f"/v1/auth/keys/{made['id']}"
+        by = caller(*by_permissions, scopes=tuple(by_scopes), entity=entity)
+        method, target = ("DELETE", path) if action == "DELETE" else ("POST", f"{path}/rotate")
+        answer = await ask(bench, method, target, by=by)
+        assert answer.status == (status if status == 403 else 204 if action == "DELETE" else 201)
+        if status == 403:
+            assert [row.event for row in bench.audit_rows] == ["key_created"]
+            (row,) = node.state.keys.values()
+            assert row.expires_us == (NOW_MS + 90 * DAY_MS) * 1_000
+            assert read(answer, 403)["code"] in ("key_above_yours", "scope_not_allowed", "not_your_key")
+
+
+async def test_a_key_may_always_end_itself_and_only_itself_among_greater_ones() -> None:
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS) as node:
+        small = wanted(permissions=["write"], allowed_scopes=["public"])
+        great = wanted(raw_key="z" * 32, permissions=["admin", "read", "write"])
+        own = read(await ask(bench, "POST", "/v1/auth/keys", small, by=ADMIN), 201)
+        other = read(await ask(bench, "POST", "/v1/auth/keys", great, by=ADMIN), 201)
+        read(await with_key(bench, SECRET, "DELETE", f"/v1/auth/keys/{other['id']}"), 403)
+        assert (await with_key(bench, SECRET, "DELETE", f"/v1/auth/keys/{own['id']}")).status == 204
+        assert len(node.state.keys) == 1
 
 
 async def test_an_administrator_ends_keys_of_others_also_by_their_index() -> None:

@@ -86,9 +86,10 @@ class BatchApi:
         name = _receipt_name(call, request)
         if name:
             txn.reserve("receipt", name)
-        self._quotas.charge(txn, call.principal, "fact_write")
         session = session_of(call.request)
         receipt = _receipt(call, txn, name) if name else None
+        is_repeated = receipt is not None and bool(receipt.response)
+        self._quotas.charge(txn, call.principal, "fact_write", 1 if is_repeated else max(1, len(request.facts)))
         if receipt is not None and receipt.response:
             return Response(200, JSON_TYPE, receipt.response)
         drafts = [self._draft(call, txn, raw, session) for raw in request.facts]

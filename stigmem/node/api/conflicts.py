@@ -95,7 +95,7 @@ class ConflictsApi:
         if conflict.status == "resolved":
             raise Refusal(409, "conflict_already_resolved", "conflict already resolved")
         txn.reserve("conflict", conflict.id)
-        self._quotas.charge(txn, call.principal, "fact_write")
+        self._quotas.charge(txn, call.principal, "fact_write", 1 if request.new_value is None else 2)
         members = sorted(conflict.members, key=rank, reverse=True)
         if request.new_value is not None:
             winner = self._new_fact(call, txn, conflict, request.new_value)

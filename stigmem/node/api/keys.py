@@ -1,8 +1,9 @@
 """Operations on API keys: who am I, and the life of a key from its making to its end (http-api 4.4).
 
 A key is seen by those of its entity and by administrators. Nobody can hand out more than it may itself: a key for some
-scopes makes keys for these scopes only. A secret is shown once, in the answer that made it; what is kept of it is
-`stigmem.node.api.api_keys`.
+scopes makes keys for these scopes only. Nor can anybody end more than it may itself, but for its own key: else a key
+that only reads could lock its entity's administrator out. A secret is shown once, in the answer that made it; what is
+kept of it is `stigmem.node.api.api_keys`.
 """
 
 from __future__ import annotations
@@ -161,11 +162,7 @@ class KeysApi:
         old = self._row(call, txn)
         if _expired(old, txn):
             raise Refusal(409, "key_expired", "this key has expired; make a new one")
-        if not set(old.permissions) <= call.principal.permissions and "admin" not in call.principal.permissions:
-            message = "a key can be rotated only by one that may as much itself, or by an administrator"
-            raise Refusal(403, "rotation_not_allowed", message)
-        for scope in old.scopes:
-            call.principal.need_scope(scope)
+        _need_rights_of(old, call.principal)
         secret = self._new_secret()
         key_id, verifier = self._mint(call, txn, secret)
         new = msgspec.structs.replace(
@@ -187,6 +184,7 @@ class KeysApi:
     def delete_key(self, call: ApiRequest, txn: Transaction) -> Outcome:
         txn.reserve("keys", "")  # so that each change sees what the one before it did
         row = self._row(call, txn)
+        _need_rights_of(row, call.principal)
         txn.add(row.deleted())
         txn.audit(
             "key_revoked", row.entity_uri, id=key_name(row.verifier), by=call.principal.entity_uri, reason="deleted"
@@ -244,6 +242,18 @@ class KeysApi:
         if wait_s:
             raise quota_exceeded("admin_action", who, wait_s)
         return key_id, argon2id(secret, self._entropy.token(SALT_BYTES))
+
+
+def _need_rights_of(row: KeyRow, principal: Principal) -> None:
+    """Raises Refusal 403 unless a caller may do all that a key may, which its end or renewal takes away: an
+    administrator may hand out every permission, but nobody a scope that is closed to it. A key may end itself."""
+    if row.key_id == principal.key_id:
+        return
+    if not set(row.permissions) <= principal.permissions and "admin" not in principal.permissions:
+        message = "a key is ended or rotated only by itself, by one that may as much, or by an administrator"
+        raise Refusal(403, "key_above_yours", message)
+    for scope in row.scopes:
+        principal.need_scope(scope)
 
 
 def _expired(row: KeyRow, txn: Transaction) -> bool:
