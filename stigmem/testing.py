@@ -128,6 +128,7 @@ class ManualClock:
         """`wall_ms`: what the wall clock shows now, milliseconds since 1970. `shared`: see `skewed`."""
         self.wake_ups = WakeUps() if shared is None else shared
         self._wall_ms = wall_ms - self.wake_ups.now_ns // 1_000_000
+        self._suspended_ms = 0
 
     def skewed(self, ms: int) -> ManualClock:
         """A clock that moves with this one and whose wall time is `ms` milliseconds ahead of it (behind, if negative),
@@ -148,6 +149,16 @@ class ManualClock:
     @wall_ms.setter
     def wall_ms(self, value: int) -> None:
         self._wall_ms = value - self.wake_ups.now_ns // 1_000_000
+
+    @property
+    def elapsed_ns(self) -> int:
+        """As `monotonic_ns`, with the time that passed while the machine was suspended."""
+        return self.wake_ups.now_ns + self._suspended_ms * 1_000_000
+
+    def suspended(self, ms: int) -> None:
+        """The machine was suspended for so many milliseconds: the wall clock and `elapsed_ns` went on, nothing rang."""
+        self._wall_ms += ms
+        self._suspended_ms += ms
 
     async def advance(self, seconds: float) -> None:
         """Let time pass: every timer that falls due rings at its own instant, and all that follows from it happens
@@ -294,6 +305,9 @@ class _NodeClock:
 
     def monotonic_ns(self) -> int:
         return self._wake_ups.now_ns
+
+    def elapsed_ns(self) -> int:
+        return self._clock.elapsed_ns
 
     def signal(self) -> _Signal:
         return _Signal(self._wake_ups)

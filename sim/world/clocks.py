@@ -1,7 +1,8 @@
 """Node clocks that are wrong: offset, drift, steps, freezes, strobes and slews, apart from true time.
 
-Integer arithmetic on true nanoseconds. A clock has two faces: the wall clock, which every fault moves, and the
-monotonic clock, which only drifts. Each fault is kept under a key of its own and is gone without a trace when it
+Integer arithmetic on true nanoseconds. A clock has three faces: the wall clock, which every fault moves; the monotonic
+clock, which only drifts, and stops while the machine is suspended; and the elapsed time, which is the monotonic clock
+without that stop. Each fault is kept under a key of its own and is gone without a trace when it
 is taken back, in whatever order they end; only the world knows true time (spec/simulation.md, 3).
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
-__all__ = ["EPOCH_NS", "ClockError", "Drift", "Freeze", "NodeClock", "Slew", "Step", "Strobe"]
+__all__ = ["EPOCH_NS", "ClockError", "Drift", "Freeze", "NodeClock", "Slew", "Step", "Strobe", "Suspension"]
 
 EPOCH_NS: Final = 1_780_272_000_000_000_000
 """True wall time at the start of every scenario: 2026-06-01T00:00:00Z."""
@@ -38,6 +39,11 @@ class _Rate(NamedTuple):
         return (true_ns - self.begin) * self.ppm // _PPM
 
 
+class _Suspended(NamedTuple):
+    begin: int
+    virtual: bool
+
+
 class NodeClock:
     """The clock of one node as a function of true time, in nanoseconds."""
 
@@ -51,6 +57,11 @@ class NodeClock:
         self._slews: dict[object, _Rate] = {}
         self._strobes: dict[object, _Strobe] = {}
         self._frozen: dict[object, int] = {}
+        self._suspended: dict[object, _Suspended] = {}
+        self._lost = 0
+        """What the monotonic clock has not counted of suspensions that are over."""
+        self._unseen = 0
+        """What no clock of the machine has counted of them: it was a virtual one."""
 
     def wall(self, true_ns: int) -> int:
         """What the node's wall clock shows."""
@@ -71,12 +82,25 @@ class NodeClock:
 
     def monotonic(self, true_ns: int) -> int:
         """Nanoseconds of this node's own time since the start of the scenario; never runs back."""
-        shown = true_ns + self._kept
+        shown = true_ns + self._kept - self._lost
+        if self._suspended:
+            shown -= self._away(true_ns)
         if self._own.ppm:
             shown += self._own.gained(true_ns)
         for rate in self._drifts.values():
             shown += rate.gained(true_ns)
         return shown
+
+    def elapsed(self, true_ns: int) -> int:
+        """As `monotonic`, with the time for which the machine was suspended; without it for a virtual one, which does
+        not know."""
+        away = self._lost - self._unseen
+        if self._suspended and not any(each.virtual for each in self._suspended.values()):
+            away += self._away(true_ns)
+        return self.monotonic(true_ns) + away
+
+    def _away(self, true_ns: int) -> int:
+        return true_ns - min(each.begin for each in self._suspended.values())
 
     def to_true(self, local_ns: int) -> int:
         """True duration of a duration that this node's oscillator measures."""
@@ -120,6 +144,22 @@ class NodeClock:
     def thaw(self, key: object) -> None:
         """Let the wall clock jump to where it would have been."""
         self._frozen.pop(key, None)
+
+    def suspend(self, key: object, true_ns: int, *, virtual: bool) -> None:
+        """Stop the monotonic clock, and of a virtual machine the elapsed time too."""
+        self._suspended[key] = _Suspended(true_ns, virtual)
+
+    def wake(self, key: object, true_ns: int) -> None:
+        """End a suspension; the clocks that stood go on from where they were when the last one ends."""
+        if key in self._suspended:
+            away = self._away(true_ns)
+            virtual = any(each.virtual for each in self._suspended.values())
+            del self._suspended[key]
+            begin = true_ns - away
+            self._suspended = {other: _Suspended(begin, each.virtual) for other, each in self._suspended.items()}
+            if not self._suspended:
+                self._lost += away
+                self._unseen += away if virtual else 0
 
     def strobe(self, key: object, true_ns: int, swing_ns: int, period_ns: int) -> None:
         """Show a time off by `swing_ns` in every other period."""
@@ -203,3 +243,17 @@ class Drift:
 
     def end(self, clock: NodeClock, key: object, true_ns: int) -> None:
         clock.undrift(key, true_ns)
+
+
+@dataclass(frozen=True)
+class Suspension:
+    """A machine that sleeps: its wall clock is right when it wakes, its monotonic clock has stood still. A virtual one
+    that was stopped does not know for how long: its elapsed time has stood still as well."""
+
+    virtual: bool
+
+    def begin(self, clock: NodeClock, key: object, true_ns: int) -> None:
+        clock.suspend(key, true_ns, virtual=self.virtual)
+
+    def end(self, clock: NodeClock, key: object, true_ns: int) -> None:
+        clock.wake(key, true_ns)

@@ -80,6 +80,9 @@ class SimClock:
     def monotonic_ns(self) -> int:
         return self._machine.clock.monotonic(self._machine.world.now)
 
+    def elapsed_ns(self) -> int:
+        return self._machine.clock.elapsed(self._machine.world.now)
+
     def signal(self) -> Signal:
         return SimSignal(self._machine)
 

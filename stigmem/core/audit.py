@@ -25,6 +25,7 @@ EVENTS: Final = frozenset(
         "key_created", "key_revoked", "quota_breach", "cursor_imported", "strangers_suppressed",
         "page_refused", "san_mismatch", "peer_dialect_changed",
         "subscription_created", "subscription_deleted", "subscription_ended",
+        "clock_doubted", "clock_doubt_ended",
     }
 )  # fmt: skip
 """Every event a node may record; `append` refuses others, so that a reader can rely on the list."""

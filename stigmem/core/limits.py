@@ -20,6 +20,8 @@ __all__ = [
     "BACKOFF_S_MIN",
     "BATCH_FACTS_MAX",
     "CLEAN_PAGES_TO_DOUBLE",
+    "CLOCK_HOLD_S",
+    "CLOCK_JUMP_MS",
     "CURSOR_CHARS_MAX",
     "CURSOR_UNSTORED_NS",
     "DEAD_LETTERS_PER_PEER_MAX",
@@ -181,6 +183,12 @@ SKEW_PAST_MS: Final = 2_592_000_000
 """How old a stamp may be outside of a first read: the contract's 30 days (federation 4)."""
 DRAG_MS: Final = 5_000
 """A remote stamp moves our clock only when it is at most this far ahead of our physical clock (S-37)."""
+CLOCK_JUMP_MS: Final = 60_000
+"""A wall clock that leads what has elapsed by more is not believed until somebody confirms it: a fifth of the skew
+bound, so that what is believed without a question is still accepted by peers whose clocks are wrong the other way."""
+CLOCK_HOLD_S: Final = 300
+"""A jump that nobody contradicts is believed after so many seconds: longer than a time daemon needs after a start or a
+resume to set a clock that was wrong, short enough for a node that is alone to wait for."""
 DEFERRED_AHEAD_MS_MAX: Final = 86_400_000
 """A stamp above the skew bound but within a day is tried again when it is due; beyond that, never."""
 DEFERRED_PER_PEER_MAX: Final = 1_000

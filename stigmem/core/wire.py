@@ -15,8 +15,8 @@ from urllib.parse import unquote
 import msgspec
 
 __all__ = [
-    "BodyBound", "Request", "Response", "StreamedResponse", "decode_request", "decode_response", "encode",
-    "json_response", "split_target",
+    "CLOCK_HEADER", "BodyBound", "Request", "Response", "StreamedResponse", "decode_request", "decode_response",
+    "encode", "json_response", "split_target",
 ]  # fmt: skip
 
 
@@ -53,6 +53,8 @@ class BodyBound(NamedTuple):
     above: Response
 
 
+CLOCK_HEADER: Final = "x-stigmem-now"
+"""The answering node's time, in milliseconds since the epoch."""
 JSON_TYPE: Final = {"content-type": "application/json"}
 _KNOWN_CHARS_MAX: Final = 512
 """The longest target that is remembered taken apart."""

@@ -19,6 +19,7 @@ from stigmem.host.http.refusals import refusal
 from stigmem.host.observe import Observer
 from stigmem.host.pages import page
 from stigmem.host.web_guard import web_refusal
+from stigmem.node.api.clock import clock_answer
 from stigmem.node.api.head_admission import too_large
 from stigmem.node.api.peer_auth import PEER_URI_HEADER
 from stigmem.node.node import Node
@@ -71,12 +72,22 @@ class App:
 
     def _page(self, path: str) -> Response | None:
         if path == "/readyz":
-            return json_response(200 if self.stage == "ready" else 503, {"status": self.stage})
+            return self._readiness()
         if path == "/healthz" and self.stage == "loading":
             return json_response(200, {"status": "ok"})  # alive, and the writer that answers later does not run yet
         if path == "/metrics":
             return self._observer.metrics()
         return page(path, self._node.settings.node_url)
+
+    def _readiness(self) -> Response:
+        if self.stage != "ready":
+            return json_response(503, {"status": self.stage})
+        answer = clock_answer(self._node.clock, self._node.state)
+        if answer.in_doubt:
+            return json_response(503, {"status": "clock_in_doubt", "clock": answer})
+        if answer.own_stamps_ahead_s:
+            return json_response(200, {"status": "ready", "clock": answer})
+        return json_response(200, {"status": "ready"})
 
     async def _from_node(self, request: Request, caller: Caller) -> Response:
         if self.stage == "loading":

@@ -18,6 +18,8 @@ from stigmem.node.ports import Signal
 
 __all__ = ["HostClock", "HostEntropy", "HostSignal"]
 
+_ELAPSED: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""The clock that goes on in suspend. Linux stops CLOCK_MONOTONIC then; others, which have no CLOCK_BOOTTIME, do not."""
 _JOURNALS: Final = "writer"
 """The task whose errors are the journal's: what it cannot store, nobody may be told, so the node ends with it."""
 _LASTING: Final = frozenset(("puller", "keeper", "webhook"))
@@ -76,6 +78,9 @@ class HostClock:
 
     def monotonic_ns(self) -> int:
         return time.monotonic_ns()
+
+    def elapsed_ns(self) -> int:
+        return time.clock_gettime_ns(_ELAPSED)
 
     def signal(self) -> Signal:
         return HostSignal()

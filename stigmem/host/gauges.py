@@ -47,6 +47,15 @@ class StateCollector(Collector):
         yield GaugeMetricFamily("stigmem_pulls_held", "Pulls that wait for news here", len(node.long_polls))
         yield CounterMetricFamily("stigmem_commits", "Journal commits", node.writer.commits)
         yield CounterMetricFamily("stigmem_bugs", "Answers lost to a bug", len(node.bugs))
+        now_ms = node.clock.wall_ns() // 1_000_000
+        yield GaugeMetricFamily(
+            "stigmem_clock_in_doubt", "1 while the wall clock has jumped ahead and nothing is written",
+            node.clock.doubt is not None,
+        )  # fmt: skip
+        yield GaugeMetricFamily(
+            "stigmem_own_stamps_ahead_seconds", "By how much own stamps are ahead of what peers accept, else 0",
+            node.state.stamps_ahead_ms(now_ms) / 1e3,
+        )  # fmt: skip
         yield from self._peers()
 
     def _peers(self) -> Iterator[Metric]:

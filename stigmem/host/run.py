@@ -218,6 +218,25 @@ async def _load(found: Deployed, progress: Callable[[int, int], None] | None) ->
         gc.enable()
     found.facts = len(found.node.state.ledger)
     found.load_s = time.perf_counter() - begin
+    _tell_clock(found)
+
+
+def _tell_clock(found: Deployed) -> None:
+    """Compare the clock with the newest stamp in the journal, in the log."""
+    node = found.node
+    lead_ns = node.clock.start_lead_ns
+    if lead_ns is None:
+        return
+    ahead_ms = node.state.stamps_ahead_ms(node.clock.wall_ns() // 1_000_000)
+    if ahead_ms:
+        found.observer.log.warning(
+            "own stamps are ahead of the clock: what is written now reaches no peer before that time has passed",
+            ahead_s=ahead_ms // 1_000,
+        )
+    elif lead_ns < 0:
+        found.observer.log.warning("the clock is behind the newest stamp: it was set back", behind_s=-lead_ns / 1e9)
+    else:
+        found.observer.log.info("the clock is ahead of the newest stamp", ahead_s=round(lead_ns / 1e9, 1))
 
 
 async def _walk_audit_log(found: Deployed) -> None:

@@ -16,11 +16,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from stigmem.core.errors import JournalCorrupt
+from stigmem.core.hlc import stamp_wall_ms
 from stigmem.core.ingest import IngestPolicy
 from stigmem.core.wire import BodyBound, Request, Response
 from stigmem.node.api import (
     audit,
     batch,
+    clock,
     conflicts,
     events,
     facts,
@@ -50,6 +52,7 @@ from stigmem.node.following.subscriptions import Signing
 from stigmem.node.following.webhooks import Post, Webhook, Webhooks
 from stigmem.node.identity import Identity
 from stigmem.node.mailbox import Mailbox
+from stigmem.node.membership.clock_check import ClockCheck
 from stigmem.node.membership.handshake import Handshakes
 from stigmem.node.membership.origin_keys import OriginKeys
 from stigmem.node.ports import Context
@@ -66,6 +69,7 @@ from stigmem.node.settings import NodeSettings
 from stigmem.node.state import NodeState
 from stigmem.node.timers import Timers
 from stigmem.node.transaction import Command, DeadlineAdded, FactsAdded, PeerChanged, SubscriptionChanged
+from stigmem.node.trusted_clock import TrustedClock
 from stigmem.node.writer import Writer
 
 __all__ = ["ROUTER", "Node"]
@@ -78,9 +82,9 @@ class Node:
 
     def __init__(self, settings: NodeSettings, context: Context, events: NodeEvents | None = None) -> None:
         """`events`: who is told what happens; without it only bugs are remembered."""
-        clock = context.clock
+        self.clock = clock = TrustedClock(context.clock)
         self.settings = settings
-        self.context = context
+        self.context = context = context._replace(clock=clock)
         self.events = events or NodeEvents()
         self.identity = Identity(settings, context.entropy)
         self.node_id = self.identity.node_id
@@ -172,6 +176,9 @@ class Node:
             skew_future_ms=settings.skew_future_ms,
             skew_past_ms=settings.skew_past_ms,
         )
+
+        check = ClockCheck(clock=self.clock, state=self.state, transport=context.transport, mailbox=self.mailbox)
+        self.clock.on_doubt, self.clock.on_return = check.begin, check.returned
 
     def _build_replication(self) -> None:
         clock = self.context.clock
@@ -265,6 +272,7 @@ class Node:
                     clock=context.clock,
                 ),
             ),
+            **bind(clock.OPERATIONS, clock.ClockApi(clock=self.clock, quotas=quotas)),
             **bind(manifests.OPERATIONS, manifests.ManifestsApi(identity=identity, quotas=quotas)),
             **bind(
                 recall.OPERATIONS,
@@ -306,7 +314,8 @@ class Node:
             if progress is not None:
                 progress(loaded)
         # No stamp is issued twice, whatever the wall clock says now: the clock resumes at its high-water mark.
-        self.state.ledger.advance(self.context.clock.wall_ns() // 1_000)
+        self.clock.start_from(stamp_wall_ms(self.state.stamp))
+        self.state.ledger.advance(self.clock.wall_ns() // 1_000)
         return loaded
 
     def start(self) -> None:

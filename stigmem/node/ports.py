@@ -4,8 +4,9 @@ Protocols only. `stigmem.host.context` fills them with the machine, `sim.world.c
 `stigmem.testing` with values that a test moves; all are tested with the same bodies (`tests/parity`). Whoever fills
 them keeps these promises, on which the node relies:
 
-* Clock. `monotonic_ns` never runs back. `wall_ns` may be wrong, jump and stand still. A task that was spawned runs
-  until it ends or the node stops; what it raises stops the node.
+* Clock. `monotonic_ns` never runs back. `elapsed_ns` never runs back either, nobody sets it, and it goes on while the
+  machine is suspended, where there is such a clock. `wall_ns` may be wrong, jump and stand still. A task that was
+  spawned runs until it ends or the node stops; what it raises stops the node.
 * Signal. Exactly one task waits on one. Setting it before the wait is not lost; setting it twice is setting it once.
 * Entropy. Nobody can predict it: keys' secrets and nonces come from here.
 * Transport. An answer is returned whatever its status; only silence raises. The body is never longer than asked for.
@@ -38,11 +39,14 @@ class Signal(Protocol):
 
 
 class Clock(Protocol):
-    """Time and waiting. `wall_ns` may be wrong, jump and stand still; `monotonic_ns` never runs back."""
+    """Time and waiting. `wall_ns` may be wrong, jump and stand still; `monotonic_ns`, which timers go by, never runs
+    back and may stop while the machine is suspended; `elapsed_ns` does neither, and is only compared with itself."""
 
     def wall_ns(self) -> int: ...
 
     def monotonic_ns(self) -> int: ...
+
+    def elapsed_ns(self) -> int: ...
 
     def signal(self) -> Signal: ...
 

@@ -10,7 +10,7 @@ from stigmem.core.declaration import ACTIVE
 from stigmem.core.records import CursorRow
 from stigmem.node.transaction import Transaction
 
-__all__ = ["read_again", "read_again_for_key", "read_again_for_origin", "reserve_cursors"]
+__all__ = ["read_again", "read_again_for_key", "read_again_for_origin", "read_again_for_time", "reserve_cursors"]
 
 
 def reserve_cursors(txn: Transaction) -> None:
@@ -33,6 +33,13 @@ def read_again_for_key(txn: Transaction) -> None:
     """An origin gets another key than the one it was known by: signatures that did not fit may fit now."""
     for peer_id, letters in txn.state.letters.items():
         if any("origin_sig_invalid" in codes for codes in letters.values()):
+            read_again(txn, peer_id)
+
+
+def read_again_for_time(txn: Transaction) -> None:
+    """The clock by which stamps were found too early was wrong, and is right now."""
+    for peer_id, letters in txn.state.letters.items():
+        if any("hlc_skew" in codes for codes in letters.values()):
             read_again(txn, peer_id)
 
 

@@ -21,7 +21,7 @@ from stigmem.core.audit import AuditRow, ChainHead
 from stigmem.core.conflicts import ConflictBook
 from stigmem.core.declaration import ACTIVE
 from stigmem.core.fact import Fact
-from stigmem.core.hlc import ZERO, Stamp
+from stigmem.core.hlc import ZERO, Stamp, stamp_wall_ms
 from stigmem.core.ledger import Ledger
 from stigmem.core.nonces import NonceTable, SpentNonce
 from stigmem.core.records import (
@@ -101,6 +101,12 @@ class NodeState:
         """The public key that speaks for an origin, if this node knows one."""
         row = self.origins.get(node_id)
         return row.public_key if row is not None else None
+
+    def stamps_ahead_ms(self, now_ms: int) -> int:
+        """By how much this node's newest stamp is ahead of `now_ms` where that is more than peers accept, so that what
+        it writes now reaches nobody before that time has passed; else 0."""
+        ahead_ms = stamp_wall_ms(self.stamp) - now_ms
+        return ahead_ms if ahead_ms > limits.SKEW_FUTURE_MS else 0
 
     # --- one method per record ---
 

@@ -10,11 +10,11 @@ from typing import Final
 
 from stigmem.core.ledger import Ledger
 from stigmem.node.mailbox import Mailbox, NotStored
-from stigmem.node.ports import Clock
 from stigmem.node.quotas import Quotas
 from stigmem.node.replication.deferred import DeferredFacts
 from stigmem.node.replication.long_polls import LongPolls
 from stigmem.node.transaction import Transaction
+from stigmem.node.trusted_clock import TrustedClock
 
 __all__ = ["Timers"]
 
@@ -29,7 +29,7 @@ class Timers:
     def __init__(
         self,
         *,
-        clock: Clock,
+        clock: TrustedClock,
         ledger: Ledger,
         deferred: DeferredFacts,
         long_polls: LongPolls,
@@ -53,7 +53,7 @@ class Timers:
         clock = self._clock
         while True:
             await self._wake.wait(self._rest_ns())
-            now_ns = clock.wall_ns()
+            now_ns = clock.watch()
             expiry_us = self._ledger.next_expiry_us()
             if expiry_us is not None and expiry_us <= now_ns // 1_000:
                 await self._tick()

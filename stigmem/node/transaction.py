@@ -44,13 +44,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from stigmem.core import hlc, limits
 from stigmem.core.audit import AuditRow, ChainHead, append
-from stigmem.core.errors import StigmemError
+from stigmem.core.errors import Refusal, StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp
 from stigmem.core.nonces import SpentNonce
@@ -65,6 +65,13 @@ __all__ = [
 ]  # fmt: skip
 
 T_co = TypeVar("T_co", covariant=True)
+
+
+_IN_DOUBT: Final = (
+    "this machine's wall clock jumped {:.0f} s ahead; nothing is written until it is set right, or confirmed by peers, "
+    "by some minutes without a contradiction, or by `stigmem clock confirm`"
+)
+_RETRY_AFTER: Final = (("retry-after", "15"),)
 
 
 Reservable = Literal[
@@ -171,12 +178,16 @@ class Savepoint(NamedTuple):
 class Transaction:
     """The records of one batch, in order, with the little that later submissions of the batch must see."""
 
-    def __init__(self, state: NodeState, settings: NodeSettings, now_ns: int, monotonic_ns: int) -> None:
-        """`now_ns`: the node's own wall clock, `monotonic_ns`: its monotonic clock, both when the batch began."""
+    def __init__(
+        self, state: NodeState, settings: NodeSettings, now_ns: int, monotonic_ns: int, *, clock_lead_ns: int = 0
+    ) -> None:
+        """`now_ns`: the time the node goes by, `monotonic_ns`: its monotonic clock, both when the batch began.
+        `clock_lead_ns`: by how much the machine's wall clock is ahead of that and in doubt; 0 when it is not."""
         self.state = state
         self.settings = settings
         self.now_ns = now_ns
         self.monotonic_ns = monotonic_ns
+        self.clock_lead_ns = clock_lead_ns
         self.records: list[Record] = []
         self.stamp: Stamp = state.stamp
         self._head = state.head
@@ -227,7 +238,10 @@ class Transaction:
         return row
 
     def tick(self) -> Stamp:
-        """The stamp of a new local fact."""
+        """The stamp of a new local fact. Raises Refusal 503 while the clock is in doubt: a stamp cannot be taken back,
+        and one that is far ahead hides its fact from every peer."""
+        if self.clock_lead_ns:
+            raise Refusal(503, "clock_in_doubt", _IN_DOUBT.format(self.clock_lead_ns / 1e9), headers=_RETRY_AFTER)
         self.stamp = hlc.tick(self.stamp, self.now_ms)
         return self.stamp
 

@@ -29,10 +29,11 @@ from stigmem.core import limits
 from stigmem.core.records import Record
 from stigmem.node.events import NodeEvents
 from stigmem.node.mailbox import Mailbox
-from stigmem.node.ports import Clock, Journal, JournalFull
+from stigmem.node.ports import Journal, JournalFull
 from stigmem.node.settings import NodeSettings
 from stigmem.node.state import NodeState
 from stigmem.node.transaction import Notice, Submission, Transaction, stage_batch
+from stigmem.node.trusted_clock import TrustedClock
 
 __all__ = ["Writer"]
 
@@ -46,7 +47,7 @@ class Writer:
         mailbox: Mailbox,
         state: NodeState,
         settings: NodeSettings,
-        clock: Clock,
+        clock: TrustedClock,
         journal: Journal,
         events: NodeEvents,
     ) -> None:
@@ -73,8 +74,9 @@ class Writer:
     async def _run_batch(self, submissions: list[Submission]) -> None:
         self.batches += 1
         self.largest_batch = max(self.largest_batch, len(submissions))
-        state = self._state
-        txn = Transaction(state, self._settings, self._clock.wall_ns(), self._clock.monotonic_ns())
+        state, clock = self._state, self._clock
+        now_ns = clock.wall_ns()
+        txn = Transaction(state, self._settings, now_ns, clock.monotonic_ns(), clock_lead_ns=clock.lead_ns)
         state.ledger.advance(txn.now_us)
         state.nonces.forget(txn.monotonic_ns)
         batch, again = stage_batch(txn, submissions, self._events.bug)

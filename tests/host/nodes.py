@@ -126,3 +126,6 @@ class _StandingClock:
 
     def monotonic_ns(self) -> int:
         return 0
+
+    def elapsed_ns(self) -> int:
+        return 0

@@ -108,6 +108,28 @@ async def test_readiness_follows_the_life_of_the_process(tmp_path: Path) -> None
         assert (await client.get("/v1/facts")).status_code == 200  # what still comes is still answered
 
 
+async def test_a_clock_in_doubt_is_told_at_readyz_and_in_a_metric_until_it_is_confirmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with node_at(tmp_path) as node, client_of(node) as client:
+        right = node.node.clock.machine_wall_ns
+        monkeypatch.setattr(node.node.clock, "machine_wall_ns", lambda: right() + 86_400_000_000_000)
+        refused = await client.get("/readyz")
+        assert (refused.status_code, refused.json()["status"]) == (503, "clock_in_doubt")
+        assert round(refused.json()["clock"]["lead_s"]) == 86_400
+        assert "stigmem_clock_in_doubt 1.0" in (await client.get("/metrics")).text
+        assert (await client.post("/v1/facts", json=assertion(1))).json()["detail"]["code"] == "clock_in_doubt"
+        node.node.clock.confirm("operator")
+        assert (await client.get("/readyz")).json() == {"status": "ready"}
+        assert (await client.post("/v1/facts", json=assertion(1))).status_code == 201
+        monkeypatch.undo()
+        found = await client.get("/readyz")
+        assert (found.status_code, round(found.json()["clock"]["own_stamps_ahead_s"], -1)) == (200, 86_400)
+        ahead = re.search(r"\nstigmem_own_stamps_ahead_seconds (\S+)", (await client.get("/metrics")).text)
+        assert ahead is not None
+        assert round(float(ahead[1]), -1) == 86_400
+
+
 # --- the application by itself ---
 
 

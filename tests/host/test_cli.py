@@ -344,6 +344,25 @@ async def test_a_running_node_on_this_machine_needs_no_key(run: Any, tmp_path: P
         assert (await beside(run, "auth", "bootstrap-key", "--key", "k" * 40)).status == 1
 
 
+async def test_a_clock_that_jumped_is_shown_and_confirmed_by_command(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with node_at(tmp_path / "node") as node:
+        there = ("--data-dir", str(tmp_path / "node"))
+        said = await beside(run, "clock", "status", *there)
+        assert (said.status, "in doubt" in said.out) == (0, True)
+        said = await beside(run, "clock", "confirm", *there)
+        assert (said.status, "not in doubt" in said.err) == (1, True)
+        right = node.node.clock.machine_wall_ns
+        monkeypatch.setattr(node.node.clock, "machine_wall_ns", lambda: right() + 86_400_000_000_000)
+        said = await beside(run, "clock", "status", *there)
+        assert said.status == 1
+        assert "it jumped 86400 s ahead; 0 of 0 peers agree" in said.out
+        assert (await beside(run, *PUT, *there)).status == 1
+        assert (await beside(run, "clock", "confirm", *there)).status == 0
+        assert (await beside(run, *PUT, *there)).status == 0
+
+
 async def test_a_node_far_away_is_asked_with_a_key(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with node_at(tmp_path / "far", auth_required=True) as node:
         url = f"http://127.0.0.1:{node.port}"

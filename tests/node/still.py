@@ -38,7 +38,12 @@ class Bench:
 
     @wall_ms.setter
     def wall_ms(self, value: int) -> None:
-        self.clock.wall_ms = value
+        """Let so much time pass, and ring nothing; an earlier time sets the clock back."""
+        later_ms = value - self.clock.wall_ms
+        if later_ms >= 0:
+            self.clock.suspended(later_ms)
+        else:
+            self.clock.wall_ms = value
 
     @property
     def monotonic_ms(self) -> int:

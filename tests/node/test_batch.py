@@ -33,6 +33,7 @@ from stigmem.node.transaction import (
     Transaction,
     stage_batch,
 )
+from stigmem.node.trusted_clock import TrustedClock
 from stigmem.node.writer import Writer
 from stigmem.testing import ScriptedTransport
 from tests.builders import T0_MS, fact
@@ -67,6 +68,9 @@ class Clock:
         return T0_MS * 1_000_000
 
     def monotonic_ns(self) -> int:
+        return 5
+
+    def elapsed_ns(self) -> int:
         return 5
 
     def signal(self) -> Signal:
@@ -258,7 +262,7 @@ class Running:
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self.seen: list[str] = []
-        clock = Clock()
+        clock = TrustedClock(Clock())
         self.mailbox = Mailbox(clock, 10)
         self.state = NodeState(SETTINGS, clock)
         self.journal = Journal(self.seen)

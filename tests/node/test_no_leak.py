@@ -138,7 +138,7 @@ async def reads(world: World) -> None:
             await world.look("POST", "/v1/recall", body)
     for target in (
         "/v1/audit/export", "/v1/audit/export?limit=2", "/v1/admin/audit", "/v1/me", "/v1/auth/keys", "/healthz",
-        "/v1/auth/keys/expiring-soon", "/.well-known/stigmem", "/.well-known/stigmem-manifest.json",
+        "/v1/auth/keys/expiring-soon", "/v1/admin/clock", "/.well-known/stigmem", "/.well-known/stigmem-manifest.json",
         "/v1/federation/peers", "/v1/federation/peers/peer-1", f"/v1/federation/manifest/{world.bench.node.node_id}",
     ):  # fmt: skip
         await world.look("GET", target)
@@ -174,6 +174,7 @@ async def writes(world: World) -> None:
     for action in ("approve", "revoke"):
         await world.look("POST", f"/v1/federation/peers/nobody/{action}", {"pubkey_fingerprint": "x"})
     await world.look("DELETE", "/v1/federation/peers/nobody")
+    await world.look("POST", "/v1/admin/clock/confirm")
     for operation in ROUTER.operations:
         if "later" in operation.tags:
             await world.look(operation.method, re.sub(r"\{\w+\}", "x", operation.path), {})

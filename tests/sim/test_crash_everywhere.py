@@ -79,6 +79,9 @@ class _NoTime:
     def monotonic_ns(self) -> int:
         return 0
 
+    def elapsed_ns(self) -> int:
+        return 0
+
     signal = sleep = checkpoint = spawn = None  # type: ignore[assignment]
 
 

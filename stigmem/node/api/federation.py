@@ -15,7 +15,7 @@ from stigmem.core import limits
 from stigmem.core.declaration import EXTENSIONS
 from stigmem.core.errors import Refusal, StigmemError
 from stigmem.core.manifest import parse_manifest
-from stigmem.core.wire import JSON_TYPE, Response, json_response
+from stigmem.core.wire import CLOCK_HEADER, JSON_TYPE, Response, json_response
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Answer, InBackground, Operation, Outcome
 from stigmem.node.callers import PeerCaller
@@ -173,7 +173,11 @@ class FederationApi:
                 },
                 "replication_lag_ms": self._lag.worst_ms(txn.monotonic_ns),
             }
-        return json_response(200, document)
+        if CLOCK_HEADER not in call.request.headers:
+            return json_response(200, document)
+        # What the machine's clock shows, doubted or not: peers in doubt compare theirs with it (spec/hlc.md).
+        shown_ms = txn.now_ms + txn.clock_lead_ns // 1_000_000
+        return json_response(200, document, {CLOCK_HEADER: str(shown_ms)})
 
     def get_health(self, call: ApiRequest, txn: Transaction) -> Outcome:
         return json_response(200, {"status": "ok"})

@@ -25,9 +25,9 @@ from stigmem.core import limits
 from stigmem.core.declaration import ACTIVE
 from stigmem.core.errors import Refusal, Rejection
 from stigmem.core.token import check_token, read_token
-from stigmem.core.wire import BodyBound, Request, Response
+from stigmem.core.wire import CLOCK_HEADER, BodyBound, Request, Response
 from stigmem.node.api.api_keys import ApiKeys
-from stigmem.node.api.peer_auth import CLOCK_HEADER, bearer
+from stigmem.node.api.peer_auth import bearer
 from stigmem.node.api.routing import Operation, Router
 from stigmem.node.responses import render
 from stigmem.node.settings import NodeSettings

@@ -15,17 +15,15 @@ from stigmem.core.errors import Refusal, Rejection
 from stigmem.core.records import PeerRow
 from stigmem.core.scopes import crossing
 from stigmem.core.token import Token, check_token, read_token
-from stigmem.core.wire import Request
+from stigmem.core.wire import CLOCK_HEADER, Request
 from stigmem.node.callers import PeerCaller
 from stigmem.node.identity import Identity
 from stigmem.node.quotas import Quotas, slow_down_status
 from stigmem.node.responses import quota_exceeded
 from stigmem.node.transaction import Transaction
 
-__all__ = ["CLOCK_HEADER", "PEER_URI_HEADER", "PeerAuthenticator", "bearer"]
+__all__ = ["PEER_URI_HEADER", "PeerAuthenticator", "bearer"]
 
-CLOCK_HEADER: Final = "x-stigmem-now"
-"""Wall clock in ms that a 401 carries."""
 PEER_URI_HEADER: Final = "x-stigmem-internal-peer-uri"
 """URIs of the certificate that the connection was made with; set by the carrier, never by who sends the request."""
 

@@ -10,6 +10,7 @@ from typing import Final
 from stigmem.node.api import (
     audit,
     batch,
+    clock,
     conflicts,
     events,
     facts,
@@ -34,6 +35,7 @@ ROUTER: Final = Router(
         *conflicts.OPERATIONS,
         *keys.OPERATIONS,
         *audit.OPERATIONS,
+        *clock.OPERATIONS,
         *peers.OPERATIONS,
         *federation.OPERATIONS,
         *push.OPERATIONS,

@@ -16,7 +16,7 @@ from stigmem.core.errors import Rejection
 from stigmem.core.records import PeerRow
 from stigmem.core.scopes import crossing
 from stigmem.core.token import mint
-from stigmem.core.wire import Request, Response
+from stigmem.core.wire import CLOCK_HEADER, Request, Response
 from stigmem.node.identity import Identity, new_uuid
 from stigmem.node.ports import Clock, Entropy, Transport, Unreachable
 from stigmem.node.replication.backoff import PullBackoff
@@ -125,7 +125,7 @@ class PeerClient:
 
     def _learn_clock(self, response: Response) -> bool:
         """Whether the peer refused our token's times and told us its own: then aim the next token at them."""
-        there_ms = response.headers.get("x-stigmem-now", "")
+        there_ms = response.headers.get(CLOCK_HEADER, "")
         if not (there_ms.isascii() and there_ms.isdigit() and len(there_ms) < 17):
             return False
         if not any(code.encode() in response.body for code in _TIME_CODES):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sim.small_runs import PROBES, WRITES, S, approve, at, fault, make_simulation, offset_s, run, workload
+from sim.world.clocks import EPOCH_NS, NodeClock
+from tests.sim.small_runs import PROBES, WRITES, S, approve, at, fault, make_simulation, offset_s, run, table, workload
 
 
 @pytest.mark.parametrize(
@@ -39,8 +40,8 @@ def test_a_step_without_for_stays() -> None:
     assert simulation.fault_schedule.fault_intervals == [("clock -4s", ("a",), 10 * S, 10 * S, None)]
 
 
-def test_facts_of_a_clock_set_far_ahead_wait_until_they_are_due_and_are_not_lost() -> None:
-    simulation = run(PROBES, fault("clock-step", at="20s", node="a", by="8m", for_="10s"), settle="9m")
+def test_facts_of_a_clock_that_was_far_ahead_all_along_wait_until_they_are_due_and_are_not_lost() -> None:
+    simulation = run(PROBES, table("clock", node="a", offset="8m"), settle="9m")
     assert simulation.converged_at is not None
     assert simulation.converged_at > 3 * 60 * S
     assert simulation.rejections["hlc_skew"] > 0
@@ -55,3 +56,38 @@ def test_after_a_step_back_and_a_restart_no_stamp_is_issued_twice() -> None:
     )
     assert simulation.submissions.refused == {0: 12}, "one burst met the restart"
     assert len(simulation.visibility.facts) == 12 * 39
+
+
+def test_a_suspended_machine_writes_again_the_moment_it_wakes() -> None:
+    simulation = run(PROBES, fault("suspend", at="15s", for_="20s", node="a"))
+    assert simulation.submissions.refused == {}
+    assert offset_s(simulation, "a") == 0
+
+
+def test_a_virtual_machine_that_was_stopped_writes_again_when_its_peers_agree_on_the_time() -> None:
+    """Its clock is right, and looks as if it had jumped by the ten minutes that the machine knows nothing of."""
+    simulation = run(PROBES, fault("suspend", at="60s", for_="10m", node="a", machine="virtual"), duration="15m")
+    assert 0 < simulation.submissions.refused.get(503, 0) <= 300, "what came while it was stopped comes at once"
+    assert simulation.rejections.get("hlc_skew", 0) == 0
+    assert sum(fact.written_ns > 670 * S for fact in simulation.visibility.facts if fact.origin == "a") > 0
+
+
+def test_a_clock_that_jumps_ahead_writes_nothing_until_it_is_set_right() -> None:
+    simulation = run(PROBES, fault("clock-step", at="20s", node="a", by="8m", for_="10s"))
+    assert simulation.rejections.get("hlc_skew", 0) == 0
+    assert set(simulation.submissions.refused) == {503}
+    assert simulation.converged_at is not None
+
+
+def test_the_clocks_of_a_sleeping_machine_stand_and_go_on() -> None:
+    clock, one, other = NodeClock(), object(), object()
+    clock.suspend(one, 10 * S, virtual=False)
+    clock.suspend(other, 15 * S, virtual=True)
+    assert (clock.monotonic(18 * S), clock.wall(18 * S) - EPOCH_NS) == (10 * S, 18 * S)
+    clock.wake(one, 20 * S)
+    assert clock.monotonic(22 * S) == 10 * S
+    clock.wake(other, 25 * S)
+    assert (clock.monotonic(30 * S), clock.elapsed(30 * S)) == (15 * S, 15 * S)
+    clock.suspend(one, 30 * S, virtual=False)
+    clock.wake(one, 40 * S)
+    assert (clock.monotonic(41 * S), clock.elapsed(41 * S)) == (16 * S, 26 * S)

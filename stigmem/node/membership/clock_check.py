@@ -1,0 +1,145 @@
+"""What is done about a wall clock that jumped ahead: approved peers are asked for their time, or time is given.
+
+`stigmem.node.trusted_clock` notices the jump and begins this task, which ends with the doubt:
+
+* The jump is **gone**: somebody set the clock back.
+* More than half of the approved peers **agree**, which means that their `x-stigmem-now` lies within CLOCK_JUMP_MS of
+  the machine's wall clock. Who does not answer, or does not tell its time, does not agree.
+* The jump has **held** for CLOCK_HOLD_S, and no peer that was asked contradicted. So a node that is alone, or whose
+  peers are out of reach, writes again after some minutes; one whose peers say otherwise waits for its operator.
+* The **operator** confirms it (`stigmem clock confirm`).
+
+One peer that lies can prolong a doubt, but not make one: without a jump that this machine measured nobody is asked.
+Beginning and end are audited. Peers tell the time of their own wall clock, doubted or not: where a whole federation was
+suspended, all clocks jumped together, and they agree.
+
+A clock that was behind found peers' facts too early, and gave up those that were more than a day ahead of it. When a
+doubt was not just gone, and when a clock has come back from the past, those peers are read again.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, Final
+
+from stigmem.core import limits
+from stigmem.core.declaration import ACTIVE
+from stigmem.core.records import PeerRow
+from stigmem.core.wire import CLOCK_HEADER, Request
+from stigmem.node.mailbox import Mailbox, NotStored
+from stigmem.node.ports import Transport, Unreachable
+from stigmem.node.resync import read_again_for_time, reserve_cursors
+from stigmem.node.state import NodeState
+from stigmem.node.transaction import Transaction
+from stigmem.node.trusted_clock import Doubt, TrustedClock
+
+__all__ = ["ClockCheck"]
+
+_TIMEOUT_NS: Final = 3_000_000_000
+_REST_NS: Final = 15_000_000_000
+"""Between two rounds of questions."""
+
+
+class ClockCheck:
+    """Looks after a doubt until it has ended; one task at most."""
+
+    def __init__(self, *, clock: TrustedClock, state: NodeState, transport: Transport, mailbox: Mailbox) -> None:
+        self._clock = clock
+        self._state = state
+        self._transport = transport
+        self._mailbox = mailbox
+        self._runs = False
+
+    def begin(self) -> None:
+        """A doubt has begun."""
+        if not self._runs:
+            self._runs = True
+            self._clock.spawn("clock-check", self._run)
+
+    def returned(self) -> None:
+        """The clock has come back from the past."""
+        self._clock.spawn("clock-returned", self._read_again)
+
+    async def _read_again(self) -> None:
+        with suppress(NotStored):
+            await self._mailbox.submit(_ReadAgain())
+
+    async def _run(self) -> None:
+        clock, doubt = self._clock, self._clock.doubt
+        try:
+            if doubt is not None:
+                await self._audit("clock_doubted", lead_ms=doubt.lead_ns // 1_000_000)
+            while not await self._has_ended():
+                await clock.sleep(_REST_NS)
+            if doubt is not None and clock.ended != "operator":  # who was audited when saying so
+                await self._audit("clock_doubt_ended", how=clock.ended, lead_ms=doubt.lead_ns // 1_000_000)
+            if clock.ended != "gone":
+                await self._read_again()
+        finally:
+            self._runs = False
+
+    async def _has_ended(self) -> bool:
+        """Ask once around; whether there is no doubt any more."""
+        clock = self._clock
+        clock.wall_ns()  # judged again: it may have been set back
+        doubt = clock.doubt
+        if doubt is None:
+            return True
+        await self._ask(doubt)
+        clock.wall_ns()
+        if clock.doubt is not doubt:
+            return clock.doubt is None
+        if doubt.agreeing * 2 > doubt.peers:
+            clock.confirm("peers")
+        elif not doubt.contradicting and clock.held_ns() >= limits.CLOCK_HOLD_S * 1_000_000_000:
+            clock.confirm("held")
+        return clock.doubt is None
+
+    async def _ask(self, doubt: Doubt) -> None:
+        peers = [row for row in self._state.peers.values() if row.status == ACTIVE]
+        agreeing = contradicting = 0
+        for row in peers:
+            off_ms = await self._difference_ms(row)
+            if off_ms is None:
+                continue
+            if abs(off_ms) <= limits.CLOCK_JUMP_MS:
+                agreeing += 1
+            else:
+                contradicting += 1
+        doubt.peers, doubt.agreeing, doubt.contradicting = len(peers), agreeing, contradicting
+
+    async def _difference_ms(self, row: PeerRow) -> int | None:
+        """By how much a peer's clock is ahead of ours; None when it did not tell."""
+        ours_ms = self._clock.machine_wall_ns() // 1_000_000
+        request = Request("GET", "/.well-known/stigmem", {CLOCK_HEADER: str(ours_ms)})
+        try:
+            answer = await self._transport.request(row.node_url, request, _TIMEOUT_NS, limits.DISCOVERY_BYTES_MAX)
+        except Unreachable:
+            return None
+        told = answer.headers.get(CLOCK_HEADER, "")
+        if not (told.isascii() and told.isdigit() and len(told) < 17):
+            return None
+        return int(told) - self._clock.machine_wall_ns() // 1_000_000
+
+    async def _audit(self, event: str, **detail: Any) -> None:
+        with suppress(NotStored):  # the doubt is the clock's and not the journal's
+            await self._mailbox.submit(_Told(event, detail))
+
+
+class _ReadAgain:
+    """The command that reads peers again whose facts were too early by a wrong clock."""
+
+    def stage(self, txn: Transaction) -> None:
+        reserve_cursors(txn)
+        read_again_for_time(txn)
+
+
+class _Told:
+    """The command that stages one audit row."""
+
+    def __init__(self, event: str, detail: dict[str, Any]) -> None:
+        self._event = event
+        self._detail = detail
+
+    def stage(self, txn: Transaction) -> None:
+        txn.audit(self._event, "", **self._detail)
