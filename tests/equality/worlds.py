@@ -147,7 +147,11 @@ class Machine:
 
     @offset_ms.setter
     def offset_ms(self, value: int) -> None:
-        self._clock.wall_ms = self.world.clock.wall_ms + value
+        later_ms = value - self.offset_ms
+        if later_ms > 0:  # as if it had slept: a clock that is set ahead is not believed
+            self._clock.suspended(later_ms)
+        else:
+            self._clock.wall_ms += later_ms
 
     @property
     def node_id(self) -> str:
