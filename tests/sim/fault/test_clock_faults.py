@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.world.clocks import EPOCH_NS, NodeClock
-from tests.sim.small_runs import PROBES, WRITES, S, approve, at, fault, make_simulation, offset_s, run, table, workload
+from tests.sim.small_runs import PROBES, WRITES, S, approve, at, fault, make_simulation, offset_s, run, workload
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_step_without_for_stays() -> None:
 
 
 def test_facts_of_a_clock_that_was_far_ahead_all_along_wait_until_they_are_due_and_are_not_lost() -> None:
-    simulation = run(PROBES, table("clock", node="a", offset="8m"), settle="9m")
+    simulation = run(PROBES, '[[clock]]\nnode = "a"\noffset = "8m"', settle="9m")
     assert simulation.converged_at is not None
     assert simulation.converged_at > 3 * 60 * S
     assert simulation.rejections["hlc_skew"] > 0
