@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help demo quickstart test check suite validate bench bench-node interop notebooks lock clean
+.PHONY: help demo quickstart test check suite validate bench bench-node bench-recall interop notebooks lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ bench: $(STAMP) ## speed of the laboratory and the ledger, as ratios
 
 bench-node: $(STAMP) ## speed of a deployed node beside the published reference
 	$(BIN)/python -m bench.node
+
+bench-recall: $(STAMP) ## how well and how fast a node recalls, beside plain BM25
+	$(BIN)/python -m bench.recall
 
 interop: $(STAMP) ## our node against the published clients and reference nodes
 	$(BIN)/python -m pytest -o faulthandler_timeout=1800 tests/interop

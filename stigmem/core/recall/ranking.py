@@ -38,6 +38,8 @@ CONTRADICTED_SHARE: Final = 0.1
 _DAY_US: Final = 86_400_000_000
 _YEAR_DAYS: Final = 365
 _LOOKED_AT_PER_ENTITY: Final = 50
+_SPARE: Final = 20
+"""Hits looked at beyond those wanted, in place of those that do not count any more."""
 
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +117,7 @@ class Ranker:
 
     def _hits(self, search: Search) -> list[int]:
         """The best facts that count, `limit` of them if there are so many."""
-        wanted, most = self._question.limit, 2 * self._question.limit
+        wanted, most = self._question.limit, self._question.limit + _SPARE
         while True:
             hits = search.hits(most)
             found = [number for number in hits if self._counts(self._view.facts[number])]

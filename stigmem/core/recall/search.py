@@ -6,18 +6,18 @@ The score of a fact is a sum of parts, so that an answer can say what it is made
 
 * **words**: BM25 of the fact's own words;
 * **surroundings**: BM25 of the same words over the fact with its two neighbours in time on each side, as if the five
-  were one text. It counts as much as the fact's own words;
-* **answer**: a fact that follows one which ends with a question mark gets ANSWER of what that one has so far: who asks
-  "Where did you go?" has said the words of the question, and who answers has not;
-* **date**: a fact written on a day that the question names gets DATE, one of the month half of it;
-* **subject**: of all this, a fact that is about or from somebody whom the question names gets a SUBJECT more; of
-  several names each counts for its part.
+  were one text (`surroundings`: it counts as much as the fact's own words);
+* **answer**: a fact that follows one which ends with a question mark gets a share (`answer`) of what that one has so
+  far: who asks "Where did you go?" has said the words of the question, and who answers has not;
+* **date**: a fact written on a day that the question names gets `date`, one of the month half of it;
+* **subject**: of all this, a fact that is about or from somebody whom the question names gets a share (`subject`) more;
+  of several names each counts for its part.
 
 The best fact has `lexical` 1, the others their share of its score. What a request turns off with `include_neighbors`
 are the parts that come from other facts.
 
-The constants here and the two of BM25 are the five that were tuned, on conversations; docs/recall.md has the numbers,
-those of each left-out conversation, and what did not help.
+The numbers are `Tuning` (`stigmem.core.recall.word_index`), chosen by measuring on conversations; docs/recall.md tells
+how, what each part brings, and what did not help.
 
 Invariants
 1. Only sums, products and quotients of doubles, element by element, and the logarithm of the C library: the same facts
@@ -32,7 +32,7 @@ from heapq import nlargest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from stigmem.core.recall.dates import NamedDate, named_dates
-from stigmem.core.recall.word_index import SATURATION, View
+from stigmem.core.recall.word_index import View
 from stigmem.core.recall.words import query_words
 
 if TYPE_CHECKING:
@@ -40,11 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Parts", "Search"]
 
-ANSWER: Final = 0.4
-DATE: Final = 8.0
-SUBJECT: Final = 0.6
 _DENSE_SHARE: Final = 8
-"""A word that more than one fact in eight has is worked out for all facts: that costs less than sorting its places."""
+"""A word that more than one fact in eight has is looked up for all facts at once."""
 
 
 class Parts(NamedTuple):
@@ -74,6 +71,7 @@ class Search:
         self._own, self._around, self._answer, self._date = zeros, zeros.copy(), zeros.copy(), zeros.copy()
         self._share = zeros.copy()
         self._sum = self._total = zeros
+        self._best = 1.0
 
     def steps(self) -> Iterator[None]:
         """Each step looks up one word; the last puts the parts together."""
@@ -94,7 +92,8 @@ class Search:
             above = found[total[found] > bound]
             level = nlargest(most - len(above), found[total[found] == bound].tolist(), key=facts.__getitem__)
             found = np.concatenate((above, np.array(level, dtype=np.int64)))
-        return sorted(found.tolist(), key=lambda number: (total[number], facts[number]), reverse=True)
+        scores = dict(zip(found.tolist(), total[found].tolist(), strict=True))
+        return sorted(scores, key=lambda number: (scores[number], facts[number]), reverse=True)
 
     @property
     def found(self) -> int:
@@ -111,7 +110,7 @@ class Search:
             date=float(self._date[number]),
             subject=total - plain,
             total=total,
-            lexical=total / (float(self._total.max()) or 1.0),
+            lexical=total / self._best,
         )
 
     # --- the parts ---
@@ -121,7 +120,7 @@ class Search:
         numbers, counts = view.postings(word)
         if not len(numbers):
             return
-        weight = times * view.weight(len(numbers)) * (SATURATION + 1.0)
+        weight = times * view.weight(len(numbers)) * (view.tuning.saturation + 1.0)
         self._own[numbers] += weight * counts / (counts + view.penalty[numbers])
         if self._neighbours:
             self._look_around(numbers, counts, times)
@@ -132,18 +131,18 @@ class Search:
         view = self._view
         own = np.zeros(view.count + 1)
         own[numbers] = counts
-        near = view.neighbours
-        if len(numbers) * _DENSE_SHARE > view.count:
-            places = np.arange(view.count)
-        else:  # who has a neighbour among these is a neighbour of one of these
-            places = np.unique(np.concatenate((numbers, *(each[numbers] for each in near))))
-            places = places[places >= 0]
-        sums = own[places]
-        for each in near:
-            sums = sums + own[each[places]]
-        places, sums = places[sums > 0.0], sums[sums > 0.0]
-        weight = times * view.weight(len(places)) * (SATURATION + 1.0)
-        self._around[places] += weight * sums / (sums + view.surroundings_penalty[places])
+        sums = own.copy()
+        for each in view.neighbours:
+            if len(numbers) * _DENSE_SHARE > view.count:
+                sums += own[each]
+            else:  # who has one of these for a neighbour is a neighbour of it; no two of them are on the same side
+                places = each[numbers]
+                sums[places] += counts
+        sums[-1] = 0.0  # the place of those that have no neighbour
+        places = np.flatnonzero(sums > 0.0)
+        sums = sums[places]
+        weight = times * view.weight(len(places)) * (view.tuning.saturation + 1.0)
+        self._around[places] += view.tuning.surroundings * weight * sums / (sums + view.surroundings_penalty[places])
 
     def _put_together(self) -> None:
         import numpy as np
@@ -153,14 +152,15 @@ class Search:
         if self._neighbours:
             asked = np.flatnonzero(view.asking & (base > 0.0))
             answers = view.following[asked]
-            self._answer[answers[answers >= 0]] = ANSWER * base[asked[answers >= 0]]
+            self._answer[answers[answers >= 0]] = view.tuning.answer * base[asked[answers >= 0]]
         for date in self._dates:
             self._date = np.maximum(self._date, self._dated(date))
         names = [about for word in self._words if len(about := view.about(word))]
         for about in names:
             self._share[about] += 1.0 / len(names)
         self._sum = base + self._answer + self._date
-        self._total = self._sum * (1.0 + SUBJECT * self._share)
+        self._total = self._sum * (1.0 + view.tuning.subject * self._share)
+        self._best = float(self._total.max()) or 1.0
 
     def _dated(self, date: NamedDate) -> Floats:
         import numpy as np
@@ -171,8 +171,8 @@ class Search:
         else:
             month = view.months == 12 * date.year + date.month
         day = month & (view.days == date.day) if date.day is not None else np.zeros(view.count + 1, dtype=bool)
-        half = DATE / 2.0
+        worth = view.tuning.date
         # The place after the last fact stands for none, and has no date.
-        found = np.where(day, DATE, np.where(month, half, 0.0))
+        found = np.where(day, worth, np.where(month, worth / 2.0, 0.0))
         found[-1] = 0.0
         return found

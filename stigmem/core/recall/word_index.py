@@ -35,7 +35,7 @@ import math
 from array import array
 from bisect import bisect_left
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from stigmem.core.fact import Fact
 from stigmem.core.recall.dates import day_of
@@ -48,22 +48,38 @@ if TYPE_CHECKING:  # the library is imported where it is used, so that a node th
     Floats = NDArray[np.float64]
     Numbers = NDArray[np.int64]
 
-__all__ = ["View", "WordIndex"]
+__all__ = ["TUNED", "Tuning", "View", "WordIndex"]
 
-SATURATION: Final = 0.9
-"""BM25's k1: how soon a word that is repeated adds nothing."""
-LENGTH_SHARE: Final = 0.4
-"""BM25's b: how much a long fact pays for its length."""
 RUN_GAP_MS: Final = 30 * 60_000
 """A longer silence of a node ends what belongs together."""
 _COUNT_BITS: Final = 8
 _COUNT_MAX: Final = (1 << _COUNT_BITS) - 1
 
 
+class Tuning(NamedTuple):
+    """The numbers that can be chosen by measuring (docs/recall.md); everything else is of the method or the contract.
+
+    `saturation`: BM25's k1, how soon a word that is repeated adds nothing. `length_share`: BM25's b, how much a long
+    fact pays for its length; both have their usual values. The others are of `stigmem.core.recall.search`: how much the
+    surroundings count, the share of a question that its answer gets, what a date is worth, and what a name adds.
+    """
+
+    saturation: float = 1.2
+    length_share: float = 0.75
+    surroundings: float = 1.0
+    answer: float = 0.4
+    date: float = 8.0
+    subject: float = 0.6
+
+
+TUNED: Final = Tuning()
+
+
 class WordIndex:
     """Facts of one scope by their words. Only grows; the caller adds each fact once."""
 
-    def __init__(self) -> None:
+    def __init__(self, tuning: Tuning = TUNED) -> None:
+        self.tuning = tuning
         self.facts: list[Fact] = []
         self.postings: dict[str, array[int]] = {}
         self.subjects: dict[str, array[int]] = {}
@@ -139,6 +155,7 @@ class View:
             found[-1] = last
             return found
 
+        self.tuning = index.tuning
         self.facts = index.facts
         self.count = len(index.facts)
         self._postings = index.postings
@@ -171,7 +188,8 @@ class View:
 
     def _penalty(self, lengths: Floats) -> Floats:
         mean = float(lengths[:-1].sum()) / max(1, self.count) or 1.0
-        return SATURATION * (1.0 - LENGTH_SHARE + LENGTH_SHARE * lengths / mean)
+        share = self.tuning.length_share
+        return self.tuning.saturation * (1.0 - share + share * lengths / mean)
 
     def postings(self, word: str) -> tuple[Numbers, Floats]:
         """The facts that have a word, by number, and how often they have it."""

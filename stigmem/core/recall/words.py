@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from stigmem.core import limits
@@ -36,39 +36,45 @@ _LABEL: Final = re.compile(r"\s*([^\W\d_][\w.'-]{0,30}(?: [\w.'-]{1,30}){0,2}):\
 """A text that begins with a name and a colon is what somebody said, as minutes and transcripts have it."""
 
 
-def words_of(text: str) -> Iterator[str]:
+def words_of(text: str) -> list[str]:
     """The stems of a text, in order, words of no weight among them."""
-    if not text.isascii():
-        text = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
-    for match in _WORD.finditer(text.lower()):
-        word = match[0]
+    if text.isascii():
+        return [stem(_bare(word) if "'" in word else word) for word in _WORD.findall(text.lower())]
+    plain = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
+    found: list[str] = []
+    for word in _WORD.findall(plain.lower()):
         if _WIDE.search(word):
-            yield from (word[at : at + 2] for at in range(max(1, len(word) - 1)))
-            continue
-        head, mark, tail = word.replace("\u2019", "'").partition("'")
-        yield stem(head if tail == "s" else head + tail if mark else head)
+            found += (word[at : at + 2] for at in range(max(1, len(word) - 1)))
+        else:
+            found.append(stem(_bare(word.replace("\u2019", "'"))))
+    return found
+
+
+def _bare(word: str) -> str:
+    head, _, tail = word.partition("'")
+    return head if tail == "s" else head + tail
 
 
 def fact_words(fact: Fact) -> list[str]:
     """What a fact is found by: words of its entity, relation and value, the first RECALL_WORDS_MAX of them."""
-    found: list[str] = []
-    for text in (fact.entity, fact.relation, fact.text):
-        for word in words_of(text):
-            if len(found) == limits.RECALL_WORDS_MAX:
-                return found
-            found.append(word)
-    return found
+    found = [*_name_words(fact.entity), *_name_words(fact.relation), *words_of(fact.text)]
+    return found[: limits.RECALL_WORDS_MAX]
+
+
+@lru_cache(maxsize=4_096)
+def _name_words(name: str) -> tuple[str, ...]:
+    # Entities, relations and sources come over and over.
+    return tuple(words_of(name))
 
 
 def subject_words(fact: Fact) -> list[str]:
     """Who or what a fact is about or from: words of its entity and source, and the name before the colon of a text
     that begins with one. Numbers are left out: they name too much."""
-    texts = [fact.entity, fact.source]
+    found = [*_name_words(fact.entity), *_name_words(fact.source)]
     label = _LABEL.match(fact.text) if fact.kind in ("string", "text") else None
     if label is not None:
-        texts.append(label[1])
-    found = (word for text in texts for word in words_of(text))
-    return list(dict.fromkeys(word for word in found if not word.isdigit() and word not in STOP_WORDS))
+        found += words_of(label[1])
+    return [word for word in dict.fromkeys(found) if word not in STOP_WORDS and not word.isdigit()]
 
 
 def query_words(query: str) -> dict[str, int]:
