@@ -43,6 +43,7 @@ __all__ = [
     "HOLDING_LOOKED_AT_MAX",
     "HOLDING_NAMED_MAX",
     "IDEMPOTENCY_KEY_CHARS_MAX",
+    "JOB_ROWS_MIN",
     "KEYLESS_BODY_BYTES_MAX",
     "KEYS_MAX",
     "KEYS_MINTED_BURST",
@@ -54,10 +55,12 @@ __all__ = [
     "KEY_SECRET_CHARS_MIN",
     "LAG_HARD_MS",
     "LAG_WARNING_MS",
+    "LINT_FINDINGS_MAX",
     "LONG_POLLS_PER_PEER_MAX",
     "MAILBOX_MESSAGES_MAX",
     "MANIFEST_NAMES_MAX",
     "MANIFEST_PUTS_PER_HOUR",
+    "NEIGHBOURS_MAX",
     "NODE_ID_CHARS_MAX",
     "NONCES_PER_PEER_MAX",
     "NONCE_WINDOW_MS",
@@ -381,5 +384,11 @@ RECALL_QUERY_CHARS_MAX: Final = 8_192
 """A question: some pages; whoever has more asks with a part of it."""
 RECALL_QUERY_WORDS_MAX: Final = 64
 """Distinct words of a question that are looked up: each costs up to a millisecond for a hundred thousand facts."""
+NEIGHBOURS_MAX: Final = 1_000
+"""Entities that one walk through the graph finds: five pages of the largest size."""
+LINT_FINDINGS_MAX: Final = 10_000
+"""Findings of one lint, some megabytes of JSON: who has more to mend begins with these."""
+JOB_ROWS_MIN: Final = 100_000
+"""Facts above which an answer is made as a job: the contract's 100,000 (http-api 3.7)."""
 RECALLS_MAX: Final = 16
 """Answers of this kind in the making at one time: each holds some arrays as long as its scope."""

@@ -22,26 +22,31 @@ from stigmem.core.wire import BodyBound, Request, Response
 from stigmem.node.api import (
     audit,
     batch,
+    cards,
     clock,
     conflicts,
     events,
     facts,
     federation,
     keys,
+    lint,
     manifests,
     not_implemented,
     peers,
     push,
     recall,
     subscriptions,
+    synthesis,
 )
 from stigmem.node.api.api_keys import ApiKeys
 from stigmem.node.api.background import Background
 from stigmem.node.api.call import Call, Dispatcher
 from stigmem.node.api.feedback_guard import FeedbackGuard
 from stigmem.node.api.head_admission import HeadAdmission
+from stigmem.node.api.jobs import Jobs
 from stigmem.node.api.peer_auth import PeerAuthenticator
 from stigmem.node.api.read_indexes import ReadIndexes
+from stigmem.node.api.reading import Reader
 from stigmem.node.api.routes import ROUTER
 from stigmem.node.api.routing import BoundHandler, bind
 from stigmem.node.callers import Principal
@@ -228,7 +233,6 @@ class Node:
         context, identity, quotas, cursors = self.context, self.identity, self.quotas, self.cursors
         guard = FeedbackGuard()
         background = Background(clock=context.clock, quotas=quotas, events=self.events)
-        indexes = ReadIndexes(ledger=self.state.ledger, clock=context.clock)
         return {
             **bind(facts.OPERATIONS, facts.FactsApi(identity=identity, quotas=quotas, cursors=cursors, guard=guard)),
             **bind(batch.OPERATIONS, batch.BatchApi(identity=identity, quotas=quotas, guard=guard)),
@@ -274,10 +278,7 @@ class Node:
             ),
             **bind(clock.OPERATIONS, clock.ClockApi(clock=self.clock, quotas=quotas)),
             **bind(manifests.OPERATIONS, manifests.ManifestsApi(identity=identity, quotas=quotas)),
-            **bind(
-                recall.OPERATIONS,
-                recall.RecallApi(identity=identity, quotas=quotas, guard=guard, background=background, indexes=indexes),
-            ),
+            **self._build_reading_handlers(guard, background),
             **bind(
                 subscriptions.OPERATIONS,
                 subscriptions.SubscriptionsApi(
@@ -289,6 +290,19 @@ class Node:
                 ),
             ),
             **bind(not_implemented.OPERATIONS, not_implemented.NotImplementedApi()),
+        }
+
+    def _build_reading_handlers(self, guard: FeedbackGuard, background: Background) -> dict[str, BoundHandler]:
+        """Handlers of what is derived from facts for readers."""
+        identity, quotas, clock = self.identity, self.quotas, self.context.clock
+        indexes = ReadIndexes(ledger=self.state.ledger, clock=clock)
+        reader = Reader(quotas=quotas, background=background, indexes=indexes)
+        jobs = Jobs(identity=identity, clock=clock, events=self.events)
+        return {
+            **bind(recall.OPERATIONS, recall.RecallApi(identity=identity, reader=reader, guard=guard)),
+            **bind(cards.OPERATIONS, cards.CardsApi(reader=reader, cursors=self.cursors)),
+            **bind(synthesis.OPERATIONS, synthesis.SynthesisApi(reader=reader)),
+            **bind(lint.OPERATIONS, lint.LintApi(reader=reader, jobs=jobs)),
         }
 
     @property

@@ -156,7 +156,7 @@ class Drive:
         await self.call("node", "node_info")
         await self.call("peers", "federation_status")
         await self.call("nothing", "recall", "xylophone")
-        await self.call("later", "get_card", "user:somebody")
+        await self.call("nothing", "get_card", "user:somebody")
 
     async def subscribe(self) -> None:
         batches: list[Any] = []

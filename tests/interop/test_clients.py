@@ -102,10 +102,8 @@ def test_recall_finds_nothing_where_nothing_is(told: Callable[[str], Any], name:
 
 
 @pytest.mark.parametrize(("name", "client"), PARTS)
-def test_cards_say_that_they_come_later(told: Callable[[str], Any], name: str, client: str) -> None:
-    answer = told(name)[client]["get_card"]["later"]
-    assert answer["status"] == 501
-    assert "not_implemented" in answer["text"]
+def test_a_card_of_somebody_unknown_is_not_found(told: Callable[[str], Any], name: str, client: str) -> None:
+    assert told(name)[client]["get_card"]["nothing"]["status"] == 404
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -132,6 +132,18 @@ async def reads(world: World) -> None:
     for scope in HIDDEN:
         await world.look("GET", f"/v1/facts?scope={scope}")
         await world.look("GET", f"/v1/recall?query=hidden&scope={scope}")
+        await world.look("GET", f"/v1/scopes/{scope}/synthesize")
+        await world.look("POST", "/v1/lint", {"scope": scope})
+    for entity in ("user:0", "user:1", "user:hidden", "user:sum"):
+        for scope in ("public", "local"):
+            await world.look("GET", f"/v1/cards/{entity}?scope={scope}")
+            await world.look("GET", f"/v1/graph/neighbors?entity={entity}&scope={scope}&depth=3&page_size=1")
+        await world.look("POST", "/v1/synthesis", {"scope": "public", "entity": entity})
+        await world.look("POST", "/v1/lint", {"scope": "public", "entity": entity, "stale_lookahead_s": 86_400})
+    await world.look("GET", "/v1/scopes/public/synthesize?include_expired=true&limit=3")
+    await world.look("POST", "/v1/synthesis", {"scope": "public", "include_expired": True})
+    await world.look("POST", "/v1/lint", {"scope": "public"})
+    await world.look("GET", "/v1/lint/jobs/nothing")
     for question in ("status v1 user", "hidden", "sum of user 0"):
         for more in ({}, {"include_neighbors": False, "min_confidence": 0}, {"limit": 1, "token_budget": 20}):
             body = {"query": question, "scope": "public", "explain": True} | more

@@ -16,14 +16,8 @@ from stigmem.node.transaction import Transaction
 __all__ = ["OPERATIONS", "NotImplementedApi"]
 
 _ROUTES: Final = (
-    ("card", "GET", "/v1/cards/{entity}"),
-    ("lint", "POST", "/v1/lint"),
-    ("lint_job", "GET", "/v1/lint/jobs/{job}"),
     ("decay_sweep", "POST", "/v1/decay/sweep"),
     ("decay_job", "GET", "/v1/decay/jobs/{job}"),
-    ("synthesize_scope", "GET", "/v1/scopes/{scope}/synthesize"),
-    ("synthesis", "POST", "/v1/synthesis"),
-    ("graph_neighbors", "GET", "/v1/graph/neighbors"),
     ("create_garden", "POST", "/v1/gardens"),
     ("list_gardens", "GET", "/v1/gardens"),
     ("read_garden", "GET", "/v1/gardens/{path}"),

@@ -20,16 +20,12 @@ from stigmem.core.recall.packing import Packed, pack, token_estimate
 from stigmem.core.recall.ranking import Question, Ranked, Ranker, Weights
 from stigmem.core.recall.words import fact_words
 from stigmem.core.wire import Response, json_response
-from stigmem.node.api.background import Background, ConcurrencyLimit
-from stigmem.node.api.facts import check_scope_parameter
 from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
-from stigmem.node.api.read_indexes import ReadIndexes
+from stigmem.node.api.reading import Reader
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.api.views import fact_record
 from stigmem.node.identity import Identity
-from stigmem.node.quotas import Quotas
-from stigmem.node.responses import busy
 from stigmem.node.transaction import Transaction
 
 __all__ = ["OPERATIONS", "RecallApi"]
@@ -142,16 +138,13 @@ class RecallApi:
         self,
         *,
         identity: Identity,
-        quotas: Quotas,
+        reader: Reader,
         guard: FeedbackGuard,
-        background: Background,
-        indexes: ReadIndexes,
     ) -> None:
         self._identity = identity
-        self._quotas = quotas
+        self._reader = reader
+        self._indexes = reader.indexes
         self._guard = guard
-        self._background = background
-        self._indexes = indexes
 
     def post_recall(self, call: ApiRequest, txn: Transaction) -> Outcome:
         request: RecallRequest = call.body
@@ -164,12 +157,11 @@ class RecallApi:
     def _recall(
         self, call: ApiRequest, txn: Transaction, given: RecallParameters, weights: Weights, *, legacy: bool
     ) -> Outcome:
-        self._quotas.charge(txn, call.principal, "fact_read")
+        self._reader.begin(call, txn, given.scope)
         if given.as_of is not None:
             raise Refusal(
                 501, "time_travel_plugin_not_loaded", "as_of needs the time travel add-on, which this node lacks"
             )
-        check_scope_parameter(call.principal, given.scope)
         session = session_of(call.request)
         question = Question(
             query=given.query,
@@ -205,15 +197,14 @@ class RecallApi:
                 body.instructions = [each for each, instructs in zip(facts, told, strict=True) if instructs]
             return json_response(200, body, {"x-total-count": str(len(ranked))})
 
-        full = busy("too many recalls are in the making")
-        return self._background.answer(answer, ConcurrencyLimit("recall", "", limits.RECALLS_MAX, full))
+        return self._reader.answer("recall", answer)
 
     def _chosen(self, question: Question, budget: int) -> Generator[None, None, tuple[list[Ranked], Packed]]:
         ranked = yield from Ranker(
             ledger=self._indexes.ledger,
             view=self._indexes.words(question.scope).view(),
             references=self._indexes.references,
-            confidence=lambda fact: fact.confidence,
+            confidence=self._reader.confidence,
             question=question,
         ).rank()
         packed = yield from pack(

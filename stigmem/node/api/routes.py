@@ -10,18 +10,21 @@ from typing import Final
 from stigmem.node.api import (
     audit,
     batch,
+    cards,
     clock,
     conflicts,
     events,
     facts,
     federation,
     keys,
+    lint,
     manifests,
     not_implemented,
     peers,
     push,
     recall,
     subscriptions,
+    synthesis,
 )
 from stigmem.node.api.routing import Router
 
@@ -41,6 +44,9 @@ ROUTER: Final = Router(
         *push.OPERATIONS,
         *manifests.OPERATIONS,
         *recall.OPERATIONS,
+        *cards.OPERATIONS,
+        *synthesis.OPERATIONS,
+        *lint.OPERATIONS,
         *subscriptions.OPERATIONS,
         *not_implemented.OPERATIONS,
     )

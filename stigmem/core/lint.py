@@ -1,0 +1,169 @@
+"""Lint: what in a scope wants somebody's attention (http-api 3.7, 6.1). Reads only.
+
+Five checks, each a generator of findings over the ledger:
+
+* `contradiction`: an open conflict; its two best facts are named.
+* `stale`: a fact whose time has passed, or passes within the time looked ahead.
+* `orphan`: an entity of which nothing is live any more.
+* `broken_ref`: a live reference to an entity of which nothing is live in any scope that the caller may read. Of other
+  scopes nobody is told, so a reference into one is broken for who may not read it.
+* `namespacing`: a relation without a prefix, once for each entity.
+
+The contract leaves the order within a check open; here it is entity, relation and first fact id, so that two nodes with
+the same facts find the same. A `None` among the findings is a place to rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, Literal, get_args
+
+import msgspec
+
+from stigmem.core.conflicts import ConflictBook
+from stigmem.core.fact import Fact
+from stigmem.core.ledger import Ledger
+from stigmem.core.timestamps import format_us
+from stigmem.core.uris import normalise_filter
+
+__all__ = ["CHECKS", "Check", "Finding", "LintScope", "lint"]
+
+Check = Literal["contradiction", "stale", "orphan", "broken_ref", "namespacing"]
+Severity = Literal["error", "warning", "info"]
+CHECKS: Final[tuple[Check, ...]] = get_args(Check)
+"""Every check, in the order in which findings are told."""
+_HANDED_OVER: Final = ("intent:handoff_to", "intent:context_ref")
+"""References that somebody acts on: broken, they are errors."""
+_SLICE: Final = 500
+_CONFLICTS_PER_LOOK: Final = 100
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing found. `relation` is None where the whole entity is meant."""
+
+    check: Check
+    severity: Severity
+    entity: str
+    relation: str | None
+    fact_ids: list[str]
+    detail: str
+
+
+class LintScope(msgspec.Struct, frozen=True, kw_only=True):
+    """What is looked at. `entity` (normalised) and `relation`: None for all. `readable`: scopes that the caller may
+    read. `now_us` and `until_us`: the instant, and up to when staleness is foreseen, in microseconds since the
+    epoch."""
+
+    scope: str
+    entity: str | None
+    relation: str | None
+    readable: tuple[str, ...]
+    now_us: int
+    until_us: int
+
+
+def lint(ledger: Ledger, facts: list[Fact], chosen: Iterable[Check], of: LintScope) -> Iterator[Finding | None]:
+    """Findings of the checks chosen, in the order of CHECKS. `facts`: those of the scope and entity, of whatever
+    relation."""
+    checks: dict[Check, Callable[[Ledger, list[Fact], LintScope], Iterator[Finding | None]]] = {
+        "contradiction": _contradictions,
+        "stale": _stale,
+        "orphan": _orphans,
+        "broken_ref": _broken,
+        "namespacing": _unnamed,
+    }
+    wanted = set(chosen)
+    for check in CHECKS:
+        if check in wanted:
+            found: list[Finding] = []
+            for finding in checks[check](ledger, facts, of):
+                if finding is None:
+                    yield None
+                else:
+                    found.append(finding)
+            yield from sorted(found, key=lambda each: (each.entity, each.relation or "", each.fact_ids))
+
+
+def _contradictions(ledger: Ledger, facts: list[Fact], of: LintScope) -> Iterator[Finding | None]:
+    book, cursor = ConflictBook(ledger), None
+    while True:
+        rows, cursor = book.page(
+            status="unresolved", scopes=frozenset((of.scope,)), cursor=cursor, limit=_CONFLICTS_PER_LOOK
+        )
+        for conflict in rows:
+            entity, relation, _ = conflict.slot
+            if of.entity in (None, entity) and of.relation in (None, relation):
+                first, second = conflict.fact_a, conflict.fact_b
+                detail = f"{conflict.id} is open: {len(conflict.members)} facts disagree"
+                yield Finding("contradiction", "error", entity, relation, [first.id, second.id], detail)
+        yield None
+        if cursor is None:
+            return
+
+
+def _stale(ledger: Ledger, facts: list[Fact], of: LintScope) -> Iterator[Finding | None]:
+    for fact in _rested(facts, of.relation):
+        if fact is None:
+            yield None
+            continue
+        expires_us = fact.expires_us
+        if expires_us is None or expires_us > of.until_us or fact.is_retraction or ledger.superseded(fact):
+            continue
+        past = expires_us <= of.now_us
+        detail = f"{'expired' if past else 'expires'} {format_us(expires_us)}"
+        yield Finding("stale", "warning" if past else "info", fact.entity, fact.relation, [fact.id], detail)
+
+
+def _orphans(ledger: Ledger, facts: list[Fact], of: LintScope) -> Iterator[Finding | None]:
+    alive: dict[str, bool] = {}
+    for fact in _rested(facts, None):  # an entity is orphaned as a whole
+        if fact is None:
+            yield None
+        elif not alive.get(fact.entity):
+            alive[fact.entity] = ledger.live(fact)
+    for entity, lives in alive.items():
+        if not lives:
+            yield Finding("orphan", "info", entity, None, [], "nothing is known of it any more")
+
+
+def _broken(ledger: Ledger, facts: list[Fact], of: LintScope) -> Iterator[Finding | None]:
+    known: dict[str, bool] = {}
+    for fact in _rested(facts, of.relation):
+        if fact is None:
+            yield None
+            continue
+        if fact.kind != "ref" or not ledger.live(fact):
+            continue
+        target = normalise_filter(fact.text)
+        if target not in known:
+            known[target] = _lives(ledger, target, of.readable)
+        if not known[target]:
+            severity: Severity = "error" if fact.relation in _HANDED_OVER else "warning"
+            yield Finding(
+                "broken_ref", severity, fact.entity, fact.relation, [fact.id], f"nothing is known of {target}"
+            )
+
+
+def _unnamed(ledger: Ledger, facts: list[Fact], of: LintScope) -> Iterator[Finding | None]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for fact in _rested(facts, of.relation):
+        if fact is None:
+            yield None
+        elif ":" not in fact.relation and ledger.live(fact):
+            found.setdefault((fact.entity, fact.relation), []).append(fact.id)
+    for (entity, relation), ids in found.items():
+        detail = f"prefer a relation with a prefix, such as memory:{relation}"
+        yield Finding("namespacing", "warning", entity, relation, ids, detail)
+
+
+def _rested(facts: list[Fact], relation: str | None) -> Iterator[Fact | None]:
+    """Facts of a relation, or all, with places to rest."""
+    for number, fact in enumerate(facts):
+        if number % _SLICE == 0:
+            yield None
+        if relation in (None, fact.relation):
+            yield fact
+
+
+def _lives(ledger: Ledger, entity: str, scopes: tuple[str, ...]) -> bool:
+    return any(fact.scope in scopes and ledger.live(fact) for fact in reversed(ledger.by_entity.get(entity)))

@@ -1,0 +1,105 @@
+"""Synthesis: what a scope holds to be so, one value for each entity and relation (http-api 3.9, 6.3).
+
+The one value of a slot is its best live fact by presentation order (confidence, stamp, origin node, content id); while
+a conflict is open there, the best fact against it is told beside it. What is reserved, ended, settled against or
+expired is left out, expired facts can be asked for. The work is done in slices over a copy of the scope's list, so that
+facts which arrive meanwhile neither repeat a slot nor lose one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Final
+
+import msgspec
+
+from stigmem.core.contradiction import best_two
+from stigmem.core.fact import Fact, rank
+from stigmem.core.ledger import Ledger
+
+__all__ = ["ENTRIES_MAX", "SlotSummary", "Synthesis", "standing", "synthesis_of"]
+
+ENTRIES_MAX: Final = 10_000
+"""Entries of one synthesis: some megabytes. Who has more asks entity by entity."""
+_SLICE: Final = 500
+
+
+class SlotSummary(msgspec.Struct, frozen=True):
+    """One slot: the fact that stands first, how sure it is, and the best fact against it, if any."""
+
+    fact: Fact
+    confidence: float
+    against: Fact | None
+
+
+class Synthesis(msgspec.Struct, frozen=True):
+    """`entries` by entity and relation. `seen`: facts looked at that stand. `filtered`: entries that were not sure
+    enough. `truncated`: there were more than ENTRIES_MAX."""
+
+    entries: list[SlotSummary]
+    seen: int
+    filtered: int
+    truncated: bool
+
+
+def standing(
+    ledger: Ledger, scope: str, entity: str | None, *, include_expired: bool
+) -> Generator[None, None, list[Fact]]:
+    """Facts of a scope that stand, oldest first; also those whose time has passed, on request."""
+    found: list[Fact] = []
+    held = list(ledger.by_scope.get(scope) if entity is None else ledger.by_entity.get(entity))
+    for start in range(0, len(held), _SLICE):
+        found += (
+            fact
+            for fact in held[start : start + _SLICE]
+            if fact.scope == scope and not fact.is_system and _stands(ledger, fact, include_expired=include_expired)
+        )
+        yield
+    return found
+
+
+def synthesis_of(
+    ledger: Ledger,
+    facts: list[Fact],
+    confidence: Callable[[Fact], float],
+    *,
+    min_confidence: float,
+) -> Generator[None, None, Synthesis]:
+    """The synthesis of facts that stand. `confidence`: that of a fact now."""
+    by_slot: dict[tuple[str, str, str], list[Fact]] = {}
+    for number, fact in enumerate(facts):
+        by_slot.setdefault(fact.slot, []).append(fact)
+        if number % _SLICE == 0:
+            yield
+    entries: list[SlotSummary] = []
+    filtered, truncated = 0, False
+    for number, slot in enumerate(sorted(by_slot)):
+        if number % _SLICE == 0:
+            yield
+        members = by_slot[slot]
+        first = max(members, key=lambda fact: (confidence(fact), rank(fact)))
+        if confidence(first) < min_confidence:
+            filtered += 1
+        elif len(entries) == ENTRIES_MAX:
+            truncated = True
+        else:
+            entries.append(SlotSummary(first, confidence(first), _against(ledger, first, members)))
+    return Synthesis(entries, len(facts), filtered, truncated)
+
+
+def _against(ledger: Ledger, first: Fact, members: list[Fact]) -> Fact | None:
+    """The best fact against one that is contradicted; itself where what is against it is a denial alone."""
+    if not ledger.contradicted(first):
+        return None
+    others = [fact for fact in members if fact is not first]
+    if not others:
+        return first
+    best, second = best_two([first, *others])
+    return second if best is first else best
+
+
+def _stands(ledger: Ledger, fact: Fact, *, include_expired: bool) -> bool:
+    if ledger.live(fact):
+        return True
+    ended = fact.is_retraction or fact.quarantine is not None or ledger.superseded(fact)
+    return include_expired and ledger.expired(fact) and not ended
