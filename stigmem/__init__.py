@@ -4,13 +4,16 @@ stigmem.core     pure and synchronous: facts, clock, ledger, contradiction, toke
 stigmem.node     the actors around it: they await nothing but their Context
 stigmem.host     the real world: HTTP, SQLite, files, the wall clock, the command line
 stigmem.testing  the ports of a node for tests: time that the test moves, a journal in memory, scripted peers
+stigmem.client   a node from outside: StigmemClient and AsyncStigmemClient, their models and errors
 
 Imports point up this list only. The simulated world is the other package, `sim`.
 
 The names below are the library: to embed a node, fill the four ports of `Context`, give it and `NodeSettings` to
 `Node`, `await node.load()`, `node.start()`, and hand it every `Request` with `node.offer`. Whatever else is in these
-packages may change without notice. Errors are `StigmemError`s with a stable `code`: a `Refusal` is the fault of who
-asked, a `Rejection` that of a peer; `JournalFull`, `JournalCorrupt` and `Unreachable` are what ports raise.
+packages may change without notice. To speak to a node that runs, use `StigmemClient`: `Fact` and `Conflict` are what a
+client gets, and what a ledger holds under these names stays in `stigmem.core.fact` and `stigmem.core.conflicts`.
+Errors are `StigmemError`s with a stable `code`: a `Refusal` is the fault of who asked, a `Rejection` that of a peer;
+`JournalFull`, `JournalCorrupt` and `Unreachable` are what ports raise, a `StigmemHTTPError` what clients do.
 """
 
 from __future__ import annotations
@@ -19,9 +22,58 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from stigmem.core.conflicts import Conflict
+    from stigmem.client import (
+        AssertRequest,
+        AsyncFollowing,
+        AsyncStigmemClient,
+        BatchItem,
+        BatchResult,
+        BooleanValue,
+        Conflict,
+        ConflictPage,
+        ConflictResolution,
+        DatetimeValue,
+        Fact,
+        FactChainCheckpointProof,
+        FactChainProof,
+        FactPage,
+        FactScope,
+        FactValue,
+        Following,
+        MemoryCard,
+        NodeInfo,
+        NullValue,
+        NumberValue,
+        Peer,
+        PeerPage,
+        RecallRequest,
+        RecallResponse,
+        RecallWeights,
+        RefValue,
+        ResolveRequest,
+        ScoreBreakdown,
+        ScoredFact,
+        StigmemAuthError,
+        StigmemClient,
+        StigmemConflictError,
+        StigmemHTTPError,
+        StigmemNotFoundError,
+        StigmemVerificationError,
+        StringValue,
+        Subscription,
+        TextValue,
+        boolean_value,
+        compute_fact_cid,
+        datetime_value,
+        null_value,
+        number_value,
+        ref_value,
+        string_value,
+        text_value,
+        verify_fact_chain_proof,
+        verify_fact_cid,
+    )
     from stigmem.core.errors import JournalCorrupt, Refusal, Rejection, StigmemError
-    from stigmem.core.fact import Fact
     from stigmem.core.ledger import Ledger
     from stigmem.core.wire import Request, Response
     from stigmem.node.node import Node
@@ -38,34 +90,90 @@ if TYPE_CHECKING:
     from stigmem.node.settings import NodeSettings
 
 __all__ = [
+    "AssertRequest",
+    "AsyncFollowing",
+    "AsyncStigmemClient",
+    "BatchItem",
+    "BatchResult",
+    "BooleanValue",
     "Clock",
     "Conflict",
+    "ConflictPage",
+    "ConflictResolution",
     "Context",
+    "DatetimeValue",
     "Entropy",
     "Fact",
+    "FactChainCheckpointProof",
+    "FactChainProof",
+    "FactPage",
+    "FactScope",
+    "FactValue",
+    "Following",
     "Journal",
     "JournalCorrupt",
     "JournalFull",
     "Ledger",
+    "MemoryCard",
     "Node",
+    "NodeInfo",
     "NodeSettings",
+    "NullValue",
+    "NumberValue",
+    "Peer",
+    "PeerPage",
+    "RecallRequest",
+    "RecallResponse",
+    "RecallWeights",
+    "RefValue",
     "Refusal",
     "Rejection",
     "Request",
+    "ResolveRequest",
     "Response",
+    "ScoreBreakdown",
+    "ScoredFact",
     "Signal",
+    "StigmemAuthError",
+    "StigmemClient",
+    "StigmemConflictError",
     "StigmemError",
+    "StigmemHTTPError",
+    "StigmemNotFoundError",
+    "StigmemVerificationError",
+    "StringValue",
+    "Subscription",
+    "TextValue",
     "Transport",
     "Unreachable",
     "__version__",
+    "boolean_value",
+    "compute_fact_cid",
+    "datetime_value",
+    "null_value",
+    "number_value",
+    "ref_value",
+    "string_value",
+    "text_value",
+    "verify_fact_chain_proof",
+    "verify_fact_cid",
 ]
 
 __version__ = "0.1.0"
 
 _HOMES: Final = {
-    "stigmem.core.conflicts": ("Conflict",),
+    "stigmem.client": (
+        "AssertRequest", "AsyncFollowing", "AsyncStigmemClient", "BatchItem", "BatchResult", "BooleanValue",
+        "Conflict", "ConflictPage", "ConflictResolution", "DatetimeValue", "Fact", "FactChainCheckpointProof",
+        "FactChainProof", "FactPage", "FactScope", "FactValue", "Following", "MemoryCard", "NodeInfo", "NullValue",
+        "NumberValue", "Peer", "PeerPage", "RecallRequest", "RecallResponse", "RecallWeights", "RefValue",
+        "ResolveRequest", "ScoreBreakdown", "ScoredFact", "StigmemAuthError", "StigmemClient",
+        "StigmemConflictError", "StigmemHTTPError", "StigmemNotFoundError", "StigmemVerificationError",
+        "StringValue", "Subscription", "TextValue", "boolean_value", "compute_fact_cid", "datetime_value",
+        "null_value", "number_value", "ref_value", "string_value", "text_value", "verify_fact_chain_proof",
+        "verify_fact_cid",
+    ),
     "stigmem.core.errors": ("JournalCorrupt", "Refusal", "Rejection", "StigmemError"),
-    "stigmem.core.fact": ("Fact",),
     "stigmem.core.ledger": ("Ledger",),
     "stigmem.core.wire": ("Request", "Response"),
     "stigmem.node.node": ("Node",),

@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 import stigmem
+import stigmem.client
 import stigmem.testing
 
 ROOT = Path(__file__).resolve().parents[1]
 PORTS = {"Context", "Clock", "Signal", "Entropy", "Transport", "Journal"}
 ERRORS = {"StigmemError", "Refusal", "Rejection", "JournalCorrupt", "JournalFull", "Unreachable"}
-VALUES = {"Node", "NodeSettings", "Request", "Response", "Fact", "Ledger", "Conflict", "__version__"}
+VALUES = {"Node", "NodeSettings", "Request", "Response", "Ledger", "__version__"}
+
+PLAIN = {"FactScope", "FactValue"}
+"""Unions, which have no help of their own."""
 
 EXAMPLES = {
     "embedding.py": """
@@ -47,7 +51,9 @@ async def health(clock: Clock, entropy: Entropy, journal: Journal) -> int:
     return statuses[0]
 """,
     "reading.py": """
-from stigmem import Conflict, Fact, Ledger, Refusal, Rejection, StigmemError
+from stigmem import Ledger, Refusal, Rejection, StigmemError
+from stigmem.core.conflicts import Conflict
+from stigmem.core.fact import Fact
 
 
 def texts(ledger: Ledger) -> list[str]:
@@ -63,6 +69,27 @@ def guilty(error: StigmemError) -> str:
     if isinstance(error, Refusal):
         return f"whoever asked: {error.status} {error.code}"
     return "a peer" if isinstance(error, Rejection) else error.message
+""",
+    "client.py": """
+from stigmem import AsyncStigmemClient, Fact, StigmemClient, StigmemNotFoundError, string_value
+
+
+def texts(url: str) -> list[str]:
+    with StigmemClient(url, "key") as node:
+        node.assert_fact("user:ada", "memory:role", string_value("engineer"), "agent:me", scope="public")
+        return [fact.relation for fact in node.iter_facts(entity="user:ada")]
+
+
+async def first(url: str) -> Fact | None:
+    async with AsyncStigmemClient(url) as node:
+        try:
+            return await node.get("x")
+        except StigmemNotFoundError as error:
+            print(error.status_code)
+        async with node.follow(scope="public") as facts:
+            async for fact in facts:
+                return fact
+    return None
 """,
     "testing.py": """
 import json
@@ -83,10 +110,11 @@ async def test_it() -> None:
 
 
 def test_the_public_names_are_those_of_the_design() -> None:
-    assert set(stigmem.__all__) == PORTS | ERRORS | VALUES
+    assert set(stigmem.__all__) == PORTS | ERRORS | VALUES | set(stigmem.client.__all__)
+    assert stigmem.StigmemError is stigmem.client.StigmemError
     assert len(stigmem.__all__) == len(set(stigmem.__all__))
     for name in stigmem.__all__:
-        assert getattr(stigmem, name).__doc__ if name != "__version__" else stigmem.__version__
+        assert name in PLAIN or getattr(stigmem, name).__doc__ if name != "__version__" else stigmem.__version__
     assert set(stigmem.testing.__all__) == {
         "OPERATOR", "ManualClock", "MemoryJournal", "Pending", "RunningNode", "ScriptedTransport", "WakeUps",
         "running_node",
@@ -96,7 +124,7 @@ def test_the_public_names_are_those_of_the_design() -> None:
 
 
 def test_importing_the_package_imports_nothing_else() -> None:
-    heavy = ("stigmem.", "msgspec", "nacl", "trio")
+    heavy = ("stigmem.", "msgspec", "nacl", "trio", "pydantic", "httpx")
     code = f"import sys, stigmem; print([name for name in sys.modules if name.startswith({heavy})])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -54,7 +54,8 @@ def test_commands_of_the_readme_exist_with_their_flags(command: str, capsys: pyt
 
 
 def test_variables_of_the_readme_are_settings(capsys: pytest.CaptureFixture[str]) -> None:
-    node(["serve", "--help"], result_action="return_value")
+    for command in (["serve"], ["fact", "query"]):  # the second has those of a command that asks a node
+        node([*command, "--help"], result_action="return_value")
     known = set(re.findall(r"STIGMEM_[A-Z_]+", capsys.readouterr().out))
     assert set(re.findall(r"STIGMEM_[A-Z_]+[A-Z]", TEXT)) <= known
 

@@ -50,8 +50,8 @@ WORDS = {
     "page": Word(
         "a piece of a longer list, with a cursor: of facts between nodes, or of what the API lists",
         (
-            "stigmem/core/", "stigmem/node/", "stigmem/host/cli/", "stigmem/host/observe.py", "sim/adversary/",
-            "sim/check/", "sim/observation/", "sim/ports.py", "sim/simulation/",
+            "stigmem/client/", "stigmem/core/", "stigmem/node/", "stigmem/host/cli/", "stigmem/host/observe.py",
+            "sim/adversary/", "sim/check/", "sim/observation/", "sim/ports.py", "sim/simulation/",
         ),
         "html (what a browser is shown)",
     ),
@@ -76,6 +76,7 @@ WORDS = {
 }  # fmt: skip
 
 EXCEPTIONS = {
+    ("entry", "stigmem/client/models.py"): "`checked_entries` is the contract's",
     ("page", "stigmem/host/wal.py"): "pages of SQLite's file format",
     ("page", "stigmem/host/pages.py"): "what a browser is shown at / and /docs; the file's name is older than the word",
     ("page", "stigmem/host/app.py"): "what a browser is shown at /",

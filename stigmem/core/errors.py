@@ -23,9 +23,10 @@ _SECRETS: Final = ("raw_key",)
 
 class StigmemError(Exception):
     """Base of every error that is part of the interface. `code` is stable, `message` is one sentence, `field` the
-    member that is meant, with dots between levels, or None."""
+    member that is meant, with dots between levels, or None. One text alone is code and message."""
 
-    def __init__(self, code: str, message: str, *, field: str | None = None) -> None:
+    def __init__(self, code: str, message: str | None = None, *, field: str | None = None) -> None:
+        message = code if message is None else message
         super().__init__(message)
         self.code = code
         self.message = message

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+import stigmem
 from stigmem.core.declaration import ACTIVE, Discovery
 from stigmem.core.hlc import Stamp, stamp_wall_ms
 from stigmem.core.records import PeerRow
@@ -38,6 +40,7 @@ __all__ = [
     "check_clock",
     "check_directory",
     "check_journal",
+    "check_package",
     "check_peers",
     "check_settings_of",
     "check_tls",
@@ -48,6 +51,10 @@ _SOON_DAYS: Final = 21
 _CLOCK_S: Final = 5.0
 _PEER_NS: Final = 5_000_000_000
 
+_PUBLISHED: Final = "stigmem-py"
+"""The published client, whose import name is ours too."""
+_OURS: Final = "stigmem-trio"
+
 Grade = Literal["ok", "note", "bad"]
 
 
@@ -57,6 +64,28 @@ class Finding(NamedTuple):
     subject: str
     grade: Grade
     sentence: str
+
+
+def check_package() -> Iterator[Finding]:
+    """Whether another package has taken the import name `stigmem` away from this one."""
+    try:
+        other = f"{_PUBLISHED} {version(_PUBLISHED)}"
+    except PackageNotFoundError:
+        other = ""
+    if not hasattr(stigmem, "NodeSettings"):
+        whose = other or "another package of that import name"
+        yield Finding(
+            "package", "bad",
+            f"{whose} has overwritten files of this one ({stigmem.__file__}); this one brings the same client: "
+            f"uninstall {_PUBLISHED}, then install {_OURS} again",
+        )  # fmt: skip
+    elif other:
+        yield Finding(
+            "package", "note",
+            f"{other} is installed beside this package under the same import name; whichever is installed last "
+            f"overwrites the other, and this one brings the same client: uninstall {_PUBLISHED}, then install {_OURS} "
+            "again",
+        )  # fmt: skip
 
 
 def check_settings_of(found: Resolved) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,19 @@ import pytest
 
 from tests.interop.environments import NAMES
 from tests.interop.ours import OurNode
+from tests.interop.processes import plain_environment
 
 DRIVE = Path(__file__).with_name("client_drive.py")
+ROOT = Path(__file__).parents[2]
+BEYOND = {
+    "assert_batch", "delete_subscription", "follow", "history", "iter_conflicts", "iter_facts", "list_subscriptions",
+    "subscribe",
+}  # fmt: skip
+"""Methods of ours that the published client has not; `tests/client` drives them."""
 KINDS = ("string", "text", "number", "fraction", "boolean", "datetime", "ref", "null")
-PARTS = [(name, client) for name in NAMES for client in ("sync", "async")]
+OURS = "ours"
+"""Our own client, which must pass for the published one."""
+PARTS = [(name, client) for name in (*NAMES, OURS) for client in ("sync", "async")]
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +35,15 @@ def told(environment_of: Callable[[str], Path], tmp_path_factory: pytest.TempPat
 
     def drive(name: str) -> Any:
         if name not in kept:
-            environment, directory = environment_of(name), tmp_path_factory.mktemp(f"client-{name}")
+            python = sys.executable if name == OURS else str(environment_of(name) / "bin" / "python")
+            directory = tmp_path_factory.mktemp(f"client-{name}")
             ours = OurNode(directory / "ours", seed=name.encode().ljust(32, b"="))
             try:
                 ours.start()
                 done = subprocess.run(
-                    [str(environment / "bin" / "python"), str(DRIVE), ours.url, ours.key],
-                    cwd=directory, capture_output=True, text=True, timeout=120, check=False,
+                    [python, str(DRIVE), ours.url, ours.key], cwd=directory,
+                    env=plain_environment(**({"PYTHONPATH": str(ROOT)} if name == OURS else {})),
+                    capture_output=True, text=True, timeout=120, check=False,
                 )  # fmt: skip
             finally:
                 ours.close()
@@ -44,7 +56,8 @@ def told(environment_of: Callable[[str], Path], tmp_path_factory: pytest.TempPat
 
 @pytest.mark.parametrize(("name", "client"), PARTS)
 def test_every_method_of_the_client_was_driven(told: Callable[[str], Any], name: str, client: str) -> None:
-    assert told(name)[client]["not driven"] == []
+    beyond = BEYOND if name == OURS else set()
+    assert set(told(name)[client]["not driven"]) == beyond
 
 
 @pytest.mark.parametrize(("name", "client"), PARTS)
