@@ -43,7 +43,7 @@ class Erasure(Checker):
         resolutions = resolutions_of(ledger)
         listed = {fact.id for conflict in node.conflicts() for fact in conflict.members}
         for fact in ledger.log:
-            if fact.origin not in self.observed.names or fact.is_retraction or not ledger.superseded(fact):
+            if fact.origin not in self.observed.names or fact.is_retraction or not ledger.overridden(fact):
                 continue
             if fact.id in listed:
                 self.disputed += 1

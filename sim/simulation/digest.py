@@ -167,7 +167,7 @@ def _standing(ledger: Ledger, fact: Fact, ends: Mapping[_Kin, Fact]) -> str:
         return "quarantined"
     if fact.is_retraction:
         return "retraction"
-    if ledger.superseded(fact):
+    if ledger.overridden(fact):
         retracted = any(kin in ends and fact < ends[kin] for kin in _kin(fact))
         return "retracted" if retracted else "superseded"
     return "expired" if ledger.expired(fact) else "live"

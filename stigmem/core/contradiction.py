@@ -1,12 +1,47 @@
-"""What a contradiction is: the definition, as one pure function over the facts of a slot.
+"""What a contradiction is: the definition, as one pure function over the words of a slot.
 
-This is the executable form of spec/contradiction.md and deliberately slow and plain. The ledger keeps the
-same answer up to date in `stigmem.core.conflict_set`; property tests hold the two equal for any order of arrival.
+This is the executable form of spec/contradiction.md, deliberately slow and plain. The ledger keeps the same answer up
+to date in `stigmem.core.conflict_set`, and property tests hold the two equal for any order of arrival. Which facts are
+words, and of which slot, is the ledger's decision; how a conflict is listed is `stigmem.core.conflicts`.
+
+The rule in one sentence: an author does not contradict itself, and nobody else speaks for it. An *author* is a source
+at its origin node, so the same agent name on two nodes is two authors, and a source that is claimed falsely is
+another author. What follows:
+
+1. A later word of an author ends its earlier ones. They stay readable. What a word ended stays ended, also when that
+   word expires, is itself ended, or loses a resolution: "Rome until noon" after "Bonn" leaves nothing at noon, not
+   Bonn. 2. The *operator* of a node may take back what its own node stated, by a retraction whose source is the node's
+   own id. 3. Every retraction that takes nothing of its own author's back *denies* what other authors said before it.
+   It ends nothing: it opens a conflict. A denial is not shaken off by saying the same again.
+4. A resolution settles against what it covers until its winner's author says something else: then it is *spent*, since
+   what people decided for is no longer said, and what it held down comes back. A winner that is only said again, as a
+   lease is that is renewed, keeps its resolution.
+
+A slot holds one value, or many (`cardinality`). In a slot of many an author's words about different values do not meet
+each other, two values do not contradict each other, and a retraction concerns the value it names. One that names null
+or the text "retracted" concerns all values: it *sweeps*.
+
+Counter-examples that shaped it (each is a test in tests/core/test_contradiction.py)
+------------------------------------------------------------------------------------
+* b denies after a's x, and a says x again. Were a denial compared with the stamp of the live word, the second x would
+  come after it, and any author would be rid of any denial by repeating itself. So it is compared with the *first* word
+  that made the claim. That a said z between the two x does not help either.
+* A resolution for a's x covers b's y, and a renews x every hour. Were a resolution spent whenever its winner is ended,
+  each renewal would bring y back. So it is spent only by a word with another claim.
+* a1 says x on node A, a2 says y there and takes it back, and the operator of A retracts: the last word of the node is
+  a retraction, and yet the operator's took x back. Had it been taken for a denial, tidying up at home would open a
+  conflict with every other organisation. So an operator's retraction (and one that sweeps) withdraws when *any* author
+  in its reach had an assertion standing.
+* b denies all values of a slot of many, and then says one of its own. Were the denial ended by that as a whole, adding
+  a note would silently admit everything denied. So a denial that sweeps is ended value by value.
+* The operator of A takes back one value of a slot of many. Were all words of its node ended, as in a slot of one value,
+  forty notes would go with the one that is meant. So it ends the value it names, or all when it sweeps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -14,21 +49,35 @@ from stigmem.core.fact import Fact, rank
 from stigmem.core.lookalikes import comparable_text
 from stigmem.core.resolution import Resolution, conflict_id
 
-__all__ = ["SlotState", "best_two", "claim", "detected_ms", "evaluate"]
+__all__ = [
+    "Author", "Cardinality", "Claim", "SlotState", "author_of", "best_two", "claim", "detected_ms", "evaluate",
+    "is_operators_retraction",
+]  # fmt: skip
+
+Author: TypeAlias = tuple[str, str]
+"""(source, origin node id)."""
+Claim: TypeAlias = tuple[str, str]
+"""(value type, canonical text), or two empty texts: "not so"."""
+Cardinality = Literal["one", "many"]
+
+_SWEEPING_TEXT: Final = "retracted"
+"""What a retraction says that is meant for everything; it is also what our command line writes."""
 
 
 class SlotState(msgspec.Struct, frozen=True):
     """The derived state of one slot at one instant.
 
-    `live`: assertions that stand, by origin stamp. `denials`: retractions that deny somebody else's standing
-    fact. `conflict`: the id of the open conflict, or None. `last`: id of the latest resolution in force (when they
-    supersede each other in a circle, of the latest at all), or "".
+    `live`: assertions that stand, by origin stamp. `denials`: retractions that deny a live fact of another author.
+    `conflict`: the id of the open conflict, or None. `last`: id of the latest resolution in force (when they supersede
+    each other in a circle, of the latest at all), or "". `ended_by`: (origin, id) of each word that is ended -> the
+    first word that ended it: an assertion supersedes it, a retraction retracts it.
     """
 
     live: tuple[Fact, ...]
     denials: tuple[Fact, ...]
     conflict: str | None
     last: str
+    ended_by: Mapping[tuple[str, str], Fact]
 
     @property
     def members(self) -> tuple[Fact, ...]:
@@ -36,76 +85,141 @@ class SlotState(msgspec.Struct, frozen=True):
         return tuple(sorted((*self.live, *self.denials)))
 
 
+def author_of(word: Fact) -> Author:
+    """Whose word a fact is."""
+    return (word.source, word.origin)
+
+
+def claim(word: Fact) -> Claim:
+    """What a word claims: members of a conflict set contradict each other when their claims differ.
+
+    A retraction claims "not so", which differs from every value, also from one that happens to be its text. What
+    readers cannot tell apart is one claim (`stigmem.core.lookalikes`).
+    """
+    return ("", "") if word.confidence == 0.0 else _value(word)
+
+
+def _value(word: Fact) -> Claim:
+    """The value that a word names, whether it asserts or retracts it."""
+    kind, text = word.kind, word.text
+    # Text of ASCII alone is compared as it stands, and nearly all is: conflicts with many members ask this of each.
+    return (kind, text) if text.isascii() and kind != "number" else (kind, comparable_text(kind, text))
+
+
+def is_operators_retraction(word: Fact) -> bool:
+    """Whether a retraction speaks for the whole node it comes from. The API takes it from `admin` keys only."""
+    return word.is_retraction and word.source == word.origin
+
+
 def evaluate(
     slot: tuple[str, str, str],
-    facts: Iterable[Fact],
+    words: Iterable[Fact],
     resolutions: Iterable[Resolution],
     now_us: int,
     *,
+    cardinality: Cardinality = "one",
+    voided: frozenset[str] = frozenset(),
     unapplied: Iterable[Resolution] = (),
 ) -> SlotState:
-    """The derived state of a slot, whatever the order and however often its facts came.
+    """The derived state of a slot, whatever the order and however often its words came.
 
+    `words`: unreserved, unquarantined facts of the slot. `now_us`: the instant at which expiry is judged, in
+    microseconds since the epoch. `voided`: ids of facts that their origin voided: they count for nothing.
     `unapplied`: resolutions held that this node's operator gives no effect; they only make conflict ids known.
-
-    1. A retraction ends every earlier assertion with its source or its origin node.
-    2. A resolution is inert until its winner is held and it names a conflict that the slot has or had. One in
-       force (nobody supersedes it) settles what it names: a covered fact stands only if some resolution in force
-       names it winner. Disagreeing resolutions therefore leave both winners standing.
-    3. An assertion is live when it is not expired, not ended and not settled against.
-    4. A retraction withdraws something when the last word of its source or of its origin node before it was an
-       assertion. Every other one is aimed at others: it denies their earlier live facts.
-    5. The conflict is open when two distinct values are live, or a live fact is denied.
     """
-    unique = {(fact.origin, fact.id): fact for fact in facts}
-    assertions = sorted(fact for fact in unique.values() if not fact.is_retraction)
-    retractions = sorted(fact for fact in unique.values() if fact.is_retraction)
-    by_id = _effective(slot, {fact.id for fact in unique.values()}, list(resolutions), unapplied)
+    slot_words = _Words({(word.origin, word.id): word for word in words if word.id not in voided}.values(), cardinality)
+    by_id = _effective(slot, {word.id for word in slot_words.all}, list(resolutions), unapplied)
     superseded = {name for resolution in by_id.values() for name in resolution.supersedes}
     in_force = [resolution for name, resolution in by_id.items() if name not in superseded]
+    unspent = [resolution for resolution in in_force if not slot_words.spends(resolution.winner)]
+    lost = {fact_id for each in unspent for fact_id in each.covers} - {each.winner for each in in_force}
 
-    def settled(fact: Fact) -> bool:
-        covering = [resolution for resolution in in_force if fact.id in resolution.covers]
-        return bool(covering) and all(resolution.winner != fact.id for resolution in covering)
+    def counts(word: Fact) -> bool:
+        return (word.expires_us is None or word.expires_us > now_us) and word.id not in lost
 
-    def expired(fact: Fact) -> bool:
-        return fact.expires_us is not None and fact.expires_us <= now_us
-
-    def ended(fact: Fact) -> bool:
-        return any(fact < retraction and _shares_author(fact, retraction) for retraction in retractions)
-
-    live = tuple(f for f in assertions if not (expired(f) or ended(f) or settled(f)))
-    denials = tuple(
-        r
-        for r in retractions
-        if not (expired(r) or settled(r) or _withdraws(r, unique.values())) and any(f < r for f in live)
+    ended_by = {(word.origin, word.id): by for word in slot_words.all if (by := slot_words.ended_by(word)) is not None}
+    live = tuple(
+        word
+        for word in slot_words.all
+        if not word.is_retraction and counts(word) and (word.origin, word.id) not in ended_by
     )
-    values = {claim(fact) for fact in live}
+    standing = [
+        word for word in slot_words.all if word.is_retraction and counts(word) and not slot_words.withdraws(word)
+    ]
+    denials = tuple(denial for denial in standing if any(slot_words.denies(denial, fact) for fact in live))
     last = max((resolution.fact for resolution in in_force or by_id.values()), default=None)
     last_id = last.id if last is not None else ""
-    is_open = len(values) > 1 or bool(denials)
-    return SlotState(live, denials, conflict_id(slot, last_id) if is_open else None, last_id)
+    contested = cardinality == "one" and len({claim(fact) for fact in live}) > 1
+    conflict = conflict_id(slot, last_id) if contested or denials else None
+    return SlotState(live=live, denials=denials, conflict=conflict, last=last_id, ended_by=ended_by)
+
+
+class _Words:
+    """The words of a slot, oldest first, and what they do to each other. Each answer is a look through all of them."""
+
+    def __init__(self, words: Iterable[Fact], cardinality: Cardinality) -> None:
+        self.all = sorted(words)
+        self._many = cardinality == "many"
+
+    def concerns(self, word: Fact, other: Fact) -> bool:
+        """Whether a word is about what another one is about: in a slot of one value always."""
+        if not self._many or self._sweeps(word):
+            return True
+        return not self._sweeps(other) and _value(word) == _value(other)
+
+    def ends(self, word: Fact, other: Fact) -> bool:
+        """Whether a word ended another one."""
+        ours = is_operators_retraction(word) and word.origin == other.origin
+        return other < word and (ours or author_of(word) == author_of(other)) and self.concerns(word, other)
+
+    def ended_by(self, word: Fact, before: Fact | None = None) -> Fact | None:
+        """The first word that ended another one, among all or among those before a word."""
+        found = (each for each in self.all if self.ends(each, word))
+        return next((each for each in found if before is None or each < before), None)
+
+    def withdraws(self, retraction: Fact) -> bool:
+        """Whether a retraction took an assertion back; one that did denies nobody."""
+        if is_operators_retraction(retraction) or self._sweeps(retraction):
+            taken_back = (each for each in self.all if not each.is_retraction and self.ends(retraction, each))
+            return any(self.ended_by(each, before=retraction) is None for each in taken_back)
+        author = author_of(retraction)
+        own = [each for each in self.all if each < retraction and author_of(each) == author]
+        about = [each for each in own if self.concerns(each, retraction)]
+        return bool(about) and not about[-1].is_retraction
+
+    def denies(self, denial: Fact, fact: Fact) -> bool:
+        """Whether a retraction that withdraws nothing denies a live fact: another author made the claim before it, and
+        nothing has ended the denial since, as far as it is about this claim."""
+        first = next(each for each in self.all if author_of(each) == author_of(fact) and claim(each) == claim(fact))
+        if author_of(denial) == author_of(fact) or not first < denial or not self.concerns(denial, fact):
+            return False
+        ending = (each for each in self.all if denial < each and self.concerns(each, fact))
+        return not any(
+            author_of(each) == author_of(denial) or (is_operators_retraction(each) and each.origin == denial.origin)
+            for each in ending
+        )
+
+    def spends(self, winner_id: str) -> bool:
+        """Whether a word that says something else ended a winner. Where two origins use one id, either's end counts:
+        nobody can tell whose the id is, and an open conflict is the lesser harm."""
+        winners = [each for each in self.all if each.id == winner_id]
+        return any(self.ends(each, won) and claim(each) != claim(won) for won in winners for each in self.all)
+
+    def _sweeps(self, word: Fact) -> bool:
+        """Whether a retraction in a slot of many values is about all of them."""
+        everything = word.kind == "null" or (word.kind in ("string", "text") and word.text == _SWEEPING_TEXT)
+        return self._many and word.is_retraction and everything
 
 
 def _effective(
     slot: tuple[str, str, str], held: set[str], resolutions: list[Resolution], unapplied: Iterable[Resolution]
 ) -> dict[str, Resolution]:
+    """Those that are not inert: their winner is held, and they name a conflict that the slot has or had."""
     if not resolutions:
         return {}
     last = (resolution.fact.id for resolution in (*resolutions, *unapplied))
     names = {conflict_id(slot), *(conflict_id(slot, each) for each in last)}
     return {each.fact.id: each for each in resolutions if each.winner in held and each.resolves in names}
-
-
-def _withdraws(retraction: Fact, facts: Iterable[Fact]) -> bool:
-    before = [fact for fact in facts if fact < retraction]
-    of_source = max((fact for fact in before if fact.source == retraction.source), default=retraction)
-    of_origin = max((fact for fact in before if fact.origin == retraction.origin), default=retraction)
-    return not (of_source.is_retraction and of_origin.is_retraction)
-
-
-def _shares_author(fact: Fact, other: Fact) -> bool:
-    return fact.source == other.source or fact.origin == other.origin
 
 
 def best_two(members: Sequence[Fact]) -> tuple[Fact, Fact]:
@@ -129,16 +243,3 @@ def detected_ms(members: Sequence[Fact]) -> int:
     that contradicts the one before it."""
     said = claim(members[0])
     return next((fact for fact in members if claim(fact) != said), members[0]).wall_ms
-
-
-def claim(fact: Fact) -> tuple[str, str]:
-    """What a member of a conflict set claims: facts contradict each other when their claims differ.
-
-    A denial claims "not so", which differs from every value, also from one that happens to be its text. What readers
-    cannot tell apart is one claim (`stigmem.core.lookalikes`).
-    """
-    if fact.confidence == 0.0:
-        return "", ""
-    kind, text = fact.kind, fact.text
-    # Text of ASCII alone is compared as it stands, and nearly all is: conflicts with many members ask this of each.
-    return (kind, text) if text.isascii() and kind != "number" else (kind, comparable_text(kind, text))

@@ -15,6 +15,7 @@ from sortedcontainers import SortedList
 
 from stigmem.core import sorted_facts
 from stigmem.core.conflict_set import ConflictLog, ConflictSet
+from stigmem.core.contradiction import author_of
 from stigmem.core.errors import Rejection
 from stigmem.core.export_index import ExportIndex, is_exportable
 from stigmem.core.fact import Fact
@@ -23,7 +24,7 @@ from stigmem.core.hlc import Stamp, stamp_wall_ms
 from stigmem.core.resolution import Resolution, conflict_id, read_resolution
 from stigmem.core.sorted_facts import SortedFacts
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "says_the_same"]
 
 _LONG_AGO: Final = -(1 << 62)
 _UNHASHED_MAX: Final = 2_048
@@ -102,23 +103,24 @@ class Ledger:
                 found.append(fact)
         return found
 
-    def saying(self, draft: Fact, cid: str) -> Iterator[Fact]:
-        """Facts of the draft's source and origin that say what it says and still count, newest first: what may answer
-        a write instead of a new fact. `cid`: the draft's content id. However often it was said and taken back before,
-        only what counts is looked at; of reserved facts, which nothing ends, those that have not expired."""
+    def repeated(self, draft: Fact, cid: str) -> Fact | None:
+        """The fact that answers a draft instead of a new one: the last word of its author about its slot, if it says
+        the same until the same instant and counts. Otherwise saying it is a new word. `cid`: the draft's content id.
+        Reserved facts, which nothing ends, answer as long as they have not expired."""
         held = self._slots.get(draft.slot)
-        if isinstance(held, ConflictSet):
-            yield from held.saying(draft)
-        elif isinstance(held, Fact):
-            if _says_the_same(held, draft) and self.live(held):
-                yield held
-        elif draft.is_system:
-            for fact in reversed(self.with_cid(cid)):
-                if _says_the_same(fact, draft) and fact.quarantine is None and not self.expired(fact):
-                    yield fact
+        if draft.is_system:
+            same = (fact for fact in reversed(self.with_cid(cid)) if says_the_same(fact, draft))
+            return next((fact for fact in same if fact.quarantine is None and not self.expired(fact)), None)
+        if isinstance(held, Fact):
+            return held if says_the_same(held, draft) and not self.expired(held) else None
+        last = None if held is None else held.last_word(author_of(draft))
+        if last is None or not says_the_same(last, draft) or self.expired(last) or self.overridden(last):
+            return None
+        return last
 
     def slot(self, key: tuple[str, str, str]) -> ConflictSet | None:
-        """The derived state of a slot, or None when it never had two facts, a retraction or a resolution."""
+        """The derived state of a slot, or None when it never had two facts, a retraction or a resolution: then its one
+        fact is all there is."""
         held = self._slots.get(key)
         return held if isinstance(held, ConflictSet) else None
 
@@ -134,10 +136,20 @@ class Ledger:
         conflict_set = self.contested.get(fact.slot)
         return conflict_set is not None and conflict_set.contradicted(fact)
 
-    def superseded(self, fact: Fact) -> bool:
-        """Whether the fact was ended by a retraction or settled against by a resolution."""
+    def ended_by(self, fact: Fact) -> Fact | None:
+        """The first word that ended a fact, or None: an assertion supersedes it, a retraction retracts it."""
         held = self._slots.get(fact.slot)
-        return isinstance(held, ConflictSet) and held.superseded(fact)
+        return held.ended_by(fact) if isinstance(held, ConflictSet) else None
+
+    def overruled(self, fact: Fact) -> bool:
+        """Whether a resolution that holds settled against the fact."""
+        held = self._slots.get(fact.slot)
+        return isinstance(held, ConflictSet) and held.overruled(fact)
+
+    def overridden(self, fact: Fact) -> bool:
+        """Whether the fact is superseded, retracted or overruled."""
+        held = self._slots.get(fact.slot)
+        return isinstance(held, ConflictSet) and (held.overruled(fact) or held.ended_by(fact) is not None)
 
     def expired(self, fact: Fact) -> bool:
         """Whether the fact's time has passed, as of the horizon."""
@@ -145,7 +157,7 @@ class Ledger:
 
     def live(self, fact: Fact) -> bool:
         """Whether the fact is an assertion that stands."""
-        return not (fact.is_retraction or fact.quarantine or self.expired(fact) or self.superseded(fact))
+        return not (fact.is_retraction or fact.quarantine or self.expired(fact) or self.overridden(fact))
 
     def next_expiry_us(self) -> int | None:
         """The first expiry after the horizon, or None."""
@@ -204,7 +216,7 @@ class Ledger:
             return
         for _, fact in list(self._expiring.irange((min(old, now_us) + 1,), (max(old, now_us) + 1,), (True, False))):
             if fact.quarantine is None and not fact.is_system:
-                self._apply_expiry(fact, expired=now_us > old)
+                self._apply_expiry(fact)
 
     def as_of(self, now_us: int) -> Ledger:
         """What this ledger would be if expiry had been applied as of `now_us`: itself when nothing expires between
@@ -253,14 +265,11 @@ class Ledger:
         self._slots[key] = conflict_set
         return conflict_set
 
-    def _apply_expiry(self, fact: Fact, *, expired: bool) -> None:
+    def _apply_expiry(self, fact: Fact) -> None:
         held = self._slots.get(fact.slot)
         if not isinstance(held, ConflictSet):
             return  # a lone fact contradicts nobody; whether it is expired is asked of the horizon
-        if expired:
-            held.expire(fact)
-        else:
-            held.revive(fact)
+        held.expiry_passed(fact, horizon_us=self.horizon_us)
         self._note(held)
 
     def _note(self, conflict_set: ConflictSet) -> None:
@@ -286,8 +295,14 @@ def _same_content(fact: Fact, other: Fact) -> bool:
     )
 
 
-def _says_the_same(fact: Fact, draft: Fact) -> bool:
-    return fact.origin == draft.origin and fact.interpret_as == draft.interpret_as and _same_content(fact, draft)
+def says_the_same(fact: Fact, draft: Fact) -> bool:
+    """Whether two facts are one word of one author said twice: equal in content, author and expiry."""
+    return (
+        fact.origin == draft.origin
+        and fact.valid_until == draft.valid_until
+        and fact.interpret_as == draft.interpret_as
+        and _same_content(fact, draft)
+    )
 
 
 def _cid_key(cid: str) -> int:

@@ -149,7 +149,7 @@ def _matches(ledger: Ledger, query: FactQuery, fact: Fact) -> bool:
         and (query.after_us is None or fact.timestamp_us > query.after_us)
         and (not fact.is_system or _asks_for_system(query))
         and (query.include_expired or not ledger.expired(fact))
-        and (query.include_contradicted or not (ledger.contradicted(fact) or ledger.superseded(fact)))
+        and (query.include_contradicted or not (ledger.contradicted(fact) or ledger.overridden(fact)))
     )
 
 

@@ -222,14 +222,14 @@ def test_a_settlement_between_equal_values_is_listed_too() -> None:
 
 @pytest.mark.parametrize("text", ["x", "c:1", "!!", *map(encode_base64, (b"c:", b"c:-1", b"d:1", b"\xff"))])
 def test_a_cursor_that_nobody_gave_out_is_refused(text: str) -> None:
-    book = ConflictBook(fill([fact(1, "x"), fact(2, "y")]))
+    book = ConflictBook(fill([fact(1, "x"), fact(2, "y", source="agent:b")]))
     with pytest.raises(Refusal) as caught:
         book.page(status=None, scopes=None, cursor=text, limit=5)
     assert (caught.value.status, caught.value.code) == (400, "invalid_cursor")
 
 
 def test_a_cursor_of_a_longer_life_starts_at_the_newest() -> None:
-    book = ConflictBook(fill([fact(1, "x"), fact(2, "y")]))
+    book = ConflictBook(fill([fact(1, "x"), fact(2, "y", source="agent:b")]))
     assert len(book.page(status=None, scopes=None, cursor=encode_base64(b"c:999"), limit=5)[0]) == 1
 
 

@@ -29,7 +29,7 @@ NOW_MS = T0_MS + 30
 def knowledge(ledger: Ledger) -> tuple[object, ...]:
     """Everything derived from a ledger's facts, in terms that do not depend on local order."""
     standing = sorted(
-        (f.origin, f.id, ledger.live(f), ledger.contradicted(f), ledger.superseded(f), ledger.expired(f))
+        (f.origin, f.id, ledger.live(f), ledger.contradicted(f), ledger.overridden(f), ledger.expired(f))
         for f in ledger.log
     )
     book = ConflictBook(ledger)

@@ -109,7 +109,7 @@ def oracle(ledger: Ledger, query: FactQuery) -> list[Fact]:
         (query.after_us is not None, lambda f: f.timestamp_us > (query.after_us or 0)),
         (not asks_for_reserved, lambda f: not (reserved(f.entity) or reserved(f.relation))),
         (not query.include_expired, lambda f: f.expires_us is None or f.expires_us > ledger.horizon_us),
-        (not query.include_contradicted, lambda f: not ledger.contradicted(f) and not ledger.superseded(f)),
+        (not query.include_contradicted, lambda f: not ledger.contradicted(f) and not ledger.overridden(f)),
     ]
     rows = [each for each in ledger.log if all(wanted(each) for applies, wanted in filters if applies)]
     return sorted(rows, key=lambda f: (f.stamp, f.origin, f.id), reverse=True)

@@ -15,6 +15,7 @@ from stigmem.core import hlc, limits
 from stigmem.core.canonical import quote
 from stigmem.core.errors import Refusal, Rejection, invalid
 from stigmem.core.fact import Fact, derivation
+from stigmem.core.ledger import says_the_same
 from stigmem.core.lookalikes import number_warnings, text_warnings
 from stigmem.core.scopes import SCOPES, is_scope
 from stigmem.core.suggestions import one_of
@@ -197,25 +198,20 @@ def _normalised_source(source: str) -> str:
 
 
 def _already_says(txn: Transaction, draft: Fact, cid: str) -> Fact | None:
-    """A fact of this node with the same content that still stands; a dead one does not answer a new write
-    (http-api 1.8). Nor does one of another node: it may be hostile, and what is said here is ours to stand by.
-
-    Looks at what counts, never at everything that was said: the newest comes first, and once a word of the other kind
-    has come after it nothing older can answer either.
-    """
-    for fact in reversed(txn.staged_content(cid)):
-        if fact.origin != draft.origin or fact.interpret_as != draft.interpret_as or fact.quarantine is not None:
-            continue
-        if txn.words.answered(fact):
-            break
-        if not txn.words.resolved(fact):
-            return fact
-    for fact in txn.state.ledger.saying(draft, cid):
-        if txn.words.answered(fact) or (fact.is_retraction and _aimed_anew(txn, fact)):
-            break
-        if not txn.words.resolved(fact):
-            return fact
-    return None
+    """A fact of this node that is what the draft's author said last, until the same instant, and still counts; a dead
+    one does not answer a new write (http-api 1.8). Nor does one of another node: it may be hostile, and what is said
+    here is ours to stand by."""
+    if draft.is_system:
+        staged = (fact for fact in reversed(txn.staged_content(cid)) if says_the_same(fact, draft))
+        return next(staged, None) or txn.state.ledger.repeated(draft, cid)
+    last = txn.words.last(draft)
+    if last is None:
+        last = txn.state.ledger.repeated(draft, cid)
+        if last is None or (last.is_retraction and _aimed_anew(txn, last)):
+            return None
+    elif not says_the_same(last, draft):
+        return None
+    return None if txn.words.overtakes(last) else last
 
 
 def _aimed_anew(txn: Transaction, retraction: Fact) -> bool:

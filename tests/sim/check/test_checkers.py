@@ -615,8 +615,8 @@ def test_a_fact_that_disappears_without_a_conflict_is_caught() -> None:
                 for fact in ledger.log
                 if fact.scope == "public" and not ledger.contradicted(fact) and ledger.live(fact)
             )
-            honest = ledger.superseded
-            ledger.superseded = lambda fact: fact.id == victim.id or honest(fact)  # type: ignore[method-assign]
+            honest = ledger.overridden
+            ledger.overridden = lambda fact: fact.id == victim.id or honest(fact)  # type: ignore[method-assign]
 
         later(simulation, 89, patch)
 
