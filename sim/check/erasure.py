@@ -15,8 +15,8 @@ __all__ = ["Erasure"]
 
 class Erasure(Checker):
     """Take the facts of hostile origins away: whatever stands then stands with them too, or is listed by an open or
-    settled conflict with all that was said. Retractions under the fact's own source are left in: the protocol lets
-    a source take back what it said, wherever it says so, and who may use a source is for `owned_sources_only`."""
+    settled conflict with all that was said. And nobody speaks for another: what ended an honest fact comes from the
+    fact's own node, whatever source it claims."""
 
     name = "no-silent-erasure"
 
@@ -43,6 +43,9 @@ class Erasure(Checker):
         resolutions = resolutions_of(ledger)
         listed = {fact.id for conflict in node.conflicts() for fact in conflict.members}
         for fact in ledger.log:
+            ending = ledger.ended_by(fact)
+            if fact.origin in self.observed.names and ending is not None and ending.origin != fact.origin:
+                return fact
             if fact.origin not in self.observed.names or fact.is_retraction or not ledger.overridden(fact):
                 continue
             if fact.id in listed:
@@ -54,11 +57,7 @@ class Erasure(Checker):
 
 def _stands(observed: Observed, ledger: LedgerReader, fact: Fact, resolutions: list[Resolution]) -> bool:
     """Whether a fact stands among what honest nodes wrote."""
-    honest = [
-        other
-        for other in ledger.facts_of(fact.slot)
-        if other.origin in observed.names or (other.is_retraction and other.source == fact.source)
-    ]
+    honest = [other for other in ledger.facts_of(fact.slot) if other.origin in observed.names]
     theirs = [resolution for resolution in resolutions if resolution.fact.origin in observed.names]
     hostile = [resolution for resolution in resolutions if resolution.fact.origin not in observed.names]
     return fact in evaluate(fact.slot, honest, theirs, ledger.horizon_us, unapplied=hostile).live

@@ -190,7 +190,7 @@ def test_a_page_is_a_page_or_a_rejection(data: st.DataObject, dialect: str) -> N
 @settings(max_examples=300)
 @given(st.data())
 def test_a_resolution_says_something_or_is_rejected_or_is_inert(data: st.DataObject) -> None:
-    made = resolution(3, fact(1, "x"), fact(2, "y"))
+    made = resolution(3, fact(1, "x"), fact(2, "y", source="agent:b"))
 
     @st.composite
     def bending(draw: st.DrawFn) -> Any:
@@ -204,7 +204,7 @@ def test_a_resolution_says_something_or_is_rejected_or_is_inert(data: st.DataObj
     odd = msgspec.structs.replace(made, derived_from=text)
     found = only_rejections(lambda: read_resolution(odd))
     receiver = Receiver()
-    for each in (fact(1, "x"), fact(2, "y"), odd):
+    for each in (fact(1, "x"), fact(2, "y", source="agent:b"), odd):
         receiver.store(each)
     listed = ConflictBook(receiver.ledger).all()
     assert listed or not (found is None or isinstance(found, Rejection))

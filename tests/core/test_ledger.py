@@ -217,7 +217,7 @@ def test_resolutions_of_others_are_kept_without_effect_when_they_are_not_trusted
 )
 def test_what_a_caller_writes_under_a_resolutions_name_never_breaks_the_ledger(derived: str) -> None:
     odd = msgspec.structs.replace(resolution(3, fact(1), fact(2)), derived_from=derived)
-    ledger = fill([fact(1, "x"), fact(2, "y"), odd])
+    ledger = fill([fact(1, "x"), fact(2, "y", source="agent:b"), odd])
     assert ledger.get(odd.id) is not None
     assert SLOT in ledger.contested
 
@@ -233,7 +233,7 @@ def test_a_quarantined_fact_is_held_and_has_no_effect() -> None:
 
 def test_conflicts_are_counted_each_time_one_opens() -> None:
     soon = format_us((T0_MS + 5) * 1000)
-    ledger = fill([fact(1, "x", valid_until=soon), fact(2, "y")], T0_MS)
+    ledger = fill([fact(1, "x", valid_until=soon), fact(2, "y", source="agent:b")], T0_MS)
     for instant, opened in ((5, 1), (0, 2), (5, 2)):
         ledger.advance((T0_MS + instant) * 1000)
         assert (ledger.conflicts_opened, bool(ledger.contested)) == (opened, instant == 0)

@@ -219,7 +219,7 @@ def test_after_compares_write_times_strictly_wherever_their_stamps_are(lead_ms: 
 
 
 def test_a_page_ends_the_walk_with_a_null_cursor_and_only_then() -> None:
-    ledger = fill([fact(number) for number in range(1, 8)])
+    ledger = fill([fact(number, source=f"agent:{number}") for number in range(1, 8)])
     pages = list(walk(ledger, FactQuery(limit=3)))
     assert [len(page) for page in pages] == [3, 3, 1]
     assert run_query(ledger, FactQuery(limit=7)).cursor is None

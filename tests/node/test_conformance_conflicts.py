@@ -15,8 +15,9 @@ RECORD = {
 
 
 async def disagree(node: Fresh, count: int = 2, **changes: Any) -> list[dict[str, Any]]:
-    """So many facts that contradict each other."""
-    return [await node.say(value={"type": "string", "v": f"v{number}"}, **changes) for number in range(count)]
+    """So many facts that contradict each other, each of another source."""
+    values = [{"value": {"type": "string", "v": f"v{n}"}, "source": f"agent:{n}", **changes} for n in range(count)]
+    return [await node.say(**value) for value in values]
 
 
 async def conflicts(node: Fresh, **query: Any) -> list[dict[str, Any]]:
@@ -66,7 +67,8 @@ async def test_what_is_no_contradiction(second: dict[str, Any]) -> None:
 async def test_types_differ_even_when_the_text_is_equal_and_low_confidence_contradicts_too() -> None:
     async with fresh() as node:
         await node.say(value={"type": "string", "v": "true"}, confidence=0.9)
-        assert (await node.say(value={"type": "boolean", "v": True}, confidence=0.1))["contradicted"] is True
+        other = {"value": {"type": "boolean", "v": True}, "confidence": 0.1, "source": "agent:other"}
+        assert (await node.say(**other))["contradicted"] is True
 
 
 async def test_system_facts_and_expired_ones_do_not_contradict() -> None:

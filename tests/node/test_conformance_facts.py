@@ -151,8 +151,11 @@ async def test_warnings_say_what_is_odd_about_a_relation() -> None:
 async def test_the_same_again_is_the_same_fact() -> None:
     async with fresh() as node:
         first = await node.say(confidence=1)
-        second = await node.say(valid_until="2031-01-01T00:00:00Z")
-        assert (second["id"], second["valid_until"], second["contradicted"]) == (first["id"], None, False)
+        second = await node.say()
+        assert (second["id"], second["contradicted"]) == (first["id"], False)
+        lease = await node.say(valid_until="2031-01-01T00:00:00Z")  # a new word, though it has the same content id
+        assert (lease["id"] != first["id"], lease["cid"]) == (True, first["cid"])
+        assert (await node.say(valid_until="2031-01-01T00:00:00Z"))["id"] == lease["id"]
         whole = await node.say(relation="maint:n", value={"type": "number", "v": 42})
         assert (await node.say(relation="maint:n", value={"type": "number", "v": 42.0}))["id"] == whole["id"]
 

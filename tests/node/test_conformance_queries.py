@@ -63,7 +63,8 @@ async def test_confidence_and_time_bound_what_is_listed() -> None:
 
 async def test_facts_in_conflict_and_expired_ones_are_left_out_unless_asked_for() -> None:
     async with fresh() as node:
-        first, second = await node.say(), await node.say(value={"type": "string", "v": "ok"})
+        first = await node.say()
+        second = await node.say(value={"type": "string", "v": "ok"}, source="agent:other")
         assert (first["contradicted"], second["contradicted"]) == (False, True)
         late = await node.say(entity="user:late", valid_until="2026-11-20T07:55:45Z")
         node.bench.wall_ms += 5_000
@@ -73,7 +74,7 @@ async def test_facts_in_conflict_and_expired_ones_are_left_out_unless_asked_for(
         assert all(fact["contradicted"] for fact in both["facts"])
         assert (await node.get(f"/v1/facts/{first['id']}"))["contradicted"] is True
         assert await ids(node, include_expired="yes") == [late["id"]]
-        assert await ids(node, source="agent:test", min_confidence=0.5, include_contradicted="1", limit=1) == [
+        assert await ids(node, source="agent:other", min_confidence=0.5, include_contradicted="1", limit=1) == [
             second["id"]
         ]
 

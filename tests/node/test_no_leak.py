@@ -58,8 +58,10 @@ class World:
         """Public facts with hidden ones between them: same names, contradictions, a resolution, a batch, sources."""
         for number in range(6):
             for scope in HIDDEN:
-                await self.write(f"h{number}{scope}", scope, f"{SECRET} {number}", entity=f"user:{number % 2}")
-            await self.write(f"p{number}", "public", f"v{number}", entity=f"user:{number % 2}")
+                await self.write(
+                    f"h{number}{scope}", scope, f"{SECRET} {number}", entity=f"user:{number % 2}", source=f"a:{number}"
+                )
+            await self.write(f"p{number}", "public", f"v{number}", entity=f"user:{number % 2}", source=f"a:{number}")
         await self.write("same", "company", "v0", entity="user:0")
         await self.write(
             "only", "company", SECRET, entity="user:hidden", relation="maint:hidden", source="agent:hidden"
@@ -231,7 +233,7 @@ async def test_a_cursor_stands_for_the_last_thing_shown_and_not_for_what_is_hidd
             ("public", "public", "company", "company", "local", "local", "public", "public")
         ):
             bench.wall_ms += 1
-            body = saying(f"v{number}", scope=scope, entity=f"a:{scope}:{number > 3}")
+            body = saying(f"v{number}", scope=scope, entity=f"a:{scope}:{number > 3}", source=f"a:{number}")
             read(await ask(bench, "POST", "/v1/facts", body, by=WHOLE), 201)
         for target in ("/v1/facts?include_contradicted=true&limit=2", "/v1/conflicts?limit=1", "/v1/audit?limit=2"):
             # What comes next after the page is hidden, and something readable follows it.
@@ -272,10 +274,11 @@ async def test_a_bound_on_the_rows_looked_at_does_not_count_hidden_ones(monkeypa
     async with running(bench, SETTINGS):
         for number, scope in enumerate(("team", "team", "public", *("company",) * 6, *("local",) * 6)):
             bench.wall_ms += 1
-            body = saying(f"v{number}", scope=scope, relation=f"m:{number // 2 if number > 2 else 0}")
+            relation = f"m:{number // 2 if number > 2 else 0}"
+            body = saying(f"v{number}", scope=scope, relation=relation, source=f"a:{number % 2}")
             read(await ask(bench, "POST", "/v1/facts", body, by=WHOLE), 201)
         name = "stigmem%3A%2F%2Flab.example%2Fdevice%2Fpump-7"
-        for target in ("/v1/facts?", f"/v1/facts?entity={name}&", "/v1/facts?source=agent:writer&"):
+        for target in ("/v1/facts?", f"/v1/facts?entity={name}&"):
             page = read(await ask(bench, "GET", f"{target}include_contradicted=true", by=WIDER))
             assert [fact["value"]["v"] for fact in page["facts"]] == ["v2", "v1", "v0"]
             assert page["cursor"] is None

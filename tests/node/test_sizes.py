@@ -33,7 +33,7 @@ async def test_a_value_fits_into_a_page_with_its_escapes() -> None:
 
 async def _disagree(node: Fresh, count: int = 2) -> Any:
     for number in range(count):
-        await node.say(entity="user:torn", value={"type": "string", "v": f"v{number}"})
+        await node.say(entity="user:torn", value={"type": "string", "v": f"v{number}"}, source=f"agent:{number}")
     return (await node.get("/v1/conflicts"))["conflicts"]
 
 
