@@ -1,5 +1,5 @@
-"""Random programs of writes, batches, pushes and resolutions, many of them in one turn: the last word of a source on a slot
-takes effect, no stamp is issued twice, and a restart shows the same."""
+"""Random programs of writes, batches, pushes and resolutions, many of them in one turn: the last word of a source on a
+slot takes effect, no stamp is issued twice, and a restart shows the same."""
 
 from __future__ import annotations
 
