@@ -52,9 +52,10 @@ class Flooder(Adversary):
             if number % _RESOLUTION_EACH == _RESOLUTION_EACH - 1:
                 facts.append(self._resolution(peer, entity, relation, facts[-5:]))
             else:
-                # Its own retractions end what it said before: they come first, so that the flood stands.
-                confidence = 0.0 if number % _RETRACTION_EACH == 0 and number < self.facts // 5 else 1.0
-                facts.append(peer.fact(entity, relation, f"flood {number}", confidence=confidence))
+                # Each under a source of its own: of one author only the last word stands.
+                confidence = 0.0 if number % _RETRACTION_EACH == 0 else 1.0
+                source = f"{peer.node_id}/{number}"
+                facts.append(peer.fact(entity, relation, f"flood {number}", confidence=confidence, source=source))
         for fact in facts:
             peer.expect(victim, fact.id)
         return [peer.entry(fact) for fact in facts]

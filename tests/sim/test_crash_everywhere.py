@@ -100,7 +100,8 @@ def stubborn_writes(simulation: Simulation, acknowledged: dict[tuple[str, int], 
     """Clients who say the same thing again until they are told that it is stored."""
 
     def client(name: str, number: int, about: int, confidence: float) -> None:
-        entity, text = f"stigmem://sim.example/note/{about // 2}", f"{name} says {about}"
+        # One slot a client: whoever repeats an older word after a newer one of its own means it (spec/contradiction.md).
+        entity, text = f"stigmem://sim.example/note/{about}", f"{name} says {about}"
         scope = ("public", "public", "company", "local")[about % 4]
 
         def say(_: object) -> None:

@@ -226,7 +226,7 @@ def results(tmp_path: Path) -> dict[str, Result]:
     names = [f"a rather long name {number}" for number in range(24)]
     many = small_text(TALK, nodes=names, topology="random-regular")
     europe = small_text(TALK, topology={"graphml": str(map_file(tmp_path))}, nodes=None)
-    one = workload("contradictions", rate="1/s", stop="1500ms", nodes=["a"])
+    one = workload("contradictions", rate="1/s", stop="1500ms", nodes=["a", "b"])
     crash, step = fault("crash", node="c", at="15s", for_="5s"), fault("clock-step", node="b", at="9s", by="1s")
     found = {
         "cut": small_text(TALK, CUT, crash, step),
