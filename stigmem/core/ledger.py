@@ -118,6 +118,13 @@ class Ledger:
             return None
         return last
 
+    def last_word(self, draft: Fact) -> Fact | None:
+        """The last word of a draft's author about its slot, or None; reserved facts have none."""
+        held = self._slots.get(draft.slot)
+        if isinstance(held, ConflictSet):
+            return held.last_word(author_of(draft))
+        return held if held is not None and author_of(held) == author_of(draft) else None
+
     def slot(self, key: tuple[str, str, str]) -> ConflictSet | None:
         """The derived state of a slot, or None when it never had two facts, a retraction or a resolution: then its one
         fact is all there is."""

@@ -100,7 +100,7 @@ def stubborn_writes(simulation: Simulation, acknowledged: dict[tuple[str, int], 
     """Clients who say the same thing again until they are told that it is stored."""
 
     def client(name: str, number: int, about: int, confidence: float) -> None:
-        # One slot a client: whoever repeats an older word after a newer one of its own means it (spec/contradiction.md).
+        # One slot a client: an older word of one author that is repeated after a newer one takes its place.
         entity, text = f"stigmem://sim.example/note/{about}", f"{name} says {about}"
         scope = ("public", "public", "company", "local")[about % 4]
 

@@ -13,6 +13,7 @@ import msgspec
 
 from stigmem.core import hlc, limits
 from stigmem.core.canonical import quote
+from stigmem.core.contradiction import is_operators_retraction
 from stigmem.core.errors import Refusal, Rejection, invalid
 from stigmem.core.fact import Fact, derivation
 from stigmem.core.ledger import says_the_same
@@ -79,7 +80,7 @@ def draft_fact(txn: Transaction, principal: Principal, request: AssertRequest, n
         raise refusal_of_value(rejection, request) from rejection
     if value.interpret_as == "instruction" and "instruction:write" not in principal.permissions:
         raise Refusal(403, "instruction_write_required", "asserting an instruction needs instruction:write")
-    return Fact(
+    draft = Fact(
         stamp=txn.stamp,
         origin=node_id,
         id="",
@@ -95,6 +96,29 @@ def draft_fact(txn: Transaction, principal: Principal, request: AssertRequest, n
         valid_until=request.valid_until,
         derived_from=derived_from,
     )
+    _check_author(txn, principal, draft)
+    return draft
+
+
+def _check_author(txn: Transaction, principal: Principal, draft: Fact) -> None:
+    """Nobody speaks for another: raises Refusal 403 for a write that would end what somebody else said on this node.
+
+    First words are free, under whatever source, and so is everything where callers have no keys. A source that no key
+    of this node has as its entity belongs to nobody here.
+    """
+    if not principal.key_id or "admin" in principal.permissions or draft.is_system:
+        return
+    if is_operators_retraction(draft):
+        message = "a retraction under this node's own id takes back what all of its sources said: that needs admin"
+        raise Refusal(403, "operators_retraction", message, field="source")
+    if draft.source == normalise(principal.entity_uri) or draft.source not in txn.state.key_holders:
+        return
+    last = txn.words.last(draft) or txn.state.ledger.last_word(draft)
+    if last is not None and not says_the_same(last, draft):
+        message = (
+            f"{draft.source} holds a key of its own and has spoken here: only it and admin may take its word's place"
+        )
+        raise Refusal(403, "source_of_another_key", message, field="source")
 
 
 def write_fact(txn: Transaction, principal: Principal, draft: Fact) -> Written:
