@@ -1,10 +1,10 @@
 """Equivocator: one author that says different things about one slot, to each victim and in each scope, at one instant.
 
 Unlike a twin's, its facts are genuine: each has the id of its content, and every public one is passed on. So the words
-meet on every node, and everywhere they are one open conflict with the same id and the same members: whoever speaks with
-two tongues has contradicted itself in public, and who heard what first decides nothing. What was said in a scope that
-is not passed on stays with who was told. There is no S-number; S-39 is the same lie under one id, and S-01 the same
-conflict between honest nodes.
+meet on every node, all stay readable everywhere, and everywhere the same one is the author's last: of words with
+one stamp the one with the greatest id. Who heard what first decides nothing, and an author that says two things opens
+no conflict with itself. What was said in a scope that is not passed on stays with who was told. There is no S-number;
+S-39 is the same lie under one id.
 """
 
 from __future__ import annotations

@@ -106,8 +106,7 @@ def knowledge_lines(ledger: Ledger, at_us: int, heads: dict[tuple[str, str], byt
     """
     ledger = ledger.as_of(at_us)
     kept = {} if heads is None else heads
-    ends = _last_retractions(ledger)
-    lines = [_fact_line(ledger, fact, kept, ends) for fact in ledger.log if _is_knowledge(fact)]
+    lines = [_fact_line(ledger, fact, kept) for fact in ledger.log if _is_knowledge(fact)]
     lines.extend(map(_conflict_line, ConflictBook(ledger).all()))
     lines.sort()
     return lines
@@ -122,25 +121,7 @@ def _resolution(fact: Fact) -> Resolution | None:
     return read_resolution(fact) if fact.derived_from else None
 
 
-_Kin = tuple[tuple[str, str, str], str, str]
-"""A slot, and a source or an origin of facts about it: a retraction ends the earlier facts of its kin."""
-
-
-def _kin(fact: Fact) -> tuple[_Kin, _Kin]:
-    return (fact.slot, "source", fact.source), (fact.slot, "origin", fact.origin)
-
-
-def _last_retractions(ledger: Ledger) -> dict[_Kin, Fact]:
-    last: dict[_Kin, Fact] = {}
-    for fact in ledger.log:
-        if fact.is_retraction and fact.quarantine is None:
-            for kin in _kin(fact):
-                if kin not in last or last[kin] < fact:
-                    last[kin] = fact
-    return last
-
-
-def _fact_line(ledger: Ledger, fact: Fact, heads: dict[tuple[str, str], bytes], ends: Mapping[_Kin, Fact]) -> bytes:
+def _fact_line(ledger: Ledger, fact: Fact, heads: dict[tuple[str, str], bytes]) -> bytes:
     name = (fact.origin, fact.id)
     head = heads.get(name)
     if head is None:
@@ -148,7 +129,7 @@ def _fact_line(ledger: Ledger, fact: Fact, heads: dict[tuple[str, str], bytes], 
         if resolution is not None:
             return _resolution_line(ledger, resolution)
         head = heads[name] = _json(("fact", *fact.slot, *_saying(fact)))
-    return head + b" " + _standing(ledger, fact, ends).encode()
+    return head + b" " + _standing(ledger, fact).encode()
 
 
 def _saying(fact: Fact) -> tuple[str | float | None, ...]:
@@ -162,14 +143,16 @@ def _resolution_line(ledger: Ledger, resolution: Resolution) -> bytes:
     return _json(("resolution", *resolution.slot, resolution.fact.source, resolution.note, covered))
 
 
-def _standing(ledger: Ledger, fact: Fact, ends: Mapping[_Kin, Fact]) -> str:
+def _standing(ledger: Ledger, fact: Fact) -> str:
     if fact.quarantine is not None:
         return "quarantined"
     if fact.is_retraction:
         return "retraction"
-    if ledger.overridden(fact):
-        retracted = any(kin in ends and fact < ends[kin] for kin in _kin(fact))
-        return "retracted" if retracted else "superseded"
+    ending = ledger.ended_by(fact)
+    if ending is not None:
+        return "retracted" if ending.is_retraction else "superseded"
+    if ledger.overruled(fact):
+        return "overruled"
     return "expired" if ledger.expired(fact) else "live"
 
 

@@ -25,7 +25,7 @@ _Weight = Annotated[float, Meta(ge=0.0)]
 
 
 class Retractors(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Who takes back, by weight: the source itself, another source of the same node, another organisation's node."""
+    """Who retracts, by weight: the source itself, another source of the same node, another organisation's node."""
 
     own: _Weight = 0.0
     """Weight of the source itself."""
@@ -45,7 +45,8 @@ class Retractors(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class Retractions(Workload, kw_only=True):
     """Assertions at `rate` over all nodes about `entities` subjects, each retracted `after` it was acknowledged.
 
-    With `again` its own source asserts it once more that much later. `by`: weights of who retracts.
+    With `again` its own source asserts it once more that much later. `by`: weights of who retracts: only the source
+    itself takes something back, anybody else denies it and so opens a conflict.
     """
 
     rate: Rate = parse_rate("1/m")

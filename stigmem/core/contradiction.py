@@ -40,7 +40,9 @@ Counter-examples that shaped it (each is a test in tests/core/test_contradiction
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -174,7 +176,8 @@ class _Words:
 
     def ended_by(self, word: Fact, before: Fact | None = None) -> Fact | None:
         """The first word that ended another one, among all or among those before a word."""
-        found = (each for each in self.all if self.ends(each, word))
+        later = islice(self.all, bisect_right(self.all, word), None)
+        found = (each for each in later if self.ends(each, word))
         return next((each for each in found if before is None or each < before), None)
 
     def withdraws(self, retraction: Fact) -> bool:
