@@ -107,7 +107,7 @@ def _stale(ledger: Ledger, facts: list[Fact], of: LintScope) -> Iterator[Finding
             yield None
             continue
         expires_us = fact.expires_us
-        if expires_us is None or expires_us > of.until_us or fact.is_retraction or ledger.superseded(fact):
+        if expires_us is None or expires_us > of.until_us or fact.is_retraction or ledger.overridden(fact):
             continue
         past = expires_us <= of.now_us
         detail = f"{'expired' if past else 'expires'} {format_us(expires_us)}"

@@ -101,5 +101,5 @@ def _against(ledger: Ledger, first: Fact, members: list[Fact]) -> Fact | None:
 def _stands(ledger: Ledger, fact: Fact, *, include_expired: bool) -> bool:
     if ledger.live(fact):
         return True
-    ended = fact.is_retraction or fact.quarantine is not None or ledger.superseded(fact)
+    ended = fact.is_retraction or fact.quarantine is not None or ledger.overridden(fact)
     return include_expired and ledger.expired(fact) and not ended
