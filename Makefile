@@ -29,7 +29,7 @@ quickstart: $(STAMP) ## run the quickstart of README and docs/operating.md and c
 	$(BIN)/python -m tests.quickstart
 
 test: check ## everything that must hold: lint, types, layers, tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(STAMP) ## lint, types and layers
 	$(BIN)/ruff check .

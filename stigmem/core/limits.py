@@ -116,7 +116,7 @@ __all__ = [
     "VALUE_JSON_BYTES_MAX",
     "WEBHOOK_ANSWER_BYTES_MAX",
     "WEBHOOK_BACKOFF_S_MAX",
-    "WEBHOOK_FAILURES_TO_OPEN",
+    "WEBHOOK_FAILURES_MAX",
     "WEBHOOK_ROWS_UNMARKED_MAX",
     "WEBHOOK_TIMEOUT_S",
 ]  # fmt: skip
@@ -349,7 +349,7 @@ WEBHOOK_TIMEOUT_S: Final = 10.0
 """A webhook that has not answered by then has failed, in seconds: the contract's 10 s."""
 WEBHOOK_BACKOFF_S_MAX: Final = 300.0
 """Longest wait before a delivery is tried again, in seconds: the contract's 300."""
-WEBHOOK_FAILURES_TO_OPEN: Final = 10
+WEBHOOK_FAILURES_MAX: Final = 10
 """Failures in a row after which a subscription is shown as broken: the contract's 10."""
 WEBHOOK_ANSWER_BYTES_MAX: Final = 65_536
 """What is read of a webhook's answer, whose body says nothing to us."""

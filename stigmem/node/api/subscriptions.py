@@ -223,7 +223,7 @@ class SubscriptionsApi:
             idempotency_key=row.idempotency_key or None,
             created_at=format_us(row.created_us),
             last_delivered_at=format_us(mark.at_us) if mark is not None and mark.at_us else None,
-            circuit_open=failures >= limits.WEBHOOK_FAILURES_TO_OPEN,
+            circuit_open=failures >= limits.WEBHOOK_FAILURES_MAX,
             consecutive_failures=failures,
             signing_secret=self._signing.secret(row.subscription_id),
         )
