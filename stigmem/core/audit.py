@@ -26,6 +26,8 @@ EVENTS: Final = frozenset(
         "page_refused", "san_mismatch", "peer_dialect_changed",
         "subscription_created", "subscription_deleted", "subscription_ended",
         "clock_doubted", "clock_doubt_ended",
+        "garden_created", "garden_deleted", "garden_member_added", "garden_member_changed", "garden_member_removed",
+        "garden_write",
     }
 )  # fmt: skip
 """Every event a node may record; `append` refuses others, so that a reader can rely on the list."""

@@ -39,6 +39,10 @@ __all__ = [
     "EVENT_STREAMS_PER_CALLER_MAX",
     "FACT_BYTES_MAX",
     "FACT_ID_CHARS_MAX",
+    "GARDENS_MAX",
+    "GARDEN_DESCRIPTION_CHARS_MAX",
+    "GARDEN_MEMBERS_MAX",
+    "GARDEN_NAME_CHARS_MAX",
     "HOLDING_CHARS_MAX",
     "HOLDING_LOOKED_AT_MAX",
     "HOLDING_NAMED_MAX",
@@ -316,6 +320,16 @@ KEYS_MINTED_BURST: Final = 60.0
 """Keys that one principal may make at once: one for each agent of a team, for about a second of the writer's time."""
 KEYS_MINTED_PER_S: Final = 1.0
 """Each new key costs the writer's turn some twenty milliseconds of Argon2id."""
+
+# --- gardens (http-api 3.13) ---
+GARDENS_MAX: Final = 1_000
+"""Gardens of a node. Each has indexes of its own, about 10 KiB before its first fact."""
+GARDEN_MEMBERS_MAX: Final = 1_000
+"""Members of a garden. All of them are one record, which is written anew when one changes: about 100 KiB."""
+GARDEN_NAME_CHARS_MAX: Final = 256
+"""A garden's name, in characters: a title, for people."""
+GARDEN_DESCRIPTION_CHARS_MAX: Final = 2_048
+"""A garden's description, in characters: some paragraphs."""
 
 # --- reading the audit log ---
 AUDIT_PAGE_LIMIT_MAX: Final = 1_000

@@ -6,7 +6,7 @@ A record is a fact of the past and never changes; state is the fold of the recor
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -16,9 +16,8 @@ from stigmem.core.hlc import Stamp
 from stigmem.core.nonces import SpentNonce
 
 __all__ = [
-    "ClockMark", "CursorRow", "DeadLetter", "DeliveryMark", "KeyRow", "OriginRow", "PeerRow", "Receipt", "Record",
-    "SubscriptionRow",
-    "decode_record", "encode_record",
+    "ClockMark", "CursorRow", "DeadLetter", "DeliveryMark", "GardenFact", "GardenMember", "GardenRole", "GardenRow",
+    "KeyRow", "OriginRow", "PeerRow", "Receipt", "Record", "SubscriptionRow", "decode_record", "encode_record",
 ]  # fmt: skip
 
 
@@ -204,6 +203,54 @@ class DeliveryMark(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="
     refused: int = 0
 
 
+GardenRole = Literal["admin", "writer", "reader", "quarantine:moderator"]
+"""What a member of a garden may do (http-api 3.13): all of it, write and read, read, or decide on what waits there."""
+
+
+class GardenMember(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One member of a garden; `entity_uri` as whoever added it wrote it."""
+
+    entity_uri: str
+    role: GardenRole
+    added_by: str
+    added_us: int
+
+
+class GardenRow(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="garden"):
+    """A garden with its members. Each change is the whole row anew; an empty slug is a deleted garden.
+
+    `is_quarantine`: whether it is one for facts that wait to be admitted. `created_us`: this node's wall clock in
+    microseconds since the epoch.
+    """
+
+    garden_id: str
+    slug: str
+    name: str
+    scope: str
+    description: str | None
+    created_by: str
+    created_us: int
+    is_quarantine: bool
+    members: tuple[GardenMember, ...]
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether this record says that the garden is gone."""
+        return not self.slug
+
+    def deleted(self) -> GardenRow:
+        """The record that deletes this garden."""
+        return msgspec.structs.replace(self, slug="", members=())
+
+
+class GardenFact(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="garden_fact"):
+    """A fact in a garden. Its `seq` counts within the garden; it is no `Fact` record, so that nothing that deals with
+    the facts of a node can meet it by accident."""
+
+    garden_id: str
+    fact: Fact
+
+
 Record = (
     Fact
     | AuditRow
@@ -217,6 +264,8 @@ Record = (
     | Receipt
     | SubscriptionRow
     | DeliveryMark
+    | GardenRow
+    | GardenFact
 )
 
 _encoder: Final = msgspec.msgpack.Encoder()

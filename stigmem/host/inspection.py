@@ -18,6 +18,7 @@ from stigmem.core.audit import AuditRow, ChainHead, verify
 from stigmem.core.errors import JournalCorrupt, StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.records import Record
+from stigmem.host import schema
 from stigmem.host.commit_count import CommitFile, commit_number, compare
 from stigmem.host.datadir import database_of, judged, read_only
 from stigmem.host.rows import FACTS, LOADERS, Damaged, read_fact
@@ -67,6 +68,7 @@ def verify_audit(directory: Path, expected: ChainHead | None = None) -> AuditFin
         if expected is not None and not seen.met:
             findings.broken.append(f"row {expected.seq} with that hash is not in the log: it was cut off or replaced")
         _compare(connection, seen.writes, findings)
+        _compare_gardens(connection, seen.garden_writes, findings)
     return findings
 
 
@@ -77,6 +79,7 @@ class _Walk:
         self._expected = expected
         self.met = False
         self.writes: dict[str, str] = {}
+        self.garden_writes: dict[str, None] = {}
 
     def watch(self, rows: Iterator[AuditRow]) -> Iterator[AuditRow]:
         for row in rows:
@@ -84,6 +87,8 @@ class _Walk:
                 self.met = True
             if row.event == "fact_write" and row.fact_id is not None:
                 self.writes[row.fact_id] = str(msgspec.json.decode(row.detail).get("cid", ""))
+            elif row.event == "garden_write" and row.fact_id is not None:
+                self.garden_writes[row.fact_id] = None
             yield row
 
 
@@ -104,6 +109,20 @@ def _compare(connection: sqlite3.Connection, writes: dict[str, str], findings: A
             findings.matching += 1
     for fact_id in writes:
         _note(findings, f"fact {fact_id} was written, says the log, and is gone")
+
+
+def _compare_gardens(connection: sqlite3.Connection, writes: dict[str, None], findings: AuditFindings) -> None:
+    """By their ids alone: the log does not say what was written into a garden."""
+    findings.writes += len(writes)
+    query = "SELECT id FROM garden_facts ORDER BY row"
+    for (fact_id,) in _rows(connection, query) if _is_expected(connection, "garden_facts") else ():
+        if fact_id in writes:
+            del writes[fact_id]
+            findings.matching += 1
+        else:
+            _note(findings, f"fact {fact_id} is in a garden and no row tells of it")
+    for fact_id in writes:
+        _note(findings, f"fact {fact_id} was written into a garden, says the log, and is gone")
 
 
 def _note(findings: AuditFindings, sentence: str) -> None:
@@ -136,8 +155,9 @@ def read_records(directory: Path) -> Iterator[Record]:
     path = database_of(directory)
     with judged(path), closing(read_only(path)) as connection:
         for loader in LOADERS:
-            for row in _rows(connection, loader.query):
-                yield loader.read(row)
+            if _is_expected(connection, loader.what):
+                for row in _rows(connection, loader.query):
+                    yield loader.read(row)
 
 
 def read_facts(directory: Path, after: int = 0) -> Iterator[Fact]:
@@ -146,6 +166,15 @@ def read_facts(directory: Path, after: int = 0) -> Iterator[Fact]:
     with judged(path), closing(read_only(path)) as connection:
         for row in _rows(connection, FACTS + " WHERE seq > ? ORDER BY seq", (after,)):
             yield read_fact(row)
+
+
+def _is_expected(connection: sqlite3.Connection, table: str) -> bool:
+    """Whether a table must be there: a file of an older program, which no node of this one has opened yet, may lack
+    some."""
+    if connection.execute("PRAGMA user_version").fetchone()[0] >= schema.VERSION:
+        return True
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone()
+    return found is not None
 
 
 def _rows(connection: sqlite3.Connection, query: str, arguments: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

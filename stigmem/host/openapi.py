@@ -27,6 +27,8 @@ _PARAMETERS: Final = {
     "scope": "local, team, company or public",
     "job": "Id of a job",
     "subscription": "Id of a subscription",
+    "garden": "Id or slug of a garden",
+    "member": "Entity URI of a member, raw or percent-encoded",
 }
 _PHRASES: Final = {
     200: "OK",

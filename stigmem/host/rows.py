@@ -23,6 +23,9 @@ from stigmem.core.records import (
     CursorRow,
     DeadLetter,
     DeliveryMark,
+    GardenFact,
+    GardenMember,
+    GardenRow,
     KeyRow,
     OriginRow,
     PeerRow,
@@ -94,6 +97,10 @@ _KEY_COLUMNS: Final = "digest, entity_uri, verifier, permissions, scopes, descri
 _KEY: Final = _insert("api_keys", _KEY_COLUMNS, key="digest")
 _RECEIPT_COLUMNS: Final = "key, body_hash, response, at_us"
 _RECEIPT: Final = _insert("receipts", _RECEIPT_COLUMNS, replace=True)  # and so is a receipt given again
+_GARDEN_COLUMNS: Final = "garden_id, slug, name, scope, description, created_by, created_us, is_quarantine, members"
+_GARDEN: Final = _insert("gardens", _GARDEN_COLUMNS, key="garden_id")
+_GARDEN_FACT_COLUMNS: Final = "garden_id, " + FACT_COLUMNS + ", hlc"
+_GARDEN_FACT: Final = _insert("garden_facts", _GARDEN_FACT_COLUMNS)
 
 _SUBSCRIPTION_COLUMNS: Final = (
     "subscription_id, subscriber, target, target_kind, on_change, address, idempotency_key, scopes, begins_after, "
@@ -113,15 +120,30 @@ def _summed(row: Row) -> Row:
     return (*row, checksum(row))
 
 
-def _write_fact(fact: Fact) -> tuple[Write, ...]:
+def _fact_members(fact: Fact) -> Row:
     # What comes back from a column is an int or a float, never a bool, and the checksum tells them apart.
-    row = (
+    return (
         fact.stamp, fact.origin, fact.id, fact.entity, fact.relation, fact.scope, fact.source, fact.kind, fact.text,
         fact.interpret_as, float(fact.confidence), fact.timestamp_us, fact.valid_until, fact.derived_from,
         fact.signature, fact.entity_uri, fact.grant, fact.seq, fact.received_from, int(fact.certified),
         fact.quarantine, format_stamp(fact.stamp),
     )  # fmt: skip
-    return ((_FACT, _summed(row)),)
+
+
+def _write_fact(fact: Fact) -> tuple[Write, ...]:
+    return ((_FACT, _summed(_fact_members(fact))),)
+
+
+def _write_garden(row: GardenRow) -> tuple[Write, ...]:
+    if row.is_deleted:  # its facts stay, and nothing shows them any more
+        return (("DELETE FROM gardens WHERE garden_id = ?", (row.garden_id,)),)
+    members = msgspec.json.encode(row.members).decode()
+    head = msgspec.structs.astuple(row)[:-2]
+    return ((_GARDEN, _summed((*head, int(row.is_quarantine), members))),)
+
+
+def _write_garden_fact(record: GardenFact) -> tuple[Write, ...]:
+    return ((_GARDEN_FACT, _summed((record.garden_id, *_fact_members(record.fact)))),)
 
 
 def _write_cursor(row: CursorRow) -> tuple[Write, ...]:
@@ -195,6 +217,8 @@ WRITERS: Final[dict[type[Record], Callable[[Any], tuple[Write, ...]]]] = {
     Receipt: _plain(_RECEIPT),
     SubscriptionRow: _write_subscription,
     DeliveryMark: _write_delivery,
+    GardenRow: _write_garden,
+    GardenFact: _write_garden_fact,
 }
 """Record type -> the statements that make it true. Those of one type must be run in order."""
 
@@ -218,9 +242,13 @@ def read_fact(row: Row) -> Fact:
     """A fact from a row of FACT_COLUMNS, hlc and checksum; raises Damaged."""
     if zlib.crc32(_encode(row[:-1])) != row[-1]:
         raise _damaged("facts", row)
+    return _fact(row[:-1])
+
+
+def _fact(row: Row) -> Fact:
     (
         stamp, origin, fact_id, entity, relation, scope, source, kind, text, interpret_as, confidence, timestamp_us,
-        valid_until, derived_from, signature, entity_uri, grant, seq, received_from, certified, quarantine, _, _,
+        valid_until, derived_from, signature, entity_uri, grant, seq, received_from, certified, quarantine, _,
     ) = row  # fmt: skip
     return Fact(
         stamp, _intern(origin), fact_id, _intern(entity), _intern(relation), _intern(scope), _intern(source),
@@ -275,6 +303,16 @@ def _subscription(*row: Any) -> SubscriptionRow:
     )
 
 
+def _garden(*row: Any) -> GardenRow:
+    garden_id, slug, name, scope, description, created_by, created_us, is_quarantine, members = row
+    found = msgspec.json.decode(members, type=tuple[GardenMember, ...])
+    return GardenRow(garden_id, slug, name, scope, description, created_by, created_us, is_quarantine == 1, found)
+
+
+def _garden_fact(garden_id: str, *row: Any) -> GardenFact:
+    return GardenFact(_intern(garden_id), _fact(row))
+
+
 LOADERS: Final = (
     Loader("facts", FACTS + " ORDER BY seq", read_fact),
     Loader(
@@ -293,5 +331,7 @@ LOADERS: Final = (
     _checked("subscriptions", _SUBSCRIPTION_COLUMNS, _subscription),
     _checked("refused_deliveries", _DELIVERY_COLUMNS, DeliveryMark),
     _checked("deliveries", _DELIVERY_COLUMNS, DeliveryMark),  # after those refused: it says how far all of them came
+    _checked("gardens", _GARDEN_COLUMNS, _garden),
+    _checked("garden_facts", _GARDEN_FACT_COLUMNS, _garden_fact),
 )
 """Every table in the order in which a state is rebuilt. Of the audit log only the head is state."""

@@ -21,7 +21,7 @@ class ForeignJournal(JournalCorrupt):
     """A whole file, but not one that this program can go on with."""
 
 
-VERSION: Final = 3
+VERSION: Final = 4
 APPLICATION_ID: Final = 0x5374_6967
 """Marks the file as ours ("Stig"), so that no other database is ever taken for a journal."""
 
@@ -122,7 +122,25 @@ CREATE TABLE refused_deliveries (
 ) STRICT;
 """
 
-MIGRATIONS: Final[Mapping[int, str]] = {1: _COMMITS, 2: _SUBSCRIPTIONS}
+_GARDENS: Final = """
+CREATE TABLE gardens (
+  row INTEGER PRIMARY KEY, garden_id TEXT NOT NULL UNIQUE, slug TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
+  scope TEXT NOT NULL, description TEXT, created_by TEXT NOT NULL, created_us INTEGER NOT NULL,
+  is_quarantine INTEGER NOT NULL,
+  members TEXT NOT NULL,             -- JSON: entity, role, added by, added at
+  checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE garden_facts (          -- the columns of facts; seq counts within the garden
+  row INTEGER PRIMARY KEY, garden_id TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, origin TEXT NOT NULL,
+  hlc TEXT NOT NULL, stamp INTEGER NOT NULL, entity TEXT NOT NULL, relation TEXT NOT NULL, scope TEXT NOT NULL,
+  source TEXT NOT NULL, value_type TEXT NOT NULL, value TEXT NOT NULL, interpret_as TEXT NOT NULL,
+  confidence REAL NOT NULL, timestamp_us INTEGER NOT NULL, valid_until TEXT, derived_from TEXT NOT NULL,
+  signature BLOB, entity_uri TEXT NOT NULL, origin_scopes TEXT NOT NULL, received_from TEXT,
+  certified INTEGER NOT NULL, quarantine TEXT, checksum INTEGER NOT NULL, UNIQUE (garden_id, seq)
+) STRICT;
+"""
+
+MIGRATIONS: Final[Mapping[int, str]] = {1: _COMMITS, 2: _SUBSCRIPTIONS, 3: _GARDENS}
 """Version -> the SQL that leads to the next one. Statements only: the transaction is put around them."""
 
 
@@ -144,10 +162,8 @@ def migrate(connection: sqlite3.Connection, *, version: int = VERSION, steps: Ma
             f"the data was written by a newer program (schema {found}, this one knows {version}); "
             "start that one instead"
         )
-    scripts = [
-        _CREATE + _COMMITS + _SUBSCRIPTIONS if tables == 0 else steps[at]
-        for at in ([0] if tables == 0 else range(found, version))
-    ]
+    new = (_CREATE, *(MIGRATIONS[at] for at in sorted(MIGRATIONS)))
+    scripts = new if tables == 0 else [steps[at] for at in range(found, version)]
     if scripts:
         mark_sql = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version};"
         try:

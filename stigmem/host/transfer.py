@@ -20,17 +20,17 @@ from stigmem.core.errors import Rejection, StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp, format_stamp, parse_stamp
 from stigmem.core.keys import decode_base64, encode_base64
-from stigmem.core.records import ClockMark, Record
+from stigmem.core.records import ClockMark, GardenFact, Record
 from stigmem.host.commit_count import count_file
 from stigmem.host.datadir import database_of, judged, lock_directory, read_only, sync_directory
 from stigmem.host.files import write_private
 from stigmem.host.identity import read_identity, settle_identity
-from stigmem.host.inspection import read_facts
+from stigmem.host.inspection import read_facts, read_records
 from stigmem.host.journal import SqliteJournal
 from stigmem.host.schema import APPLICATION_ID
 from stigmem.host.settings import HostSettings
 
-__all__ = ["BadExport", "back_up", "export_facts", "import_facts", "restore"]
+__all__ = ["BadExport", "back_up", "export_facts", "garden_facts_of", "import_facts", "restore"]
 
 _FORMAT: Final = 1
 _BATCH: Final = 5_000
@@ -93,6 +93,11 @@ def export_facts(directory: Path, out: IO[bytes]) -> int:
         out.write(msgspec.json.encode(_line(fact)) + b"\n")
         count += 1
     return count
+
+
+def garden_facts_of(directory: Path) -> int:
+    """How many facts are in gardens, and so in no export. Raises JournalCorrupt."""
+    return sum(isinstance(record, GardenFact) for record in read_records(directory))
 
 
 def _line(fact: Fact) -> Line:

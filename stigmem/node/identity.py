@@ -7,6 +7,7 @@ The key is the seed of the settings; the id follows from the key unless the sett
 from __future__ import annotations
 
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -30,6 +31,8 @@ class Identity:
         self.node_id = settings.node_id or certified_node_id(self.signer.public_key)
         self.entity_uri = settings.node_url
         """The address, which is also the name of the organisation that the node signs for."""
+        self.authority = urlsplit(settings.node_url).netloc
+        """Host and port of the address: the authority of names that this node gives."""
         self._entropy = entropy
 
     def is_own_name(self, name: str) -> bool:

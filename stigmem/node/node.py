@@ -28,6 +28,7 @@ from stigmem.node.api import (
     events,
     facts,
     federation,
+    gardens,
     keys,
     lint,
     manifests,
@@ -73,7 +74,14 @@ from stigmem.node.replication.puller import PeerReader, Puller, Pullers
 from stigmem.node.settings import NodeSettings
 from stigmem.node.state import NodeState
 from stigmem.node.timers import Timers
-from stigmem.node.transaction import Command, DeadlineAdded, FactsAdded, PeerChanged, SubscriptionChanged
+from stigmem.node.transaction import (
+    Command,
+    DeadlineAdded,
+    FactsAdded,
+    GardenFactsAdded,
+    PeerChanged,
+    SubscriptionChanged,
+)
 from stigmem.node.trusted_clock import TrustedClock
 from stigmem.node.writer import Writer
 
@@ -136,6 +144,7 @@ class Node:
         self.writer.subscribe(SubscriptionChanged, self.webhooks.subscription_changed)
         self.writer.subscribe(DeadlineAdded, lambda _: self.timers.wake())
         self.writer.subscribe(FactsAdded, self._facts_added)
+        self.writer.subscribe(GardenFactsAdded, lambda _: self.streams.facts_added())
         self.long_polls.subscribe(self.timers.wake)
 
     # --- building ---
@@ -236,15 +245,18 @@ class Node:
         return {
             **bind(facts.OPERATIONS, facts.FactsApi(identity=identity, quotas=quotas, cursors=cursors, guard=guard)),
             **bind(batch.OPERATIONS, batch.BatchApi(identity=identity, quotas=quotas, guard=guard)),
-            **bind(events.OPERATIONS, events.EventsApi(quotas=quotas, streams=self.streams, guard=guard)),
+            **bind(
+                events.OPERATIONS, events.EventsApi(identity=identity, quotas=quotas, streams=self.streams, guard=guard)
+            ),
             **bind(conflicts.OPERATIONS, conflicts.ConflictsApi(identity=identity, quotas=quotas, cursors=cursors)),
+            **bind(gardens.OPERATIONS, gardens.GardensApi(identity=identity, quotas=quotas)),
             **bind(keys.OPERATIONS, keys.KeysApi(api_keys=self._api_keys, quotas=quotas, entropy=context.entropy)),
             **bind(
                 audit.OPERATIONS,
                 audit.AuditApi(
                     journal=context.journal,
                     clock=context.clock,
-                    ledger=self.state.ledger,
+                    state=self.state,
                     quotas=quotas,
                     cursors=cursors,
                     background=background,
@@ -329,7 +341,7 @@ class Node:
                 progress(loaded)
         # No stamp is issued twice, whatever the wall clock says now: the clock resumes at its high-water mark.
         self.clock.start_from(stamp_wall_ms(self.state.stamp))
-        self.state.ledger.advance(self.clock.wall_ns() // 1_000)
+        self.state.advance(self.clock.wall_ns() // 1_000)
         return loaded
 
     def start(self) -> None:

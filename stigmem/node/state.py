@@ -21,6 +21,7 @@ from stigmem.core.audit import AuditRow, ChainHead
 from stigmem.core.conflicts import ConflictBook
 from stigmem.core.declaration import ACTIVE
 from stigmem.core.fact import Fact
+from stigmem.core.gardens import Gardens
 from stigmem.core.hlc import ZERO, Stamp, stamp_wall_ms
 from stigmem.core.ledger import Ledger
 from stigmem.core.nonces import NonceTable, SpentNonce
@@ -29,6 +30,8 @@ from stigmem.core.records import (
     CursorRow,
     DeadLetter,
     DeliveryMark,
+    GardenFact,
+    GardenRow,
     KeyRow,
     OriginRow,
     PeerRow,
@@ -71,6 +74,7 @@ class NodeState:
         self.refused_deliveries: dict[str, dict[int, int]] = {}
         """Subscription -> local sequence numbers of facts that its address refused for good, with the status,
         bounded."""
+        self.gardens = Gardens()
         self._receipt_bytes = 0
         self._peer_of_node: dict[str, str] = {}
         self._appliers: dict[type, Callable[[Any], None]] = {
@@ -86,11 +90,19 @@ class NodeState:
             Receipt: self._receipt,
             SubscriptionRow: self._subscription,
             DeliveryMark: self._delivery,
+            GardenRow: self.gardens.apply_row,
+            GardenFact: self._garden_fact,
         }
 
     def apply(self, record: Record) -> None:
         """Take in one committed record."""
         self._appliers[type(record)](record)
+
+    def advance(self, now_us: int) -> None:
+        """Apply expiry as of an instant, in microseconds since the epoch."""
+        self.ledger.advance(now_us)
+        for garden in self.gardens:
+            garden.ledger.advance(now_us)
 
     def peer_of(self, node_id: str) -> PeerRow | None:
         """The peer row of a node id, whatever its status."""
@@ -178,6 +190,9 @@ class NodeState:
             self.key_holders[row.entity_uri] = self.key_holders.get(row.entity_uri, 0) + 1
         else:
             self.keys.pop(row.key_id, None)
+
+    def _garden_fact(self, record: GardenFact) -> None:
+        self.gardens.apply_fact(record.garden_id, record.fact)
 
     def _receipt(self, receipt: Receipt) -> None:
         held = self.receipts.pop(receipt.key, None)

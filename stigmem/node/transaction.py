@@ -52,16 +52,19 @@ from stigmem.core import hlc, limits
 from stigmem.core.audit import AuditRow, ChainHead, append
 from stigmem.core.errors import Refusal, StigmemError
 from stigmem.core.fact import Fact
+from stigmem.core.gardens import Garden
 from stigmem.core.hlc import Stamp
+from stigmem.core.ledger import Ledger
 from stigmem.core.nonces import SpentNonce
-from stigmem.core.records import ClockMark, DeadLetter, PeerRow, Record, SubscriptionRow
+from stigmem.core.records import ClockMark, DeadLetter, GardenFact, PeerRow, Record, SubscriptionRow
 from stigmem.node.settings import NodeSettings
+from stigmem.node.staged_garden import StagedGarden
 from stigmem.node.staged_words import StagedWords
 from stigmem.node.state import NodeState
 
 __all__ = [
-    "Batch", "Command", "DeadlineAdded", "FactsAdded", "Notice", "PeerChanged", "Reply", "RetryNextBatch", "Savepoint",
-    "Submission", "SubscriptionChanged", "Transaction", "stage_batch",
+    "Batch", "Command", "DeadlineAdded", "FactsAdded", "GardenFactsAdded", "Notice", "PeerChanged", "Reply",
+    "RetryNextBatch", "Savepoint", "Submission", "SubscriptionChanged", "Transaction", "stage_batch",
 ]  # fmt: skip
 
 T_co = TypeVar("T_co", covariant=True)
@@ -75,13 +78,13 @@ _RETRY_AFTER: Final = (("retry-after", "15"),)
 
 
 Reservable = Literal[
-    "conflict", "cursor", "keys", "letter", "manifest", "nonce", "peer", "receipt", "registration", "subscription",
-    "subscriptions", "wait",
+    "conflict", "cursor", "garden", "keys", "letter", "manifest", "nonce", "peer", "receipt", "registration",
+    "subscription", "subscriptions", "wait",
 ]  # fmt: skip
 """What only one submission of a batch may decide on: a conflict or a peer by its id, the cursor or the one long poll of
-a peer, every API key together, a dead letter by peer, name and code, every manifest together, a nonce, the answer to an
-idempotency key, every registration together, a subscription by its id, every
-subscription of a subscriber together."""
+a peer, every garden together, every API key together, a dead letter by peer, name and code, every manifest together, a
+nonce, the answer to an idempotency key, every registration together, a subscription by its id, every subscription of a
+subscriber together."""
 
 
 class RetryNextBatch(Exception):
@@ -143,13 +146,17 @@ class DeadlineAdded(NamedTuple):
     """Something falls due by itself: a fact that expires, or one that was too early and is tried again."""
 
 
+class GardenFactsAdded(NamedTuple):
+    """Gardens have new facts, which are no news for anybody but those who follow a garden."""
+
+
 class FactsAdded(NamedTuple):
     """The ledger has new facts. `monotonic_ns`: when the batch began."""
 
     monotonic_ns: int
 
 
-Notice = PeerChanged | SubscriptionChanged | DeadlineAdded | FactsAdded
+Notice = PeerChanged | SubscriptionChanged | DeadlineAdded | FactsAdded | GardenFactsAdded
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +170,8 @@ class Batch:
     records, those that lean on them fail and the others are released."""
     notices: tuple[Notice, ...]
     """Told to their subscribers after the replies, and only when the records are durable: changed peers and
-    subscriptions in the order of their records, then at most one DeadlineAdded, then at most one FactsAdded."""
+    subscriptions in the order of their records, then at most one DeadlineAdded, one FactsAdded and one
+    GardenFactsAdded."""
 
 
 class Savepoint(NamedTuple):
@@ -198,6 +206,7 @@ class Transaction:
         self._words = StagedWords()
         self._unfiled: list[Fact] = []
         """Staged facts that `words` does not know yet."""
+        self._gardens: dict[str, StagedGarden] = {}
         self._reserved: dict[tuple[Reservable, Hashable], None] = {}
 
     @property
@@ -264,7 +273,20 @@ class Transaction:
         if stored.received_from is None:
             self._contents.setdefault(cid or stored.cid, []).append(stored)
 
+    def garden(self, garden: Garden) -> StagedGarden:
+        """What this transaction stages in a garden."""
+        staged = self._gardens.get(garden.row.garden_id)
+        if staged is None:
+            staged = StagedGarden(garden, now_ms=self.now_ms, add=self.records.append)
+            self._gardens[garden.row.garden_id] = staged
+        return staged
+
     # --- what earlier submissions staged ---
+
+    @property
+    def ledger(self) -> Ledger:
+        """The committed facts of the node itself; those of gardens are in none but their own."""
+        return self.state.ledger
 
     def staged(self, origin: str, fact_id: str) -> Fact | None:
         """A fact staged earlier in this batch."""
@@ -297,10 +319,14 @@ class Transaction:
         del self.records[savepoint.records :]
         self.stamp, self._head, self._next_seq = savepoint.stamp, savepoint.head, savepoint.next_seq
         self._held, self._contents, self._ids = {}, {}, {}
-        self._words, self._unfiled = StagedWords(), []
+        self._words, self._unfiled, self._gardens = StagedWords(), [], {}
         for record in self.records:
             if isinstance(record, Fact):
                 self._file(record)
+            elif isinstance(record, GardenFact):
+                garden = self.state.gardens.get(record.garden_id)
+                if garden is not None:
+                    self.garden(garden).file(record.fact)
 
     def finish(self, replies: Iterable[Reply]) -> Batch:
         """The batch; a moved clock is among its records, so that no restart issues a stamp again."""
@@ -310,7 +336,7 @@ class Transaction:
 
     def _notices(self) -> tuple[Notice, ...]:
         changed: list[Notice] = []
-        has_facts = has_deadline = False
+        has_facts = has_deadline = has_garden_facts = False
         for record in self.records:
             kind = type(record)
             if kind is SpentNonce or kind is AuditRow:
@@ -320,6 +346,8 @@ class Transaction:
                 has_deadline = has_deadline or record.valid_until is not None
             elif isinstance(record, DeadLetter):
                 has_deadline = has_deadline or record.retry_ms is not None
+            elif isinstance(record, GardenFact):
+                has_garden_facts = True
             elif isinstance(record, PeerRow):
                 changed.append(PeerChanged(record))
             elif isinstance(record, SubscriptionRow):
@@ -328,6 +356,8 @@ class Transaction:
             changed.append(DeadlineAdded())
         if has_facts:
             changed.append(FactsAdded(self.monotonic_ns))
+        if has_garden_facts:
+            changed.append(GardenFactsAdded())
         return tuple(changed)
 
 

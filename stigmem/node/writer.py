@@ -77,7 +77,7 @@ class Writer:
         state, clock = self._state, self._clock
         now_ns = clock.wall_ns()
         txn = Transaction(state, self._settings, now_ns, clock.monotonic_ns(), clock_lead_ns=clock.lead_ns)
-        state.ledger.advance(txn.now_us)
+        state.advance(txn.now_us)
         state.nonces.forget(txn.monotonic_ns)
         batch, again = stage_batch(txn, submissions, self._events.bug)
         if batch.records:

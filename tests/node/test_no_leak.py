@@ -1,7 +1,10 @@
 """What a key for scope `public` can learn of other scopes: nothing, shown for every operation of the node.
 
 Two worlds: one holds public facts only, the other the same and hidden ones among them. Whoever may read only `public`
-gets the same answers in both, whatever it asks, texts that have to be opaque set aside.
+gets the same answers in both, whatever it asks, texts that have to be opaque set aside. The same is shown of facts in a
+garden and of somebody who may read every scope and is no member. What such a caller may see is that there is a garden
+and who its members are (http-api 3.13), and in the whole log that something was written; both worlds have the garden,
+and the caller has no `audit.read`.
 """
 
 from __future__ import annotations
@@ -24,18 +27,25 @@ SETTINGS = NodeSettings(seed=SEED, federation=True, push=True)
 LIMITED = caller(*PERMISSIONS, scopes=("public",), entity="agent:shared")
 WIDER = caller(*PERMISSIONS, scopes=("team", "public"), entity="agent:shared")
 WHOLE = Principal("agent:shared", frozenset(PERMISSIONS), key_id="whole")
+OUTSIDER = caller(*(name for name in PERMISSIONS if name != "audit.read"), entity="agent:outsider")
 HIDDEN = ("local", "team", "company")
+GARDEN = "stigmem://localhost:8765/garden/crew"
 SECRET = "swordfish"
 _OPAQUE = re.compile(
-    rb'"cursor":"[A-Za-z0-9_:-]+"|^id: ?[\w:-]+$|^[0-9a-f-]{36},|'
-    rb'"id":"[0-9a-f-]{36}"(?=,"(?:fact_id|peer_id|subscriber_identity)":)',
+    rb'"cursor":"[A-Za-z0-9_:-]+"|^id: ?[\w:-]+$|^[0-9a-f-]{36},|"(?:recall_id|subscription_id)":"[0-9a-f-]{36}"|'
+    rb'"id":"[0-9a-f-]{36}"'
+    rb'(?=,"(?:fact_id|peer_id|garden_id|entity_uri|subscription_id|subscriber_identity)":)|"signing_secret":"[^"]+"',
     re.MULTILINE,
 )
-"""Cursors and the names of audit rows: they differ from world to world and say nothing."""
+"""Cursors, the names of audit rows and ids that are drawn at random: they differ from world to world and say
+nothing."""
 
 
 class World:
     """One node, and the answers that the limited caller got from it."""
+
+    room = ""
+    """What a request for hidden conflicts says beside their names."""
 
     def __init__(self, bench: Bench, names: dict[str, str], by: Principal, *, hidden: bool) -> None:
         self.bench = bench
@@ -49,10 +59,18 @@ class World:
     async def write(self, name: str, scope: str, text: str, **members: Any) -> None:
         """A fact under a name of the test's own, by somebody who may write everything."""
         self.bench.wall_ms += 1
-        if scope in self.by.scopes or self.hidden:
-            body = saying(text, scope=scope, **members)
+        if self.is_told(scope) or self.hidden:
+            body = self.made(scope, saying(text, scope=scope, **members))
             found = read(await ask(self.bench, "POST", "/v1/facts", body, by=WHOLE), 201)
             self.names[f"{name}.id"], self.names[f"{name}.cid"] = found["id"], found["cid"]
+
+    def is_told(self, scope: str) -> bool:
+        """Whether the limited caller may read what is written with this scope."""
+        return scope in self.by.scopes
+
+    def made(self, scope: str, body: dict[str, Any]) -> dict[str, Any]:
+        """A write as it is sent."""
+        return body
 
     async def fill(self) -> None:
         """Public facts with hidden ones between them: same names, contradictions, a resolution, a batch, sources."""
@@ -68,18 +86,24 @@ class World:
         )
         self.bench.wall_ms += 1
         if self.hidden:
-            batch = {"facts": [saying(SECRET, scope="company", entity="user:batch")], "idempotency_key": "k"}
+            body = self.made("company", saying(SECRET, scope="company", entity="user:batch"))
+            batch = {"facts": [body], "idempotency_key": "k"}
             read(await ask(self.bench, "POST", "/v1/facts/batch", batch, by=WHOLE))
-            conflicts = read(await ask(self.bench, "GET", "/v1/conflicts", by=WHOLE))["conflicts"]
-            secret = [entry for entry in conflicts if entry["fact_a"]["scope"] != "public"]
-            company = next(entry for entry in secret if entry["fact_a"]["scope"] == "company")
-            for entry in secret:
-                self.names[f"conflict.{entry['fact_a']['scope']}"] = entry["conflict_id"]
-            target = f"/v1/conflicts/{company['conflict_id']}/resolve"
-            read(await ask(self.bench, "POST", target, {"winning_fact_id": company["fact_a"]["id"]}, by=WHOLE))
+            await self.settle_one()
         self.bench.wall_ms += 1
         sources = [{"fact_id": self.names["only.id"]}, {"hash": self.names["h0company.cid"]}]
         await self.write("derived", "public", "sum", entity="user:sum", derived_from=sources)
+
+    async def settle_one(self) -> None:
+        """Note the hidden conflicts by their scope, and settle one of them."""
+        conflicts = read(await ask(self.bench, "GET", f"/v1/conflicts{self.room}", by=WHOLE))["conflicts"]
+        secret = [entry for entry in conflicts if self.room or entry["fact_a"]["scope"] != "public"]
+        for entry in secret:
+            for scope in HIDDEN if self.room else (entry["fact_a"]["scope"],):
+                self.names[f"conflict.{scope}"] = entry["conflict_id"]
+        chosen = next(entry for entry in secret if entry["conflict_id"] == self.names["conflict.company"])
+        target = f"/v1/conflicts/{chosen['conflict_id']}/resolve{self.room}"
+        read(await ask(self.bench, "POST", target, {"winning_fact_id": chosen["fact_a"]["id"]}, by=WHOLE))
 
     async def look(self, method: str, target: str, body: Any = None, *, peer: bool = False) -> bytes:
         """Ask as the limited caller, or as a peer with public scope, and note the answer."""
@@ -109,6 +133,23 @@ class World:
             cursor = page["cursor"] if page.get("has_more", True) else None
 
 
+class GardenWorld(World):
+    """Where what is hidden is not hidden by its scope, but is in a garden of which the limited caller is no member."""
+
+    room = f"?garden_id={GARDEN}"
+
+    def is_told(self, scope: str) -> bool:
+        return scope == "public"
+
+    def made(self, scope: str, body: dict[str, Any]) -> dict[str, Any]:
+        return body if scope == "public" else body | {"scope": "public", "garden_id": GARDEN}
+
+    async def fill(self) -> None:
+        body = {"slug": "crew", "name": "Crew", "scope": "public"}
+        read(await ask(self.bench, "POST", "/v1/gardens", body, by=WHOLE), 201)
+        await super().fill()
+
+
 async def reads(world: World) -> None:
     names = world.names
     for limit in (1, 2, 3, 50):
@@ -126,6 +167,7 @@ async def reads(world: World) -> None:
     for name in sorted(names):
         if name.startswith("conflict."):
             await world.look("GET", f"/v1/conflicts/{names[name]}")
+            await world.look("GET", f"/v1/conflicts/{names[name]}?garden_id={GARDEN}")
             continue
         for path in ("", "/provenance"):
             await world.look("GET", f"/v1/facts/{names[name]}{path}")
@@ -156,6 +198,12 @@ async def reads(world: World) -> None:
         "/v1/federation/peers", "/v1/federation/peers/peer-1", f"/v1/federation/manifest/{world.bench.node.node_id}",
     ):  # fmt: skip
         await world.look("GET", target)
+    for target in (
+        "/v1/gardens", "/v1/gardens/crew", "/v1/gardens/crew/members", f"/v1/facts?garden_id={GARDEN}",
+        f"/v1/conflicts?garden_id={GARDEN}", f"/v1/events?wait=false&garden_id={GARDEN}",
+        "/v1/events?wait=false&replay=true", "/v1/events?wait=false&replay=true&source=agent:hidden",
+    ):  # fmt: skip
+        await world.look("GET", target)
     await world.look("GET", "/v1/federation/tombstones", peer=True)
 
 
@@ -177,8 +225,16 @@ async def writes(world: World) -> None:
         await world.look("POST", "/v1/facts", saying(f"{SECRET} 0", scope=scope, entity="user:0"))
         batch = {"facts": [saying(SECRET, scope=scope, entity="user:batch")], "idempotency_key": "k"}
         await world.look("POST", "/v1/facts/batch", batch)
+    await world.look("POST", "/v1/facts", saying(f"{SECRET} 0", entity="user:0", garden_id=GARDEN))
     for name in ("conflict.company", "conflict.team", "conflict.local"):
-        await world.look("POST", f"/v1/conflicts/{names[name]}/resolve", {"winning_fact_id": names["h0team.id"]})
+        for more in ("", f"?garden_id={GARDEN}"):
+            body = {"winning_fact_id": names["h0team.id"]}
+            await world.look("POST", f"/v1/conflicts/{names[name]}/resolve{more}", body)
+    await world.look("POST", "/v1/gardens", {"slug": "another", "name": "another", "scope": "public"})
+    await world.look("POST", "/v1/gardens/crew/members", {"entity_uri": "agent:x"})
+    await world.look("PATCH", "/v1/gardens/crew/members/agent:shared", {"role": "reader"})
+    for target in ("/v1/gardens/crew/members/agent:shared", "/v1/gardens/crew"):
+        await world.look("DELETE", target)
     await world.look("POST", "/v1/auth/keys", {"raw_key": "k" * 32, "entity_uri": "a:b", "allowed_scopes": ["team"]})
     await world.look("DELETE", "/v1/auth/keys/whole")
     await world.look("POST", "/v1/auth/keys/whole/rotate")
@@ -194,13 +250,17 @@ async def writes(world: World) -> None:
             await world.look(operation.method, re.sub(r"\{\w+\}", "x", operation.path), {})
 
 
-@pytest.mark.parametrize("by", [LIMITED, WIDER], ids=["public", "team-and-public"])
-async def test_a_key_for_some_scopes_cannot_tell_whether_there_is_anything_in_another(by: Principal) -> None:
+@pytest.mark.parametrize(
+    ("kind", "by"),
+    [(World, LIMITED), (World, WIDER), (GardenWorld, OUTSIDER)],
+    ids=["public", "team-and-public", "no-member-of-the-garden"],
+)
+async def test_who_may_not_read_something_cannot_tell_whether_it_is_there(kind: type[World], by: Principal) -> None:
     names: dict[str, str] = {}
     transcripts = []
     for hidden in (True, False):
         bench = Bench(NOW_MS)
-        world = World(bench, names, by, hidden=hidden)
+        world = kind(bench, names, by, hidden=hidden)
         async with running(bench, SETTINGS):
             await world.fill()
             await reads(world)

@@ -36,8 +36,9 @@ def export(
 ) -> None:
     """Write every fact as a line of JSON, with all that is known of it.
 
-    Works while the node runs. Peers, keys and the audit log are not facts: for
-    a copy of everything see `stigmem backup`.
+    Works while the node runs. Peers, keys and the audit log are not facts, and
+    the facts of gardens stay in their gardens: for a copy of everything see
+    `stigmem backup`.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ def export(
         File to write, readable by you alone; - for standard output, as when none is named.
     """
     from stigmem.host.files import private_file
-    from stigmem.host.transfer import export_facts
+    from stigmem.host.transfer import export_facts, garden_facts_of
 
     directory = Where(data_dir=data_dir, config=config).directory
     target = named_once(file, out)
@@ -56,6 +57,8 @@ def export(
         with private_file(Path(target)) as stream:
             count = export_facts(directory, stream)
     say(f"{count} fact{'' if count == 1 else 's'} written{'' if target == '-' else f' to {target}'}")
+    if inside := garden_facts_of(directory):
+        say(f"left out: {inside} fact{'' if inside == 1 else 's'} of gardens, which a backup has")
 
 
 def named_once(file: str | None, out: str | None) -> str:

@@ -7,7 +7,7 @@ through `draft_fact`, which changes nothing, and `write_fact`. The response is m
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
@@ -16,6 +16,7 @@ from stigmem.core.canonical import quote
 from stigmem.core.contradiction import is_operators_retraction
 from stigmem.core.errors import Refusal, Rejection, invalid
 from stigmem.core.fact import Fact, derivation
+from stigmem.core.gardens import Garden
 from stigmem.core.ledger import says_the_same
 from stigmem.core.lookalikes import number_warnings, text_warnings
 from stigmem.core.scopes import SCOPES, is_scope
@@ -23,13 +24,16 @@ from stigmem.core.suggestions import one_of
 from stigmem.core.timestamps import parse_us
 from stigmem.core.uris import normalise
 from stigmem.core.values import Value, parse_value
+from stigmem.node.api.garden_access import WRITING, garden_of_facts
 from stigmem.node.callers import Principal
+from stigmem.node.identity import Identity
 from stigmem.node.responses import refusal_of_value
+from stigmem.node.staged_garden import FactRoom
 from stigmem.node.transaction import Transaction
 
 __all__ = [
-    "AssertRequest", "ValueBody", "Written", "draft_fact", "owner_warnings", "read_value", "spelling_warnings",
-    "stage_fact", "write_fact",
+    "AssertRequest", "Draft", "ValueBody", "Written", "audit_write", "draft_fact", "owner_warnings", "read_value",
+    "room_of", "spelling_warnings", "stage_fact", "write_fact",
 ]  # fmt: skip
 
 
@@ -60,6 +64,14 @@ class AssertRequest(msgspec.Struct, kw_only=True, gc=False):
     derived_from: Annotated[list[dict[str, Any]], msgspec.Meta(max_length=limits.DERIVED_FROM_MAX)] = []
 
 
+class Draft(NamedTuple):
+    """A complete fact but for its stamp and, outside of gardens, its id; and where it shall be written."""
+
+    fact: Fact
+    garden: Garden | None
+    """None for the facts of the node itself."""
+
+
 class Written(msgspec.Struct, gc=False):
     """The fact that answers a write, and whether this write made it."""
 
@@ -67,10 +79,11 @@ class Written(msgspec.Struct, gc=False):
     fresh: bool
 
 
-def draft_fact(txn: Transaction, principal: Principal, request: AssertRequest, node_id: str) -> Fact:
-    """The fact that a request asks for, still without stamp and id. Raises Refusal; stages nothing."""
+def draft_fact(txn: Transaction, principal: Principal, request: AssertRequest, identity: Identity) -> Draft:
+    """The fact that a request asks for. Raises Refusal; stages nothing."""
     _check(request)
     principal.need_scope(request.scope)
+    garden = _garden(txn, principal, request)
     entity, source = normalise(request.entity), _normalised_source(request.source)
     owner_warnings(txn, principal, source)
     try:
@@ -80,10 +93,11 @@ def draft_fact(txn: Transaction, principal: Principal, request: AssertRequest, n
         raise refusal_of_value(rejection, request) from rejection
     if value.interpret_as == "instruction" and "instruction:write" not in principal.permissions:
         raise Refusal(403, "instruction_write_required", "asserting an instruction needs instruction:write")
-    draft = Fact(
+    fact = Fact(
         stamp=txn.stamp,
-        origin=node_id,
-        id="",
+        origin=identity.node_id,
+        # The id of a garden's fact says nothing of what is in it: it stands in logs that others read.
+        id="" if garden is None else identity.new_uuid(),
         entity=sys.intern(entity),
         relation=sys.intern(request.relation),
         scope=sys.intern(request.scope),
@@ -95,13 +109,14 @@ def draft_fact(txn: Transaction, principal: Principal, request: AssertRequest, n
         timestamp_us=txn.now_us,
         valid_until=request.valid_until,
         derived_from=derived_from,
+        certified=garden is None,
     )
-    _check_author(txn, principal, draft)
-    return draft
+    _check_author(txn, principal, fact, room_of(txn, garden))
+    return Draft(fact, garden)
 
 
-def _check_author(txn: Transaction, principal: Principal, draft: Fact) -> None:
-    """Nobody speaks for another: raises Refusal 403 for a write that would end what somebody else said on this node.
+def _check_author(txn: Transaction, principal: Principal, draft: Fact, room: FactRoom) -> None:
+    """Nobody speaks for another: raises Refusal 403 for a write that would end what somebody else said in this room.
 
     First words are free, under whatever source, and so is everything where callers have no keys. A source that no key
     of this node has as its entity belongs to nobody here.
@@ -113,7 +128,7 @@ def _check_author(txn: Transaction, principal: Principal, draft: Fact) -> None:
         raise Refusal(403, "operators_retraction", message, field="source")
     if draft.source == normalise(principal.entity_uri) or draft.source not in txn.state.key_holders:
         return
-    last = txn.words.last(draft) or txn.state.ledger.last_word(draft)
+    last = room.words.last(draft) or room.ledger.last_word(draft)
     if last is not None and not says_the_same(last, draft):
         message = (
             f"{draft.source} holds a key of its own and has spoken here: only it and admin may take its word's place"
@@ -121,21 +136,42 @@ def _check_author(txn: Transaction, principal: Principal, draft: Fact) -> None:
         raise Refusal(403, "source_of_another_key", message, field="source")
 
 
-def write_fact(txn: Transaction, principal: Principal, draft: Fact) -> Written:
+def room_of(txn: Transaction, garden: Garden | None) -> FactRoom:
+    """Where a fact of this garden, or of none, is staged."""
+    return txn if garden is None else txn.garden(garden)
+
+
+def write_fact(txn: Transaction, principal: Principal, draft: Draft) -> Written:
     """Stage a draft, or find the live fact that already says it."""
-    cid = draft.cid
-    held = _already_says(txn, draft, cid)
+    fact, garden = draft
+    cid = fact.cid
+    room = room_of(txn, garden)
+    held = _already_says(room, txn.now_ms, fact, cid)
     if held is not None:
         return Written(held, fresh=False)
-    fact = stage_fact(txn, draft, cid)
-    txn.audit("fact_write", principal.entity_uri, fact_id=fact.id, cid=cid, scope=fact.scope)
-    return Written(fact, fresh=True)
+    stored = stage_fact(room, fact, cid)
+    audit_write(txn, principal, stored, garden, cid)
+    return Written(stored, fresh=True)
 
 
-def stage_fact(txn: Transaction, draft: Fact, cid: str) -> Fact:
-    """Give a complete draft its stamp and the id that commits to it, and stage it. `cid`: its content id."""
-    stamped = msgspec.structs.replace(draft, stamp=txn.tick())
-    return txn.store(msgspec.structs.replace(stamped, id=stamped.certified_id()), cid)
+def audit_write(
+    txn: Transaction, principal: Principal, fact: Fact, garden: Garden | None, cid: str, **more: str
+) -> None:
+    """Stage the audit row of a fact that was written. That of a garden's fact names the garden and nothing that could
+    be guessed: whoever reads the whole log need not be a member."""
+    if garden is None:
+        txn.audit("fact_write", principal.entity_uri, fact_id=fact.id, cid=cid, scope=fact.scope, **more)
+    else:
+        txn.audit("garden_write", principal.entity_uri, fact_id=fact.id, garden=garden.row.garden_id)
+
+
+def stage_fact(room: FactRoom, draft: Fact, cid: str) -> Fact:
+    """Give a complete draft its stamp and, unless it has one, the id that commits to it, and stage it. `cid`: its
+    content id."""
+    stamped = msgspec.structs.replace(draft, stamp=room.tick())
+    if not stamped.id:
+        stamped = msgspec.structs.replace(stamped, id=stamped.certified_id())
+    return room.store(stamped, cid)
 
 
 def read_value(body: ValueBody) -> Value:
@@ -162,8 +198,6 @@ def _check(request: AssertRequest) -> None:
     if request.write_mode not in _WRITE_MODES:
         message = one_of("write_mode", request.write_mode, _WRITE_MODES)
         raise invalid("write_mode", message, given=request.write_mode)
-    if request.garden_id is not None:
-        raise Refusal(404, "garden_not_found", "this node has no gardens")
     if request.attestation is not None:
         raise Refusal(501, "attestation_not_implemented", "this node does not verify agent attestations yet")
     if request.valid_until is not None:
@@ -186,6 +220,17 @@ def _is_unicode(text: str) -> bool:
         return bool(text.encode())
     except UnicodeEncodeError:
         return False
+
+
+def _garden(txn: Transaction, principal: Principal, request: AssertRequest) -> Garden | None:
+    """The garden that a request names. Raises Refusal 403, 404 or 422."""
+    if request.garden_id is None:
+        return None
+    garden = garden_of_facts(txn, principal, request.garden_id, WRITING)
+    if request.scope != garden.row.scope:
+        message = f"the facts of this garden have scope {garden.row.scope}"
+        raise invalid("scope", message, given=request.scope)
+    return garden
 
 
 def owner_warnings(txn: Transaction, principal: Principal, source: str) -> list[str]:
@@ -221,25 +266,25 @@ def _normalised_source(source: str) -> str:
         raise
 
 
-def _already_says(txn: Transaction, draft: Fact, cid: str) -> Fact | None:
+def _already_says(room: FactRoom, now_ms: int, draft: Fact, cid: str) -> Fact | None:
     """A fact of this node that is what the draft's author said last, until the same instant, and still counts; a dead
     one does not answer a new write (http-api 1.8). Nor does one of another node: it may be hostile, and what is said
     here is ours to stand by."""
     if draft.is_system:
-        staged = (fact for fact in reversed(txn.staged_content(cid)) if says_the_same(fact, draft))
-        return next(staged, None) or txn.state.ledger.repeated(draft, cid)
-    last = txn.words.last(draft)
+        staged = (fact for fact in reversed(room.staged_content(cid)) if says_the_same(fact, draft))
+        return next(staged, None) or room.ledger.repeated(draft, cid)
+    last = room.words.last(draft)
     if last is None:
-        last = txn.state.ledger.repeated(draft, cid)
-        if last is None or (last.is_retraction and _aimed_anew(txn, last)):
+        last = room.ledger.repeated(draft, cid)
+        if last is None or (last.is_retraction and _aimed_anew(room, now_ms, last)):
             return None
     elif not says_the_same(last, draft):
         return None
-    return None if txn.words.overtakes(last) else last
+    return None if room.words.overtakes(last) else last
 
 
-def _aimed_anew(txn: Transaction, retraction: Fact) -> bool:
+def _aimed_anew(room: FactRoom, now_ms: int, retraction: Fact) -> bool:
     """Whether saying a retraction once more would add something: an assertion that stands has come after it."""
-    conflict_set = txn.state.ledger.slot(retraction.slot)
+    conflict_set = room.ledger.slot(retraction.slot)
     after = None if conflict_set is None else conflict_set.stands_since(retraction)
-    return after is not None and after.stamp < hlc.tick(txn.stamp, txn.now_ms)
+    return after is not None and after.stamp < hlc.tick(room.stamp, now_ms)

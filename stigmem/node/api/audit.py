@@ -14,7 +14,6 @@ import msgspec
 from stigmem.core import limits
 from stigmem.core.audit import EVENTS, AuditRow
 from stigmem.core.errors import Refusal, invalid, shown
-from stigmem.core.ledger import Ledger
 from stigmem.core.suggestions import did_you_mean
 from stigmem.core.timestamps import parse_us
 from stigmem.core.wire import Response, json_response
@@ -25,6 +24,7 @@ from stigmem.node.api.audit_views import (
     admin_entry,
     audit_entry,
     csv_text,
+    is_about_garden,
     may_see,
     peer_entry,
     reads_everything,
@@ -37,6 +37,7 @@ from stigmem.node.cursors import CursorCodec
 from stigmem.node.ports import Clock, Journal
 from stigmem.node.quotas import Quotas
 from stigmem.node.responses import busy
+from stigmem.node.state import NodeState
 from stigmem.node.transaction import Transaction
 
 __all__ = ["OPERATIONS", "AuditApi"]
@@ -132,14 +133,14 @@ class AuditApi:
         *,
         journal: Journal,
         clock: Clock,
-        ledger: Ledger,
+        state: NodeState,
         quotas: Quotas,
         cursors: CursorCodec,
         background: Background,
     ) -> None:
         self._journal = journal
         self._clock = clock
-        self._ledger = ledger
+        self._state = state
         self._quotas = quotas
         self._cursors = cursors
         self._background = background
@@ -169,12 +170,12 @@ class AuditApi:
         name = call.params["fact"]
         given: PlaceParameters = call.query
         start = 0 if given.cursor is None else self._start_of(txn, given.cursor)
-        ledger = self._ledger
-        known = any(fact.scope in call.principal.scopes for fact in ledger.find(name))
+        state = self._state
+        known = any(fact.scope in call.principal.scopes for fact in state.ledger.find(name))
 
         def accept(row: AuditRow) -> AuditEntry | None:
-            seen = row.fact_id == name and may_see(row, call.principal, ledger)
-            return audit_entry(row, ledger) if seen else None
+            seen = row.fact_id == name and may_see(row, call.principal, state)
+            return audit_entry(row, state) if seen else None
 
         async def answer() -> Response:
             found, place = await self._look_through(accept, start, limits.PAGE_LIMIT_MAX, newest_first=False)
@@ -188,13 +189,17 @@ class AuditApi:
         given: PeerAuditParameters = call.query
         _check_event(given.event_type)
         start = self._start_of(txn, given.cursor)
-        ledger, peers = self._ledger, txn.state.peers
+        state, peers = self._state, txn.state.peers
 
         def accept(row: AuditRow) -> PeerEntry | None:
-            if row.event in _NOT_ABOUT_PEERS or (row.event == "quota_breach" and row.subject not in peers):
+            if (
+                row.event in _NOT_ABOUT_PEERS
+                or is_about_garden(row)
+                or (row.event == "quota_breach" and row.subject not in peers)
+            ):
                 return None
             wanted = given.peer_id in (None, row.subject) and given.event_type in (None, row.event)
-            return peer_entry(row) if wanted and may_see(row, call.principal, ledger) else None
+            return peer_entry(row) if wanted and may_see(row, call.principal, state) else None
 
         async def answer() -> Response:
             found, place = await self._look_through(accept, start, given.limit)
@@ -212,7 +217,7 @@ class AuditApi:
         def accept(row: AuditRow) -> AdminEntry | None:
             wanted = given.principal in (None, row.subject) and given.event_type in (None, row.event)
             timely = (since_us is None or row.ts_us >= since_us) and (until_us is None or row.ts_us <= until_us)
-            return admin_entry(row, self._ledger) if wanted and timely else None
+            return admin_entry(row, self._state.ledger) if wanted and timely else None
 
         async def answer() -> Response:
             found, place = await self._look_through(accept, given.cursor, given.limit, newest_first=False)
@@ -221,16 +226,16 @@ class AuditApi:
         return self._in_background(call, txn, answer)
 
     def _filter(self, caller: Principal, given: AuditParameters) -> Callable[[AuditRow], AuditEntry | None]:
-        ledger = self._ledger
+        state = self._state
 
         def accept(row: AuditRow) -> AuditEntry | None:
             if given.entity_uri not in (None, row.subject) or given.fact_id not in (None, row.fact_id):
                 return None
             if given.oidc_sub is not None or given.attested:  # nobody logs in that way here, and nothing is attested
                 return None
-            if not may_see(row, caller, ledger):
+            if not may_see(row, caller, state):
                 return None
-            entry = audit_entry(row, ledger)
+            entry = audit_entry(row, state)
             return entry if given.source in (None, entry.source) else None
 
         return accept

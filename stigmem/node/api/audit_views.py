@@ -16,14 +16,17 @@ import msgspec
 from stigmem.core.audit import AuditRow
 from stigmem.core.content_id import uuid_from_hash
 from stigmem.core.fact import Fact
+from stigmem.core.gardens import Garden
 from stigmem.core.ledger import Ledger
 from stigmem.core.scopes import SCOPES, is_scope
 from stigmem.core.timestamps import format_us
+from stigmem.node.api.garden_access import may_read
 from stigmem.node.callers import Principal
+from stigmem.node.state import NodeState
 
 __all__ = [
-    "AdminEntry", "AuditEntry", "PeerEntry", "admin_entry", "audit_entry", "csv_text", "may_see", "peer_entry",
-    "reads_everything",
+    "AdminEntry", "AuditEntry", "PeerEntry", "admin_entry", "audit_entry", "csv_text", "is_about_garden", "may_see",
+    "peer_entry", "reads_everything",
 ]  # fmt: skip
 
 _ABOUT_ANY_FACTS: Final = (
@@ -91,13 +94,27 @@ def reads_everything(principal: Principal) -> bool:
     return len(principal.scopes) == len(SCOPES)
 
 
-def may_see(row: AuditRow, principal: Principal, ledger: Ledger) -> bool:
-    """Whether a caller may know of a row: it may read every scope that the row is about."""
+def is_about_garden(row: AuditRow) -> bool:
+    """Whether a row tells of a garden or of a fact in one."""
+    return row.event.startswith("garden_")
+
+
+def garden_of(row: AuditRow, state: NodeState) -> Garden | None:
+    """The garden that a row tells of; None when it tells of none, or of one that was deleted."""
+    return state.gardens.get(msgspec.json.decode(row.detail)["garden"]) if is_about_garden(row) else None
+
+
+def may_see(row: AuditRow, principal: Principal, state: NodeState) -> bool:
+    """Whether a caller may know of a row: it may read every scope that the row is about, and is a member where it is
+    about a garden, whatever else it may read."""
+    if is_about_garden(row):
+        garden = garden_of(row, state)
+        return garden is not None and may_read(garden, principal)
     if reads_everything(principal):
         return True
     if row.fact_id is None:
         return row.event not in _ABOUT_ANY_FACTS
-    scopes = [fact.scope for fact in ledger.find(row.fact_id)]
+    scopes = [fact.scope for fact in state.ledger.find(row.fact_id)]
     named = msgspec.json.decode(row.detail).get("scope")
     if is_scope(named):
         scopes.append(named)
@@ -115,8 +132,9 @@ def _fact(row: AuditRow, ledger: Ledger) -> Fact | None:
     return None if fact is None or fact.quarantine is not None else fact
 
 
-def audit_entry(row: AuditRow, ledger: Ledger) -> AuditEntry:
+def audit_entry(row: AuditRow, state: NodeState) -> AuditEntry:
     """A row with what is known of its fact."""
+    garden = garden_of(row, state)
     entry = AuditEntry(
         id=_entry_id(row),
         fact_id=row.fact_id,
@@ -124,7 +142,7 @@ def audit_entry(row: AuditRow, ledger: Ledger) -> AuditEntry:
         entity_uri=row.subject,
         ts=format_us(row.ts_us),
     )
-    fact = _fact(row, ledger)
+    fact = _fact(row, state.ledger if garden is None else garden.ledger)
     if fact is not None:
         entry.source = fact.source
         entry.fact_entity, entry.fact_relation, entry.fact_scope = fact.slot

@@ -14,11 +14,10 @@ from msgspec import UNSET, UnsetType
 
 from stigmem.core import limits
 from stigmem.core.errors import Refusal
-from stigmem.core.fact import Fact
 from stigmem.core.json_members import repeated_member, repeated_outer_member
 from stigmem.core.records import Receipt
 from stigmem.core.wire import JSON_TYPE, Response
-from stigmem.node.api.assertion import AssertRequest, draft_fact, write_fact
+from stigmem.node.api.assertion import AssertRequest, Draft, draft_fact, write_fact
 from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
 from stigmem.node.api.input_faults import faults_in, ignored_members, unreadable
 from stigmem.node.api.request import ApiRequest
@@ -106,14 +105,14 @@ class BatchApi:
             txn.add(msgspec.structs.replace(receipt, response=body))
         return Response(200, JSON_TYPE, body)
 
-    def _draft(self, call: ApiRequest, txn: Transaction, raw: msgspec.Raw, session: str) -> Fact | BatchError:
+    def _draft(self, call: ApiRequest, txn: Transaction, raw: msgspec.Raw, session: str) -> Draft | BatchError:
         """One fact of the request, checked; nothing is staged before all of them are."""
         try:
             request = _requests.decode(raw)
             if (member := repeated_member(bytes(raw))) is not None:
                 raise repeated(member)
-            draft = draft_fact(txn, call.principal, request, self._identity.node_id)
-            self._guard.check(session, call.principal, request, txn)
+            draft = draft_fact(txn, call.principal, request, self._identity)
+            self._guard.check(session, call.principal, request, txn, draft.garden)
         except msgspec.ValidationError as error:
             refusal = unreadable("body", faults_in("body", AssertRequest, lenient(raw), error))
             return BatchError(refusal.code, refusal.message, refusal.field)
@@ -129,7 +128,7 @@ def _twice(body: bytes) -> bool:
     return any(body.count(name) > 1 for name in _MEMBERS)
 
 
-def _result(call: ApiRequest, txn: Transaction, index: int, draft: Fact | BatchError) -> BatchResult:
+def _result(call: ApiRequest, txn: Transaction, index: int, draft: Draft | BatchError) -> BatchResult:
     if isinstance(draft, BatchError):
         return BatchResult(index, "rejected", error=draft)
     return BatchResult(index, "accepted", write_fact(txn, call.principal, draft).fact.id)

@@ -1,25 +1,30 @@
 """Operations on conflicts: list, get, resolve (http-api 3.6, spec/contradiction.md).
 
 A resolution is an ordinary fact that names what it covers; writing one is the only way a person settles a
-contradiction, and it settles it on every node that receives it.
+contradiction, and it settles it on every node that receives it. With `garden_id` each is about the facts of a garden,
+whose contradictions nobody outside sees.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
 from stigmem.core import limits
-from stigmem.core.conflicts import Conflict
+from stigmem.core.conflicts import Conflict, ConflictBook
 from stigmem.core.errors import Refusal, Rejection, invalid
 from stigmem.core.fact import Fact, rank
+from stigmem.core.gardens import Garden
+from stigmem.core.ledger import Ledger
+from stigmem.core.records import GardenRole
 from stigmem.core.resolution import provenance
 from stigmem.core.uris import RESOLUTION_PREFIX, normalise
 from stigmem.core.values import Value
 from stigmem.core.wire import json_response
-from stigmem.node.api.assertion import ValueBody, read_value, stage_fact
+from stigmem.node.api.assertion import ValueBody, audit_write, read_value, room_of, stage_fact
+from stigmem.node.api.garden_access import READING, WRITING, garden_of_facts
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import AfterCommit, Operation, Outcome
 from stigmem.node.api.views import ConflictRecord, conflict_record
@@ -32,7 +37,13 @@ from stigmem.node.transaction import Transaction
 __all__ = ["OPERATIONS", "ConflictsApi"]
 
 
-class ConflictParameters(msgspec.Struct, kw_only=True):
+class RoomParameters(msgspec.Struct, kw_only=True):
+    """Among which facts a conflict is looked for: those of a garden, or of none."""
+
+    garden_id: str | None = None
+
+
+class ConflictParameters(RoomParameters, kw_only=True):
     """Parameters of `GET /v1/conflicts`."""
 
     status: Literal["unresolved", "resolved"] | None = None
@@ -74,46 +85,51 @@ class ConflictsApi:
     def get_conflicts(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
         given: ConflictParameters = call.query
-        rows, place = txn.state.conflicts.page(
+        room = self._room(call, txn, READING)
+        rows, place = room.conflicts.page(
             status=given.status,
             scopes=call.principal.scopes,
             cursor=None if given.cursor is None else self._cursors.open(given.cursor),
             limit=given.limit,
         )
-        records = [conflict_record(conflict, txn.state.ledger) for conflict in rows]
+        records = [conflict_record(conflict, room.ledger, room.uri) for conflict in rows]
         return json_response(
             200, ConflictsAnswer(records, None if place is None else self._cursors.close(place), place is not None)
         )
 
     def get_conflict(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
-        return json_response(200, conflict_record(_visible(call, txn), txn.state.ledger))
+        room = self._room(call, txn, READING)
+        return json_response(200, conflict_record(_visible(call, room), room.ledger, room.uri))
 
     def post_resolve(self, call: ApiRequest, txn: Transaction) -> Outcome:
-        conflict = _visible(call, txn)
+        room = self._room(call, txn, WRITING)
+        conflict = _visible(call, room)
         request: ResolveRequest = call.body
         if conflict.status == "resolved":
             raise Refusal(409, "conflict_already_resolved", "conflict already resolved")
-        txn.reserve("conflict", conflict.id)
+        txn.reserve("conflict", (room.uri, conflict.id))
         self._quotas.charge(txn, call.principal, "fact_write", 1 if request.new_value is None else 2)
         members = sorted(conflict.members, key=rank, reverse=True)
         if request.new_value is not None:
-            winner = self._new_fact(call, txn, conflict, request.new_value)
+            winner = self._new_fact(call, txn, room, conflict, request.new_value)
             members.insert(0, winner)
         else:
             winner = _member(members, request.winning_fact_id)
-        fact = self._resolution_fact(call, txn, conflict, winner, members, request.resolution_note)
-        txn.audit(
-            "fact_write",
-            call.principal.entity_uri,
-            fact_id=fact.id,
-            cid=fact.cid,
-            scope=fact.scope,
-            resolves=conflict.id,
-        )
+        draft = self._resolution(call, txn, room, conflict, winner, members, request.resolution_note)
+        fact = stage_fact(room_of(txn, room.garden), draft, draft.cid)
+        audit_write(txn, call.principal, fact, room.garden, fact.cid, resolves=conflict.id)
         return AfterCommit(lambda: json_response(200, ResolveAnswer(fact.id)))
 
-    def _new_fact(self, call: ApiRequest, txn: Transaction, conflict: Conflict, body: ValueBody) -> Fact:
+    def _room(self, call: ApiRequest, txn: Transaction, roles: tuple[GardenRole, ...]) -> _Room:
+        """Where the conflict is that a call is about. Raises Refusal 403 or 404."""
+        name = call.query.garden_id
+        if name is None:
+            return _Room(None, None, txn.ledger, txn.state.conflicts)
+        garden = garden_of_facts(txn, call.principal, name, roles)
+        return _Room(garden, garden.uri(self._identity.authority), garden.ledger, garden.conflicts)
+
+    def _new_fact(self, call: ApiRequest, txn: Transaction, room: _Room, conflict: Conflict, body: ValueBody) -> Fact:
         try:
             value = read_value(body)
         except Rejection as rejection:
@@ -121,15 +137,23 @@ class ConflictsApi:
         if value.interpret_as != "content":
             raise invalid("new_value.interpret_as", "a contradiction is settled by content, not by an instruction")
         entity, relation, scope = conflict.slot
-        draft = self._draft(call, txn, entity, relation, scope, value, "")
-        fact = stage_fact(txn, draft, draft.cid)
-        txn.audit("fact_write", call.principal.entity_uri, fact_id=fact.id, cid=fact.cid, scope=fact.scope)
+        draft = self._draft(call, txn, room, entity, relation, scope, value, "")
+        fact = stage_fact(room_of(txn, room.garden), draft, draft.cid)
+        audit_write(txn, call.principal, fact, room.garden, fact.cid)
         return fact
 
-    def _resolution_fact(
-        self, call: ApiRequest, txn: Transaction, conflict: Conflict, winner: Fact, members: list[Fact], note: str
+    def _resolution(
+        self,
+        call: ApiRequest,
+        txn: Transaction,
+        room: _Room,
+        conflict: Conflict,
+        winner: Fact,
+        members: list[Fact],
+        note: str,
     ) -> Fact:
-        slot = txn.state.ledger.slot(conflict.slot)
+        """The resolution, still without its stamp."""
+        slot = room.ledger.slot(conflict.slot)
         # The best members first: a hostile writer can fill a set, and what is left over stays contested.
         covered = list(dict.fromkeys([winner.id, *(fact.id for fact in members)]))[: limits.RESOLUTION_COVERS_MAX]
         older = tuple(slot.resolutions_in_force()) if slot is not None else ()
@@ -137,13 +161,13 @@ class ConflictsApi:
             conflict.id, conflict.slot, tuple(covered), winner.id, older[: limits.RESOLUTION_COVERS_MAX], note
         )
         _, relation, scope = conflict.slot
-        draft = self._draft(call, txn, RESOLUTION_PREFIX + conflict.id, relation, scope, winner.value, text)
-        return stage_fact(txn, draft, draft.cid)
+        return self._draft(call, txn, room, RESOLUTION_PREFIX + conflict.id, relation, scope, winner.value, text)
 
     def _draft(
         self,
         call: ApiRequest,
         txn: Transaction,
+        room: _Room,
         entity: str,
         relation: str,
         scope: str,
@@ -153,7 +177,7 @@ class ConflictsApi:
         return Fact(
             stamp=txn.stamp,
             origin=self._identity.node_id,
-            id="",
+            id="" if room.garden is None else self._identity.new_uuid(),
             entity=sys.intern(entity),
             relation=relation,
             scope=scope,
@@ -165,13 +189,23 @@ class ConflictsApi:
             timestamp_us=txn.now_us,
             valid_until=None,
             derived_from=derived_from,
+            certified=room.garden is None,
         )
 
 
-def _visible(call: ApiRequest, txn: Transaction) -> Conflict:
+class _Room(NamedTuple):
+    """Facts that can contradict each other."""
+
+    garden: Garden | None
+    uri: str | None
+    ledger: Ledger
+    conflicts: ConflictBook
+
+
+def _visible(call: ApiRequest, room: _Room) -> Conflict:
     """The conflict that the path names. Raises Refusal 404, also for one of a scope that is closed to the caller:
     its id follows from entity, relation and scope, which anybody can guess."""
-    conflict = txn.state.conflicts.get(call.params["conflict"])
+    conflict = room.conflicts.get(call.params["conflict"])
     if conflict is None or conflict.slot[2] not in call.principal.scopes:
         raise Refusal(404, "conflict_not_found", "conflict not found")
     return conflict
@@ -193,12 +227,12 @@ OPERATIONS = (
     ),
     Operation(
         "resolve_conflict", "POST", "/v1/conflicts/{conflict}/resolve", "write", ConflictsApi.post_resolve,
-        "Settle a contradiction by naming what stands", body=ResolveRequest, answer=ResolveAnswer,
+        "Settle a contradiction by naming what stands", query=RoomParameters, body=ResolveRequest, answer=ResolveAnswer,
         refusals=(401, 403, 404, 409, 413, 422, 429, 503, 507), tags=("conflicts",),
     ),
     Operation(
         "get_conflict", "GET", "/v1/conflicts/{conflict}", "read", ConflictsApi.get_conflict,
-        "One contradiction",
+        "One contradiction", query=RoomParameters,
         answer=ConflictRecord, refusals=(401, 403, 404, 429, 503), tags=("conflicts",),
     ),
 )  # fmt: skip

@@ -10,19 +10,21 @@ from typing import Annotated, Final
 
 import msgspec
 
-from stigmem.core.errors import Refusal
 from stigmem.core.event_stream import EVENT_STREAM_TYPE
 from stigmem.core.fact import Fact
+from stigmem.core.gardens import Garden
 from stigmem.core.query import FactQuery
 from stigmem.core.scopes import SCOPES
 from stigmem.core.uris import normalise_filter
 from stigmem.core.wire import StreamedResponse
 from stigmem.node.api.facts import check_scope_parameter, instant_us
 from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
+from stigmem.node.api.garden_access import READING, garden_of_facts
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.api.views import fact_record
 from stigmem.node.following.streams import FactStreams, Following
+from stigmem.node.identity import Identity
 from stigmem.node.quotas import Quotas
 from stigmem.node.transaction import Transaction
 
@@ -58,7 +60,8 @@ class EventParameters(msgspec.Struct, kw_only=True):
 class EventsApi:
     """Streams of facts."""
 
-    def __init__(self, *, quotas: Quotas, streams: FactStreams, guard: FeedbackGuard) -> None:
+    def __init__(self, *, identity: Identity, quotas: Quotas, streams: FactStreams, guard: FeedbackGuard) -> None:
+        self._identity = identity
         self._quotas = quotas
         self._streams = streams
         self._guard = guard
@@ -67,8 +70,9 @@ class EventsApi:
         reader = call.principal
         self._quotas.charge(txn, reader, "fact_read")
         given: EventParameters = call.query
+        garden = None
         if given.garden_id is not None:
-            raise Refusal(404, "garden_not_found", "this node has no gardens")
+            garden = garden_of_facts(txn, reader, given.garden_id, READING)
         check_scope_parameter(reader, given.scope)
         query = FactQuery(
             entity=None if given.entity is None else normalise_filter(given.entity),
@@ -83,23 +87,25 @@ class EventsApi:
             limit=_FACTS_PER_PIECE,
             scopes=None if len(reader.scopes) == len(SCOPES) else reader.scopes,
         )
-        seq = self._place(call, txn)
-        session, ledger = session_of(call.request), txn.state.ledger
+        seq = self._place(call, txn, garden)
+        session, ledger = session_of(call.request), txn.ledger if garden is None else garden.ledger
+        garden_uri = None if garden is None else garden.uri(self._identity.authority)
         self._streams.need_room(reader)
 
         def show(fact: Fact) -> bytes:
             self._guard.note(session, reader, (fact.scope,))
-            return msgspec.json.encode(fact_record(fact, ledger))
+            return msgspec.json.encode(fact_record(fact, ledger, garden_uri=garden_uri))
 
-        following = Following(query=query, seq=seq, reader=reader, waits=given.wait)
+        following = Following(query=query, seq=seq, reader=reader, waits=given.wait, garden=garden)
         return StreamedResponse(200, _HEADERS, chunks=self._streams.pieces(following, show))
 
-    def _place(self, call: ApiRequest, txn: Transaction) -> int:
+    def _place(self, call: ApiRequest, txn: Transaction, garden: Garden | None) -> int:
         given: EventParameters = call.query
         cursor = call.request.headers.get("last-event-id") or given.cursor
         if cursor:
-            return self._streams.seq(cursor)
-        return 0 if given.replay or given.after is not None else txn.state.ledger.last_seq
+            return self._streams.seq(cursor, garden)
+        ledger = txn.ledger if garden is None else garden.ledger
+        return 0 if given.replay or given.after is not None else ledger.last_seq
 
 
 OPERATIONS = (

@@ -13,6 +13,7 @@ from stigmem.core import limits
 from stigmem.core.content_id import is_cid
 from stigmem.core.errors import Refusal, invalid, shown
 from stigmem.core.fact import Fact, FactRecord
+from stigmem.core.gardens import Garden
 from stigmem.core.query import FactQuery, run_query
 from stigmem.core.scopes import SCOPES, is_scope
 from stigmem.core.suggestions import one_of
@@ -21,6 +22,7 @@ from stigmem.core.uris import normalise_filter, relation_warnings
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.assertion import AssertRequest, draft_fact, owner_warnings, spelling_warnings, write_fact
 from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
+from stigmem.node.api.garden_access import READING, facts_in_gardens, garden_of_facts
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import AfterCommit, Operation, Outcome
 from stigmem.node.api.views import fact_record, shown_cid
@@ -98,19 +100,21 @@ class FactsApi:
 
     def post_fact(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_write")
-        draft = draft_fact(txn, call.principal, call.body, self._identity.node_id)
-        self._guard.check(session_of(call.request), call.principal, call.body, txn)
+        draft = draft_fact(txn, call.principal, call.body, self._identity)
+        self._guard.check(session_of(call.request), call.principal, call.body, txn, draft.garden)
         written = write_fact(txn, call.principal, draft)
         warnings: list[str] = []
         if written.fresh:
             warnings = [
-                *relation_warnings(draft.relation), *owner_warnings(txn, call.principal, draft.source),
+                *relation_warnings(draft.fact.relation), *owner_warnings(txn, call.principal, draft.fact.source),
                 *spelling_warnings(call.body),
             ]  # fmt: skip
 
+        ledger = txn.ledger if draft.garden is None else draft.garden.ledger
+        garden_uri = self._uri(draft.garden)
+
         def answer() -> Response:
-            record = fact_record(written.fact, txn.state.ledger, warnings=warnings)
-            return json_response(201, record)
+            return json_response(201, fact_record(written.fact, ledger, garden_uri=garden_uri, warnings=warnings))
 
         return AfterCommit(answer)
 
@@ -121,8 +125,9 @@ class FactsApi:
             raise Refusal(
                 501, "time_travel_plugin_not_loaded", "as_of needs the time travel add-on, which this node lacks"
             )
+        garden = None
         if given.garden_id is not None:
-            raise Refusal(404, "garden_not_found", "this node has no gardens")
+            garden = garden_of_facts(txn, call.principal, given.garden_id, READING)
         check_scope_parameter(call.principal, given.scope)
         query = FactQuery(
             entity=None if given.entity is None else normalise_filter(given.entity),
@@ -137,33 +142,38 @@ class FactsApi:
             limit=given.limit,
             scopes=None if len(call.principal.scopes) == len(SCOPES) else call.principal.scopes,
         )
-        ledger = txn.state.ledger
+        ledger = txn.ledger if garden is None else garden.ledger
         session = session_of(call.request)
         if given.attested is not None:
             return _facts_answer([], None)  # nothing is attested here, neither well nor badly, so nothing matches
         page = run_query(ledger, query)
         self._guard.note(session, call.principal, (fact.scope for fact in page.facts))
         cursor = None if page.cursor is None else self._cursors.close(page.cursor)
-        return _facts_answer([fact_record(fact, ledger) for fact in page.facts], cursor)
+        garden_uri = self._uri(garden)
+        return _facts_answer([fact_record(fact, ledger, garden_uri=garden_uri) for fact in page.facts], cursor)
 
     def get_fact(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
         session = session_of(call.request)
-        fact = _visible(call, txn, call.params["fact"])
+        fact, garden = _visible(call, txn, call.params["fact"])
         self._guard.note(session, call.principal, (fact.scope,))
-        return json_response(200, fact_record(fact, txn.state.ledger))
+        ledger = txn.ledger if garden is None else garden.ledger
+        return json_response(200, fact_record(fact, ledger, garden_uri=self._uri(garden)))
 
     def get_provenance(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
-        fact = _visible(call, txn, call.params["fact"])
+        fact, _ = _visible(call, txn, call.params["fact"])
         entries: list[dict[str, Any]] = msgspec.json.decode(fact.derived_from) if fact.derived_from else []
         items = [_reference(call, txn, entry) for entry in entries if "fact_id" in entry or "hash" in entry]
         return json_response(200, ProvenanceAnswer(fact.id, shown_cid(fact), items))
 
     def post_verify_cid(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
-        fact = _visible(call, txn, call.params["fact"])
+        fact, _ = _visible(call, txn, call.params["fact"])
         return json_response(200, CidAnswer(True, fact.cid, shown_cid(fact), None))
+
+    def _uri(self, garden: Garden | None) -> str | None:
+        return None if garden is None else garden.uri(self._identity.authority)
 
 
 def _facts_answer(records: list[FactRecord], cursor: str | None) -> Response:
@@ -189,11 +199,11 @@ def instant_us(name: str, text: str) -> int:
         raise invalid(name, f"{name} must be an ISO-8601 instant", where="query", given=text) from error
 
 
-def _visible(call: ApiRequest, txn: Transaction, name: str) -> Fact:
-    """The fact with this id or content id, if the caller may read it. Raises Refusal 400 or 404.
+def _visible(call: ApiRequest, txn: Transaction, name: str) -> tuple[Fact, Garden | None]:
+    """The fact with this id or content id, if the caller may read it, and its garden. Raises Refusal 400 or 404.
 
-    404 also for facts of a scope that is closed to the caller: a content id can be made of a guess, and whoever sends
-    it must not learn whether the guess was right.
+    404 also for facts of a scope or a garden that is closed to the caller: a content id can be made of a guess, and
+    whoever sends it must not learn whether the guess was right.
     """
     ledger = txn.state.ledger
     by_content = name.startswith("sha256:")
@@ -206,10 +216,14 @@ def _visible(call: ApiRequest, txn: Transaction, name: str) -> Fact:
         if fact.quarantine is None and fact.scope in call.principal.scopes
     ]
     if not found:
-        raise Refusal(404, "fact_not_found", "fact not found")
+        inside = facts_in_gardens(txn.state.gardens, call.principal, name, by_content=by_content)
+        if not inside:
+            raise Refusal(404, "fact_not_found", "fact not found")
+        return inside[-1]
     if by_content:
-        return next(filter(ledger.live, found), found[-1])
-    return min(found, key=lambda fact: (not fact.certified, fact))  # the same one on every node that holds them
+        return next(filter(ledger.live, found), found[-1]), None
+    best = min(found, key=lambda fact: (not fact.certified, fact))  # the same one on every node that holds them
+    return best, None
 
 
 def _reference(call: ApiRequest, txn: Transaction, entry: dict[str, Any]) -> ProvenanceItem:
@@ -217,7 +231,7 @@ def _reference(call: ApiRequest, txn: Transaction, entry: dict[str, Any]) -> Pro
     digest, name = (text if isinstance(text, str) else "" for text in texts)
     for each in filter(None, (name, digest)):
         try:
-            fact = _visible(call, txn, each)
+            fact, _ = _visible(call, txn, each)
         except Refusal:
             continue
         return ProvenanceItem(digest, fact.id, fact.entity, exists=True)

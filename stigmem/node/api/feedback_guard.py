@@ -13,6 +13,8 @@ from typing import Any, Final
 from stigmem.core import limits
 from stigmem.core.content_id import is_cid
 from stigmem.core.errors import Refusal
+from stigmem.core.gardens import Garden
+from stigmem.core.ledger import Ledger
 from stigmem.core.wire import Request
 from stigmem.node.api.assertion import AssertRequest
 from stigmem.node.callers import Principal
@@ -48,12 +50,17 @@ class FeedbackGuard:
         if len(self._read) > limits.SESSIONS_MAX:
             del self._read[next(iter(self._read))]
 
-    def check(self, session: str, caller: Principal, request: AssertRequest, txn: Transaction) -> None:
-        """Raises Refusal 403 for a write without provenance into a scope that the session has read."""
+    def check(
+        self, session: str, caller: Principal, request: AssertRequest, txn: Transaction, garden: Garden | None
+    ) -> None:
+        """Raises Refusal 403 for a write without provenance into a scope that the session has read. `garden`: where
+        the fact would be written."""
         if not session or request.scope not in self._read.get((session, caller.entity_uri), frozenset()):
             return
         if request.write_mode == "summarize_with_provenance" and any(
-            _resolves(entry, request.scope, txn) for entry in request.derived_from
+            _resolves(entry, request.scope, ledger)
+            for entry in request.derived_from
+            for ledger in (txn.ledger, *(() if garden is None else (garden.ledger,)))
         ):
             return
         raise Refusal(
@@ -65,9 +72,8 @@ class FeedbackGuard:
         )
 
 
-def _resolves(entry: dict[str, Any], scope: str, txn: Transaction) -> bool:
-    """Whether a provenance entry names a fact of the scope that this node shows."""
-    ledger = txn.state.ledger
+def _resolves(entry: dict[str, Any], scope: str, ledger: Ledger) -> bool:
+    """Whether a provenance entry names a fact of the scope that a ledger shows."""
     name, digest = entry.get("fact_id"), entry.get("hash")
     found = list(ledger.find(name)) if isinstance(name, str) else []
     if isinstance(digest, str) and is_cid(digest):

@@ -18,12 +18,6 @@ __all__ = ["OPERATIONS", "NotImplementedApi"]
 _ROUTES: Final = (
     ("decay_sweep", "POST", "/v1/decay/sweep"),
     ("decay_job", "GET", "/v1/decay/jobs/{job}"),
-    ("create_garden", "POST", "/v1/gardens"),
-    ("list_gardens", "GET", "/v1/gardens"),
-    ("read_garden", "GET", "/v1/gardens/{path}"),
-    ("change_garden", "POST", "/v1/gardens/{path}"),
-    ("change_garden_member", "PATCH", "/v1/gardens/{path}"),
-    ("delete_from_garden", "DELETE", "/v1/gardens/{path}"),
     ("list_quarantine", "GET", "/v1/quarantine"),
     ("judge_quarantined", "POST", "/v1/quarantine/{path}"),
     ("create_alias", "POST", "/v1/aliases"),

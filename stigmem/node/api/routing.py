@@ -67,7 +67,8 @@ _BOOLEANS: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 class Operation:
     """One route.
 
-    `path` may hold one `{name}`, which takes whatever stands there with its slashes, since names are often URIs.
+    `path` may hold a `{name}`, which takes whatever stands there with its slashes, since names are often URIs; of two,
+    the first takes none.
     `query` and `body` are the msgspec types that parameters are read into. `before` refuses what is refused whoever
     asks, before anybody is asked who it is. `media`: the content type of a success. `reads_once`: whether a body with a
     member that is there twice is refused; not for the bodies of peers, nor where the handler looks at each part by
@@ -139,23 +140,43 @@ def _wrong_method(allowed: list[str]) -> Refusal:
 
 
 class _Pattern(NamedTuple):
-    """A path with one parameter, which may contain slashes (raw URIs): what is fixed is matched from both ends."""
+    """A path with one or two parameters. The last may contain slashes (raw URIs): what is fixed is matched from both
+    ends."""
 
     head: str
+    first: str
+    between: str
+    """What stands between two parameters; empty when there is one."""
     name: str
     tail: str
 
     @classmethod
     def of(cls, path: str) -> _Pattern:
         head, _, rest = path.partition("{")
+        first, between = "", ""
         name, _, tail = rest.partition("}")
-        return cls(head, name, tail)
+        if "{" in tail:
+            first = name
+            between, _, rest = tail.partition("{")
+            name, _, tail = rest.partition("}")
+        return cls(head, first, between, name, tail)
 
     def fits(self, path: str) -> bool:
-        return path.startswith(self.head) and path.endswith(self.tail) and len(path) > len(self.head) + len(self.tail)
+        if not (path.startswith(self.head) and path.endswith(self.tail) and len(path) > len(self.head + self.tail)):
+            return False
+        if not self.first:
+            return True
+        first, found, rest = self._values(path)
+        return bool(first and found and rest) and "/" not in first
 
     def parameters(self, path: str) -> dict[str, str]:
-        return {self.name: unquote(path[len(self.head) : len(path) - len(self.tail)])}
+        if not self.first:
+            return {self.name: unquote(path[len(self.head) : len(path) - len(self.tail)])}
+        first, _, rest = self._values(path)
+        return {self.first: unquote(first), self.name: unquote(rest)}
+
+    def _values(self, path: str) -> tuple[str, str, str]:
+        return path[len(self.head) : len(path) - len(self.tail)].partition(self.between)
 
 
 def read_query(operation: Operation, pairs: list[tuple[str, str]], *, by_peer: bool = False) -> Any:

@@ -261,7 +261,8 @@ def _target(text: str) -> tuple[str, str]:
         refusal.field = "target"
         raise
     if target.startswith("stigmem://") and _GARDEN in target:
-        raise Refusal(404, "garden_not_found", "this node has no gardens")
+        message = "facts of gardens are not told by webhooks; their members follow them by GET /v1/events"
+        raise Refusal(404, "garden_not_found", message)
     return "entity", target
 
 

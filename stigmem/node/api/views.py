@@ -16,9 +16,13 @@ from stigmem.core.uris import RESOLUTION_PREFIX
 __all__ = ["ConflictRecord", "conflict_record", "fact_record", "shown_cid"]
 
 
-def fact_record(fact: Fact, ledger: Ledger, *, warnings: list[str] | None = None) -> FactRecord:
-    """A fact as a response carries it, with its content id of seven fields."""
+def fact_record(
+    fact: Fact, ledger: Ledger, *, garden_uri: str | None = None, warnings: list[str] | None = None
+) -> FactRecord:
+    """A fact as a response carries it, with its content id of seven fields. `ledger`: the one that holds it;
+    `garden_uri`: of which garden it is, None for none."""
     record = record_of(fact, shown_cid(fact))
+    record.garden_id = garden_uri
     record.contradicted = ledger.contradicted(fact)
     record.quarantine_status = "pending" if fact.quarantine else None
     if fact.received_from is not None:
@@ -50,12 +54,12 @@ class ConflictRecord(msgspec.Struct):
     member_count: int = 0
 
 
-def conflict_record(conflict: Conflict, ledger: Ledger) -> ConflictRecord:
-    """A conflict as a response carries it."""
+def conflict_record(conflict: Conflict, ledger: Ledger, garden_uri: str | None = None) -> ConflictRecord:
+    """A conflict as a response carries it; the other two as for `fact_record`."""
     return ConflictRecord(
         conflict_id=conflict.id,
-        fact_a=fact_record(conflict.fact_a, ledger),
-        fact_b=fact_record(conflict.fact_b, ledger),
+        fact_a=fact_record(conflict.fact_a, ledger, garden_uri=garden_uri),
+        fact_b=fact_record(conflict.fact_b, ledger, garden_uri=garden_uri),
         status=conflict.status,
         resolved_by=conflict.resolved_by,
         detected_at=conflict.detected_at,

@@ -18,7 +18,8 @@ no queue. A reader that is slow, or away for a day, costs nothing: its place sta
 * F4. A cursor shows nothing. It is sealed together with bytes of chance, so that two cursors of one place differ:
   otherwise one that moved without an event would tell that something was stored that the reader may not see.
 * F5. A stream ends, at the latest at the next piece, when the key with which it began is gone, has expired or may read
-  other scopes than it did. The reader comes back with its cursor and is judged anew.
+  other scopes than it did, or when its reader is no member any more of the garden that it follows. The reader comes
+  back with its cursor and is judged anew.
 
 A fact is told as it is when it is told: one that was contradicted since says so. What a query leaves out because it has
 ended is told here, since a reader that follows has perhaps heard of its beginning.
@@ -28,12 +29,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, NamedTuple
 
 from stigmem.core import limits
 from stigmem.core.errors import Refusal
 from stigmem.core.event_stream import block
 from stigmem.core.fact import Fact
+from stigmem.core.gardens import Garden
+from stigmem.core.ledger import Ledger
 from stigmem.core.query import FactQuery, stored_after
 from stigmem.node.callers import Principal
 from stigmem.node.cursors import CursorCodec
@@ -58,6 +62,8 @@ class Following(NamedTuple):
     reader: Principal
     waits: bool
     """Whether it goes on when everything that is stored was told."""
+    garden: Garden | None = None
+    """Whose facts; None for those of the node itself."""
 
 
 class FactStreams:
@@ -77,15 +83,15 @@ class FactStreams:
 
     # --- places ---
 
-    def cursor(self, seq: int) -> str:
-        """A cursor for a local sequence number; another one each time."""
-        return self._cursors.close(f"{_MARK}\n{seq:016}\n{self._entropy.token(_CHANCE_BYTES).hex()}")
+    def cursor(self, seq: int, garden: Garden | None = None) -> str:
+        """A cursor for a sequence number of the node, or of a garden; another one each time."""
+        return self._cursors.close(f"{_mark(garden)}\n{seq:016}\n{self._entropy.token(_CHANCE_BYTES).hex()}")
 
-    def seq(self, cursor: str) -> int:
-        """The local sequence number of a cursor. Raises Refusal 400 `invalid_cursor`."""
+    def seq(self, cursor: str, garden: Garden | None = None) -> int:
+        """The sequence number of a cursor. Raises Refusal 400 `invalid_cursor`."""
         mark, _, rest = self._cursors.open(cursor).partition("\n")
         number = rest.partition("\n")[0]
-        if mark != _MARK or int(number) > self._state.ledger.last_seq:
+        if mark != _mark(garden) or int(number) > self._ledger(garden).last_seq:
             raise Refusal(
                 400,
                 "invalid_cursor",
@@ -104,36 +110,39 @@ class FactStreams:
 
     async def pieces(self, following: Following, show: Callable[[Fact], bytes]) -> AsyncGenerator[bytes, None]:
         """The body of a stream. `show`: a fact as JSON in one line; called when the fact is about to be told."""
-        clock, ledger, seq = self._clock, self._state.ledger, following.seq
-        may_read = self._still_reads(following.reader)
+        clock, ledger, seq = self._clock, self._ledger(following.garden), following.seq
+        cursor = partial(self.cursor, garden=following.garden)
+        may_read = self._still_reads(following.reader, following.garden)
         with self._opened(following.reader) as wake:
-            yield block(place=self.cursor(seq), retry_ms=_RETRY_MS)
+            yield block(place=cursor(seq), retry_ms=_RETRY_MS)
             told_ns = clock.monotonic_ns()
             while may_read():
                 found = stored_after(ledger, following.query, seq)
                 if found.facts:
-                    piece, seq = self._piece(found.facts, found.seq, show)
+                    piece, seq = self._piece(found.facts, found.seq, show, cursor)
                     yield piece
                     told_ns = clock.monotonic_ns()
                     continue
                 seq = found.seq
                 rest_ns = told_ns + limits.EVENT_HEARTBEAT_NS - clock.monotonic_ns()
                 if rest_ns <= 0:
-                    yield block(place=self.cursor(seq), comment="nothing new")
+                    yield block(place=cursor(seq), comment="nothing new")
                     told_ns = clock.monotonic_ns()
                 elif seq < ledger.last_seq:
                     await clock.checkpoint()
                 elif self._is_ending or not following.waits:
-                    yield block(place=self.cursor(seq), comment="the end of what is stored")
+                    yield block(place=cursor(seq), comment="the end of what is stored")
                     return
                 else:
                     await wake.wait(rest_ns)
 
-    def _piece(self, facts: list[Fact], seq: int, show: Callable[[Fact], bytes]) -> tuple[bytes, int]:
+    def _piece(
+        self, facts: list[Fact], seq: int, show: Callable[[Fact], bytes], cursor: Callable[[int], str]
+    ) -> tuple[bytes, int]:
         """Events up to about EVENT_PIECE_BYTES, and the place after them; `seq` when all facts are in it."""
         events, size = [], 0
         for fact in facts:
-            made = block(show(fact).decode(), event="fact", place=self.cursor(fact.seq))
+            made = block(show(fact).decode(), event="fact", place=cursor(fact.seq))
             events.append(made)
             size += len(made)
             if size >= limits.EVENT_PIECE_BYTES:
@@ -159,16 +168,29 @@ class FactStreams:
         finally:
             del self._open[wake]
 
-    def _still_reads(self, reader: Principal) -> Callable[[], bool]:
-        """Whether the key of a reader is as it was; always so for who came without one."""
+    def _ledger(self, garden: Garden | None) -> Ledger:
+        return self._state.ledger if garden is None else garden.ledger
+
+    def _still_reads(self, reader: Principal, garden: Garden | None) -> Callable[[], bool]:
+        """Whether a reader may read what it could when its stream began: its key, if it came with one, and the garden,
+        if it follows one."""
         state, clock = self._state, self._clock
-        if reader.key_id not in state.keys:
-            return lambda: True
+        has_key = reader.key_id in state.keys
 
         def as_before() -> bool:
+            if garden is not None:
+                is_there = state.gardens.get(garden.row.garden_id) is garden
+                if not is_there or garden.role_of(reader.entity_uri) is None:
+                    return False
+            if not has_key:
+                return True
             row = state.keys.get(reader.key_id)
             if row is None or (row.expires_us is not None and row.expires_us <= clock.wall_ns() // 1_000):
                 return False
             return "read" in row.permissions and frozenset(row.scopes) == reader.scopes
 
         return as_before
+
+
+def _mark(garden: Garden | None) -> str:
+    return _MARK if garden is None else f"{_MARK} {garden.row.garden_id}"
