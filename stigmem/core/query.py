@@ -36,7 +36,8 @@ class FactQuery(msgspec.Struct, kw_only=True):
     """The filters of http-api 3.4; texts are already normalised, None means any.
 
     `min_confidence` from 0 to 1. `after_us`: only facts whose write time is greater, in microseconds since the epoch.
-    `include_contradicted` also shows what is superseded. `cursor`: one that a page gave out. `limit`: rows of a page,
+    `include_contradicted` also shows what is superseded. `include_retracted`: whether retractions are rows beside what
+    stands. `cursor`: one that a page gave out. `limit`: rows of a page,
     from 1. `scopes`: what the caller may read, None for all.
     """
 
@@ -47,6 +48,7 @@ class FactQuery(msgspec.Struct, kw_only=True):
     min_confidence: float = 0.0
     include_contradicted: bool = False
     include_expired: bool = False
+    include_retracted: bool = True
     after_us: int | None = None
     cursor: str | None = None
     limit: int = limits.PAGE_LIMIT_DEFAULT
@@ -54,10 +56,12 @@ class FactQuery(msgspec.Struct, kw_only=True):
 
 
 class FactPage(msgspec.Struct):
-    """Rows newest first, and where to go on (None on the last page)."""
+    """Rows newest first, and where to go on (None on the last page). `hidden_by_conflict`: rows looked at for this page
+    that match but for the open conflicts that they are in."""
 
     facts: list[Fact]
     cursor: str | None
+    hidden_by_conflict: int = 0
 
 
 def run_query(ledger: Ledger, query: FactQuery) -> FactPage:
@@ -67,19 +71,22 @@ def run_query(ledger: Ledger, query: FactQuery) -> FactPage:
     """
     below = _read_cursor(query.cursor) if query.cursor else None
     found: list[Fact] = []
-    last, scanned = below, 0
+    last, scanned, hidden = below, 0, 0
+    openly = query if query.include_contradicted else msgspec.structs.replace(query, include_contradicted=True)
     for fact in _rows(ledger, query, below):
         if query.after_us is not None and fact.wall_ms * 1000 + ledger.timestamp_lead_us <= query.after_us:
             break  # neither this fact nor one with an older stamp was written later than that
         if fact.quarantine is not None or (query.scopes is not None and fact.scope not in query.scopes):
             continue  # what is hidden must show neither as a further page nor in the place of a cursor
         if last is not None and (len(found) >= query.limit or scanned >= ROWS_SCANNED_MAX):
-            return FactPage(found, _cursor(last))
+            return FactPage(found, _cursor(last), hidden)
         last = fact
         scanned += 1
         if _matches(ledger, query, fact):
             found.append(fact)
-    return FactPage(found, None)
+        elif openly is not query and ledger.contradicted(fact) and _matches(ledger, openly, fact):
+            hidden += 1
+    return FactPage(found, None, hidden)
 
 
 class StoredFacts(NamedTuple):
@@ -146,6 +153,7 @@ def _matches(ledger: Ledger, query: FactQuery, fact: Fact) -> bool:
         and (query.source is None or fact.source == query.source)
         and (query.scope is None or fact.scope == query.scope)
         and fact.confidence >= query.min_confidence
+        and (query.include_retracted or not fact.is_retraction)
         and (query.after_us is None or fact.timestamp_us > query.after_us)
         and (not fact.is_system or _asks_for_system(query))
         and (query.include_expired or not ledger.expired(fact))

@@ -211,7 +211,7 @@ def test_facts_are_written_read_and_found_in_a_stopped_node(run: Any) -> None:
     assert made["value"]["v"] == "analyst"
     assert run("fact", "get", made["id"], "--json").json == made
     assert "user:ada" in run("fact", "query", "--entity", "user:ada").out
-    assert "no fact matches; --include-contradicted" in run("fact", "query", "--entity", "user:bob").out
+    assert run("fact", "query", "--entity", "user:bob").out == "no fact matches\n"
     number = run("fact", "put", "repo:core", "memory:stars", "42", "--type", "number", "--source", "a:b", "--json").json
     assert number["value"]["v"] == 42.0
     assert len(run("fact", "query", "--all", "--json").json) == 2
@@ -412,3 +412,20 @@ async def test_a_directory_with_a_very_long_name_has_a_control_socket_too(run: A
     deep = tmp_path / ("d" * 120)
     async with node_at(deep):
         assert (await beside(run, "auth", "list", "--data-dir", str(deep))).status == 0
+
+
+def test_a_query_says_how_many_facts_are_hidden_by_open_conflicts_and_marks_what_was_taken_back(run: Any) -> None:
+    new_node(run)
+    for number in range(3):
+        run("fact", "put", "user:ada", "memory:note", f"note {number}", "--source", f"agent:{number}")
+    said = run("fact", "query", "--entity", "user:ada")
+    assert "0 shown, 3 in open conflicts" in said.err
+    assert "no fact matches" not in said.out
+    assert "0 shown, 3 in open conflicts" in run("fact", "query", "--json").err
+    shown = run("fact", "query", "--include-contradicted")
+    assert shown.out.count("(contradicted)") == 3
+    assert "in open conflicts" not in shown.err
+    run("fact", "put", "user:bob", "memory:city", "Rome", "--source", "agent:me", "--confidence", "0")
+    assert "Rome" not in run("fact", "query", "--entity", "user:bob").out
+    assert "Rome (taken back)" in run("fact", "query", "--entity", "user:bob", "--include-retracted").out
+    assert "Rome (taken back)" in run("fact", "query", "--entity", "user:bob", "--min-confidence", "0").out

@@ -16,7 +16,7 @@ async def ids(node: Fresh, **query: Any) -> list[str]:
 
 async def test_an_empty_node_and_an_unknown_entity_give_an_empty_page() -> None:
     async with fresh() as node:
-        empty = {"facts": [], "total": 0, "cursor": None, "tombstone_notices": []}
+        empty = {"facts": [], "total": 0, "cursor": None, "hidden_by_conflict": 0, "tombstone_notices": []}
         assert await node.get("/v1/facts") == empty
         assert await node.get("/v1/facts", entity="stigmem://unknown.example/thing") == empty
         assert await node.get("/v1/facts", entity="   ") == empty
@@ -52,13 +52,16 @@ async def test_confidence_and_time_bound_what_is_listed() -> None:
         weak = await node.say(entity="user:weak", confidence=0.2)
         strong = await node.say(entity="user:strong", confidence=0.9)
         gone = await node.say(entity="user:gone", confidence=0.0)
-        assert await ids(node) == [gone["id"], strong["id"], weak["id"]]
+        assert await ids(node) == [strong["id"], weak["id"]]
+        for asked in ({"min_confidence": 0}, {"include_retracted": "true"}, {"include_contradicted": "true"}):
+            assert await ids(node, **asked) == [gone["id"], strong["id"], weak["id"]]
+        assert await ids(node, include_contradicted="true", include_retracted="false") == [strong["id"], weak["id"]]
         assert await ids(node, min_confidence=0.2) == [strong["id"], weak["id"]]
         assert await ids(node, min_confidence=1) == []
-        assert await ids(node, after=weak["timestamp"]) == [gone["id"], strong["id"]]
-        assert await ids(node, after=strong["timestamp"].replace("+00:00", "Z")) == [gone["id"]]
+        assert await ids(node, min_confidence=0, after=weak["timestamp"]) == [gone["id"], strong["id"]]
+        assert await ids(node, min_confidence=0, after=strong["timestamp"].replace("+00:00", "Z")) == [gone["id"]]
         shown = await node.get(f"/v1/facts?after={weak['timestamp']}")  # the + unescaped, as careless clients send it
-        assert shown["total"] == 2
+        assert shown["total"] == 1
 
 
 async def test_facts_in_conflict_and_expired_ones_are_left_out_unless_asked_for() -> None:

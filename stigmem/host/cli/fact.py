@@ -15,7 +15,8 @@ __all__ = ["add_to", "shown_value", "typed"]
 _PAGE: Final = 500
 _WHOLE_MAX: Final = 1e15
 """Whole numbers below are shown without a point; above, a float does not tell all of them apart."""
-_NOTHING: Final = "no fact matches; --include-contradicted also shows those in an open conflict"
+_NONE: Final = "no fact matches"
+_HOW_TO_SEE: Final = "; --include-contradicted shows them too, and `stigmem conflicts list` what they contradict"
 Kind = Literal["string", "text", "number", "boolean", "datetime", "ref", "null"]
 Scope = Literal["local", "team", "company", "public"]
 _Json = Annotated[bool, Parameter(negative=(), help="As JSON.")]
@@ -103,6 +104,7 @@ async def query(
     min_confidence: float | None = None,
     include_contradicted: Annotated[bool, Parameter(negative=(), help="Show members of open conflicts too.")] = False,
     include_expired: Annotated[bool, Parameter(negative=(), help="Show expired facts too.")] = False,
+    include_retracted: Annotated[bool, Parameter(negative=(), help="Show what was taken back, too.")] = False,
     after: Annotated[str | None, Parameter(help="Only facts written after this ISO-8601 instant.")] = None,
     limit: Annotated[int, Parameter(help="At most so many, newest first.")] = 50,
     all: Annotated[bool, Parameter(negative=(), help="All of them, however many.")] = False,  # noqa: A002
@@ -115,14 +117,17 @@ async def query(
     given: dict[str, Any] = {
         "entity": entity, "relation": relation, "source": source, "scope": scope, "min_confidence": min_confidence,
         "include_contradicted": include_contradicted, "include_expired": include_expired, "after": after,
+        "include_retracted": include_retracted or None,
     }  # fmt: skip
     found: list[dict[str, Any]] = []
+    hidden = 0
     async with (where or Where()).connect() as place:
         cursor: str | None = None
         while all or len(found) < limit:
             size = _PAGE if all else min(_PAGE, limit - len(found))
             page = answer(await place.asker.ask("GET", "/v1/facts", given | {"limit": size, "cursor": cursor}))
             found += page["facts"]
+            hidden += page.get("hidden_by_conflict", 0)
             cursor = page["cursor"]
             if cursor is None:
                 break
@@ -132,10 +137,12 @@ async def query(
         show_table(
             ("entity", "relation", "value", "scope", "conf.", "source", "written", "id"),
             [_row(fact) for fact in found],
-            empty="no fact matches" if include_contradicted else _NOTHING,
+            empty=_NONE if not hidden else "",
         )
-        if cursor is not None:
-            say("there are more; --limit or --all shows them")
+    if hidden:
+        say(f"{len(found)} shown, {hidden} in open conflicts{_HOW_TO_SEE}")
+    if cursor is not None and not json:
+        say("there are more; --limit or --all shows them")
 
 
 def typed(text: str, kind: Kind) -> dict[str, Any]:
@@ -165,6 +172,8 @@ def shown_value(value: dict[str, Any]) -> str:
 
 def _row(fact: dict[str, Any]) -> tuple[object, ...]:
     mark = " (contradicted)" if fact.get("contradicted") else ""
+    if not fact["confidence"]:
+        mark = " (taken back)"
     return (
         fact["entity"], fact["relation"], shown_value(fact["value"]) + mark, fact["scope"], f"{fact['confidence']:g}",
         fact["source"], fact["timestamp"][:19], fact["id"],

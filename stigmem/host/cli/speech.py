@@ -60,7 +60,7 @@ def show_json(value: Any) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """Rows for people, on stdout; `empty` is said when there are none."""
+    """Rows for people, on stdout; `empty` is said when there are none, unless it is empty itself."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -72,5 +72,5 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empt
     if table.row_count:
         wide = None if sys.stdout.isatty() else _PIPE_COLUMNS
         Console(markup=False, highlight=False, emoji=False, width=wide).print(table)
-    else:
+    elif empty:
         tell(empty)

@@ -131,7 +131,11 @@ class _Inside:
 
 
 def _target(path: str, query: dict[str, Any] | None) -> str:
-    kept = {name: _text(value) for name, value in (query or {}).items() if value not in (None, False, ())}
+    kept = {
+        name: _text(value)
+        for name, value in (query or {}).items()
+        if not (value is None or value is False or value == ())
+    }
     return f"{path}?{urlencode(kept)}" if kept else path
 
 

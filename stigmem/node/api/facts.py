@@ -42,9 +42,13 @@ class QueryParameters(msgspec.Struct, kw_only=True):
     relation: str | None = None
     source: str | None = None
     scope: str | None = None
-    min_confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
+    min_confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None = None
     include_contradicted: bool = False
     include_expired: bool = False
+    include_retracted: Annotated[
+        bool | None,
+        msgspec.Meta(description="Show retractions, as `min_confidence=0` and `include_contradicted` do."),
+    ] = None
     include_low_trust: bool = False
     attested: bool | None = None
     after: str | None = None
@@ -55,11 +59,13 @@ class QueryParameters(msgspec.Struct, kw_only=True):
 
 
 class FactsAnswer(msgspec.Struct):
-    """A page of facts; `total` counts this page."""
+    """A page of facts; `total` counts this page. `hidden_by_conflict`: how many more would be on it, were they in no
+    open conflict; `include_contradicted` shows them."""
 
     facts: list[FactRecord]
     total: int
     cursor: str | None
+    hidden_by_conflict: int = 0
     tombstone_notices: list[Any] = []
 
 
@@ -134,9 +140,10 @@ class FactsApi:
             relation=given.relation,
             source=None if given.source is None else normalise_filter(given.source),
             scope=given.scope,
-            min_confidence=given.min_confidence,
+            min_confidence=given.min_confidence or 0.0,
             include_contradicted=given.include_contradicted,
             include_expired=given.include_expired,
+            include_retracted=_shows_retractions(given),
             after_us=None if given.after is None else instant_us("after", given.after),
             cursor=None if given.cursor is None else self._cursors.open(given.cursor),
             limit=given.limit,
@@ -145,12 +152,13 @@ class FactsApi:
         ledger = txn.ledger if garden is None else garden.ledger
         session = session_of(call.request)
         if given.attested is not None:
-            return _facts_answer([], None)  # nothing is attested here, neither well nor badly, so nothing matches
+            return _facts_answer([], None, 0)  # nothing is attested here, neither well nor badly, so nothing matches
         page = run_query(ledger, query)
         self._guard.note(session, call.principal, (fact.scope for fact in page.facts))
         cursor = None if page.cursor is None else self._cursors.close(page.cursor)
         garden_uri = self._uri(garden)
-        return _facts_answer([fact_record(fact, ledger, garden_uri=garden_uri) for fact in page.facts], cursor)
+        records = [fact_record(fact, ledger, garden_uri=garden_uri) for fact in page.facts]
+        return _facts_answer(records, cursor, page.hidden_by_conflict)
 
     def get_fact(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
@@ -176,8 +184,15 @@ class FactsApi:
         return None if garden is None else garden.uri(self._identity.authority)
 
 
-def _facts_answer(records: list[FactRecord], cursor: str | None) -> Response:
-    answer = FactsAnswer(records, len(records), cursor)
+def _shows_retractions(given: QueryParameters) -> bool:
+    """Whether retractions are listed: not beside what stands, unless somebody asks for them in one way or another."""
+    if given.include_retracted is not None:
+        return given.include_retracted
+    return given.include_contradicted or given.min_confidence is not None
+
+
+def _facts_answer(records: list[FactRecord], cursor: str | None, hidden: int) -> Response:
+    answer = FactsAnswer(records, len(records), cursor, hidden)
     return json_response(200, answer, {"x-total-count": str(len(records))})
 
 
