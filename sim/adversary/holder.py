@@ -142,7 +142,8 @@ class Holder(Adversary):
 
 
 def _may_be_told(peer: PeerEnv, fact: Fact) -> bool:
-    return fact.scope == "public" and "public" in peer.scopes and fact.certified and fact.received_from != peer.node_id
+    # What this peer brought itself may be named too: it is told nothing by that.
+    return fact.scope == "public" and "public" in peer.scopes and fact.certified
 
 
 def _fact_of(entry: dict[str, Any]) -> dict[str, Any]:

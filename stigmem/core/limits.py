@@ -33,6 +33,8 @@ __all__ = [
     "DISCOVERY_BYTES_MAX",
     "DISCOVERY_TIMEOUT_S",
     "DRAG_MS",
+    "ELSEWHERE_NAMED_MAX",
+    "ELSEWHERE_ORIGINS_MAX",
     "EVENT_HEARTBEAT_NS",
     "EVENT_PIECE_BYTES",
     "EVENT_STREAMS_MAX",
@@ -94,6 +96,8 @@ __all__ = [
     "RECEIPT_LIFE_S",
     "REFUSED_DELIVERIES_MAX",
     "REGISTRATIONS_PER_S",
+    "REPEATED_PAGES_BURST",
+    "REPEATED_PAGES_PER_S",
     "REQUEST_BYTES_MAX",
     "RESOLUTION_COVERS_MAX",
     "RESOLUTION_NOTE_CHARS_MAX",
@@ -178,6 +182,15 @@ HOLDING_NAMED_MAX: Final = 128
 """Facts that a pull names as held already: a header that every server takes."""
 HOLDING_CHARS_MAX: Final = 8_192
 """The longest such header that is read."""
+ELSEWHERE_NAMED_MAX: Final = 128
+"""Origins that a waiting pull calls served elsewhere: 1,152 bytes of a header at most."""
+ELSEWHERE_ORIGINS_MAX: Final = 4_096
+"""Origins of which a node remembers which peer brings their facts first: a federation beyond that has repetitions."""
+REPEATED_PAGES_BURST: Final = 16.0
+"""Pages in a row of which nothing was new that are asked on from at once, when the peer lets questions wait: as many as
+neighbours that bring one fact each at the same moment."""
+REPEATED_PAGES_PER_S: Final = 1.0
+"""How many a second beyond that: a peer that answers at once, and always with the same, is asked no more often."""
 HOLDING_LOOKED_AT_MAX: Final = 512
 """The newest facts among which a puller looks for those to name."""
 CURSOR_UNSTORED_NS: Final = 300_000_000_000

@@ -65,6 +65,7 @@ from stigmem.node.ports import Context
 from stigmem.node.quotas import Quotas
 from stigmem.node.replication.backoff import PullBackoff
 from stigmem.node.replication.deferred import DeferredFacts
+from stigmem.node.replication.first_peers import FirstPeers
 from stigmem.node.replication.lag import LagMonitor, PeerProgress
 from stigmem.node.replication.long_polls import LongPolls
 from stigmem.node.replication.page_server import PageServer
@@ -199,6 +200,7 @@ class Node:
         self.page_server = PageServer(self.state.ledger, self.identity, PageCursorCodec(self.settings.seed))
         self.long_polls = LongPolls(self.mailbox)
         self.lag = LagMonitor()
+        self._first_peers = FirstPeers()
         self._verifier = EntryVerifier(self.policy, self.events)
         self._deferred = DeferredFacts(
             state=self.state, settings=self.settings, verifier=self._verifier, mailbox=self.mailbox, clock=clock
@@ -235,7 +237,13 @@ class Node:
             progress=progress,
         )
         return Puller(
-            peer_id, reader=reader, backoff=backoff, state=self.state, clock=clock, handshakes=self.handshakes
+            peer_id,
+            reader=reader,
+            backoff=backoff,
+            state=self.state,
+            clock=clock,
+            handshakes=self.handshakes,
+            first_peers=self._first_peers,
         )
 
     def _build_handlers(self) -> dict[str, BoundHandler]:

@@ -21,7 +21,7 @@ _KEYS: dict[str, dict[str, object]] = {
         "converges": True,
         "warm_up": None,
     },
-    "federation": {"nodes": ["a", "b", "c"], "topology": "mesh", "pull_interval": "2s"},
+    "federation": {"nodes": ["a", "b", "c"], "topology": "mesh", "pull_interval": "2s", "pull_wait": None},
 }
 
 

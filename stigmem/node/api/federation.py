@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,7 @@ from stigmem.node.api.routing import Answer, InBackground, Operation, Outcome
 from stigmem.node.callers import PeerCaller
 from stigmem.node.identity import Identity
 from stigmem.node.quotas import Quotas
+from stigmem.node.replication.first_peers import ELSEWHERE_HEADER, tags_of
 from stigmem.node.replication.lag import LagMonitor
 from stigmem.node.replication.long_polls import LongPolls
 from stigmem.node.replication.page_server import PageServer, narrow
@@ -30,6 +31,8 @@ from stigmem.node.responses import render
 from stigmem.node.transaction import Transaction
 
 __all__ = ["OPERATIONS", "FederationApi"]
+
+_NONE: Final[frozenset[str]] = frozenset()
 
 NAMESPACES = ["stigmem:", "rel:", "memory:", "intent:", "roadmap:", "preference:", "garden:"]
 
@@ -43,6 +46,13 @@ class PullParameters(msgspec.Struct, kw_only=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=limits.PAGE_LIMIT_MAX)] = limits.PULL_LIMIT_DEFAULT
     wait: Annotated[float, msgspec.Meta(ge=0.0, le=limits.PULL_WAIT_S_MAX)] = 0.0
     echo: bool = False
+
+
+class _Hints(NamedTuple):
+    """What a question says of facts: ids that need not be sent, and origins for which a wait need not end."""
+
+    held: frozenset[str]
+    elsewhere: frozenset[str]
 
 
 class FederationApi:
@@ -92,7 +102,8 @@ class FederationApi:
             deadline_ns = txn.monotonic_ns + int(given.wait * 1e9)
             # It waits once its nonce is stored, and not before: who could not be taken in is answered now, and only
             # now.
-            return InBackground(partial(self._wait, call, peer, scopes, held, deadline_ns))
+            elsewhere = tags_of(call.request.headers.get(ELSEWHERE_HEADER, ""))
+            return InBackground(partial(self._wait, call, peer, scopes, _Hints(held, elsewhere), deadline_ns))
         return self.answer_pull(call, txn, peer, scopes, held)
 
     def _wait(
@@ -100,23 +111,35 @@ class FederationApi:
         call: ApiRequest,
         peer: PeerCaller,
         scopes: tuple[str, ...],
-        held: frozenset[str],
+        hints: _Hints,
         deadline_ns: int,
         answer: Answer,
     ) -> None:
-        self._long_polls.add(_WaitingPull(self, call, peer, scopes, held, deadline_ns, answer))
+        self._long_polls.add(_WaitingPull(self, call, peer, scopes, hints, deadline_ns, answer))
 
-    def has_news(self, call: ApiRequest, peer: PeerCaller, scopes: tuple[str, ...], held: frozenset[str]) -> bool:
-        """Whether the page of a pull would hold a fact now."""
-        return self._page_server.has_news(peer.row, scopes, call.query.cursor, held)
+    def first_seq(self, call: ApiRequest, scopes: tuple[str, ...]) -> int:
+        """The sequence number after which the page of a pull begins."""
+        return self._page_server.start(call.query.cursor, scopes)
+
+    def looked(self, peer: PeerCaller, scopes: tuple[str, ...], hints: _Hints, seq: int) -> tuple[bool, int]:
+        """Whether something after a sequence number ends a wait, and up to where that was looked for."""
+        server = self._page_server
+        return server.has_news_after(peer.row, scopes, seq, hints.held, hints.elsewhere), server.last_seq
 
     def answer_pull(
-        self, call: ApiRequest, txn: Transaction, peer: PeerCaller, scopes: tuple[str, ...], held: frozenset[str]
+        self,
+        call: ApiRequest,
+        txn: Transaction,
+        peer: PeerCaller,
+        scopes: tuple[str, ...],
+        held: frozenset[str],
+        elsewhere: frozenset[str] = _NONE,
     ) -> Response:
-        """The page of a pull, with the lag header; a page with team facts is audited."""
+        """The page of a pull, with the lag header; a page with team facts is audited. Facts of origins that come from
+        `elsewhere` are left out: the next question names those that did."""
         given: PullParameters = call.query
         served = self._page_server.page(
-            peer.row, scopes, given.cursor, given.limit, txn.now_ms, echo=given.echo, held=held
+            peer.row, scopes, given.cursor, given.limit, txn.now_ms, echo=given.echo, held=held, elsewhere=elsewhere
         )
         if served.team_facts:
             txn.audit("team_egress", peer.row.peer_id, count=served.team_facts)
@@ -190,7 +213,7 @@ class FederationApi:
 class _WaitingPull:
     """A pull that waits for news; a submission once it is released."""
 
-    __slots__ = ("_answer", "_api", "_call", "_held", "_peer", "_response", "_scopes", "deadline_ns")
+    __slots__ = ("_answer", "_api", "_call", "_hints", "_looked_at", "_peer", "_response", "_scopes", "deadline_ns")
 
     leans_on_records = True
 
@@ -200,7 +223,7 @@ class _WaitingPull:
         call: ApiRequest,
         peer: PeerCaller,
         scopes: tuple[str, ...],
-        held: frozenset[str],
+        hints: _Hints,
         deadline_ns: int,
         answer: Answer,
     ) -> None:
@@ -208,7 +231,9 @@ class _WaitingPull:
         self._call = call
         self._peer = peer
         self._scopes = scopes
-        self._held = held
+        self._hints = hints
+        self._looked_at = api.first_seq(call, scopes)
+        """Up to this sequence number nothing ends the wait: facts do not change, and are not looked at twice."""
         self._answer = answer
         self._response: Response | None = None
         self.deadline_ns = deadline_ns
@@ -221,14 +246,17 @@ class _WaitingPull:
         return self._call.reply_to is answer
 
     def has_news(self) -> bool:
-        return self._api.has_news(self._call, self._peer, self._scopes, self._held)
+        found, seq = self._api.looked(self._peer, self._scopes, self._hints, self._looked_at)
+        if not found:
+            self._looked_at = seq
+        return found
 
     def stage(self, txn: Transaction) -> None:
         row = txn.state.peers.get(self.peer_id)
         if row is None or row.status != self._peer.row.status:
             self._response = render(Refusal(401, "peer_not_approved", "peer_not_approved"))
         else:
-            self._response = self._api.answer_pull(self._call, txn, self._peer, self._scopes, self._held)
+            self._response = self._api.answer_pull(self._call, txn, self._peer, self._scopes, *self._hints)
 
     def release(self) -> None:
         if self._response is not None:

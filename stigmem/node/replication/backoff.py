@@ -31,6 +31,7 @@ from __future__ import annotations
 from typing import Final
 
 from stigmem.core import limits
+from stigmem.core.token_bucket import TokenBucket
 from stigmem.node.ports import Entropy
 from stigmem.node.settings import NodeSettings
 
@@ -59,6 +60,7 @@ class PullBackoff:
         """Pages in a row that were mostly bad."""
         self._peer_errors = 0
         """Bad entries in this drain."""
+        self._repeated: TokenBucket | None = None
         self._is_in_step = False
         """Whether others may pull at the same instants as this puller."""
         self.waiting_for_peer = False
@@ -85,6 +87,12 @@ class PullBackoff:
             self.limit = min(self.limit * 2, limits.PAGE_LIMIT_MAX)
             self._clean = 0
         return not dirty
+
+    def may_repeat(self, now_ns: int) -> bool:
+        """Whether a page of which nothing was new may be followed by another question at once."""
+        if self._repeated is None:
+            self._repeated = TokenBucket(limits.REPEATED_PAGES_BURST, limits.REPEATED_PAGES_PER_S, now_ns)
+        return self._repeated.take(now_ns) == 0.0
 
     def shrink(self) -> None:
         """A page took too long or broke the peer: ask for half."""

@@ -39,6 +39,7 @@ from stigmem.core.records import PeerRow
 from stigmem.core.scopes import SCOPES
 from stigmem.node.cursors import PageCursorCodec
 from stigmem.node.identity import Identity
+from stigmem.node.replication.first_peers import origin_tag
 
 __all__ = ["PageServer", "ServedPage", "narrow"]
 
@@ -108,10 +109,29 @@ class PageServer:
         self, peer: PeerRow, scopes: tuple[str, ...], cursor: str | None, held: frozenset[str] = _NONE
     ) -> bool:
         """Whether a page now would hold a fact."""
-        after = self.start(cursor, scopes)
-        if self._ledger.last_exported(scopes) <= after:
+        return self.has_news_after(peer, scopes, self.start(cursor, scopes), held)
+
+    def has_news_after(
+        self,
+        peer: PeerRow,
+        scopes: tuple[str, ...],
+        seq: int,
+        held: frozenset[str] = _NONE,
+        elsewhere: frozenset[str] = _NONE,
+    ) -> bool:
+        """Whether there is a fact for the peer after a sequence number, other than of origins whose facts it gets
+        elsewhere."""
+        if self._ledger.last_exported(scopes) <= seq:
             return False
-        return any(_goes_to(peer, fact, held) for fact in self._ledger.exported(scopes, after))
+        return any(
+            _goes_to(peer, fact, held) and not _is_elsewhere(fact, elsewhere)
+            for fact in self._ledger.exported(scopes, seq)
+        )
+
+    @property
+    def last_seq(self) -> int:
+        """The sequence number of the newest fact."""
+        return self._ledger.last_seq
 
     def page(
         self,
@@ -123,23 +143,30 @@ class PageServer:
         *,
         echo: bool = False,
         held: frozenset[str] = _NONE,
+        elsewhere: frozenset[str] = _NONE,
     ) -> ServedPage:
         """One page after a cursor, in the peer's dialect; with `echo` also what came from the peer itself. `held`: ids
-        of what it need not be sent."""
+        of what it need not be sent. Facts of origins whose facts it gets `elsewhere` are left out and the cursor stays
+        before the first of them: the next question names those that came."""
         after = last = self.start(cursor, scopes)
         bare = peer.dialect == "0.5"
         if self._ledger.last_exported(scopes) <= after:
             return ServedPage(_page_body(b"", cursor, more=False, bare=bare), 0, cursor, 0)
         chosen: list[Fact] = []
         more, size = False, 0
+        stays = False
         for fact in self._ledger.exported(scopes, after):
             if _goes_to(peer, fact, held, echo=echo):
+                if _is_elsewhere(fact, elsewhere):
+                    stays = True
+                    continue
                 if len(chosen) == limit or size > _PAGE_CHARS_MAX:
-                    more = True
+                    more = not stays
                     break
                 chosen.append(fact)
                 size += len(fact.text)
-            last = fact.seq
+            if not stays:
+                last = fact.seq
         following = self._cursors.blind(self._mark(last)) if last > after else cursor
         render = self._entry if peer.dialect == CERTIFYING else partial(self._clamped, bare=bare, now_ms=now_ms)
         body = _page_body(b",".join(map(render, chosen)), following, more=more, bare=bare)
@@ -169,6 +196,11 @@ class PageServer:
 def _page_body(facts: bytes, cursor: str | None, *, more: bool, bare: bool) -> bytes:
     head = b'{"facts":[' if bare else b'{"v":2,"facts":['
     return b"".join((head, facts, b'],"cursor":', _json(cursor), b',"has_more":true}' if more else _LAST))
+
+
+def _is_elsewhere(fact: Fact, elsewhere: frozenset[str]) -> bool:
+    """Whether a peer that said so gets the fact from somebody else: a public one, of one of these origins."""
+    return bool(elsewhere) and fact.scope == "public" and origin_tag(fact.origin) in elsewhere
 
 
 def _goes_to(peer: PeerRow, fact: Fact, held: frozenset[str], *, echo: bool = False) -> bool:

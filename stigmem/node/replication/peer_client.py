@@ -6,6 +6,8 @@ and what becomes of the answer, is the puller's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -20,11 +22,11 @@ from stigmem.core.wire import CLOCK_HEADER, Request, Response
 from stigmem.node.identity import Identity, new_uuid
 from stigmem.node.ports import Clock, Entropy, Transport, Unreachable
 from stigmem.node.replication.backoff import PullBackoff
-from stigmem.node.replication.pull_request import HOLDING_HEADER
 from stigmem.node.settings import NodeSettings
 
 __all__ = ["NotApproved", "PeerClient", "Throttled", "granted_scopes"]
 
+_NO_HINTS: Final[Mapping[str, str]] = MappingProxyType({})
 _TIME_CODES: Final = ("iat_in_future", "iat_too_old", "nbf_in_future", "token_expired")
 _NOT_APPROVED: Final = ("peer_not_approved", "peer not registered")
 """How a node says that its operator has not let us in (federation 2.6)."""
@@ -82,12 +84,14 @@ class PeerClient:
         """How long a pull may wait at the peer for news, in seconds; 0 for one that does not offer it."""
         return self._settings.pull_wait_s if row.dialect == CERTIFYING else 0.0
 
-    async def ask(self, row: PeerRow, target: str, wait_s: float = 0.0, holding: str = "") -> Response:
+    async def ask(
+        self, row: PeerRow, target: str, wait_s: float = 0.0, hints: Mapping[str, str] = _NO_HINTS
+    ) -> Response:
         """The 200 answer to a request with a fresh token. Raises Unreachable, Rejection, Throttled or NotApproved."""
-        response = await self._send(row, target, wait_s, holding)
+        response = await self._send(row, target, wait_s, hints)
         # A spent nonce in a new token: the wire doubled our request, and the other answer is lost or still to come.
         if response.status == 401 and (self._learn_clock(response) or b"nonce_already_seen" in response.body):
-            response = await self._send(row, target, wait_s, holding)
+            response = await self._send(row, target, wait_s, hints)
         if response.status == 200:
             return response
         if response.status == 401 and _detail_of(response) in _NOT_APPROVED:
@@ -98,7 +102,7 @@ class PeerClient:
             self.backoff.shrink()
         raise Rejection("unexpected_status", f"the peer answered {response.status}", detail={"status": response.status})
 
-    async def _send(self, row: PeerRow, target: str, wait_s: float, holding: str) -> Response:
+    async def _send(self, row: PeerRow, target: str, wait_s: float, hints: Mapping[str, str]) -> Response:
         identity = self._identity
         token = mint(
             identity.signer,
@@ -108,9 +112,7 @@ class PeerClient:
             nonce=new_uuid(self._entropy),
             now_ms=self._clock.wall_ns() // 1_000_000 + self._clock_offset_ms,
         )
-        headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
-        if holding:
-            headers[HOLDING_HEADER] = holding
+        headers = {"authorization": f"Bearer {token}", "accept": "application/json", **hints}
         request = Request("GET", target, headers)
         timeout_ns = int((self._settings.pull_timeout_s + wait_s) * 1e9)
         try:

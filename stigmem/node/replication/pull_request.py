@@ -35,23 +35,23 @@ class AlreadyHeldHint:
         self._seen = ledger.last_seq
         self._marks = deque([self._seen] * _PULLS, _PULLS)
         """Where the ledger ended at the latest pulls, the oldest first."""
-        self._named: deque[tuple[int, str]] = deque(maxlen=limits.HOLDING_NAMED_MAX)
-        """Sequence number and id of what is named."""
+        self._named: deque[tuple[int, str, str]] = deque(maxlen=limits.HOLDING_NAMED_MAX)
+        """Sequence number and id of what is named, and whom it came from."""
 
-    def names(self, peer_node_id: str) -> str:
+    def names(self, peer_node_id: str, *, with_its_own: bool = False) -> str:
         """The newest facts taken since some pulls ago, by their ids, which certify what they name; empty when there
-        are none. Our own are left out: nobody serves those to us."""
+        are none. Our own are left out: nobody serves those to us. So are those that the peer brought, unless it may not
+        have moved its cursor past them (`with_its_own`)."""
         ledger, named = self._ledger, self._named
         if ledger.last_seq > self._seen:
             begin = max(self._seen, ledger.last_seq - limits.HOLDING_LOOKED_AT_MAX)
-            left_out = (None, peer_node_id)
             for fact in ledger.exported(_SCOPES, begin):
-                if fact.received_from not in left_out:
-                    named.append((fact.seq, fact.id))
+                if fact.received_from is not None:
+                    named.append((fact.seq, fact.id, fact.received_from))
             self._seen = ledger.last_seq
         while named and named[0][0] <= self._marks[0]:
             named.popleft()
-        return ",".join([name for _, name in named]) if named else ""
+        return ",".join([name for _, name, brought in named if with_its_own or brought != peer_node_id])
 
     def answered(self, asked_seq: int) -> None:
         """The peer answered what was asked when the ledger ended at `asked_seq`."""

@@ -23,7 +23,8 @@ A drain, as one story:
                            otherwise            ->    signatures, hashes
                                                 ->                           IngestPage: facts, dead letters, audit
                            <- PageIngested                                   rows and the cursor in one commit
-    MORE: ask again; NEWS: ask again at once, the peer holds the answer until there is some; REST: the drain is over
+    MORE: ask again; NEWS: ask again at once, the peer holds the answer until there is some; REST: the drain is over;
+    REPEATED: nothing in it was new here, so the same as NEWS while the bound on repetitions allows it, else REST
 
 Invariants:
 
@@ -62,7 +63,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from stigmem.core import limits
 from stigmem.core.declaration import ACTIVE, CERTIFYING
@@ -75,16 +76,17 @@ from stigmem.node.membership.handshake import Handshakes
 from stigmem.node.membership.origin_keys import OriginKeys
 from stigmem.node.ports import Clock, Unreachable
 from stigmem.node.replication.backoff import PullBackoff
+from stigmem.node.replication.first_peers import ELSEWHERE_HEADER, FirstPeers
 from stigmem.node.replication.lag import LagMonitor, PeerProgress
 from stigmem.node.replication.page_ingest import IngestPage, PageIngested
 from stigmem.node.replication.page_verifier import PageVerifier
 from stigmem.node.replication.peer_client import NotApproved, PeerClient, Throttled
-from stigmem.node.replication.pull_request import AlreadyHeldHint, target
+from stigmem.node.replication.pull_request import HOLDING_HEADER, AlreadyHeldHint, target
 from stigmem.node.replication.stamp_cursor import StampCursor
 from stigmem.node.state import NodeState
 from stigmem.node.transaction import PeerChanged, Transaction
 
-__all__ = ["Next", "PeerReader", "Puller", "Pullers"]
+__all__ = ["Next", "PageRead", "PeerReader", "Puller", "Pullers"]
 
 _TIMES_RETRIED_MAX: Final = 2
 """How often a page is read again before what is wrong in it is taken for its sender's doing and not the wire's. Twice:
@@ -98,6 +100,16 @@ class Next(Enum):
     MORE = "more"
     NEWS = "news"
     """Ask again at once: the peer holds the answer until there is something to tell."""
+    REPEATED = "repeated"
+    """As NEWS, but of the page nothing was new, so that there is a bound on how often this may follow itself."""
+
+
+class PageRead(NamedTuple):
+    """What came of one question."""
+
+    follows: Next
+    origins: tuple[str, ...] = ()
+    """Of public facts that were new here."""
 
 
 class PeerReader:
@@ -160,8 +172,9 @@ class PeerReader:
             self._refused_for = rejection.code
             self._mailbox.put(Delivered(_RecordPageRefused(self._peer_id, rejection)))
 
-    async def pull(self, row: PeerRow) -> Next:
-        """One page, and what follows it. Raises Unreachable, Rejection, Throttled or NotApproved."""
+    async def pull(self, row: PeerRow, elsewhere: str) -> PageRead:
+        """One page, and what follows it. `elsewhere`: what a question that waits says of origins
+        (`stigmem.node.replication.first_peers`). Raises Unreachable, Rejection, Throttled or NotApproved."""
         clock, client = self._clock, self._client
         held = self._state.cursors.get(self._peer_id)
         stored, was_drained = (None, False) if held is None else (held.cursor, held.drained)
@@ -170,7 +183,8 @@ class PeerReader:
         # A disk may have been lost: with `echo` what only peers still hold of ours comes back.
         echo = held is not None and not was_drained and row.dialect == CERTIFYING
         asked_ns, asked_seq = clock.monotonic_ns(), self._state.ledger.last_seq
-        response = await client.ask(row, target(limit, cursor, wait_s, echo=echo), wait_s, self._already_held(row))
+        asked = target(limit, cursor, wait_s, echo=echo)
+        response = await client.ask(row, asked, wait_s, self._hints(row, elsewhere if wait_s else ""))
         now_ns = clock.monotonic_ns()
         waited = wait_s > 0 and now_ns - asked_ns >= int(wait_s * 5e8)  # half of it: the wire takes time too
         page = decode_page(response.body, row.dialect, limit)
@@ -182,13 +196,28 @@ class PeerReader:
             self._progress.behind_since_ns = None
             self._stamp_cursor.arrived(stored, page.cursor or cursor, now_ns, drained=True)
             # An empty answer at once to a question that may wait is not worth asking again before our time.
-            return Next.NEWS if waited else Next.REST
+            return PageRead(Next.NEWS if waited else Next.REST)
+        before = self._state.ledger.last_seq
         ingested = await self._ingest(row, page, stored, catching_up=self._stamp_cursor.whole or not was_drained)
         moved = page.cursor is not None and page.cursor != cursor and not ingested.page_retry
-        has_news = waited or (wait_s > 0 and moved and ingested.stored > 0)
-        return self._after(page, ingested, moved=moved, has_news=has_news)
+        news = Next.REST
+        if waited or (wait_s > 0 and ingested.stored > 0 and not ingested.page_retry):
+            news = Next.NEWS
+        elif wait_s > 0 and page.entries:
+            news = Next.REPEATED
+        return PageRead(
+            self._after(page, ingested, moved=moved, news=news), self._origins(row, before) if wait_s else ()
+        )
 
-    def _after(self, page: Page, ingested: PageIngested, *, moved: bool, has_news: bool) -> Next:
+    def _origins(self, row: PeerRow, before: int) -> tuple[str, ...]:
+        """Those of the public facts that the peer brought since a sequence number."""
+        begin = max(before, self._state.ledger.last_seq - limits.HOLDING_LOOKED_AT_MAX)
+        new = (
+            fact.origin for fact in self._state.ledger.exported(("public",), begin) if fact.received_from == row.node_id
+        )
+        return tuple(dict.fromkeys(new))
+
+    def _after(self, page: Page, ingested: PageIngested, *, moved: bool, news: Next) -> Next:
         clean = self._client.backoff.page(len(page.entries), ingested.peer_errors)
         if not page.has_more:
             self._progress.behind_since_ns = None
@@ -200,7 +229,7 @@ class PeerReader:
             return Next.MORE
         if page.has_more:  # one that says "more" without moving or showing anything would have us ask for ever
             return Next.MORE if moved and page.entries else Next.REST
-        return Next.NEWS if has_news else Next.REST
+        return news
 
     async def _ingest(self, row: PeerRow, page: Page, begun: str | None, *, catching_up: bool) -> PageIngested:
         """Have a page checked and stored, and its cursor in place of `begun`. Raises Unreachable when it could not be
@@ -232,10 +261,16 @@ class PeerReader:
     def _count_retry(self, begun: str | None, times: int, ingested: PageIngested) -> None:
         self._retried = (begun, min(times + 1, _TIMES_RETRIED_MAX)) if ingested.page_retry else ("", 0)
 
-    def _already_held(self, row: PeerRow) -> str:
-        """What the peer need not send us; nothing to one that would not be told of it anyway."""
-        told = row.dialect == CERTIFYING and "public" in self._client.scopes(row)
-        return self._hint.names(row.node_id) if told else ""
+    def _hints(self, row: PeerRow, elsewhere: str) -> dict[str, str]:
+        """What the peer need not send us, and what it need not end a wait for; nothing to one that would not be told of
+        it anyway."""
+        if row.dialect != CERTIFYING or "public" not in self._client.scopes(row):
+            return {}
+        hints = {
+            HOLDING_HEADER: self._hint.names(row.node_id, with_its_own=bool(elsewhere)),
+            ELSEWHERE_HEADER: elsewhere,
+        }
+        return {header: text for header, text in hints.items() if text}
 
     def _may_pass(self, row: PeerRow, stored: str | None, cursor: str | None, page: Page, now_ns: int) -> bool:
         """Whether an empty page needs no commit: its cursor may wait for the next one that does, if one was stored
@@ -262,6 +297,7 @@ class Puller:
         state: NodeState,
         clock: Clock,
         handshakes: Handshakes,
+        first_peers: FirstPeers,
     ) -> None:
         self._peer_id = peer_id
         self._reader = reader
@@ -269,6 +305,7 @@ class Puller:
         self._state = state
         self._clock = clock
         self._handshakes = handshakes
+        self._first_peers = first_peers
         self._wake = clock.signal()
         self._is_stopped = False
         self._was_heard = False
@@ -297,8 +334,18 @@ class Puller:
             if row is None or row.status != ACTIVE or self._is_stopped:
                 return
             rest_ns = await self._drain(row)
+            self._first_peers.rests(row.node_id)
             self._reader.rests(rest_ns)
             await self._wake.wait(rest_ns)
+
+    async def _read(self, row: PeerRow) -> Next:
+        """One page; what follows it."""
+        told = self._first_peers.elsewhere(row.node_id)
+        read = await self._reader.pull(row, told)
+        self._first_peers.brought(row.node_id, read.origins, told)
+        if read.follows is not Next.REPEATED:
+            return read.follows
+        return Next.NEWS if self.backoff.may_repeat(self._clock.monotonic_ns()) else Next.REST
 
     async def _drain(self, row: PeerRow) -> int:
         """Read pages until the end or a reason to stop; the rest before the next drain, in ns."""
@@ -308,7 +355,7 @@ class Puller:
             await reader.begin(row)
             left = limits.PULL_PAGES_PER_DRAIN_MAX
             while left and not self._is_stopped:
-                follows = await reader.pull(row)
+                follows = await self._read(row)
                 if follows is Next.REST:
                     break
                 left -= follows is Next.MORE
