@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help demo quickstart test check suite validate bench bench-node bench-recall interop notebooks lock clean
+.PHONY: help demo quickstart test check suite ablate validate bench bench-node bench-recall interop notebooks lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ check: $(STAMP) ## lint, types and layers
 
 suite: $(STAMP) ## every known failure mode with many seeds, and tests on real nodes: one table, also in runs/suite/
 	$(BIN)/stigmem-sim suite --real
+
+ablate: $(STAMP) ## remove one control after the other, and see that the suite fails without each
+	$(BIN)/stigmem-sim ablate
 
 validate: $(STAMP) ## hold the laboratory against theory and an independent model, and write docs/validation.md
 	$(BIN)/python -m tests.validation --jobs 2

@@ -99,9 +99,10 @@ def _mistakes_of_users() -> tuple[type[Exception], ...]:
     from sim.history.tracefile import BadTrace
     from sim.report.folder import BadFolder
     from sim.scenario.reading import BadScenario
+    from sim.suite.controls import PatchError
     from sim.world.trace import TraceUnreadable
 
-    return (BadScenario, BadFolder, BadRepository, BadTrace, TraceUnreadable)
+    return (BadScenario, BadFolder, PatchError, BadRepository, BadTrace, TraceUnreadable)
 
 
 _IN_OUR_WORDS: Final = (
@@ -253,6 +254,46 @@ def suite(
         seeds=seeds, jobs=jobs, only=tuple(only or ()), out=out, real=real, allow_plugins=allow_plugins
     )
     return run_suite(folder, console_for(), console_for(stderr=True), options)
+
+
+@app.command(help_epilogue=examples("ablate", "ablate --only 'token-*'", "ablate --everywhere --seeds 3 --jobs 8"))
+def ablate(
+    folder: Path = Path("scenarios/failure-modes"),
+    /,
+    *,
+    seeds: Annotated[int, Parameter(converter=_count)] = 2,
+    jobs: Annotated[int | None, Parameter(converter=_count)] = None,
+    only: Annotated[list[str] | None, Parameter(negative=())] = None,
+    everywhere: Annotated[bool, _Flag] = False,
+    out: Path = Path("runs/ablate"),
+) -> int:
+    """Remove one control after the other from a copy of the source, and see whether the suite fails.
+
+    controls.toml in the folder names the controls, how each is removed, and the
+    rows that should fail without it. The table says which rows did, which checker
+    said so and in what words; it is also written to --out.
+
+    Exit status: 0 when each control's absence is caught, else 1.
+
+    Parameters
+    ----------
+    folder
+        Folder of scenario files with a controls.toml.
+    seeds
+        How many seeds each row is run with.
+    jobs
+        How many workers, as many as there are processors unless given.
+    only
+        Only controls whose names match, such as 'token-*'; may be given several times.
+    everywhere
+        Run every row of the suite without each control, not only those that should fail.
+    out
+        Folder for the table.
+    """
+    from sim.suite.ablation_session import AblateOptions, run_ablation
+
+    options = AblateOptions(seeds=seeds, jobs=jobs, only=tuple(only or ()), everywhere=everywhere, out=out)
+    return run_ablation(folder, console_for(), console_for(stderr=True), options)
 
 
 @app.command(help_epilogue=examples("replay runs/split-brain-seed7"))

@@ -50,19 +50,22 @@ class _Answers:
 
 @kind("page-liar")
 class PageLiar(Adversary):
-    """Every second answer is a lie, the next of `lies` (default: all in turn); the others are ordinary pages."""
+    """Every second answer is a lie, the next of `lies` (default: all in turn); the others are ordinary pages. With
+    `always` every one is a lie."""
 
     lies: list[Lie] | None = None
     """The lies it tells in turn; left out, all of them."""
+    always: bool = False
+    """Whether there are no ordinary pages between them."""
 
     def answer(self, peer: PeerEnv, victim: str, request: Request) -> Response | None:
         answers = peer.memory(_Answers, victim)
         number = answers.count
         answers.count += 1
-        if number % 2 == 0:
+        if number % 2 == 0 and not self.always:
             return super().answer(peer, victim, request)
         lies = self.lies or LIES
-        lie = lies[number // 2 % len(lies)]
+        lie = lies[(number if self.always else number // 2) % len(lies)]
         if lie == "large":
             return Response(200, JSON_TYPE, b'{"v":2,"facts":["' + b"x" * _LARGE_BYTES + b'"]}')
         if lie in _BODIES:

@@ -165,7 +165,7 @@ def _may_be_good(claim: str, value: Any) -> bool:
     """Whether a value is right for a claim, or wrong in a way that the contract leaves open."""
     if claim == "nbf":
         return value is _LEFT_OUT or value is None or isinstance(value, (bool, int, float))
-    return claim == "nonce" and isinstance(value, (str, int))  # the reference takes numbers
+    return claim == "nonce" and isinstance(value, (str, int)) and bool(value)  # the reference takes numbers
 
 
 def _signed(peer: PeerEnv, claims: dict[str, Any], header: dict[str, Any] = _HEADER) -> str:

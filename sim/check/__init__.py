@@ -9,6 +9,7 @@ from __future__ import annotations
 from sim.check.answers import Answers
 from sim.check.audit import Audit
 from sim.check.base import (
+    Asked,
     Boot,
     Checker,
     CheckerFactory,
@@ -25,6 +26,7 @@ from sim.check.convergence import Convergence
 from sim.check.cursors import Cursors
 from sim.check.duplicates import Duplicates
 from sim.check.durability import Durability
+from sim.check.economy import Economy
 from sim.check.erasure import Erasure
 from sim.check.fact_isolation import FactIsolation
 from sim.check.leaks import Leaks
@@ -32,14 +34,15 @@ from sim.check.mutation import Mutation
 from sim.check.peer_isolation import PeerIsolation
 from sim.check.queues import Queues
 from sim.check.tokens import Tokens
+from sim.check.unapproved import Unapproved
 
 __all__ = [
-    "CHECKERS", "Boot", "CheckResult", "Checker", "CheckerFactory", "Commit", "Commits", "PropertyViolated", "Served",
-    "build_checkers",
+    "CHECKERS", "Asked", "Boot", "CheckResult", "Checker", "CheckerFactory", "Commit", "Commits",
+    "PropertyViolated", "Served", "build_checkers",
 ]  # fmt: skip
 
 CHECKERS: tuple[type[Checker], ...] = (
     Durability, Duplicates, Mutation, Leaks, Cursors, Causality, Drag, Skew, Audit, Answers, Tokens, Queues,
-    PeerIsolation, FactIsolation, Erasure, ConflictAgreement, Convergence,
+    Unapproved, Economy, PeerIsolation, FactIsolation, Erasure, ConflictAgreement, Convergence,
 )  # fmt: skip
 """Safety first, then what is judged at the end."""

@@ -5,6 +5,7 @@ that it needs. All hooks are called from `sim.simulation.events` and from nowher
 
   on_commit        a batch became durable on a machine: its facts are stored, nobody has been answered yet
   on_response      a node is about to put an answer on the wire; the asker has not seen it
+  on_asked         a node asked a hostile peer for facts, which is about to answer
   on_acknowledged  a client on a machine was told that its write is stored
   on_boot          a node has loaded its journal and runs; its first commit comes later
   on_disk_wiped    a machine that is off got an empty disk, on purpose
@@ -42,7 +43,7 @@ from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response
 
 __all__ = [
-    "Boot", "CheckResult", "Checker", "CheckerFactory", "Commit", "Commits", "PropertyViolated", "Served",
+    "Asked", "Boot", "CheckResult", "Checker", "CheckerFactory", "Commit", "Commits", "PropertyViolated", "Served",
     "build_checkers",
 ]  # fmt: skip
 
@@ -85,6 +86,15 @@ class Served(NamedTuple):
     asker: str
     request: Request
     response: Response
+
+
+class Asked(NamedTuple):
+    """A pull of a node at a hostile peer, and what that is about to answer; None for nothing at all."""
+
+    node: str
+    peer: str
+    request: Request
+    answer: Response | None
 
 
 class Boot(NamedTuple):
@@ -130,7 +140,7 @@ class Checker:
     @classmethod
     def watches(cls) -> bool:
         """Whether the property is watched while a run goes on; else it is judged at its end only."""
-        hooks = ("on_commit", "on_response", "on_acknowledged", "on_boot")
+        hooks = ("on_commit", "on_response", "on_asked", "on_acknowledged", "on_boot")
         return any(getattr(cls, hook) is not getattr(Checker, hook) for hook in hooks)
 
     def on_commit(self, commit: Commit) -> None:
@@ -138,6 +148,9 @@ class Checker:
 
     def on_response(self, served: Served) -> None:
         """A node is about to answer over the wire."""
+
+    def on_asked(self, asked: Asked) -> None:
+        """A node asked a hostile peer for facts."""
 
     def on_acknowledged(self, machine: str, fact_id: str) -> None:
         """A client on a machine got 201 for a write, or 200 for a resolution."""

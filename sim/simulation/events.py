@@ -6,6 +6,7 @@ hook of every checker is called from this file, so that whoever writes one finds
   on_commit        `committed`: the batch is on the disk. Facts in it are already in `Visibility`; the node has neither
                    applied the batch nor answered anybody, since this happens inside its journal's commit
   on_response      `answered`: inside the node's turn, before the answer's bytes are put on the wire
+  on_asked         `asked`: a pull of a node has arrived at a hostile peer, whose answer is made and not yet on the wire
   on_acknowledged  `acknowledged`: a client of the machine has its 201, or the 200 of a resolution
   on_boot          `booted`: the node has loaded its journal and started its tasks, none of which has run yet
   on_disk_wiped    `disk_wiped`: the machine is off
@@ -22,10 +23,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Final
 
 import msgspec
 
-from sim.check import Boot, Checker, CheckResult, Commit, Commits, PropertyViolated, Served
+from sim.check import Asked, Boot, Checker, CheckResult, Commit, Commits, PropertyViolated, Served
 from sim.diagnostics.errors import Violation
 from sim.observation.expected import stays_local
 from sim.observation.node_view import NodeView
@@ -42,6 +44,11 @@ from stigmem.core.records import DeadLetter, Record
 from stigmem.core.wire import Request, Response
 
 __all__ = ["EventRelay"]
+
+_WHO_LOOKS: Final = (
+    "_watching", "_see_commits", "_see_all_commits", "_see_answers", "_see_questions", "_see_acknowledgements",
+)  # fmt: skip
+"""What of a relay is worked out anew when a checker has had its last word."""
 
 
 class EventRelay:
@@ -146,6 +153,16 @@ class EventRelay:
                 if not self._keep_going:
                     return
 
+    def asked(self, asked: Asked) -> None:
+        """A node asked a hostile peer for facts."""
+        for checker in self._see_questions:
+            try:
+                checker.on_asked(asked)
+            except PropertyViolated as broken:
+                self.violated(broken.violation)
+                if not self._keep_going:
+                    return
+
     def bug(self, error: Exception) -> None:
         """A node met a bug of its own: the run ends with it."""
         self._world.finish(error)
@@ -195,7 +212,7 @@ class EventRelay:
         if not self._keep_going:
             self._world.finish()
             return
-        for name in ("_watching", "_see_commits", "_see_all_commits", "_see_answers", "_see_acknowledgements"):
+        for name in _WHO_LOOKS:
             vars(self).pop(name, None)  # a property that is known to be broken is not looked at again
 
     def last_word(self, checker: Checker) -> CheckResult:
@@ -240,6 +257,10 @@ class EventRelay:
     @cached_property
     def _see_answers(self) -> list[Checker]:
         return self._that_override("on_response")
+
+    @cached_property
+    def _see_questions(self) -> list[Checker]:
+        return self._that_override("on_asked")
 
     @cached_property
     def _see_acknowledgements(self) -> list[Checker]:

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, unquote
 import msgspec
 
 from sim.adversary.base import Adversary, members
+from sim.check import Asked
 from sim.diagnostics.errors import Violation
 from sim.fault.clocks import ClockFault
 from sim.observation.obligations import Obligation, Obligations
@@ -55,13 +56,16 @@ class Surroundings:
         world: World,
         violated: Callable[[Violation], None],
         *,
+        asked: Callable[[Asked], None],
         moved_clocks: Container[str],
         has_true_wire: bool,
     ) -> None:
-        """`moved_clocks`: nodes whose clock some fault of the run moves. `has_true_wire`: nothing in it flips bits."""
+        """`asked` is told of every pull that a victim makes. `moved_clocks`: nodes whose clock some fault of the run
+        moves. `has_true_wire`: nothing in it flips bits."""
         self.observed = observed
         self.world = world
         self.violated = violated
+        self.asked = asked
         self.has_true_wire = has_true_wire
         self._machines = machines
         self._moved_clocks = moved_clocks
@@ -196,6 +200,7 @@ class PeerScript:
             else:
                 answer = self.page(asker, [])
             self.served += 1
+            self._surroundings.asked(Asked(asker, self.name, request, answer))
         else:
             answer = self._document(asker, path)
         if answer is not None:
@@ -244,15 +249,16 @@ def make_peers(
     observed: Observed,
     machines: Mapping[str, Machine],
     violated: Callable[[Violation], None],
+    asked: Callable[[Asked], None],
 ) -> dict[str, PeerScript]:
     """The hostile peers of a scenario by name. `violated` is told what a victim did to one of them that no node may
-    do."""
+    do, and `asked` of every pull at one of them."""
     # A wire that flips bits may make a bad fact of a good one, and nobody owes anything for its pages.
     garbled = scenario.network.corrupt > 0 or any(fault.__struct_config__.tag == "corrupt" for fault in scenario.fault)
     clock_faults = [fault for fault in scenario.fault if isinstance(fault, ClockFault)]
     moved = [name for name in observed.federation.nodes if any(fault.node in (None, name) for fault in clock_faults)]
     surroundings = Surroundings(
-        observed, machines, wire.network.world, violated, moved_clocks=moved, has_true_wire=not garbled
+        observed, machines, wire.network.world, violated, asked=asked, moved_clocks=moved, has_true_wire=not garbled
     )
     peers: dict[str, PeerScript] = {}
     for adversary in scenario.adversary:

@@ -178,7 +178,15 @@ class Simulation:
         for machine in self.machines.values():
             self.directory[machine.url] = machine
         self.adversaries.update(
-            make_peers(self.scenario, self.streams, wire, self.observed, self.machines, self.relay.violated)
+            make_peers(
+                self.scenario,
+                self.streams,
+                wire,
+                self.observed,
+                self.machines,
+                violated=self.relay.violated,
+                asked=self.relay.asked,
+            )
         )
         self._controls = Machines(self.machines, self.power, self.plan.federation, self.gone)
 

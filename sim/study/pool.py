@@ -14,8 +14,9 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Lock, Thread
+from threading import Lock, Thread, Timer
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -36,11 +37,18 @@ class _WorkerDied(Exception):
     """A worker ended before it gave its row."""
 
 
+class _TookTooLong(Exception):
+    """A worker was ended because its run took longer than there was patience for."""
+
+
 class Pool:
     """Some workers, for as long as this is entered."""
 
-    def __init__(self, jobs: int) -> None:
-        """`jobs`: how many workers, from 1."""
+    def __init__(self, jobs: int, *, source: Path | None = None, patience_s: float | None = None) -> None:
+        """`jobs`: how many workers, from 1. `source`: a folder with another copy of the packages, which the workers
+        are to run. `patience_s`: how long one run may take; one that takes longer is an error and its worker ends."""
+        self._source = source
+        self._patience_s = patience_s
         self._workers: list[subprocess.Popen[bytes]] = []
         self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
         """Workers of an earlier `run` that wait for the next one."""
@@ -99,7 +107,11 @@ class Pool:
             for _ in range(_TRIES):
                 try:
                     worker = worker or self._waiting() or self._start()
-                    row = _ask(worker, jobs[number])
+                    row = self._ask(worker, jobs[number])
+                    break
+                except _TookTooLong:
+                    worker = None
+                    row = {"verdict": "error", "error": f"it took longer than {self._patience_s:g} s"}
                     break
                 except (_WorkerDied, OSError, ValueError):
                     worker = None
@@ -115,17 +127,39 @@ class Pool:
         with self._starting:
             if self._closing:
                 raise _WorkerDied
+            here = [] if self._source is None else [str(self._source)]
             worker = subprocess.Popen(
                 [sys.executable, "-m", "sim.study.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                cwd=self._source,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join([*here, *(path for path in sys.path if path)])},
             )
             self._workers.append(worker)
         if worker.stdout is None or worker.stdout.readline() != b"ready\n":
             raise _WorkerDied
         return worker
+
+    def _ask(self, worker: subprocess.Popen[bytes], job: Job) -> dict[str, Any]:
+        if self._patience_s is None:
+            return _ask(worker, job)
+        ended: list[bool] = []
+
+        def end() -> None:
+            ended.append(True)
+            worker.kill()
+
+        timer = Timer(self._patience_s, end)
+        timer.start()
+        try:
+            return _ask(worker, job)
+        except _WorkerDied:
+            if ended:
+                raise _TookTooLong from None
+            raise
+        finally:
+            timer.cancel()
 
 
 def _ask(worker: subprocess.Popen[bytes], job: Job) -> dict[str, Any]:

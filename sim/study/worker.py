@@ -57,7 +57,7 @@ def run_job(job: Job) -> dict[str, Any]:
         "sentences": [
             *(f"{check.name}: {check.detail}" for check in checks),
             *(f"{each.name} is {each.value}, expected {BOUNDS[each.bound]} {each.limit:g}" for each in missed),
-            *(f"{check.name}: {check.detail}" for check in outcome.checks if check.ok is None),
+            *(f"{check.name}: {check.detail}" for check in outcome.checks if check.ok is None and not names),
         ],
         "metrics": metrics_of(outcome),
         "rejections": outcome.run_json["rejections"],

@@ -3,6 +3,7 @@
     S-01-split-brain.toml      a row `S-01`; each `[[variant]]` of it one more, `S-01/three-writers`
     suite.toml                 rows of failure modes that are no scenarios: `[[real]]` names tests on real nodes,
                                `[[missing]]` says why nothing tries them yet
+    controls.toml              what holds the failure modes off, for `stigmem-sim ablate` (`sim.suite.controls`)
 
 A file without an id before its name is a row by its whole name, so that any folder of scenarios is a suite.
 """
@@ -26,9 +27,10 @@ from sim.scenario.reading import load_scenario, plain_values
 from sim.scenario.required_data import DataAbsent
 from sim.scenario.tables import Reach
 
-__all__ = ["LIST", "Case", "Missing", "Real", "Suite", "read_suite"]
+__all__ = ["CONTROLS", "LIST", "Case", "Missing", "Real", "Suite", "read_suite"]
 
 LIST: Final = "suite.toml"
+CONTROLS: Final = "controls.toml"
 _ID: Final = re.compile(r"[A-Z]+-\d+")
 _IdText = Annotated[str, Meta(pattern=r"^[A-Z]+-\d+$")]
 
@@ -85,7 +87,9 @@ class Suite:
 def read_suite(folder: Path, only: Sequence[str] = (), *, allow_plugins: bool = False) -> Suite:
     """The suite of a folder, or of the rows whose ids match one of some patterns. Raises BadFolder when there is
     nothing to run, and BadScenario for a file that cannot be."""
-    files = sorted(file for file in folder.glob("*.toml") if file.name != LIST) if folder.is_dir() else []
+    files = (
+        sorted(file for file in folder.glob("*.toml") if file.name not in (LIST, CONTROLS)) if folder.is_dir() else []
+    )
     if not files:
         raise BadFolder(f"there are no scenarios in {folder}; give a folder that holds .toml files")
     cases: list[Case] = []

@@ -21,6 +21,8 @@ __all__ = ["Row", "html_of", "markdown_of", "rows_of", "show_suite", "summary_of
 _HEADERS: Final = ("id", "verdict", "seeds", "worst lag", "catch-up", "turned away", "question")
 _WIDTHS: Final = {"turned away": 32, "question": 50}
 """Columns whose texts are cut on a terminal; the files have them whole."""
+_LEAST_WIDTHS: Final = {"turned away": 100, "question": 150}
+"""Terminals that are narrower have no room for the column."""
 _STYLES: Final = {"pass": "green", "fail": "bold red", "error": "bold red", "missing": "dim", "not run": "yellow"}
 
 
@@ -90,11 +92,13 @@ def show_suite(console: Console, result: SuiteResult) -> None:
 
     rows = rows_of(result)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in _HEADERS:
+    shown = [name for name in _HEADERS if console.width >= _LEAST_WIDTHS.get(name, 0)]
+    for name in shown:
         table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=_WIDTHS.get(name))
     for row in rows:
         verdict = Text(row.verdict, _STYLES.get(row.verdict, "yellow"))
-        table.add_row(row.id, verdict, row.seeds, row.lag, row.catch_up, row.rejections, row.question)
+        cells = (row.id, verdict, row.seeds, row.lag, row.catch_up, row.rejections, row.question)
+        table.add_row(*cells[: len(shown)])
     console.print(table)
     for row in _told(rows):
         console.print(Text.assemble((f"{row.id} {row.verdict}", "bold"), f": {row.reason}"), soft_wrap=True)

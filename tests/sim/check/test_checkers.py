@@ -20,19 +20,22 @@ from sim.simulation.simulation import Simulation
 from sim.world.rules import Cut
 from stigmem.core import hlc, limits
 from stigmem.core.audit import AuditRow
-from stigmem.core.errors import Rejection
+from stigmem.core.errors import Refusal, Rejection
 from stigmem.core.fact import Fact, record_of
 from stigmem.core.ingest import IngestPolicy
 from stigmem.core.ledger import Ledger
 from stigmem.core.nonces import NonceTable
 from stigmem.core.records import PeerRow
+from stigmem.core.token import Token
 from stigmem.core.wire import Request, Response, json_response
+from stigmem.node.api.peer_auth import PeerAuthenticator
 from stigmem.node.node import Node
 from stigmem.node.replication import page_ingest, page_server, page_verifier
+from stigmem.node.replication.backoff import PullBackoff
 from stigmem.node.replication.page_ingest import Ingestion
 from stigmem.node.replication.page_server import PageCursorCodec, PageServer, ServedPage
 from stigmem.node.replication.pull_request import AlreadyHeldHint
-from stigmem.node.replication.puller import PeerReader, Puller
+from stigmem.node.replication.puller import Next, PeerReader, Puller
 from stigmem.node.state import NodeState
 from stigmem.node.transaction import Transaction
 from tests.sim.hostile import SECOND, adversary, failures, run_simulation
@@ -726,6 +729,43 @@ def test_nodes_that_tell_different_conflicts_are_caught() -> None:
         later(simulation, 60, patch)
 
     caught(by="conflict-agreement", saying="do not see the same conflicts", before=twist)
+
+
+# --- in measure, and with whom somebody approved ---
+
+
+def test_a_reader_that_hardly_rests_is_caught(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(PullBackoff, "after_success", lambda _: SECOND // 2)
+    caught(by="economy", saying="to its end 36 times in")
+
+
+@pytest.mark.parametrize(
+    ("way", "rest"), [("silence", "after_silence"), ("503", "after_refusal"), ("429-at-once", "after_refusal")]
+)
+def test_a_reader_that_asks_more_and_more_of_one_that_turns_it_away_is_caught(
+    monkeypatch: Patch, way: str, rest: str
+) -> None:
+    monkeypatch.setattr(PullBackoff, rest, lambda *_: SECOND // 10)
+    caught(adversary("staller", peers=["north"], ways=[way]), by="economy", saying="though it had been turned away")
+
+
+def test_a_reader_that_asks_for_one_place_without_a_rest_is_caught(monkeypatch: Patch) -> None:
+    honest = PeerReader._after
+    monkeypatch.setattr(PeerReader, "_after", lambda *given, **keys: honest(*given, **keys) and Next.MORE)
+    liar = adversary("page-liar", peers=["north"], lies=["cursor-same"], always=True)
+    caught(liar, by="economy", saying="for one place 8 times without a rest")
+
+
+def test_a_node_that_serves_whoever_has_registered_is_caught(monkeypatch: Patch) -> None:
+    def registered(_: PeerAuthenticator, txn: Transaction, token: Token) -> PeerRow:
+        row = txn.state.peer_of(token.issuer)
+        if row is None:
+            raise Refusal(401, "peer not registered", "peer not registered", style="text")
+        return row
+
+    monkeypatch.setattr(PeerAuthenticator, "_registered", registered)
+    abuser = adversary("registration-abuser", peers=["north"], period="1s")
+    caught(abuser, by="approved-only", saying="served mallory, whose status is pending")
 
 
 def test_every_checker_is_broken_here() -> None:
