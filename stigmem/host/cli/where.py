@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from stigmem.host.stopped import StoppedNode
 
-__all__ = ["Asker", "Disconnected", "Follower", "Place", "Where", "answer", "checked", "running_on"]
+__all__ = ["Asker", "Disconnected", "Follower", "Place", "Where", "answer", "checked", "running_on", "target_of"]
 
 _GROUP = Group("Which node", sort_key=90)
 _TIMEOUT_S = 60.0
@@ -74,7 +74,7 @@ class _Over:
         content = None if body is None else msgspec.json.encode(body)
         headers = JSON_TYPE if content is not None else {}
         try:
-            found = await self._client.request(method, _target(path, query), content=content, headers=headers)
+            found = await self._client.request(method, target_of(path, query), content=content, headers=headers)
         except httpx.HTTPError as error:
             reason = tls_reason(error)
             why = f"TLS failed: {reason}" if reason is not None else str(error) or type(error).__name__
@@ -88,7 +88,7 @@ class _Over:
 
         headers = {"accept": EVENT_STREAM_TYPE} | ({} if cursor is None else {"last-event-id": cursor})
         reader = EventReader()
-        request = self._client.stream("GET", _target("/v1/events", query), headers=headers, timeout=_SILENCE_S)
+        request = self._client.stream("GET", target_of("/v1/events", query), headers=headers, timeout=_SILENCE_S)
         try:
             async with request as found:
                 if found.status_code == 503:
@@ -127,10 +127,11 @@ class _Inside:
 
     async def ask(self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None) -> Response:
         content = b"" if body is None else msgspec.json.encode(body)
-        return await self._node.ask(Request(method, _target(path, query), dict(JSON_TYPE), content))
+        return await self._node.ask(Request(method, target_of(path, query), dict(JSON_TYPE), content))
 
 
-def _target(path: str, query: dict[str, Any] | None) -> str:
+def target_of(path: str, query: dict[str, Any] | None) -> str:
+    """A path with its query; parameters that are None, False or empty are left out."""
     kept = {
         name: _text(value)
         for name, value in (query or {}).items()
