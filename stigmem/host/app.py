@@ -6,6 +6,7 @@ process and not about the node (readiness, metrics, documentation). `stigmem.hos
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal
 
 import trio
@@ -45,7 +46,12 @@ class App:
         self._observer = observer
         self._operator = operator
         self._settings = settings
+        self._mounted: dict[str, Callable[[Request, Caller], Awaitable[Response]]] = {}
         self.stage: Stage = "loading"
+
+    def mount(self, path: str, respond: Callable[[Request, Caller], Awaitable[Response]]) -> None:
+        """Have somebody else answer at a path, once the journal has been read."""
+        self._mounted[path] = respond
 
     def admit(self, request: Request) -> BodyBound:
         """How long the body of this head may be: the node's word, once it has read its journal."""
@@ -63,6 +69,8 @@ class App:
         response = None
         if not self._operator:
             response = web_refusal(request.headers, auth_required=self._node.settings.auth_required)
+        if response is None and path in self._mounted and self.stage != "loading":
+            response = await self._mounted[path](request, caller)
         if response is None and method in ("GET", "HEAD"):
             response = self._page(path)
         if response is None:

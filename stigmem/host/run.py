@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
+from importlib.util import find_spec
 from typing import Final
 
 import trio
@@ -44,6 +45,8 @@ __all__ = ["Deployed", "deployed"]
 
 _FILES_BESIDES: Final = 100
 """Open files that are not connections: the journal, peers, standard streams, room to spare."""
+_MCP_REST_S: Final = 1.0
+"""The rest after the route for models broke, before it is made again."""
 
 
 class Deployed:
@@ -169,6 +172,8 @@ async def deployed(
     Raises BadSettings, DataDirectoryBusy, DataDirectoryUnusable, JournalCorrupt or CannotListen.
     """
     check_settings(settings)
+    if settings.mcp and find_spec("mcp") is None:
+        raise BadSettings("the route /mcp needs the extra [mcp]: pip install 'stigmem-trio[mcp]', or drop --mcp")
     found = Deployed(settings, log_lines_dropped)
     _allow_files(settings.connections_max)
     try:
@@ -187,6 +192,8 @@ async def deployed(
                     serving.start_soon(found.server.run, found.app, (await listen_at(settings.data_dir), found.control))
                     await _load(found, progress)
                     found.node.start()
+                    if settings.mcp:
+                        actors.start_soon(_serve_mcp, found)
                     if settings.tls:
                         actors.start_soon(found.certificates.watch, found.certificates_seen)
                     actors.start_soon(_walk_audit_log, found)
@@ -237,6 +244,18 @@ def _tell_clock(found: Deployed) -> None:
         found.observer.log.warning("the clock is behind the newest stamp: it was set back", behind_s=-lead_ns / 1e9)
     else:
         found.observer.log.info("the clock is ahead of the newest stamp", ahead_s=round(lead_ns / 1e9, 1))
+
+
+async def _serve_mcp(found: Deployed) -> None:
+    """Offer the tools for models at /mcp; what goes wrong there costs the requests under way and not the node."""
+    from stigmem.host.mcp.route import serve_route
+
+    while True:
+        try:
+            await serve_route(found.app.exchange, found.app.mount)
+        except Exception as bug:  # a bug of others or of ours; a trio.Cancelled is none and ends it
+            found.observer.tell_bug(bug)
+        await trio.sleep(_MCP_REST_S)
 
 
 async def _walk_audit_log(found: Deployed) -> None:

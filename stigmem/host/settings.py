@@ -109,6 +109,8 @@ class HostSettings:
     tls_key_path: str = _is("", "Its private key, PEM")
     tls_ca_bundle: str = _is("", "Authorities that peers' certificates must come from, PEM; turns on mutual TLS")
 
+    mcp: bool = _is(False, "Whether models may use this node at /mcp, with an API key; needs the extra [mcp]")
+
     log_style: Literal["console", "json"] = _is("console", "Form of the log on standard error")
     log_level: Literal["debug", "info", "warning", "error"] = _is("info", "Least level of a log line")
 

@@ -19,13 +19,17 @@ import trio
 
 pytest.importorskip("mcp")
 
+import httpx2
 from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
 
+from stigmem.core.wire import JSON_TYPE, Request
 from stigmem.host.mcp.memory import SharedDirectory
 from stigmem.host.mcp.server import make_server
 from stigmem.host.mcp.tools import TOOLS, Tools, offered
+from stigmem.host.run import Deployed
 from stigmem.host.settings import HostSettings
-from tests.host.nodes import node_at
+from tests.host.nodes import client_of, node_at
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -173,6 +177,51 @@ async def test_a_node_that_runs_is_asked_and_not_replaced(tmp_path: Path) -> Non
     async with node_at(tmp_path) as node, Client(program(tmp_path)) as client:
         made = await call(client, "assert_fact", value="engineer", **FACT)
         assert node.node.state.ledger.get(made["id"]) is not None
+
+
+@asynccontextmanager
+async def over_http(node: Deployed, key: str = "") -> AsyncIterator[Client]:
+    """The SDK's client at the node's own route."""
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    with trio.fail_after(20):
+        async with client_of(node) as plain:
+            while (await plain.post("/mcp", json={}, headers=headers)).status_code == 404:
+                await trio.sleep(0.02)
+    async with httpx2.AsyncClient(headers=headers, trust_env=False) as http:
+        async with Client(streamable_http_client(f"http://127.0.0.1:{node.port}/mcp", http_client=http)) as client:
+            yield client
+
+
+async def test_a_node_offers_its_tools_at_a_route_of_its_own(tmp_path: Path) -> None:
+    async with node_at(tmp_path, mcp=True) as node, over_http(node) as client:
+        assert {tool.name for tool in (await client.list_tools()).tools} == {tool.name for tool in offered()}
+        made = await call(client, "assert_fact", value="engineer", **FACT)
+        assert node.node.state.ledger.get(made["id"]) is not None
+        news = await call(client, "subscribe_scope", scope="company")
+        assert [fact["id"] for fact in news["facts"]] == [made["id"]]
+        assert node.observer.bugs == []
+
+
+async def test_a_model_may_do_at_the_route_what_its_key_may_and_nothing_without_one(tmp_path: Path) -> None:
+    async with node_at(tmp_path, mcp=True, auth_required=True) as node:
+        keys = {}
+        for name, members in (
+            ("writer", {"permissions": ["read", "write"]}),
+            ("reader", {"permissions": ["read"], "allowed_scopes": ["public"]}),
+        ):
+            keys[name] = f"the secret of the {name} of these tests"
+            body = {"raw_key": keys[name], "entity_uri": f"agent:{name}"} | members
+            request = Request("POST", "/v1/auth/keys", dict(JSON_TYPE), json.dumps(body).encode())
+            assert (await node.control.exchange(request)).status == 201
+        async with over_http(node, keys["writer"]) as client:
+            await call(client, "assert_fact", value="engineer", **FACT)
+        async with over_http(node, keys["reader"]) as client:
+            assert (await call(client, "query_facts"))["facts"] == []
+            for tool, arguments in (("assert_fact", FACT | {"value": "x"}), ("query_facts", {"scope": "company"})):
+                refused = await client.call_tool(tool, arguments)
+                assert (refused.is_error, "403" in refused.content[0].text) == (True, True)
+        async with client_of(node) as plain:
+            assert (await plain.post("/mcp", json={})).status_code == 401
 
 
 def owner_of(directory: Path) -> int:

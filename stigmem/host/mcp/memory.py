@@ -26,7 +26,7 @@ from stigmem.host.datadir import DataDirectoryBusy
 from stigmem.host.run import Deployed, deployed
 from stigmem.host.settings import HostSettings
 
-__all__ = ["Memory", "SharedDirectory"]
+__all__ = ["Memory", "SharedDirectory", "collected"]
 
 _PATIENCE_S: Final = 30.0
 """How long a request waits for a node: reading the journal of a million facts takes about twenty seconds."""
@@ -41,6 +41,15 @@ class Memory(Protocol):
         ...
 
 
+async def collected(response: Response) -> Response:
+    """An answer as a whole, also one that comes in pieces; only for those that come to an end by themselves."""
+    if not isinstance(response, StreamedResponse):
+        return response
+    async with aclosing(response.chunks) as chunks:
+        body = b"".join([chunk async for chunk in chunks])
+    return Response(response.status, response.headers, body)
+
+
 class _Own:
     """The node in this process, asked as its operator."""
 
@@ -50,12 +59,7 @@ class _Own:
     async def ask(self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None) -> Response:
         content = b"" if body is None else msgspec.json.encode(body)
         request = Request(method, target_of(path, query), dict(JSON_TYPE), content)
-        response = await self._node.control.exchange(request)
-        if isinstance(response, StreamedResponse):
-            async with aclosing(response.chunks) as chunks:
-                body = b"".join([chunk async for chunk in chunks])
-            return Response(response.status, response.headers, body)
-        return response
+        return await collected(await self._node.control.exchange(request))
 
 
 class SharedDirectory:
