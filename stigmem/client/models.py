@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "AssertRequest", "BatchItem", "BatchResult", "BooleanValue", "Conflict", "ConflictPage", "ConflictResolution",
     "DatetimeValue", "Fact", "FactChainCheckpointProof", "FactChainProof", "FactPage", "FactScope", "FactValue",
-    "FederationEndpoints", "MemoryCard", "NodeInfo", "NullValue", "NumberValue", "Peer", "PeerPage", "RecallRequest",
-    "RecallResponse", "RecallWeights", "RefValue", "ResolveRequest", "ScoreBreakdown", "ScoredFact", "StringValue",
-    "Subscription", "SubscriptionPage", "TextValue", "boolean_value", "datetime_value", "null_value", "number_value",
-    "ref_value", "string_value", "text_value",
+    "FederationEndpoints", "LintReport", "MemoryCard", "Neighbor", "NeighborPage", "NodeInfo", "NullValue",
+    "NumberValue", "Peer", "PeerPage", "RecallRequest", "RecallResponse", "RecallWeights", "RefValue",
+    "ResolveRequest", "ScoreBreakdown", "ScoredFact", "StringValue", "Subscription", "SubscriptionPage",
+    "Synthesis", "TextValue", "boolean_value", "datetime_value", "null_value", "number_value", "ref_value",
+    "string_value", "text_value",
 ]  # fmt: skip
 
 FactScope: TypeAlias = Literal["local", "team", "company", "public"]
@@ -360,6 +361,46 @@ class MemoryCard(_Answer):
     refreshed_at: str | None = None
     is_stale: bool = False
     has_contradictions: bool = False
+
+
+class Neighbor(_Answer):
+    """An entity that another one is linked to, `hops` steps away; `path` leads to it, without it."""
+
+    entity: str
+    relation: str
+    hops: int
+    confidence: float
+    source_trust: float | None = None
+    path: list[str] = Field(default_factory=list)
+
+
+class NeighborPage(_Answer):
+    """Neighbours of an entity, and where to go on."""
+
+    entity: str
+    depth: int
+    neighbors: list[Neighbor]
+    next_cursor: str | None = None
+    total_hint: int | None = None
+
+
+class LintReport(_Answer):
+    """What in a scope wants attention."""
+
+    findings: list[dict[str, Any]]
+    checked_at: str
+    scope: str
+    fact_count: int
+
+
+class Synthesis(_Answer):
+    """What a scope holds to be so."""
+
+    summary: list[dict[str, Any]]
+    synthesized_at: str
+    scope: str
+    fact_count: int
+    contradiction_count: int
 
 
 # --- subscriptions ---

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 from uuid import uuid4
+
+from pydantic import BaseModel
 
 from stigmem.client.calls import Call, Flow, Pages, model
 from stigmem.client.models import (
@@ -22,7 +24,9 @@ from stigmem.client.models import (
     FactPage,
     FactScope,
     FactValue,
+    LintReport,
     MemoryCard,
+    NeighborPage,
     NodeInfo,
     Peer,
     PeerPage,
@@ -32,14 +36,17 @@ from stigmem.client.models import (
     ResolveRequest,
     Subscription,
     SubscriptionPage,
+    Synthesis,
     string_value,
 )
 
 __all__ = [
     "assert_batch", "assert_fact", "delete_subscription", "federation_status", "get", "get_card", "history",
-    "iter_conflicts", "iter_facts", "list_conflicts", "list_subscriptions", "node_info", "query", "recall",
-    "resolve_conflict", "retract", "subscribe",
+    "iter_conflicts", "iter_facts", "lint", "list_conflicts", "list_subscriptions", "neighbors", "node_info", "query",
+    "recall", "resolve_conflict", "retract", "subscribe", "synthesize",
 ]  # fmt: skip
+
+M = TypeVar("M", bound=BaseModel)
 
 _JSON: Final = {"content-type": "application/json"}
 _PAGE: Final = 500
@@ -280,6 +287,41 @@ def get_card(entity_uri: str, *, scope: FactScope = "local", refresh: bool = Fal
     """What is known of one entity, in a few lines."""
     target = target_of(f"/v1/cards/{_name(entity_uri)}", {"scope": scope, "refresh": refresh})
     return Call("GET", target, model(MemoryCard))
+
+
+def neighbors(
+    entity: str,
+    *,
+    scope: FactScope = "company",
+    depth: int = 1,
+    relation_filter: str | None = None,
+    min_confidence: float | None = None,
+    cursor: str | None = None,
+) -> Call[NeighborPage]:
+    """Entities that an entity is linked to by references, both ways, at most three steps away."""
+    parameters = {
+        "entity": entity, "scope": scope, "depth": depth, "relation_filter": relation_filter,
+        "min_confidence": min_confidence, "cursor": cursor,
+    }  # fmt: skip
+    return Call("GET", target_of("/v1/graph/neighbors", parameters), model(NeighborPage))
+
+
+def lint(
+    scope: FactScope, *, checks: list[str] | None = None, entity: str | None = None, relation: str | None = None
+) -> Call[LintReport]:
+    """What in a scope wants attention: contradictions, what is stale, orphaned or broken."""
+    return _asked("/v1/lint", LintReport, scope=scope, checks=checks, entity=entity, relation=relation)
+
+
+def synthesize(scope: FactScope, *, entity: str | None = None, min_confidence: float | None = None) -> Call[Synthesis]:
+    """What a scope holds to be so, or what it holds of one entity."""
+    return _asked("/v1/synthesis", Synthesis, scope=scope, entity=entity, min_confidence=min_confidence)
+
+
+def _asked(path: str, kind: type[M], **members: Any) -> Call[M]:
+    """A question with a body; members that are None are left out."""
+    given = {name: value for name, value in members.items() if value is not None}
+    return Call("POST", path, model(kind), json.dumps(given).encode(), _JSON)
 
 
 # --- subscriptions ---

@@ -20,6 +20,7 @@ from stigmem.client import (
     StigmemClient,
     StigmemVerificationError,
     number_value,
+    ref_value,
     string_value,
     verify_fact_cid,
 )
@@ -97,6 +98,18 @@ async def test_a_batch_says_what_became_of_each_fact(tmp_path: Path) -> None:
         assert result.results[1].error is not None
         whole = await client.assert_batch([good, {"entity": "user:ada"}], atomic=True)
         assert whole.accepted == 0
+
+
+async def test_what_is_derived_is_read(tmp_path: Path) -> None:
+    async with client_at(tmp_path) as (_, client):
+        await say(client, "engineer")
+        await client.assert_fact("user:ada", "rel:works-on", ref_value("project:bridge"), "agent:me", scope="public")
+        found = await client.neighbors("project:bridge", scope="public")
+        assert [(near.entity, near.hops) for near in found.neighbors] == [("user:ada", 1)]
+        assert (await client.lint("public")).fact_count == 2
+        assert (await client.synthesize("public", entity="user:ada")).fact_count == 2
+        card = await client.get_card("user:ada", scope="public")
+        assert "engineer" in card.summary
 
 
 async def test_following_goes_on_over_a_restart_of_the_node(tmp_path: Path) -> None:
