@@ -12,8 +12,10 @@ import msgspec
 import pytest
 
 from stigmem.core import limits
+from stigmem.core.records import DeliveryMark
 from stigmem.core.wire import Request, Response
 from stigmem.node.callers import Principal
+from stigmem.node.ports import JournalFull
 from stigmem.node.settings import NodeSettings
 from stigmem.testing import ManualClock, MemoryJournal, RunningNode, ScriptedTransport, running_node
 from tests.node.api import ADMIN, SEED, WRITER, caller, read, saying
@@ -346,3 +348,41 @@ async def test_a_mark_moves_over_what_is_nobodys_business(monkeypatch: pytest.Mo
         await write(node, *[f"text {number}" for number in range(25)])
         mark = node.node.state.deliveries[made["id"]]
         assert (mark.seq, mark.at_us) == (20, 0)
+
+
+async def test_a_full_disk_ends_no_webhook_whose_mark_was_to_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "WEBHOOK_ROWS_UNMARKED_MAX", 3)
+    journal = MemoryJournal()
+    hook, ports = parts()
+    async with running_node(SETTINGS, journal=journal, **ports) as node:
+        await subscribe(node, target="user:ada")
+        await write(node, "one", "two")
+        committed = journal.commit
+
+        async def full_for_marks(records: Any) -> None:
+            if all(isinstance(record, DeliveryMark) for record in records):
+                raise JournalFull("disk_full", "no space is left on the device")
+            await committed(records)
+
+        monkeypatch.setattr(journal, "commit", full_for_marks)
+        await write(node, "three", "four")
+        monkeypatch.setattr(journal, "commit", committed)
+        await write(node, "about her", entity="user:ada")
+        await node.clock.advance(30)
+        assert hook.values == ["about her"]
+
+
+async def test_a_scope_that_a_key_may_not_read_any_more_is_passed_over() -> None:
+    hook, ports = parts()
+    first = {"raw_key": "the first secret of these tests, and long", "entity_uri": "agent:s", "permissions": ["read"]}
+    async with running_node(SETTINGS, **ports) as node:
+        made = read(await ask(node, "POST", "/v1/auth/keys", first, ADMIN), 201)
+        body = {"target": "user:ada", "on_change": "webhook", "delivery_address": HOOK + PATH}
+        bearer = {"authorization": f"Bearer {first['raw_key']}"}
+        assert (await node.ask(Request("POST", "/v1/subscriptions", bearer, msgspec.json.encode(body)))).status == 201
+        narrower = first | {"raw_key": "the second secret of these tests, and long", "allowed_scopes": ["public"]}
+        read(await ask(node, "POST", "/v1/auth/keys", narrower, ADMIN), 201)
+        await ask(node, "DELETE", f"/v1/auth/keys/{made['id']}", by=ADMIN)
+        await write(node, "hidden", entity="user:ada", scope="company")
+        await write(node, "seen", entity="user:ada")
+        assert hook.values == ["seen"]

@@ -118,23 +118,29 @@ class Webhook:
     async def _step(self, row: SubscriptionRow) -> int | None:
         """Tell of the next fact, or look through some of the log; how long to rest then, None to go on at once."""
         post = self._post
-        now_us = post.clock.wall_ns() // 1_000
-        scopes = readable_scopes(row, post.state, now_us, auth_required=post.auth_required)
-        if not scopes:
-            return _LOOK_NS
-        found = stored_after(post.state.ledger, query_of(row, scopes, 1), self._seq)
-        if not found.facts:
-            self._seq = found.seq
-            if self._seq - self._marked >= limits.WEBHOOK_ROWS_UNMARKED_MAX:
-                await self._mark(self._seq, taken=False)
-            if self._seq < post.state.ledger.last_seq:
-                await post.clock.checkpoint()
-                return None
-            return _LOOK_NS
+        found = stored_after(post.state.ledger, query_of(row, frozenset(row.scopes), 1), self._seq)
+        fact = found.facts[0] if found.facts else None
+        if fact is not None:  # who may read what is looked up among all keys, and so only when there is news
+            now_us = post.clock.wall_ns() // 1_000
+            scopes = readable_scopes(row, post.state, now_us, auth_required=post.auth_required)
+            if not scopes:
+                return _LOOK_NS
+            if fact.scope not in scopes:
+                fact = None  # it could be read when the subscription was made, and cannot now
         try:
-            return await self._tell(row, found.facts[0])
+            return await self._pass_over(found.seq) if fact is None else await self._tell(row, fact)
         except NotStored:  # the disk is full: it is told again, as W1 says
             return _UNSTORED_REST_NS
+
+    async def _pass_over(self, seq: int) -> int | None:
+        """Nothing up to `seq` is the subscriber's business; as `_step`. Raises NotStored."""
+        self._seq = seq
+        if seq - self._marked >= limits.WEBHOOK_ROWS_UNMARKED_MAX:
+            await self._mark(seq, taken=False)
+        if seq < self._post.state.ledger.last_seq:
+            await self._post.clock.checkpoint()
+            return None
+        return _LOOK_NS
 
     async def _tell(self, row: SubscriptionRow, fact: Fact) -> int | None:
         """Send a fact and move the mark; as `_step`. Raises NotStored."""
