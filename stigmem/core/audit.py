@@ -25,6 +25,7 @@ EVENTS: Final = frozenset(
         "key_created", "key_revoked", "quota_breach", "cursor_imported", "strangers_suppressed",
         "page_refused", "san_mismatch", "peer_dialect_changed",
         "subscription_created", "subscription_deleted", "subscription_ended",
+        "decay_swept", "alias_created", "alias_deleted",
         "clock_doubted", "clock_doubt_ended",
         "garden_created", "garden_deleted", "garden_member_added", "garden_member_changed", "garden_member_removed",
         "garden_write",

@@ -65,6 +65,8 @@ class Ledger:
         self._slots: dict[tuple[str, str, str], Fact | ConflictSet] = {}
         self._expiring: SortedList = SortedList()
         self._exports = ExportIndex()
+        self._swept: dict[int, int] = {}
+        """Local sequence numbers of facts that a sweep ended here, and when."""
 
     def __len__(self) -> int:
         return len(self.log)
@@ -160,7 +162,17 @@ class Ledger:
 
     def expired(self, fact: Fact) -> bool:
         """Whether the fact's time has passed, as of the horizon."""
-        return fact.valid_until is not None and (fact.expires_us or 0) <= self.horizon_us
+        if fact.valid_until is None and not self._swept:
+            return False
+        expires_us = self.expires_us(fact)
+        return expires_us is not None and expires_us <= self.horizon_us
+
+    def expires_us(self, fact: Fact) -> int | None:
+        """When the fact ends for the readers of this node, in microseconds since the epoch: its own expiry, or the
+        sweep that ended it before. Conflicts go by the fact's own, as on every other node."""
+        own_us = fact.expires_us
+        swept_us = self._swept.get(fact.seq)
+        return own_us if swept_us is None or (own_us is not None and own_us < swept_us) else swept_us
 
     def live(self, fact: Fact) -> bool:
         """Whether the fact is an assertion that stands."""
@@ -216,6 +228,10 @@ class Ledger:
         elif not reserved:
             self._derive(fact)
 
+    def sweep(self, seq: int, at_us: int) -> None:
+        """End a fact for readers, by its local sequence number; of two sweeps the earlier counts."""
+        self._swept[seq] = min(at_us, self._swept.get(seq, at_us))
+
     def advance(self, now_us: int) -> None:
         """Apply expiry as of an instant, which may lie before the last one when a clock was set back."""
         old, self.horizon_us = self.horizon_us, now_us
@@ -235,6 +251,7 @@ class Ledger:
         copy = Ledger(relay=self._relay, resolvers=self._resolvers)
         for fact in self.log:
             copy.add(fact)
+        copy._swept = dict(self._swept)
         copy.advance(now_us)
         return copy
 

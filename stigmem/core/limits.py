@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "ALIASES_MAX",
     "APPROVAL_S_MAX",
     "AUDIT_EXPORT_ROWS_MAX",
     "AUDIT_PAGE_LIMIT_MAX",
@@ -411,6 +412,8 @@ RECALL_QUERY_CHARS_MAX: Final = 8_192
 """A question: some pages; whoever has more asks with a part of it."""
 RECALL_QUERY_WORDS_MAX: Final = 64
 """Distinct words of a question that are looked up: each costs up to a millisecond for a hundred thousand facts."""
+ALIASES_MAX: Final = 10_000
+"""Other names of entities, some megabytes in memory: they are given by hand or by a tool that merges two sources."""
 NEIGHBOURS_MAX: Final = 1_000
 """Entities that one walk through the graph finds: five pages of the largest size."""
 LINT_FINDINGS_MAX: Final = 10_000

@@ -106,7 +106,7 @@ def _stale(ledger: Ledger, facts: list[Fact], of: LintScope) -> Iterator[Finding
         if fact is None:
             yield None
             continue
-        expires_us = fact.expires_us
+        expires_us = ledger.expires_us(fact)
         if expires_us is None or expires_us > of.until_us or fact.is_retraction or ledger.overridden(fact):
             continue
         past = expires_us <= of.now_us

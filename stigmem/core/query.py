@@ -35,13 +35,14 @@ ROWS_FOLLOWED_MAX: Final = 2_000
 class FactQuery(msgspec.Struct, kw_only=True):
     """The filters of http-api 3.4; texts are already normalised, None means any.
 
-    `min_confidence` from 0 to 1. `after_us`: only facts whose write time is greater, in microseconds since the epoch.
-    `include_contradicted` also shows what is superseded. `include_retracted`: whether retractions are rows beside what
-    stands. `cursor`: one that a page gave out. `limit`: rows of a page,
-    from 1. `scopes`: what the caller may read, None for all.
+    `also`: other names of the entity, under which facts may be stored. `min_confidence` from 0 to 1. `after_us`: only
+    facts whose write time is greater, in microseconds since the epoch. `include_contradicted` also shows what is
+    superseded. `include_retracted`: whether retractions are rows beside what stands. `cursor`: one that a page gave
+    out. `limit`: rows of a page, from 1. `scopes`: what the caller may read, None for all.
     """
 
     entity: str | None = None
+    also: tuple[str, ...] = ()
     relation: str | None = None
     source: str | None = None
     scope: str | None = None
@@ -115,9 +116,13 @@ def stored_after(ledger: Ledger, query: FactQuery, seq: int) -> StoredFacts:
 
 def _rows(ledger: Ledger, query: FactQuery, below: Fact | None) -> Iterator[Fact]:
     """Every row that can match, newest first: at most ROWS_SCANNED_MAX hidden ones among them."""
-    run = _candidates(ledger, query)
-    if query.scopes is None or len(run) <= ROWS_SCANNED_MAX:
-        return sorted_facts.descending(run, below)
+    if query.entity is not None and query.also:
+        runs = [ledger.by_entity.get(name) for name in (query.entity, *query.also)]
+    else:
+        runs = [_candidates(ledger, query)]
+    if query.scopes is None or sum(map(len, runs)) <= ROWS_SCANNED_MAX:
+        parts = [sorted_facts.descending(run, below) for run in runs]
+        return parts[0] if len(parts) == 1 else merge(*parts, reverse=True)
     readable = (ledger.by_scope.get(scope) for scope in SCOPES if scope in (query.scopes or ()))
     return merge(*(sorted_facts.descending(part, below) for part in readable), reverse=True)
 
@@ -148,7 +153,7 @@ def _candidates(ledger: Ledger, query: FactQuery) -> SortedFacts:
 
 def _matches(ledger: Ledger, query: FactQuery, fact: Fact) -> bool:
     return (
-        (query.entity is None or fact.entity == query.entity)
+        (query.entity is None or fact.entity == query.entity or fact.entity in query.also)
         and (query.relation is None or fact.relation == query.relation)
         and (query.source is None or fact.source == query.source)
         and (query.scope is None or fact.scope == query.scope)

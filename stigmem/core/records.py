@@ -16,8 +16,9 @@ from stigmem.core.hlc import Stamp
 from stigmem.core.nonces import SpentNonce
 
 __all__ = [
-    "ClockMark", "CursorRow", "DeadLetter", "DeliveryMark", "GardenFact", "GardenMember", "GardenRole", "GardenRow",
-    "KeyRow", "OriginRow", "PeerRow", "Receipt", "Record", "SubscriptionRow", "decode_record", "encode_record",
+    "AliasRow", "ClockMark", "CursorRow", "DeadLetter", "DeliveryMark", "GardenFact", "GardenMember", "GardenRole",
+    "GardenRow", "KeyRow", "OriginRow", "PeerRow", "Receipt", "Record", "SubscriptionRow", "SweptFact",
+    "decode_record", "encode_record",
 ]  # fmt: skip
 
 
@@ -251,6 +252,29 @@ class GardenFact(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ga
     fact: Fact
 
 
+class SweptFact(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="swept"):
+    """A sweep ended a fact for the readers of this node (`stigmem.core.decay`): the fact with local sequence number
+    `seq`, at `at_us`, in microseconds since the epoch. No peer is told."""
+
+    seq: int
+    at_us: int
+
+
+class AliasRow(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="alias"):
+    """Another name of an entity (http-api 2.3), both normalised. An empty `canonical` is a deleted row. `by`: who gave
+    it, with a key for these `scopes`."""
+
+    raw: str
+    canonical: str
+    by: str
+    scopes: tuple[str, ...]
+    created_us: int
+
+    @property
+    def is_deleted(self) -> bool:
+        return not self.canonical
+
+
 Record = (
     Fact
     | AuditRow
@@ -266,6 +290,8 @@ Record = (
     | DeliveryMark
     | GardenRow
     | GardenFact
+    | SweptFact
+    | AliasRow
 )
 
 _encoder: Final = msgspec.msgpack.Encoder()

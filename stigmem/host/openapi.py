@@ -7,7 +7,8 @@ routes of this process (readiness, metrics, documents) are named here.
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from types import UnionType
+from typing import Any, Final, get_args, get_origin
 
 import msgspec
 
@@ -94,7 +95,8 @@ class Status(msgspec.Struct):
 
 def document(operations: tuple[Operation, ...], server_url: str) -> dict[str, Any]:
     """The whole document, for a node at `server_url`."""
-    types = [t for o in operations for t in (o.query, o.body, o.answer) if _is_struct(t)]
+    given = [t for o in operations for t in (o.query, o.body, o.answer, *get_args(o.answer))]
+    types = [t for t in given if _is_struct(t)]
     _, components = msgspec.json.schema_components([*dict.fromkeys(types), Error, TooMany, Status], ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
@@ -154,7 +156,7 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
         "x-permission": operation.permission,
     }
     if operation.body is not None:
-        entry["requestBody"] = {"required": True, "content": _json(_schema(operation.body))}
+        entry["requestBody"] = {"required": not operation.body_optional, "content": _json(_schema(operation.body))}
     return entry
 
 
@@ -205,6 +207,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
 def _schema(kind: Any) -> dict[str, Any]:
     if _is_struct(kind):
         return {"$ref": _REF.format(name=kind.__name__)}
+    if get_origin(kind) is UnionType:
+        return {"anyOf": [_schema(each) for each in get_args(kind)]}
     (schema,), _ = msgspec.json.schema_components([kind], ref_template=_REF)
     return dict(schema)
 

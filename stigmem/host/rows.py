@@ -19,6 +19,7 @@ from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp, format_stamp
 from stigmem.core.nonces import SpentNonce
 from stigmem.core.records import (
+    AliasRow,
     ClockMark,
     CursorRow,
     DeadLetter,
@@ -32,6 +33,7 @@ from stigmem.core.records import (
     Receipt,
     Record,
     SubscriptionRow,
+    SweptFact,
 )
 
 __all__ = ["FACTS", "FACT_COLUMNS", "LOADERS", "WRITERS", "Damaged", "Loader", "checksum", "read_audit", "read_fact"]
@@ -114,6 +116,12 @@ _REFUSED_KEPT: Final = """
 DELETE FROM refused_deliveries WHERE subscription_id = ?1 AND seq <= (
   SELECT seq FROM refused_deliveries WHERE subscription_id = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)
 """
+
+
+_SWEPT_COLUMNS: Final = "seq, at_us"
+_SWEPT: Final = _insert("swept_facts", _SWEPT_COLUMNS, key="seq")
+_ALIAS_COLUMNS: Final = "raw, canonical, given_by, scopes, created_us"
+_ALIAS: Final = _insert("aliases", _ALIAS_COLUMNS, replace=True)
 
 
 def _summed(row: Row) -> Row:
@@ -200,6 +208,12 @@ def _write_delivery(mark: DeliveryMark) -> tuple[Write, ...]:
     )
 
 
+def _write_alias(row: AliasRow) -> tuple[Write, ...]:
+    if row.is_deleted:
+        return (("DELETE FROM aliases WHERE raw = ?", (row.raw,)),)
+    return ((_ALIAS, _summed((row.raw, row.canonical, row.by, ",".join(row.scopes), row.created_us))),)
+
+
 def _plain(sql: str) -> Callable[[Any], tuple[Write, ...]]:
     return lambda record: ((sql, _summed(msgspec.structs.astuple(record))),)
 
@@ -219,6 +233,8 @@ WRITERS: Final[dict[type[Record], Callable[[Any], tuple[Write, ...]]]] = {
     DeliveryMark: _write_delivery,
     GardenRow: _write_garden,
     GardenFact: _write_garden_fact,
+    SweptFact: _plain(_SWEPT),
+    AliasRow: _write_alias,
 }
 """Record type -> the statements that make it true. Those of one type must be run in order."""
 
@@ -313,6 +329,10 @@ def _garden_fact(garden_id: str, *row: Any) -> GardenFact:
     return GardenFact(_intern(garden_id), _fact(row))
 
 
+def _alias(raw: str, canonical: str, by: str, scopes: str, created_us: int) -> AliasRow:
+    return AliasRow(raw, canonical, by, _split(scopes), created_us)
+
+
 LOADERS: Final = (
     Loader("facts", FACTS + " ORDER BY seq", read_fact),
     Loader(
@@ -320,6 +340,7 @@ LOADERS: Final = (
         "SELECT seq, event, subject, fact_id, detail, ts_us, previous, hash FROM audit ORDER BY seq DESC LIMIT 1",
         read_audit,
     ),
+    _checked("swept_facts", _SWEPT_COLUMNS, SweptFact),
     _checked("nonces", _NONCE_COLUMNS, SpentNonce),
     _checked("clock", "one, stamp, hlc", lambda _one, stamp, _hlc: ClockMark(Stamp(stamp))),
     _checked("peers", _PEER_COLUMNS, _peer),
@@ -327,6 +348,7 @@ LOADERS: Final = (
     _checked("origins", _ORIGIN_COLUMNS, OriginRow),
     _checked("dead_letters", _LETTER_COLUMNS, DeadLetter),
     _checked("api_keys", _KEY_COLUMNS, _key),
+    _checked("aliases", _ALIAS_COLUMNS, _alias),
     _checked("receipts", _RECEIPT_COLUMNS, Receipt),
     _checked("subscriptions", _SUBSCRIPTION_COLUMNS, _subscription),
     _checked("refused_deliveries", _DELIVERY_COLUMNS, DeliveryMark),

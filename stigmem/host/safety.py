@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
+from stigmem.core.decay import read_policies
 from stigmem.core.keys import ED25519, decode_base64
 from stigmem.core.scopes import is_scope
 from stigmem.host.settings import HostSettings
@@ -36,6 +37,7 @@ def check_settings(settings: HostSettings) -> None:
     _check_names(settings)
     _check_tls(settings)
     _check_key(settings)
+    _check_decay(settings)
     if not settings.auth_required and not is_loopback(settings.host):
         raise BadSettings(
             "without authentication a node may listen on this machine only, not on "
@@ -43,6 +45,13 @@ def check_settings(settings: HostSettings) -> None:
         )
     if settings.federation_enabled:
         _check_federation(settings)
+
+
+def _check_decay(settings: HostSettings) -> None:
+    try:
+        read_policies(settings.decay_policies)
+    except ValueError as error:
+        raise BadSettings(str(error)) from error
 
 
 def _check_names(settings: HostSettings) -> None:

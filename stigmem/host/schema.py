@@ -21,7 +21,7 @@ class ForeignJournal(JournalCorrupt):
     """A whole file, but not one that this program can go on with."""
 
 
-VERSION: Final = 4
+VERSION: Final = 5
 APPLICATION_ID: Final = 0x5374_6967
 """Marks the file as ours ("Stig"), so that no other database is ever taken for a journal."""
 
@@ -140,7 +140,17 @@ CREATE TABLE garden_facts (          -- the columns of facts; seq counts within 
 ) STRICT;
 """
 
-MIGRATIONS: Final[Mapping[int, str]] = {1: _COMMITS, 2: _SUBSCRIPTIONS, 3: _GARDENS}
+_READERS: Final = """
+CREATE TABLE swept_facts (                -- what a sweep ended here; see stigmem.core.decay
+  row INTEGER PRIMARY KEY, seq INTEGER NOT NULL UNIQUE, at_us INTEGER NOT NULL, checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE aliases (
+  row INTEGER PRIMARY KEY, raw TEXT NOT NULL UNIQUE, canonical TEXT NOT NULL, given_by TEXT NOT NULL,
+  scopes TEXT NOT NULL, created_us INTEGER NOT NULL, checksum INTEGER NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS: Final[Mapping[int, str]] = {1: _COMMITS, 2: _SUBSCRIPTIONS, 3: _GARDENS, 4: _READERS}
 """Version -> the SQL that leads to the next one. Statements only: the transaction is put around them."""
 
 

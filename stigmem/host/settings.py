@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, get_type_hints
 
 from stigmem.core import limits
+from stigmem.core.decay import read_policies
 from stigmem.core.keys import ED25519
 from stigmem.node.settings import NodeSettings
 
@@ -61,6 +62,14 @@ class HostSettings:
         least=0,
         most=10**9,
     )
+    decay_ttl_seconds: int = _is(
+        0, "Age in seconds at which facts without an expiry end for readers of this node; 0 for never",
+        least=0, most=10**10,
+    )  # fmt: skip
+    decay_min_confidence: float = _is(
+        0.0, "Confidence below which facts end for readers of this node; 0 for none", least=0.0, most=1.0
+    )
+    decay_policies: str = _is("", "JSON array of policies of decay (docs/settings.md); empty for none")
     connections_max: int = _is(
         1_000, "Connections open at one time; the longest idle one makes room", least=1, most=10**5
     )
@@ -192,5 +201,8 @@ def node_settings(settings: HostSettings, *, seed: bytes, node_id: str, port: in
         token_leeway_ms=settings.peer_token_leeway_s * 1_000,
         write_per_s=settings.rate_limit_write_per_hour / _HOUR_S,
         read_per_s=settings.rate_limit_read_per_hour / _HOUR_S,
+        decay_ttl_s=float(settings.decay_ttl_seconds),
+        decay_min_confidence=settings.decay_min_confidence,
+        decay_policies=read_policies(settings.decay_policies),
         key_life_days=settings.api_key_max_age_days,
     )

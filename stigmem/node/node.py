@@ -20,11 +20,13 @@ from stigmem.core.hlc import stamp_wall_ms
 from stigmem.core.ingest import IngestPolicy
 from stigmem.core.wire import BodyBound, Request, Response
 from stigmem.node.api import (
+    aliases,
     audit,
     batch,
     cards,
     clock,
     conflicts,
+    decay,
     events,
     facts,
     federation,
@@ -52,6 +54,7 @@ from stigmem.node.api.routes import ROUTER
 from stigmem.node.api.routing import BoundHandler, bind
 from stigmem.node.callers import Principal
 from stigmem.node.cursors import CursorCodec, PageCursorCodec
+from stigmem.node.decay import Sweeper
 from stigmem.node.events import NodeEvents
 from stigmem.node.following.streams import FactStreams
 from stigmem.node.following.subscriptions import Signing
@@ -108,6 +111,7 @@ class Node:
         self.quotas = Quotas()
         self.cursors = CursorCodec(settings.seed)
         self._api_keys = ApiKeys(settings.seed)
+        self.sweeper = Sweeper(settings=settings, ledger=self.state.ledger, clock=clock, mailbox=self.mailbox)
         self._build_following()
         self._build_membership()
         self._build_replication()
@@ -316,13 +320,15 @@ class Node:
         """Handlers of what is derived from facts for readers."""
         identity, quotas, clock = self.identity, self.quotas, self.context.clock
         indexes = ReadIndexes(ledger=self.state.ledger, clock=clock)
-        reader = Reader(quotas=quotas, background=background, indexes=indexes)
+        reader = Reader(quotas=quotas, background=background, indexes=indexes, confidence=self.sweeper.confidence)
         jobs = Jobs(identity=identity, clock=clock, events=self.events)
         return {
             **bind(recall.OPERATIONS, recall.RecallApi(identity=identity, reader=reader, guard=guard)),
             **bind(cards.OPERATIONS, cards.CardsApi(reader=reader, cursors=self.cursors)),
             **bind(synthesis.OPERATIONS, synthesis.SynthesisApi(reader=reader)),
             **bind(lint.OPERATIONS, lint.LintApi(reader=reader, jobs=jobs)),
+            **bind(aliases.OPERATIONS, aliases.AliasesApi(reader=reader)),
+            **bind(decay.OPERATIONS, decay.DecayApi(reader=reader, jobs=jobs, sweeper=self.sweeper)),
         }
 
     @property
@@ -357,6 +363,8 @@ class Node:
         self.start_writer()
         self.context.clock.spawn("keeper", self.timers.run)
         self.pullers.start(list(self.state.peers.values()))
+        if self.sweeper.is_wanted:
+            self.clock.spawn("decay", self.sweeper.keep)
         self.webhooks.start(list(self.state.subscriptions.values()))
 
     def start_writer(self) -> None:

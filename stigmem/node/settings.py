@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from stigmem.core import limits
+from stigmem.core.decay import DecayPolicy
 from stigmem.core.keys import ED25519, Suite
 
 __all__ = ["NodeSettings"]
@@ -68,6 +69,13 @@ class NodeSettings:
     """Facts that an entity may write a second in the long run; an hour's worth may come at once. 0 is no limit."""
     read_per_s: float = 0.0
     """As `write_per_s`, of requests that read."""
+    decay_ttl_s: float = 0.0
+    """Age at which a sweep ends facts without an expiry; 0 for never."""
+    decay_min_confidence: float = 0.0
+    """Confidence below which a sweep ends facts; 0 for none."""
+    decay_policies: tuple[DecayPolicy, ...] = ()
+    decay_interval_s: float = 3_600.0
+    """Rest between two sweeps that the node makes by itself, where one of the above asks for any."""
     key_life_days: int = 90
     token_leeway_ms: int = limits.TOKEN_LEEWAY_MS
 

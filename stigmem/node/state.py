@@ -26,6 +26,7 @@ from stigmem.core.hlc import ZERO, Stamp, stamp_wall_ms
 from stigmem.core.ledger import Ledger
 from stigmem.core.nonces import NonceTable, SpentNonce
 from stigmem.core.records import (
+    AliasRow,
     ClockMark,
     CursorRow,
     DeadLetter,
@@ -38,6 +39,7 @@ from stigmem.core.records import (
     Receipt,
     Record,
     SubscriptionRow,
+    SweptFact,
 )
 from stigmem.node.ports import Clock
 from stigmem.node.settings import NodeSettings
@@ -75,6 +77,10 @@ class NodeState:
         """Subscription -> local sequence numbers of facts that its address refused for good, with the status,
         bounded."""
         self.gardens = Gardens()
+        self.other_names: dict[str, dict[str, None]] = {}
+        """Entity -> its other names, oldest first."""
+        self.aliases: dict[str, AliasRow] = {}
+        """Other names of entities, by the other name, oldest first."""
         self._receipt_bytes = 0
         self._peer_of_node: dict[str, str] = {}
         self._appliers: dict[type, Callable[[Any], None]] = {
@@ -92,6 +98,8 @@ class NodeState:
             DeliveryMark: self._delivery,
             GardenRow: self.gardens.apply_row,
             GardenFact: self._garden_fact,
+            SweptFact: self._swept,
+            AliasRow: self._alias,
         }
 
     def apply(self, record: Record) -> None:
@@ -223,3 +231,17 @@ class NodeState:
             refused[mark.seq] = mark.refused
             if len(refused) > limits.REFUSED_DELIVERIES_MAX:
                 del refused[min(refused)]
+
+    def _swept(self, row: SweptFact) -> None:
+        self.ledger.sweep(row.seq, row.at_us)
+
+    def _alias(self, row: AliasRow) -> None:
+        held = self.aliases.pop(row.raw, None)
+        if held is not None:
+            names = self.other_names[held.canonical]
+            del names[row.raw]
+            if not names:
+                del self.other_names[held.canonical]
+        if not row.is_deleted:
+            self.aliases[row.raw] = row
+            self.other_names.setdefault(row.canonical, {})[row.raw] = None

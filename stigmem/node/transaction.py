@@ -78,13 +78,13 @@ _RETRY_AFTER: Final = (("retry-after", "15"),)
 
 
 Reservable = Literal[
-    "conflict", "cursor", "garden", "keys", "letter", "manifest", "nonce", "peer", "receipt", "registration",
-    "subscription", "subscriptions", "wait",
+    "alias", "conflict", "cursor", "garden", "keys", "letter", "manifest", "nonce", "peer", "receipt", "registration",
+    "subscription", "subscriptions", "sweep", "wait",
 ]  # fmt: skip
 """What only one submission of a batch may decide on: a conflict or a peer by its id, the cursor or the one long poll of
 a peer, every garden together, every API key together, a dead letter by peer, name and code, every manifest together, a
 nonce, the answer to an idempotency key, every registration together, a subscription by its id, every subscription of a
-subscriber together."""
+subscriber together, a fact that is swept by its local sequence number, an alias by the other name."""
 
 
 class RetryNextBatch(Exception):

@@ -114,6 +114,8 @@ def fold_of(records: Sequence[Record]) -> dict[str, Any]:
         "letters": {peer: list(letters.items()) for peer, letters in state.letters.items() if letters},
         "keys": list(state.keys.items()),
         "receipts": list(state.receipts.items()),
+        "aliases": list(state.aliases.items()),
+        "ends for readers": [state.ledger.expires_us(fact) for fact in state.ledger.log],
         "subscriptions": list(state.subscriptions.items()),
         "deliveries": sorted(state.deliveries.items()),
         "refused deliveries": sorted((name, sorted(rows.items())) for name, rows in state.refused_deliveries.items()),

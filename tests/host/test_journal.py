@@ -18,6 +18,7 @@ from stigmem.core.gardens import Gardens
 from stigmem.core.hlc import Stamp
 from stigmem.core.nonces import SpentNonce
 from stigmem.core.records import (
+    AliasRow,
     ClockMark,
     CursorRow,
     DeadLetter,
@@ -31,6 +32,7 @@ from stigmem.core.records import (
     Receipt,
     Record,
     SubscriptionRow,
+    SweptFact,
 )
 from stigmem.host import journal as journal_module
 from stigmem.host.datadir import DataDirectoryBusy, DataDirectoryUnusable
@@ -128,7 +130,8 @@ def test_gardens_and_their_facts_come_back_and_a_deleted_one_does_not(tmp_path: 
 def test_a_journal_from_before_gardens_is_looked_through_as_it_is_and_then_brought_forward(tmp_path: Path) -> None:
     facts = filled(tmp_path, 3)
     with closing(sqlite3.connect(tmp_path / "stigmem.db")) as old:
-        old.executescript("DROP TABLE gardens; DROP TABLE garden_facts; PRAGMA user_version = 3;")
+        later = ("gardens", "garden_facts", "swept_facts", "aliases")
+        old.executescript("".join(f"DROP TABLE {table};" for table in later) + "PRAGMA user_version = 3;")
     assert verify_journal(tmp_path) is None
     assert verify_audit(tmp_path).broken == []
     with opened(tmp_path) as journal:
@@ -284,6 +287,18 @@ def test_only_the_head_of_the_audit_log_is_part_of_the_state(tmp_path: Path) -> 
     second = append(ChainHead(1, first.hash), "key_revoked", "user:a", None, {}, 2)
     committed(tmp_path, [[first, second]])
     assert load_records(tmp_path) == [second]
+
+
+def test_names_and_sweeps_are_read_back_as_they_stood(tmp_path: Path) -> None:
+    first, second = AliasRow("a:x", "a:b", "user:a", (), 1), AliasRow("a:y", "a:b", "user:a", ("team",), 2)
+    gone = msgspec.structs.replace(first, canonical="")
+    changed = msgspec.structs.replace(second, canonical="a:c")
+    batches: list[list[Record]] = [[first, second], [gone, changed, first], [SweptFact(1, 9), SweptFact(2, 9)]]
+    committed(tmp_path, batches)
+    found = load_records(tmp_path)
+    assert fold_of(found) == fold_of([record for batch in batches for record in batch])
+    assert fold_of(found)["aliases"] == [("a:y", changed), ("a:x", first)]
+    assert [record for record in found if isinstance(record, SweptFact)] == [SweptFact(1, 9), SweptFact(2, 9)]
 
 
 def test_a_subscription_that_is_deleted_takes_its_marks_with_it(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ GUARDED = [operation for operation in ROUTER.operations if operation.permission 
 
 def target(operation: Operation) -> str:
     """A path that leads to an operation, about something that is not there, with the parameters that it needs."""
-    needed = {"recall_by_query": "?query=a", "graph_neighbors": "?entity=a&scope=local"}
+    needed = {"recall_by_query": "?query=a", "resolve_entity": "?uri=a:b", "graph_neighbors": "?entity=a&scope=local"}
     path = operation.path.replace("{scope}", "local")
     return re.sub(r"\{\w+\}", "nothing", path) + needed.get(operation.name, "")
 
@@ -75,7 +75,10 @@ def _smallest(operation: Operation) -> Any:
         "register_peer": {"node_url": "http://a", "node_id": "a", "federation_pubkey": "k", "allowed_scopes": [],
                           "declaration_sig": "x", "signed_at": "now"},
         "put_manifest": {"entity_uri": "a", "key_id": "k", "public_key": "p", "issued_at": "n", "expires_at": "n"},
-        "recall": {"query": "a"}, "lint": {"scope": "local"}, "synthesis": {"scope": "local"},
+        "create_garden": {"slug": "a", "name": "a"}, "add_garden_member": {"entity_uri": "a"},
+        "change_garden_member": {"role": "reader"}, "recall": {"query": "a"}, "decay_sweep": {"scope": "local"},
+        "create_alias": {"raw_uri": "a:x", "canonical_uri": "a:y"},
+        "lint": {"scope": "local"}, "synthesis": {"scope": "local"},
         "create_subscription": {"target": "public", "on_change": "webhook", "delivery_address": "https://a.example"},
     }[operation.name]  # fmt: skip
 

@@ -86,6 +86,9 @@ class World:
         )
         self.bench.wall_ms += 1
         if self.hidden:
+            if not self.room:  # an alias belongs to no garden, and who has the key of who gave it is shown it
+                alias = {"raw_uri": "user:alias", "canonical_uri": "user:hidden"}
+                read(await ask(self.bench, "POST", "/v1/aliases", alias, by=WHOLE), 201)
             body = self.made("company", saying(SECRET, scope="company", entity="user:batch"))
             batch = {"facts": [body], "idempotency_key": "k"}
             read(await ask(self.bench, "POST", "/v1/facts/batch", batch, by=WHOLE))
@@ -188,6 +191,10 @@ async def reads(world: World) -> None:
     await world.look("POST", "/v1/synthesis", {"scope": "public", "include_expired": True})
     await world.look("POST", "/v1/lint", {"scope": "public"})
     await world.look("GET", "/v1/lint/jobs/nothing")
+    for uri in ("user:0", "user:hidden", "user:hiden", "user:alias"):
+        await world.look("GET", f"/v1/entities/resolve?uri={uri}&threshold=0")
+        await world.look("GET", f"/v1/facts?entity={uri}")
+    await world.look("GET", "/v1/aliases")
     for question in ("status v1 user", "hidden", "sum of user 0"):
         for more in ({}, {"include_neighbors": False, "min_confidence": 0}, {"limit": 1, "token_budget": 20}):
             body = {"query": question, "scope": "public", "explain": True} | more
@@ -241,6 +248,16 @@ async def writes(world: World) -> None:
     await world.look("POST", "/v1/federation/facts/push", {"facts": [{"id": names["only.id"]}]}, peer=True)
     await world.look("POST", "/v1/federation/peers", {})
     await world.look("PUT", "/v1/federation/manifest", {})
+    for scope in HIDDEN:
+        await world.look("POST", f"/v1/decay/sweep?scope={scope}&ttl_seconds=0&dry_run=true")
+        await world.look("POST", "/v1/decay/sweep", {"scope": scope})
+    await world.look("POST", "/v1/decay/sweep?ttl_seconds=0&dry_run=true")
+    await world.look("POST", "/v1/decay/sweep?min_confidence=1")
+    await world.look("GET", "/v1/decay/jobs/nothing")
+    for raw in ("user:new", "user:other"):
+        await world.look("POST", "/v1/aliases", {"raw_uri": raw, "canonical_uri": "user:0"})
+    await world.look("DELETE", "/v1/aliases/user:new")
+    await world.look("DELETE", "/v1/aliases/user:nobody")
     for action in ("approve", "revoke"):
         await world.look("POST", f"/v1/federation/peers/nobody/{action}", {"pubkey_fingerprint": "x"})
     await world.look("DELETE", "/v1/federation/peers/nobody")

@@ -25,6 +25,7 @@ from stigmem.core.timestamps import parse_us
 from stigmem.core.uris import normalise
 from stigmem.core.values import Value, parse_value
 from stigmem.node.api.garden_access import WRITING, garden_of_facts
+from stigmem.node.api.names import canonical_name
 from stigmem.node.callers import Principal
 from stigmem.node.identity import Identity
 from stigmem.node.responses import refusal_of_value
@@ -84,7 +85,8 @@ def draft_fact(txn: Transaction, principal: Principal, request: AssertRequest, i
     _check(request)
     principal.need_scope(request.scope)
     garden = _garden(txn, principal, request)
-    entity, source = normalise(request.entity), _normalised_source(request.source)
+    entity = canonical_name(txn.state, principal, normalise(request.entity))
+    source = _normalised_source(request.source)
     owner_warnings(txn, principal, source)
     try:
         value = read_value(request.value)

@@ -35,6 +35,9 @@ _ABOUT_ANY_FACTS: Final = (
     "peer_hlc_anomaly",
     "cursor_imported",
     "strangers_suppressed",
+    "decay_swept",
+    "alias_created",
+    "alias_deleted",
 )
 """Rows that count facts or requests of whatever scope."""
 _FORMULA: Final = re.compile(r"[=+\-@\t\r]")

@@ -20,6 +20,7 @@ from stigmem.core.references import Reached
 from stigmem.core.timestamps import format_us
 from stigmem.core.uris import normalise, normalise_filter
 from stigmem.core.wire import Response, json_response
+from stigmem.node.api.names import canonical_name
 from stigmem.node.api.reading import Reader
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
@@ -101,7 +102,8 @@ class CardsApi:
     def get_card(self, call: ApiRequest, txn: Transaction) -> Outcome:
         given: CardParameters = call.query
         self._reader.begin(call, txn, given.scope)
-        entity, now_us = normalise(call.params["entity"]), txn.now_us
+        entity = canonical_name(txn.state, call.principal, normalise(call.params["entity"]))
+        now_us = txn.now_us
         reader = self._reader
 
         async def make() -> Response:
@@ -131,7 +133,8 @@ class CardsApi:
         if given.depth > _DEPTH_MAX:
             message = f"depth is at most {_DEPTH_MAX}: further away everything is near everything"
             raise Refusal(400, "graph_depth_exceeded", message, field="depth")
-        entity, now_ms = normalise_filter(given.entity), txn.now_ms
+        entity = canonical_name(txn.state, call.principal, normalise_filter(given.entity))
+        now_ms = txn.now_ms
         begin = 0 if given.cursor is None else self._place(given.cursor, entity, now_ms)
 
         async def make() -> Response:

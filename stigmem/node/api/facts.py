@@ -23,6 +23,7 @@ from stigmem.core.wire import Response, json_response
 from stigmem.node.api.assertion import AssertRequest, draft_fact, owner_warnings, spelling_warnings, write_fact
 from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
 from stigmem.node.api.garden_access import READING, facts_in_gardens, garden_of_facts
+from stigmem.node.api.names import canonical_name, other_names
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import AfterCommit, Operation, Outcome
 from stigmem.node.api.views import fact_record, shown_cid
@@ -135,8 +136,14 @@ class FactsApi:
         if given.garden_id is not None:
             garden = garden_of_facts(txn, call.principal, given.garden_id, READING)
         check_scope_parameter(call.principal, given.scope)
+        entity: str | None = None
+        also: tuple[str, ...] = ()
+        if given.entity is not None:
+            entity = canonical_name(txn.state, call.principal, normalise_filter(given.entity))
+            also = other_names(txn.state, call.principal, entity)
         query = FactQuery(
-            entity=None if given.entity is None else normalise_filter(given.entity),
+            entity=entity,
+            also=also,
             relation=given.relation,
             source=None if given.source is None else normalise_filter(given.source),
             scope=given.scope,

@@ -16,14 +16,8 @@ from stigmem.node.transaction import Transaction
 __all__ = ["OPERATIONS", "NotImplementedApi"]
 
 _ROUTES: Final = (
-    ("decay_sweep", "POST", "/v1/decay/sweep"),
-    ("decay_job", "GET", "/v1/decay/jobs/{job}"),
     ("list_quarantine", "GET", "/v1/quarantine"),
     ("judge_quarantined", "POST", "/v1/quarantine/{path}"),
-    ("create_alias", "POST", "/v1/aliases"),
-    ("list_aliases", "GET", "/v1/aliases"),
-    ("delete_alias", "DELETE", "/v1/aliases/{uri}"),
-    ("resolve_entity", "GET", "/v1/entities/resolve"),
     ("create_intent", "POST", "/v1/intents"),
     ("get_intent", "GET", "/v1/intents/{intent}"),
     ("create_agent_key", "POST", "/v1/auth/agent-keys"),

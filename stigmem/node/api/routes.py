@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import Final
 
 from stigmem.node.api import (
+    aliases,
     audit,
     batch,
     cards,
     clock,
     conflicts,
+    decay,
     events,
     facts,
     federation,
@@ -49,6 +51,8 @@ ROUTER: Final = Router(
         *cards.OPERATIONS,
         *synthesis.OPERATIONS,
         *lint.OPERATIONS,
+        *decay.OPERATIONS,
+        *aliases.OPERATIONS,
         *subscriptions.OPERATIONS,
         *not_implemented.OPERATIONS,
     )

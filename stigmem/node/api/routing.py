@@ -73,6 +73,7 @@ class Operation:
     asks, before anybody is asked who it is. `media`: the content type of a success. `reads_once`: whether a body with a
     member that is there twice is refused; not for the bodies of peers, nor where the handler looks at each part by
     itself. `takes_any_query`: whether parameters that it does not know are ignored.
+    `body_optional`: whether it may be asked without a body, or with an empty object, and then has none.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Operation:
     before: Callable[[ApiRequest, Transaction], None] | None = None
     reads_once: bool = True
     takes_any_query: bool = False
+    body_optional: bool = False
 
 
 def bind(operations: Iterable[Operation], api: object) -> dict[str, BoundHandler]:
@@ -215,7 +217,7 @@ def _booleans_of(query: type[msgspec.Struct]) -> tuple[str, ...]:
 
 def read_body(operation: Operation, body: bytes) -> Any:
     """The JSON body as the operation's type; raises Refusal 422."""
-    if operation.body is None:
+    if operation.body is None or (operation.body_optional and body.strip() in (b"", b"{}")):
         return None
     try:
         found = msgspec.json.decode(body, type=operation.body)

@@ -11,6 +11,8 @@ from stigmem.core import limits
 from stigmem.core.conflicts import Conflict
 from stigmem.core.fact import Fact, FactRecord, record_of
 from stigmem.core.ledger import Ledger
+from stigmem.core.sanitiser import sanitizer_warnings
+from stigmem.core.timestamps import format_us
 from stigmem.core.uris import RESOLUTION_PREFIX
 
 __all__ = ["ConflictRecord", "conflict_record", "fact_record", "shown_cid"]
@@ -24,6 +26,12 @@ def fact_record(
     record = record_of(fact, shown_cid(fact))
     record.garden_id = garden_uri
     record.contradicted = ledger.contradicted(fact)
+    ends_us = ledger.expires_us(fact)
+    if ends_us is not None and ends_us != fact.expires_us:
+        record.valid_until = format_us(ends_us)
+    remarks = sanitizer_warnings(fact.kind, fact.text)
+    if remarks:
+        record.sanitizer_warnings = remarks
     record.quarantine_status = "pending" if fact.quarantine else None
     if fact.received_from is not None:
         record.received_from = fact.received_from
