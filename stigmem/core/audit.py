@@ -28,7 +28,7 @@ EVENTS: Final = frozenset(
         "decay_swept", "alias_created", "alias_deleted",
         "clock_doubted", "clock_doubt_ended",
         "garden_created", "garden_deleted", "garden_member_added", "garden_member_changed", "garden_member_removed",
-        "garden_write",
+        "garden_write", "quarantine_promote", "quarantine_reject", "instruction_promoted",
     }
 )  # fmt: skip
 """Every event a node may record; `append` refuses others, so that a reader can rely on the list."""

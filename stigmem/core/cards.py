@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from stigmem.core.export_index import is_foreign_instruction
 from stigmem.core.fact import Fact
 from stigmem.core.ledger import Ledger
 
@@ -46,7 +47,8 @@ def card_of(
     held = list(ledger.by_entity.get(entity))
     for start in range(0, len(held), _SLICE):
         some = (fact for fact in held[start : start + _SLICE] if fact.scope == scope and not fact.is_system)
-        best = nlargest(FACTS_MAX, [*best, *((confidence(fact), fact) for fact in some if ledger.live(fact))])
+        known = (fact for fact in some if ledger.live(fact) and not is_foreign_instruction(fact))
+        best = nlargest(FACTS_MAX, [*best, *((confidence(fact), fact) for fact in known)])
         yield
     if not best:
         return None

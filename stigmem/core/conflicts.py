@@ -96,7 +96,7 @@ class ConflictBook:
         if settlement is None:
             return None
         found = (fact for fact_id in settlement.covers for fact in self._ledger.find(fact_id))
-        members = sorted(fact for fact in found if fact.slot == conflict_set.key)
+        members = sorted(fact for fact in found if fact.slot == conflict_set.key and fact.quarantine is None)
         if len(members) < 2:
             return None  # what the winner was preferred to has not reached this node yet
         return _record(name, conflict_set.key, members, settlement.latest)

@@ -16,7 +16,7 @@ from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp
 from stigmem.core.scopes import SCOPES
 
-__all__ = ["ExportIndex", "is_exportable", "is_instruction"]
+__all__ = ["ExportIndex", "is_exportable", "is_foreign_instruction", "is_instruction"]
 
 _INSTRUCTION_PREFIX: Final = "instruction:"
 
@@ -26,6 +26,12 @@ def is_instruction(fact: Fact) -> bool:
     stops for good at one (federation 3.6)."""
     named = fact.entity.startswith(_INSTRUCTION_PREFIX) or fact.relation.startswith(_INSTRUCTION_PREFIX)
     return named or fact.interpret_as == "instruction"
+
+
+def is_foreign_instruction(fact: Fact) -> bool:
+    """Whether a fact is an instruction that a peer brought. Somebody here has admitted it, and still nobody here said
+    it: it is shown as an instruction or not at all, never among what is known."""
+    return fact.received_from is not None and is_instruction(fact)
 
 
 def is_exportable(fact: Fact, *, relay: bool, bookkeeping: bool) -> bool:

@@ -87,6 +87,10 @@ __all__ = [
     "PULL_WAIT_S_MAX",
     "PUSHES_PER_PEER_MAX",
     "PUSH_FACTS_MAX",
+    "QUARANTINE_LIFE_S",
+    "QUARANTINE_NOTE_CHARS_MAX",
+    "QUARANTINE_PER_ORIGIN_MAX",
+    "QUARANTINE_PER_PEER_MAX",
     "QUOTA_NAMES_MAX",
     "RECALLS_MAX",
     "RECALL_QUERY_CHARS_MAX",
@@ -334,6 +338,16 @@ KEYS_MINTED_BURST: Final = 60.0
 """Keys that one principal may make at once: one for each agent of a team, for about a second of the writer's time."""
 KEYS_MINTED_PER_S: Final = 1.0
 """Each new key costs the writer's turn some twenty milliseconds of Argon2id."""
+
+# --- quarantine (federation 9.2) ---
+QUARANTINE_LIFE_S: Final = 30 * 86_400
+"""How long a fact waits to be admitted: a month, after which nobody is coming to look at it."""
+QUARANTINE_PER_PEER_MAX: Final = 1_000
+"""Facts of one peer that wait at one time: more than a person can look through, since it is a person who does."""
+QUARANTINE_PER_ORIGIN_MAX: Final = 500
+"""As QUARANTINE_PER_PEER_MAX for one origin, so that no origin fills what a peer may bring of all of them."""
+QUARANTINE_NOTE_CHARS_MAX: Final = 2_048
+"""A moderator's reason, in characters: some paragraphs."""
 
 # --- gardens (http-api 3.13) ---
 GARDENS_MAX: Final = 1_000

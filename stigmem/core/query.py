@@ -16,6 +16,7 @@ import msgspec
 
 from stigmem.core import limits, sorted_facts
 from stigmem.core.errors import Refusal, Rejection
+from stigmem.core.export_index import is_foreign_instruction
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp, format_stamp, parse_stamp
 from stigmem.core.keys import decode_base64, encode_base64
@@ -38,7 +39,8 @@ class FactQuery(msgspec.Struct, kw_only=True):
     `also`: other names of the entity, under which facts may be stored. `min_confidence` from 0 to 1. `after_us`: only
     facts whose write time is greater, in microseconds since the epoch. `include_contradicted` also shows what is
     superseded. `include_retracted`: whether retractions are rows beside what stands. `cursor`: one that a page gave
-    out. `limit`: rows of a page, from 1. `scopes`: what the caller may read, None for all.
+    out. `limit`: rows of a page, from 1. `scopes`: what the caller may read, None for all. `foreign_instructions`:
+    whether admitted instructions of peers match; who asks shows them apart.
     """
 
     entity: str | None = None
@@ -54,6 +56,7 @@ class FactQuery(msgspec.Struct, kw_only=True):
     cursor: str | None = None
     limit: int = limits.PAGE_LIMIT_DEFAULT
     scopes: frozenset[str] | None = None
+    foreign_instructions: bool = False
 
 
 class FactPage(msgspec.Struct):
@@ -161,6 +164,7 @@ def _matches(ledger: Ledger, query: FactQuery, fact: Fact) -> bool:
         and (query.include_retracted or not fact.is_retraction)
         and (query.after_us is None or fact.timestamp_us > query.after_us)
         and (not fact.is_system or _asks_for_system(query))
+        and (query.foreign_instructions or not is_foreign_instruction(fact))
         and (query.include_expired or not ledger.expired(fact))
         and (query.include_contradicted or not (ledger.contradicted(fact) or ledger.overridden(fact)))
     )

@@ -17,8 +17,8 @@ from stigmem.core.nonces import SpentNonce
 
 __all__ = [
     "AliasRow", "ClockMark", "CursorRow", "DeadLetter", "DeliveryMark", "GardenFact", "GardenMember", "GardenRole",
-    "GardenRow", "KeyRow", "OriginRow", "PeerRow", "Receipt", "Record", "SubscriptionRow", "SweptFact",
-    "decode_record", "encode_record",
+    "GardenRow", "KeyRow", "OriginRow", "PeerRow", "QuarantineRow", "Receipt", "Record", "SubscriptionRow",
+    "SweptFact", "decode_record", "encode_record",
 ]  # fmt: skip
 
 
@@ -275,6 +275,21 @@ class AliasRow(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="alia
         return not self.canonical
 
 
+class QuarantineRow(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="quarantine"):
+    """A fact that was held back, and the decision on it. `arrived_us` and `acted_us`: this node's wall clock in
+    microseconds since the epoch; `arrived_us` is 0 where it was not recorded. `acted_by`, `note` and `garden_id` (into
+    which garden it was admitted, empty for none) are of the decision."""
+
+    origin: str
+    fact_id: str
+    status: Literal["pending", "promoted", "rejected"]
+    arrived_us: int
+    acted_by: str = ""
+    acted_us: int = 0
+    note: str = ""
+    garden_id: str = ""
+
+
 Record = (
     Fact
     | AuditRow
@@ -292,6 +307,7 @@ Record = (
     | GardenFact
     | SweptFact
     | AliasRow
+    | QuarantineRow
 )
 
 _encoder: Final = msgspec.msgpack.Encoder()

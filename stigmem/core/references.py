@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
+from stigmem.core.export_index import is_foreign_instruction
 from stigmem.core.fact import Fact
 from stigmem.core.fact_index import FactIndex
 from stigmem.core.uris import normalise_filter
@@ -42,7 +43,7 @@ class ReferenceIndex:
 
     def add(self, fact: Fact) -> None:
         """Take in a fact; nothing when it names no entity or is a node's own bookkeeping."""
-        if fact.kind == "ref" and not fact.is_system:
+        if fact.kind == "ref" and not fact.is_system and not is_foreign_instruction(fact):
             self._by_entity.add(fact.entity, fact)
             self._by_target.add(normalise_filter(fact.text), fact)
 

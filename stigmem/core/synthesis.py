@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from stigmem.core.contradiction import best_two
+from stigmem.core.export_index import is_foreign_instruction
 from stigmem.core.fact import Fact, rank
 from stigmem.core.ledger import Ledger
 
@@ -99,6 +100,8 @@ def _against(ledger: Ledger, first: Fact, members: list[Fact]) -> Fact | None:
 
 
 def _stands(ledger: Ledger, fact: Fact, *, include_expired: bool) -> bool:
+    if is_foreign_instruction(fact):
+        return False
     if ledger.live(fact):
         return True
     ended = fact.is_retraction or fact.quarantine is not None or ledger.overridden(fact)

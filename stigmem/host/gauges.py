@@ -43,6 +43,8 @@ class StateCollector(Collector):
         opened = CounterMetricFamily("stigmem_contradiction", "Conflicts opened", labels=["tenant"])
         opened.add_metric([TENANT], ledger.conflicts_opened)
         yield opened
+        pending = len(node.state.quarantine.pending(node.context.clock.wall_ns() // 1_000))
+        yield GaugeMetricFamily("stigmem_quarantine_pending", "Facts of peers that wait for a moderator", pending)
         yield GaugeMetricFamily("stigmem_mailbox_messages", "Messages waiting for the writer", len(node.mailbox))
         yield GaugeMetricFamily("stigmem_pulls_held", "Pulls that wait for news here", len(node.long_polls))
         yield CounterMetricFamily("stigmem_commits", "Journal commits", node.writer.commits)

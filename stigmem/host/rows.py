@@ -30,6 +30,7 @@ from stigmem.core.records import (
     KeyRow,
     OriginRow,
     PeerRow,
+    QuarantineRow,
     Receipt,
     Record,
     SubscriptionRow,
@@ -103,6 +104,8 @@ _GARDEN_COLUMNS: Final = "garden_id, slug, name, scope, description, created_by,
 _GARDEN: Final = _insert("gardens", _GARDEN_COLUMNS, key="garden_id")
 _GARDEN_FACT_COLUMNS: Final = "garden_id, " + FACT_COLUMNS + ", hlc"
 _GARDEN_FACT: Final = _insert("garden_facts", _GARDEN_FACT_COLUMNS)
+_QUARANTINE_COLUMNS: Final = "origin, fact_id, status, arrived_us, acted_by, acted_us, note, garden_id"
+_QUARANTINE: Final = _insert("quarantine", _QUARANTINE_COLUMNS, key="origin, fact_id")
 
 _SUBSCRIPTION_COLUMNS: Final = (
     "subscription_id, subscriber, target, target_kind, on_change, address, idempotency_key, scopes, begins_after, "
@@ -235,6 +238,7 @@ WRITERS: Final[dict[type[Record], Callable[[Any], tuple[Write, ...]]]] = {
     GardenFact: _write_garden_fact,
     SweptFact: _plain(_SWEPT),
     AliasRow: _write_alias,
+    QuarantineRow: _plain(_QUARANTINE),
 }
 """Record type -> the statements that make it true. Those of one type must be run in order."""
 
@@ -355,5 +359,6 @@ LOADERS: Final = (
     _checked("deliveries", _DELIVERY_COLUMNS, DeliveryMark),  # after those refused: it says how far all of them came
     _checked("gardens", _GARDEN_COLUMNS, _garden),
     _checked("garden_facts", _GARDEN_FACT_COLUMNS, _garden_fact),
+    _checked("quarantine", _QUARANTINE_COLUMNS, QuarantineRow),
 )
 """Every table in the order in which a state is rebuilt. Of the audit log only the head is state."""

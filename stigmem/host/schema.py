@@ -21,7 +21,7 @@ class ForeignJournal(JournalCorrupt):
     """A whole file, but not one that this program can go on with."""
 
 
-VERSION: Final = 5
+VERSION: Final = 6
 APPLICATION_ID: Final = 0x5374_6967
 """Marks the file as ours ("Stig"), so that no other database is ever taken for a journal."""
 
@@ -150,7 +150,15 @@ CREATE TABLE aliases (
 ) STRICT;
 """
 
-MIGRATIONS: Final[Mapping[int, str]] = {1: _COMMITS, 2: _SUBSCRIPTIONS, 3: _GARDENS, 4: _READERS}
+_QUARANTINE: Final = """
+CREATE TABLE quarantine (            -- arrivals of facts that are held back, and decisions on them
+  row INTEGER PRIMARY KEY, origin TEXT NOT NULL, fact_id TEXT NOT NULL, status TEXT NOT NULL,
+  arrived_us INTEGER NOT NULL, acted_by TEXT NOT NULL, acted_us INTEGER NOT NULL, note TEXT NOT NULL,
+  garden_id TEXT NOT NULL, checksum INTEGER NOT NULL, UNIQUE (origin, fact_id)
+) STRICT;
+"""
+
+MIGRATIONS: Final[Mapping[int, str]] = {1: _COMMITS, 2: _SUBSCRIPTIONS, 3: _GARDENS, 4: _READERS, 5: _QUARANTINE}
 """Version -> the SQL that leads to the next one. Statements only: the transaction is put around them."""
 
 

@@ -74,6 +74,10 @@ class HostSettings:
         1_000, "Connections open at one time; the longest idle one makes room", least=1, most=10**5
     )
 
+    quarantine_garden_id: str = _is(
+        "", "Id or slug of the garden whose moderators admit and reject what waits; only admins do when empty"
+    )
+
     federation_enabled: bool = _is(False, "Whether this node exchanges facts with approved peers")
     federation_scopes: tuple[str, ...] = _is(("company", "public"), "Scopes that may cross to and from peers")
     federation_allow_team: bool = _is(False, "Whether team facts may cross to peers whose declaration has the scope")
@@ -183,6 +187,7 @@ def node_settings(settings: HostSettings, *, seed: bytes, node_id: str, port: in
         suite=ED25519,
         auth_required=settings.auth_required,
         source_attestation=settings.source_attestation_mode,
+        quarantine_garden=settings.quarantine_garden_id,
         federation=settings.federation_enabled,
         scopes=settings.federation_scopes,
         allow_team=settings.federation_allow_team,

@@ -37,6 +37,7 @@ from stigmem.node.api import (
     not_implemented,
     peers,
     push,
+    quarantine,
     recall,
     subscriptions,
     synthesis,
@@ -262,6 +263,7 @@ class Node:
             ),
             **bind(conflicts.OPERATIONS, conflicts.ConflictsApi(identity=identity, quotas=quotas, cursors=cursors)),
             **bind(gardens.OPERATIONS, gardens.GardensApi(identity=identity, quotas=quotas)),
+            **bind(quarantine.OPERATIONS, quarantine.QuarantineApi(identity=identity, quotas=quotas)),
             **bind(keys.OPERATIONS, keys.KeysApi(api_keys=self._api_keys, quotas=quotas, entropy=context.entropy)),
             **bind(
                 audit.OPERATIONS,

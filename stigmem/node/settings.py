@@ -29,6 +29,9 @@ class NodeSettings:
     auth_required: bool = True
     source_attestation: Literal["off", "warn", "enforce"] = "off"
 
+    quarantine_garden: str = ""
+    """Id or slug of the garden whose moderators decide on what waits in quarantine; empty: only admins do."""
+
     federation: bool = False
     scopes: tuple[str, ...] = ("company", "public")
     """What this node offers its peers."""

@@ -25,6 +25,7 @@ from stigmem.core.gardens import Gardens
 from stigmem.core.hlc import ZERO, Stamp, stamp_wall_ms
 from stigmem.core.ledger import Ledger
 from stigmem.core.nonces import NonceTable, SpentNonce
+from stigmem.core.quarantine import Quarantine
 from stigmem.core.records import (
     AliasRow,
     ClockMark,
@@ -36,6 +37,7 @@ from stigmem.core.records import (
     KeyRow,
     OriginRow,
     PeerRow,
+    QuarantineRow,
     Receipt,
     Record,
     SubscriptionRow,
@@ -81,6 +83,7 @@ class NodeState:
         """Entity -> its other names, oldest first."""
         self.aliases: dict[str, AliasRow] = {}
         """Other names of entities, by the other name, oldest first."""
+        self.quarantine = Quarantine()
         self._receipt_bytes = 0
         self._peer_of_node: dict[str, str] = {}
         self._appliers: dict[type, Callable[[Any], None]] = {
@@ -100,6 +103,7 @@ class NodeState:
             GardenFact: self._garden_fact,
             SweptFact: self._swept,
             AliasRow: self._alias,
+            QuarantineRow: self.quarantine.apply,
         }
 
     def apply(self, record: Record) -> None:
@@ -132,6 +136,8 @@ class NodeState:
 
     def _fact(self, fact: Fact) -> None:
         self.ledger.add(fact)
+        if fact.quarantine is not None:
+            self.quarantine.add(fact)
         if fact.received_from is None and fact.stamp > self.stamp:
             self.stamp = fact.stamp
 

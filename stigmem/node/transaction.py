@@ -78,13 +78,14 @@ _RETRY_AFTER: Final = (("retry-after", "15"),)
 
 
 Reservable = Literal[
-    "alias", "conflict", "cursor", "garden", "keys", "letter", "manifest", "nonce", "peer", "receipt", "registration",
-    "subscription", "subscriptions", "sweep", "wait",
+    "alias", "conflict", "cursor", "garden", "keys", "letter", "manifest", "nonce", "peer", "quarantine", "receipt",
+    "registration", "subscription", "subscriptions", "sweep", "wait",
 ]  # fmt: skip
 """What only one submission of a batch may decide on: a conflict or a peer by its id, the cursor or the one long poll of
 a peer, every garden together, every API key together, a dead letter by peer, name and code, every manifest together, a
-nonce, the answer to an idempotency key, every registration together, a subscription by its id, every subscription of a
-subscriber together, a fact that is swept by its local sequence number, an alias by the other name."""
+fact that waits by origin and id, a nonce, the answer to an idempotency key, every registration together, a subscription
+by its id, every subscription of a subscriber together, a fact that is swept by its local sequence number, an alias by
+the other name."""
 
 
 class RetryNextBatch(Exception):

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
+from stigmem.core.records import QuarantineRow
 from stigmem.host.cli import app, main
 from stigmem.host.cli.fact import typed
 from stigmem.host.cli.speech import Mistake
-from tests.host.nodes import filled, node_at
+from tests.host.nodes import filled, node_at, numbered, opened
 
 PUT = ("fact", "put", "user:ada", "memory:role", "analyst", "--source", "agent:docs")
 
@@ -308,6 +311,34 @@ def test_a_word_that_is_no_value_of_its_type_is_a_mistake(text: str, kind: Any) 
 )
 def test_words_become_values_of_their_type(text: str, kind: Any, v: object) -> None:
     assert typed(text, kind) == {"type": kind, "v": v}
+
+
+def test_what_waits_is_listed_shown_admitted_and_rejected(run: Any) -> None:
+    new_node(run)
+    waiting = [
+        msgspec.structs.replace(
+            each, received_from="n:peer", interpret_as="instruction", quarantine="instruction_federation_inbound"
+        )
+        for each in numbered(2)
+    ]
+    with opened(Path("stigmem-data")) as journal:
+        journal.write([*waiting, *(QuarantineRow(each.origin, each.id, "pending", 1) for each in waiting)])
+    assert run("quarantine", "list").out == "nothing is pending\n"  # they came in 1970, and nobody decided
+    assert len(run("quarantine", "list", "--status", "expired", "--json").json) == 2
+    with opened(Path("stigmem-data")) as journal:
+        now_us = time.time_ns() // 1_000
+        journal.write([QuarantineRow(each.origin, each.id, "pending", now_us) for each in waiting])
+    first, second = waiting
+    assert [row["fact_id"] for row in run("quarantine", "list", "--json").json] == [second.id, first.id]
+    shown = run("quarantine", "show", first.id[:10]).out
+    assert "held back as instruction_federation_inbound" in shown
+    assert first.text in shown
+    assert f"admitted: {first.id}" in run("quarantine", "admit", first.id[:10], "--reason", "asked them").err
+    assert f"rejected: {second.id}" in run("quarantine", "reject", second.id).err
+    assert run("quarantine", "admit", second.id).status == 1
+    assert run("quarantine", "show", "nothing").status == 1
+    assert "asked them" in run("quarantine", "show", first.id).out
+    assert run("quarantine", "list", "--limit", "0").status == 2
 
 
 def test_a_conflict_is_listed_shown_and_resolved(run: Any) -> None:

@@ -130,7 +130,7 @@ def test_gardens_and_their_facts_come_back_and_a_deleted_one_does_not(tmp_path: 
 def test_a_journal_from_before_gardens_is_looked_through_as_it_is_and_then_brought_forward(tmp_path: Path) -> None:
     facts = filled(tmp_path, 3)
     with closing(sqlite3.connect(tmp_path / "stigmem.db")) as old:
-        later = ("gardens", "garden_facts", "swept_facts", "aliases")
+        later = ("gardens", "garden_facts", "swept_facts", "aliases", "quarantine")
         old.executescript("".join(f"DROP TABLE {table};" for table in later) + "PRAGMA user_version = 3;")
     assert verify_journal(tmp_path) is None
     assert verify_audit(tmp_path).broken == []

@@ -206,7 +206,8 @@ async def reads(world: World) -> None:
     ):  # fmt: skip
         await world.look("GET", target)
     for target in (
-        "/v1/gardens", "/v1/gardens/crew", "/v1/gardens/crew/members", f"/v1/facts?garden_id={GARDEN}",
+        "/v1/quarantine", f"/v1/quarantine/{names['only.id']}", "/v1/gardens", "/v1/gardens/crew",
+        "/v1/gardens/crew/members", f"/v1/facts?garden_id={GARDEN}",
         f"/v1/conflicts?garden_id={GARDEN}", f"/v1/events?wait=false&garden_id={GARDEN}",
         "/v1/events?wait=false&replay=true", "/v1/events?wait=false&replay=true&source=agent:hidden",
     ):  # fmt: skip
@@ -237,6 +238,10 @@ async def writes(world: World) -> None:
         for more in ("", f"?garden_id={GARDEN}"):
             body = {"winning_fact_id": names["h0team.id"]}
             await world.look("POST", f"/v1/conflicts/{names[name]}/resolve{more}", body)
+    for verb in ("admit", "reject"):
+        await world.look("POST", f"/v1/quarantine/{names['only.id']}/{verb}")
+    for verb in ("promote", "reject"):
+        await world.look("POST", f"/v1/gardens/crew/{verb}", {"fact_id": names["only.id"]})
     await world.look("POST", "/v1/gardens", {"slug": "another", "name": "another", "scope": "public"})
     await world.look("POST", "/v1/gardens/crew/members", {"entity_uri": "agent:x"})
     await world.look("PATCH", "/v1/gardens/crew/members/agent:shared", {"role": "reader"})

@@ -14,7 +14,21 @@ from difflib import get_close_matches
 from cyclopts import App, CycloptsError, UnknownCommandError
 
 import stigmem
-from stigmem.host.cli import audit, auth, clock, config, conflicts, doctor, fact, federation, mcp, serve, tail, transfer
+from stigmem.host.cli import (
+    audit,
+    auth,
+    clock,
+    config,
+    conflicts,
+    doctor,
+    fact,
+    federation,
+    mcp,
+    quarantine,
+    serve,
+    tail,
+    transfer,
+)
 from stigmem.host.cli.exits import BAD_INPUT, BUG, FAILED, explained, innermost, let_go_of_closed_streams
 from stigmem.host.cli.speech import examples, say
 
@@ -34,7 +48,10 @@ app = App(
     version=f"stigmem {stigmem.__version__}",
     backend="trio",
 )
-for _subject in (serve, config, auth, fact, conflicts, federation, audit, clock, transfer, tail, mcp, doctor):
+_SUBJECTS = (
+    serve, config, auth, fact, conflicts, quarantine, federation, audit, clock, transfer, tail, mcp, doctor,
+)  # fmt: skip
+for _subject in _SUBJECTS:
     _subject.add_to(app)
 
 

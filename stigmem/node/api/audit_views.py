@@ -131,8 +131,8 @@ def _entry_id(row: AuditRow) -> str:
 
 def _fact(row: AuditRow, ledger: Ledger) -> Fact | None:
     """The fact that a row is about, unless it is held back."""
-    fact = None if row.fact_id is None else ledger.get(row.fact_id)
-    return None if fact is None or fact.quarantine is not None else fact
+    found = [] if row.fact_id is None else [each for each in ledger.find(row.fact_id) if each.quarantine is None]
+    return max(found, key=lambda fact: fact.certified, default=None)
 
 
 def audit_entry(row: AuditRow, state: NodeState) -> AuditEntry:

@@ -86,6 +86,7 @@ class EventsApi:
             after_us=None if given.after is None else instant_us("after", given.after),
             limit=_FACTS_PER_PIECE,
             scopes=None if len(reader.scopes) == len(SCOPES) else reader.scopes,
+            foreign_instructions=True,  # under a name of their own
         )
         seq = self._place(call, txn, garden)
         session, ledger = session_of(call.request), txn.ledger if garden is None else garden.ledger

@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from stigmem.core import limits
 from stigmem.core.content_id import is_cid
 from stigmem.core.errors import Refusal, invalid, shown
+from stigmem.core.export_index import is_foreign_instruction
 from stigmem.core.fact import Fact, FactRecord
 from stigmem.core.gardens import Garden
 from stigmem.core.query import FactQuery, run_query
@@ -68,6 +70,8 @@ class FactsAnswer(msgspec.Struct):
     cursor: str | None
     hidden_by_conflict: int = 0
     tombstone_notices: list[Any] = []
+    instructions: list[FactRecord] | UnsetType = UNSET
+    """Instructions of peers that somebody admitted; there only when the page has some, and never among `facts`."""
 
 
 class CidAnswer(msgspec.Struct):
@@ -155,17 +159,25 @@ class FactsApi:
             cursor=None if given.cursor is None else self._cursors.open(given.cursor),
             limit=given.limit,
             scopes=None if len(call.principal.scopes) == len(SCOPES) else call.principal.scopes,
+            foreign_instructions=True,
         )
         ledger = txn.ledger if garden is None else garden.ledger
         session = session_of(call.request)
         if given.attested is not None:
-            return _facts_answer([], None, 0)  # nothing is attested here, neither well nor badly, so nothing matches
+            # Nothing is attested here, neither well nor badly, so nothing matches.
+            return _facts_answer(FactsAnswer([], 0, None))
         page = run_query(ledger, query)
         self._guard.note(session, call.principal, (fact.scope for fact in page.facts))
         cursor = None if page.cursor is None else self._cursors.close(page.cursor)
         garden_uri = self._uri(garden)
-        records = [fact_record(fact, ledger, garden_uri=garden_uri) for fact in page.facts]
-        return _facts_answer(records, cursor, page.hidden_by_conflict)
+        answer = FactsAnswer([], len(page.facts), cursor, page.hidden_by_conflict)
+        instructions: list[FactRecord] = []
+        for fact in page.facts:
+            shown_with = instructions if is_foreign_instruction(fact) else answer.facts
+            shown_with.append(fact_record(fact, ledger, garden_uri=garden_uri))
+        if instructions:
+            answer.instructions = instructions
+        return _facts_answer(answer)
 
     def get_fact(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
@@ -198,9 +210,8 @@ def _shows_retractions(given: QueryParameters) -> bool:
     return given.include_contradicted or given.min_confidence is not None
 
 
-def _facts_answer(records: list[FactRecord], cursor: str | None, hidden: int) -> Response:
-    answer = FactsAnswer(records, len(records), cursor, hidden)
-    return json_response(200, answer, {"x-total-count": str(len(records))})
+def _facts_answer(answer: FactsAnswer) -> Response:
+    return json_response(200, answer, {"x-total-count": str(answer.total)})
 
 
 def check_scope_parameter(principal: Principal, scope: str | None) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "garden_named",
     "garden_of_facts",
     "need_role",
+    "quarantine_garden",
 ]  # fmt: skip
 
 READING: Final[tuple[GardenRole, ...]] = ("admin", "writer", "reader", "quarantine:moderator")
@@ -57,6 +58,12 @@ def need_role(garden: Garden, caller: Principal, roles: tuple[GardenRole, ...]) 
         raise Refusal(403, "not_a_member", "only members of this garden may do that")
     if role not in roles:
         raise Refusal(403, "garden_role_required", f"a {role} of this garden may not do that: {' or '.join(roles)} may")
+
+
+def quarantine_garden(txn: Transaction) -> Garden | None:
+    """The garden whose moderators decide, if the operator named one and it is one for quarantine."""
+    garden = txn.state.gardens.find(txn.settings.quarantine_garden) if txn.settings.quarantine_garden else None
+    return garden if garden is not None and garden.row.is_quarantine else None
 
 
 def may_read(garden: Garden, caller: Principal) -> bool:

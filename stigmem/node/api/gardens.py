@@ -20,7 +20,7 @@ from stigmem.core.scopes import SCOPES, is_scope
 from stigmem.core.timestamps import format_us
 from stigmem.core.uris import normalise
 from stigmem.core.wire import Response, json_response
-from stigmem.node.api.garden_access import MANAGING, READING, garden_named, need_role
+from stigmem.node.api.garden_access import MANAGING, READING, garden_named, need_role, quarantine_garden
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.identity import Identity
@@ -136,6 +136,8 @@ class GardensApi:
 
     def delete_garden(self, call: ApiRequest, txn: Transaction) -> Outcome:
         garden = self._managed(call, txn)
+        if garden is quarantine_garden(txn) and txn.state.quarantine.pending(txn.now_us):
+            raise Refusal(409, "quarantine_has_pending_facts", "facts wait for the moderators of this garden")
         txn.add(garden.row.deleted())
         txn.audit("garden_deleted", call.principal.entity_uri, garden=garden.row.garden_id, slug=garden.row.slug)
         return Response(204)

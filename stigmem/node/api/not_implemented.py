@@ -16,8 +16,6 @@ from stigmem.node.transaction import Transaction
 __all__ = ["OPERATIONS", "NotImplementedApi"]
 
 _ROUTES: Final = (
-    ("list_quarantine", "GET", "/v1/quarantine"),
-    ("judge_quarantined", "POST", "/v1/quarantine/{path}"),
     ("create_intent", "POST", "/v1/intents"),
     ("get_intent", "GET", "/v1/intents/{intent}"),
     ("create_agent_key", "POST", "/v1/auth/agent-keys"),

@@ -15,6 +15,7 @@ import msgspec
 
 from stigmem.core import limits
 from stigmem.core.errors import Refusal
+from stigmem.core.export_index import is_foreign_instruction, is_instruction
 from stigmem.core.fact import FactRecord
 from stigmem.core.recall.packing import Packed, pack, token_estimate
 from stigmem.core.recall.ranking import Question, Ranked, Ranker, Weights
@@ -192,9 +193,10 @@ class RecallApi:
                 truncated=packed.truncated,
             )
             if not legacy:
-                told = [each.fact.value["interpret_as"] == "instruction" for each in facts]
+                told = [is_instruction(each.fact) for each in chosen]
                 body.content = [each for each, instructs in zip(facts, told, strict=True) if not instructs]
                 body.instructions = [each for each, instructs in zip(facts, told, strict=True) if instructs]
+            body.facts = [each for each, by in zip(facts, chosen, strict=True) if not is_foreign_instruction(by.fact)]
             return json_response(200, body, {"x-total-count": str(len(ranked))})
 
         return self._reader.answer("recall", answer)

@@ -21,6 +21,8 @@ no queue. A reader that is slow, or away for a day, costs nothing: its place sta
   other scopes than it did, or when its reader is no member any more of the garden that it follows. The reader comes
   back with its cursor and is judged anew.
 
+An instruction of a peer that somebody admitted is an event `instruction` instead of `fact`.
+
 A fact is told as it is when it is told: one that was contradicted since says so. What a query leaves out because it has
 ended is told here, since a reader that follows has perhaps heard of its beginning.
 """
@@ -35,6 +37,7 @@ from typing import Final, NamedTuple
 from stigmem.core import limits
 from stigmem.core.errors import Refusal
 from stigmem.core.event_stream import block
+from stigmem.core.export_index import is_foreign_instruction
 from stigmem.core.fact import Fact
 from stigmem.core.gardens import Garden
 from stigmem.core.ledger import Ledger
@@ -142,7 +145,8 @@ class FactStreams:
         """Events up to about EVENT_PIECE_BYTES, and the place after them; `seq` when all facts are in it."""
         events, size = [], 0
         for fact in facts:
-            made = block(show(fact).decode(), event="fact", place=cursor(fact.seq))
+            name = "instruction" if is_foreign_instruction(fact) else "fact"
+            made = block(show(fact).decode(), event=name, place=cursor(fact.seq))
             events.append(made)
             size += len(made)
             if size >= limits.EVENT_PIECE_BYTES:

@@ -48,6 +48,7 @@ mostly relays.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -56,7 +57,7 @@ from stigmem.core.declaration import ACTIVE, CERTIFYING
 from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact
 from stigmem.core.ingest import IngestPolicy, PeerLink, VerifiedFact, admit, check_claim, check_repeat
-from stigmem.core.records import CursorRow, DeadLetter
+from stigmem.core.records import CursorRow, DeadLetter, QuarantineRow
 from stigmem.node.transaction import Transaction
 
 __all__ = ["Arrival", "IngestPage", "Ingestion", "PageIngested", "Refused"]
@@ -67,10 +68,10 @@ _EVENTS: Final = {
     "valid_until_extension": "federation_valid_until_extension_rejected",
     "scope_violation": "scope_violation",
 }
-_BLAMELESS: Final = ("source_not_owned", "hlc_skew", "origin_unresolvable", "id_collision")
+_BLAMELESS: Final = ("source_not_owned", "hlc_skew", "origin_unresolvable", "id_collision", "quarantine_full")
 """Codes for which an honest relay is not to blame: it took the fact in good faith, and could know neither who we are
 (`source_not_owned`), nor what our clock shows (`hlc_skew`), nor whose keys we have (`origin_unresolvable`), nor what we
-hold (`id_collision`)."""
+hold (`id_collision`, `quarantine_full`)."""
 
 
 class Refused(NamedTuple):
@@ -152,6 +153,9 @@ class Ingestion:
         waiting = sum(peer_id == page.peer_id for peer_id, _ in txn.state.deferred)
         self._room = limits.DEFERRED_PER_PEER_MAX - waiting
         """How many more of the peer's facts that are too early may be kept."""
+        self._waiting: Counter[str] | None = None
+        """Facts that wait in quarantine, by their origin, and under the empty name those that this peer brought;
+        counted when the first one comes."""
         self._repeated = 0
         """Entries that are held already."""
         self._peer_errors = 0
@@ -227,13 +231,30 @@ class Ingestion:
             return None
         if name in txn.state.letters.get(self._peer_id, {}):
             txn.add(DeadLetter.cleared(self._peer_id, name))
+        if fact.quarantine is not None and (full := self._full_quarantine(fact)) is not None:
+            self.reject(Refused(name, full, fact.origin), arrival.raw)
+            return None
         self._report_collisions(fact)
         stored = txn.store(fact)
         txn.observe(stored.stamp)
         if stored.quarantine is not None:
+            txn.add(QuarantineRow(stored.origin, stored.id, "pending", txn.now_us))
             txn.audit("quarantine_ingest", self._peer_id, fact_id=stored.id, reason=stored.quarantine)
             txn.audit("instruction_quarantined", self._peer_id, fact_id=stored.id)
         return stored
+
+    def _full_quarantine(self, fact: Fact) -> Rejection | None:
+        """Why a fact cannot wait here; None when there is room, which it then takes."""
+        if self._waiting is None:
+            waiting = self._txn.state.quarantine.pending(self._txn.now_us)
+            self._waiting = Counter(each.origin for each in waiting)
+            self._waiting[""] = sum(each.received_from == self._page.link.sender for each in waiting)
+        for name, most in ((fact.origin, limits.QUARANTINE_PER_ORIGIN_MAX), ("", limits.QUARANTINE_PER_PEER_MAX)):
+            if self._waiting[name] >= most:
+                whose = "its origin" if name else "its sender"
+                return Rejection("quarantine_full", f"{most} facts of {whose} wait here already, and nobody decided")
+        self._waiting.update((fact.origin, ""))
+        return None
 
     def _admit(self, candidate: VerifiedFact) -> Fact | None:
         txn, fact = self._txn, candidate.fact
