@@ -81,7 +81,7 @@ from stigmem.core.values import Value, parse_value
 
 __all__ = [
     "IngestPolicy", "PeerLink", "VerifiedFact", "admit", "check_claim", "check_repeat", "check_scope", "is_repeat",
-    "same_body", "verify",
+    "same_body", "signed_part", "verify",
 ]  # fmt: skip
 
 _INSTRUCTION_PREFIX: Final = "instruction:"
@@ -245,6 +245,23 @@ def _check_envelope(entry: PageEntry, origin: Origin, link: PeerLink, policy: In
     if origin.tenant != TENANT:
         raise Rejection("tenant_policy_unsafe", f"this node has no tenant but {TENANT}")
     return signature
+
+
+def signed_part(entry: PageEntry, link: PeerLink, policy: IngestPolicy) -> tuple[str, bytes, bytes] | None:
+    """What of an entry its origin signed, as `verify` checks it: public key, message, signature. None where there is
+    no signature, or nobody's key is known. For who has many checked at once before they are asked for."""
+    origin, wire = entry.origin, entry.fact
+    key = policy.key_of(origin.node_id) if origin is not None and link.dialect != "0.5" else None
+    if origin is None or key is None or not wire.cid:
+        return None
+    try:
+        return (
+            key,
+            origin_bytes(origin, str(wire.id), wire.cid, wire.valid_until),
+            decode_base64(entry.origin_sig or ""),
+        )
+    except ValueError:
+        return None
 
 
 def _signature(entry: PageEntry, origin: Origin, key: str, suite: Suite) -> bytes:

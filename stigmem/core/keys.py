@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from binascii import Error, a2b_base64, b2a_base64
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -18,6 +19,7 @@ __all__ = [
     "ED25519",
     "STAND_IN",
     "Ed25519",
+    "KnownSignatures",
     "Signer",
     "StandIn",
     "Suite",
@@ -148,6 +150,21 @@ class StandIn:
 
     def verify(self, public_key: str, message: bytes, signature: bytes) -> bool:
         return len(signature) == SIGNATURE_BYTES and signature == _stand_in_mac(public_key, message)
+
+
+class KnownSignatures:
+    """A suite that has the answers to some checks already; whatever else is asked, it asks another suite."""
+
+    def __init__(self, suite: Suite, known: Mapping[tuple[str, bytes, bytes], bool]) -> None:
+        """`known`: (public key, message, signature) -> whether that is valid in `suite`."""
+        self.name = suite.name
+        self.signer = suite.signer
+        self._suite = suite
+        self._known = known
+
+    def verify(self, public_key: str, message: bytes, signature: bytes) -> bool:
+        found = self._known.get((public_key, message, signature))
+        return self._suite.verify(public_key, message, signature) if found is None else found
 
 
 ED25519: Final[Suite] = Ed25519()

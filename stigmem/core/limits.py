@@ -65,6 +65,7 @@ __all__ = [
     "LINT_FINDINGS_MAX",
     "LONG_POLLS_PER_PEER_MAX",
     "MAILBOX_MESSAGES_MAX",
+    "MANIFEST_CHARS_MAX",
     "MANIFEST_NAMES_MAX",
     "MANIFEST_PUTS_PER_HOUR",
     "NEIGHBOURS_MAX",
@@ -167,6 +168,8 @@ FACT_ID_CHARS_MAX: Final = 128
 """An id is usually a UUID of 36; foreign nodes may use other text."""
 
 # --- pages ---
+MANIFEST_CHARS_MAX: Final = 8_192
+"""A manifest that a peer serves for somebody else, who may be anybody: room for a dozen rotations, and no more."""
 PAGE_LIMIT_MAX: Final = 500
 """Facts, conflicts or rows in one page, the bound of the contract (http-api 3.4, federation 3.1)."""
 PAGE_LIMIT_DEFAULT: Final = 50

@@ -17,7 +17,7 @@ from stigmem.core import limits
 from stigmem.core.envelope import Origin
 from stigmem.core.errors import Rejection
 
-__all__ = ["Page", "PageEntry", "WireFact", "decode_entry", "decode_page", "entry_name"]
+__all__ = ["Page", "PageEntry", "WireFact", "decode_entry", "decode_page", "entry_name", "has_manifest"]
 
 
 class WireValue(msgspec.Struct):
@@ -52,6 +52,8 @@ class PageEntry(msgspec.Struct, kw_only=True):
     fact: WireFact
     origin: Origin | None = None
     origin_sig: str | None = None
+    origin_manifest: msgspec.Raw = msgspec.Raw(b"null")
+    """The manifest of the origin as JSON, for who does not know its key; `null` in nearly every entry."""
 
 
 class Page(msgspec.Struct):
@@ -94,6 +96,7 @@ _LONG_BYTES: Final = 262_144
 _entries: Final = msgspec.json.Decoder(PageEntry)
 _facts: Final = msgspec.json.Decoder(WireFact)
 _anything: Final = msgspec.json.Decoder()
+_WITHOUT_MANIFEST: Final = b'"origin_manifest":null,"origin_key_proof":null}'
 _KNOWN_BYTES_MAX: Final = 4_096
 """The longest entry that is remembered as read."""
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -124,9 +127,18 @@ def _decode_long(body: bytes) -> _RawPage:
 def decode_entry(raw: bytes, dialect: str) -> PageEntry:
     """Read one entry; raises Rejection `malformed_fact`, `entry_incomplete` or `id_required`. Entries are shared
     between callers, who must not change them."""
-    if len(raw) > limits.FACT_BYTES_MAX:
-        raise Rejection("malformed_fact", f"a fact has at most {limits.FACT_BYTES_MAX} bytes as JSON")
-    return _read_known(raw, dialect) if len(raw) <= _KNOWN_BYTES_MAX else _read(raw, dialect)
+    if len(raw) <= _KNOWN_BYTES_MAX:
+        return _read_known(raw, dialect)
+    if len(raw) <= limits.FACT_BYTES_MAX + limits.MANIFEST_CHARS_MAX:
+        entry = _read(raw, dialect)
+        if len(raw) - len(bytes(entry.origin_manifest)) <= limits.FACT_BYTES_MAX:
+            return entry
+    raise Rejection("malformed_fact", f"a fact has at most {limits.FACT_BYTES_MAX} bytes as JSON")
+
+
+def has_manifest(raw: bytes) -> bool:
+    """Whether an entry may carry its origin's manifest; False for those that end as ours do without one."""
+    return not raw.endswith(_WITHOUT_MANIFEST)
 
 
 def _read(raw: bytes, dialect: str) -> PageEntry:

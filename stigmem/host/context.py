@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
 import trio
 
-from stigmem.node.ports import Signal
+from stigmem.core.keys import Suite
+from stigmem.node.ports import Signal, Signed
 
-__all__ = ["HostClock", "HostEntropy", "HostSignal"]
+__all__ = ["HostClock", "HostEntropy", "HostSignal", "HostSignatures"]
 
 _ELAPSED: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """The clock that goes on in suspend. Linux stops CLOCK_MONOTONIC then; others, which have no CLOCK_BOOTTIME, do not."""
@@ -107,6 +108,32 @@ class HostClock:
             if name not in _LASTING:
                 return None
             await trio.sleep(_REST_S)
+
+
+class HostSignatures:
+    """Signatures checked in threads: libsodium is called without Python's lock."""
+
+    def __init__(self, threads: int = 2) -> None:
+        """`threads`: for all pages that are checked at the same time."""
+        self.threads = threads
+        self._limiter = trio.CapacityLimiter(threads)
+
+    async def check(self, suite: Suite, signed: Sequence[Signed]) -> Sequence[bool]:
+        each = -(-len(signed) // self.threads) or 1
+        parts = [signed[begin : begin + each] for begin in range(0, len(signed), each)]
+        answers: list[list[bool]] = [[] for _ in parts]
+
+        async def answer(number: int) -> None:
+            answers[number] = await trio.to_thread.run_sync(_check_all, suite, parts[number], limiter=self._limiter)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(len(parts)):
+                nursery.start_soon(answer, number)
+        return [valid for part in answers for valid in part]
+
+
+def _check_all(suite: Suite, signed: Sequence[Signed]) -> list[bool]:
+    return [suite.verify(*each) for each in signed]
 
 
 class HostEntropy:

@@ -25,7 +25,7 @@ from stigmem.host.app import App, Stage
 from stigmem.host.audit_walk import AuditWalk
 from stigmem.host.certificate import own_certificate
 from stigmem.host.client import HttpTransport
-from stigmem.host.context import HostClock, HostEntropy
+from stigmem.host.context import HostClock, HostEntropy, HostSignatures
 from stigmem.host.control import listen_at
 from stigmem.host.datadir import database_of
 from stigmem.host.gauges import ProcessCollector, StateCollector
@@ -108,7 +108,9 @@ class Deployed:
         """Build the node on this machine, behind the port that was bound."""
         self.port = port
         chosen = node_settings(self.settings, seed=self.identity.seed, node_id=self.identity.node_id, port=port)
-        context = Context(HostClock(actors, self.observer.bug), HostEntropy(), self.transport, self.journal)
+        context = Context(
+            HostClock(actors, self.observer.bug), HostEntropy(), self.transport, self.journal, HostSignatures()
+        )
         self.node = Node(chosen, context, self.observer)
         self.app = App(self.node, self.observer)
         told = told_settings(self.settings, port)

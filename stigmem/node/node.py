@@ -202,7 +202,9 @@ class Node:
 
     def _build_replication(self) -> None:
         clock = self.context.clock
-        self.page_server = PageServer(self.state.ledger, self.identity, PageCursorCodec(self.settings.seed))
+        self.page_server = PageServer(
+            self.state.ledger, self.identity, PageCursorCodec(self.settings.seed), self.state.manifest_of
+        )
         self.long_polls = LongPolls(self.mailbox)
         self.lag = LagMonitor()
         self._first_peers = FirstPeers()
@@ -234,7 +236,12 @@ class Node:
             peer_id,
             client=client,
             verifier=PageVerifier(
-                verifier=self._verifier, state=self.state, origin_keys=self.origin_keys, clock=clock, client=client
+                verifier=self._verifier,
+                state=self.state,
+                origin_keys=self.origin_keys,
+                clock=clock,
+                client=client,
+                signatures=context.signatures,
             ),
             mailbox=self.mailbox,
             state=self.state,

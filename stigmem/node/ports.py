@@ -1,8 +1,11 @@
 """The four ports through which a node touches the world: clock, entropy, transport, journal.
 
-Protocols only. `stigmem.host.context` fills them with the machine, `sim.world.context` with a simulated one,
-`stigmem.testing` with values that a test moves; all are tested with the same bodies (`tests/parity`). Whoever fills
-them keeps these promises, on which the node relies:
+Beside them stands a fifth, signatures, which touches nothing and may use more than one processor; whoever fills a
+Context may leave it out, and then they are checked one by one.
+
+Protocols only, but for that one's default. `stigmem.host.context` fills them with the machine, `sim.world.context` with
+a simulated one, `stigmem.testing` with values that a test moves; all are tested with the same bodies (`tests/parity`).
+Whoever fills them keeps these promises, on which the node relies:
 
 * Clock. `monotonic_ns` never runs back. `elapsed_ns` never runs back either, nobody sets it, and it goes on while the
   machine is suspended, where there is such a clock. `wall_ns` may be wrong, jump and stand still. A task that was
@@ -10,6 +13,7 @@ them keeps these promises, on which the node relies:
 * Signal. Exactly one task waits on one. Setting it before the wait is not lost; setting it twice is setting it once.
 * Entropy. Nobody can predict it: keys' secrets and nonces come from here.
 * Transport. An answer is returned whatever its status; only silence raises. The body is never longer than asked for.
+* Signatures. Checks say what the suite says, whatever thread they are made in, in the order of the question.
 * Journal. One commit at a time, from one task. A commit is all or nothing and durable when it returns, and after
   JournalFull the next commit may succeed. `load` gives what was committed, in an order from which the same state
   follows. `audit` may be called at any time and shows only what is durable.
@@ -22,10 +26,14 @@ from typing import NamedTuple, Protocol
 
 from stigmem.core.audit import AuditRow
 from stigmem.core.errors import StigmemError
+from stigmem.core.keys import Suite
 from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response
 
-__all__ = ["Clock", "Context", "Entropy", "Journal", "JournalFull", "Signal", "Transport", "Unreachable"]
+__all__ = [
+    "Clock", "Context", "Entropy", "Journal", "JournalFull", "OneThread", "Signal", "Signatures", "Signed", "Transport",
+    "Unreachable",
+]  # fmt: skip
 
 
 class Signal(Protocol):
@@ -84,6 +92,32 @@ class Transport(Protocol):
         ...
 
 
+Signed = tuple[str, bytes, bytes]
+"""What is to be checked: the public key, the message, the signature."""
+
+
+class Signatures(Protocol):
+    """Many signatures checked at once: the dearest part of replication, and the one that other processors can take."""
+
+    @property
+    def threads(self) -> int:
+        """How many checks are made at the same time; with one there is nothing to gain by asking for many."""
+        ...
+
+    async def check(self, suite: Suite, signed: Sequence[Signed]) -> Sequence[bool]:
+        """Whether each is valid."""
+        ...
+
+
+class OneThread:
+    """Signatures checked where they are asked for, one after the other."""
+
+    threads = 1
+
+    async def check(self, suite: Suite, signed: Sequence[Signed]) -> Sequence[bool]:
+        return [suite.verify(*each) for each in signed]
+
+
 class JournalFull(StigmemError):
     """The journal could not take the batch; nothing of it was kept, and a later batch may succeed."""
 
@@ -111,3 +145,4 @@ class Context(NamedTuple):
     entropy: Entropy
     transport: Transport
     journal: Journal
+    signatures: Signatures = OneThread()

@@ -64,6 +64,8 @@ class NodeState:
         self.peers: dict[str, PeerRow] = {}
         self.cursors: dict[str, CursorRow] = {}
         self.origins: dict[str, OriginRow] = {}
+        self.origins_vouched: dict[str, int] = {}
+        """Node id -> how many of the origins above became known by its word."""
         self.letters: dict[str, dict[str, tuple[str, ...]]] = {}
         """Peer -> names of rejected facts with the codes of their rejections, oldest first, bounded."""
         self.awaiting: dict[str, dict[str, None]] = {}
@@ -132,6 +134,12 @@ class NodeState:
         ahead_ms = stamp_wall_ms(self.stamp) - now_ms
         return ahead_ms if ahead_ms > limits.SKEW_FUTURE_MS else 0
 
+    def manifest_of(self, node_id: str) -> str:
+        """The JSON text of an origin's manifest, as it is passed on with the origin's first fact; empty when there is
+        none, or it is longer than peers take."""
+        row = self.origins.get(node_id)
+        return row.manifest if row is not None and len(row.manifest) <= limits.MANIFEST_CHARS_MAX else ""
+
     # --- one method per record ---
 
     def _fact(self, fact: Fact) -> None:
@@ -168,6 +176,10 @@ class NodeState:
         self.cursors[row.peer_id] = row
 
     def _origin(self, row: OriginRow) -> None:
+        held, vouched = self.origins.get(row.node_id), self.origins_vouched
+        if held is not None:
+            vouched[held.vouched_by] -= 1
+        vouched[row.vouched_by] = vouched.get(row.vouched_by, 0) + 1
         self.origins[row.node_id] = row
         if row.is_bound:
             for origins in self.awaiting.values():

@@ -1,13 +1,15 @@
 """Keys of origins: how a node comes to know whose signature a fact must bear, and which of two keys stands.
 
 `OriginKeys` asks: an approved peer for its own manifest, and a peer that serves facts of another origin for that one's.
-What it finds it submits as `LearnOriginKey`, the command that decides (spec/identity.md, 3): what an operator pinned
-stands over what an id certifies, and that over what a peer vouched for; among vouchers the first stands, and another's
-claim is recorded once. Who is a peer is `stigmem.node.membership.handshake`.
+What it finds, and what comes with the first fact of an origin, it submits as `LearnOriginKeys`, the command that
+decides (spec/identity.md, 3): what an operator pinned stands over what an id certifies, and that over what a peer
+vouched for; among vouchers the first stands, and another's claim is recorded once. Who is a peer is
+`stigmem.node.membership.handshake`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -26,13 +28,11 @@ from stigmem.node.settings import NodeSettings
 from stigmem.node.state import NodeState
 from stigmem.node.transaction import Transaction
 
-__all__ = ["LearnOriginKey", "OriginKeys", "fetch_document"]
+__all__ = ["LearnOriginKeys", "OriginKeys", "fetch_document"]
 
 _WEIGHT: Final = {"vouched": 0, "certified": 1, "pinned": 2}
 _BIND_REST_NS: Final = 10_000_000_000
 _TIMEOUT_NS: Final = int(limits.DISCOVERY_TIMEOUT_S * 1e9)
-_LEARNED_CHARS_MAX: Final = 8_192
-"""A manifest that a peer serves for somebody else, who may be anybody: room for a dozen rotations, and no more."""
 
 
 async def fetch_document(transport: Transport, url: str, path: str) -> bytes | None:
@@ -88,24 +88,32 @@ class OriginKeys:
         manifest = self._read(body)
         good = manifest is not None and speaks_for(manifest, row.node_id, row.public_key)
         key, text = (row.public_key, body.decode()) if good else ("", "")
-        await self._submit(OriginRow(row.node_id, key, "pinned", manifest=text), row.peer_id)
+        await self._submit([OriginRow(row.node_id, key, "pinned", manifest=text)], row.peer_id)
 
     async def learn(self, origin: str, body: bytes, by: PeerRow) -> None:
         """Consider a manifest that a peer gave us for an origin that is not our peer."""
+        await self.learn_all([(origin, body)], by)
+
+    async def learn_all(self, manifests: Sequence[tuple[str, bytes]], by: PeerRow) -> None:
+        """The same for several origins, in one commit."""
+        rows = [row for origin, body in manifests if (row := self._row_of(origin, body, by)) is not None]
+        if rows:
+            await self._submit(rows, by.peer_id)
+
+    def _row_of(self, origin: str, body: bytes, by: PeerRow) -> OriginRow | None:
         manifest = self._read(body)
         if manifest is None or not speaks_for(manifest, origin) or origin == self._identity.node_id:
-            return
+            return None
         if certified_node_id(manifest.public_key) == origin:
             how = "certified"
         elif self._settings.origin_keys == "vouched":
             how = "vouched"
         else:
-            return
+            return None
         text = msgspec.json.encode(manifest).decode()
-        if len(text) <= _LEARNED_CHARS_MAX:
-            await self._submit(
-                OriginRow(origin, manifest.public_key, how, vouched_by=by.node_id, manifest=text), by.peer_id
-            )
+        if len(text) > limits.MANIFEST_CHARS_MAX:
+            return None
+        return OriginRow(origin, manifest.public_key, how, vouched_by=by.node_id, manifest=text)
 
     def _read(self, body: bytes) -> Manifest | None:
         """A manifest that verifies and has not expired, or None."""
@@ -116,52 +124,56 @@ class OriginKeys:
             return None
         return None if manifest.expired(self._clock.wall_ns() // 1_000) else manifest
 
-    async def _submit(self, row: OriginRow, peer_id: str) -> None:
+    async def _submit(self, rows: Sequence[OriginRow], peer_id: str) -> None:
         with suppress(NotStored):  # the next page that needs the key asks for it again
-            await self._mailbox.submit(LearnOriginKey(row, peer_id))
+            await self._mailbox.submit(LearnOriginKeys(rows, peer_id))
 
 
-class LearnOriginKey:
-    """The command that considers a key for an origin, brought by the peer of that id."""
+class LearnOriginKeys:
+    """The command that considers keys for origins, brought by the peer of that id; an origin is in it once."""
 
-    def __init__(self, row: OriginRow, peer_id: str) -> None:
-        self._row = row
+    def __init__(self, rows: Sequence[OriginRow], peer_id: str) -> None:
+        self._rows = rows
         self._peer_id = peer_id
 
     def stage(self, txn: Transaction) -> None:
-        row = self._row
         reserve_cursors(txn)
-        held = txn.state.origins.get(row.node_id)
-        if held == row or (held is None and not self._has_room(txn)):
-            return
-        if held is not None and not self._stands_over(held):
-            if held.public_key not in ("", row.public_key):
-                self._report_conflict(txn)
-            return
-        txn.add(row)
-        txn.audit("origin_key_learned", self._peer_id, origin=row.node_id, how=row.how)
-        if row.public_key:
-            read_again_for_origin(txn, row.node_id)
-        if held is not None and held.public_key not in ("", row.public_key):
-            read_again_for_key(txn)
+        fresh = 0
+        for row in self._rows:
+            held = txn.state.origins.get(row.node_id)
+            if held == row or (held is None and not _has_room(txn, row, fresh)):
+                continue
+            if held is not None and not _stands_over(row, held):
+                if held.public_key not in ("", row.public_key):
+                    self._report_conflict(txn, row.node_id)
+                continue
+            fresh += held is None
+            txn.add(row)
+            txn.audit("origin_key_learned", self._peer_id, origin=row.node_id, how=row.how)
+            if row.public_key:
+                read_again_for_origin(txn, row.node_id)
+            if held is not None and held.public_key not in ("", row.public_key):
+                read_again_for_key(txn)
 
-    def _stands_over(self, held: OriginRow) -> bool:
-        if self._row.how == held.how == "pinned":
-            return True
-        return _WEIGHT[self._row.how] > _WEIGHT[held.how]
-
-    def _has_room(self, txn: Transaction) -> bool:
-        """Whether one more origin may be remembered. Keys cost nothing: a peer that serves facts of thousands of
-        made-up nodes must not use up the room in which others' origins become known, so nobody brings more than is
-        left."""
-        origins = txn.state.origins
-        left = limits.ORIGINS_MAX - len(origins)
-        if self._row.how == "pinned":
-            return left > 0
-        return sum(each.vouched_by == self._row.vouched_by for each in origins.values()) < left
-
-    def _report_conflict(self, txn: Transaction) -> None:
-        name = f"origin:{self._row.node_id}"
+    def _report_conflict(self, txn: Transaction, origin: str) -> None:
+        name = f"origin:{origin}"
         if "origin_key_conflict" not in txn.state.letters.get(self._peer_id, {}).get(name, ()):
             txn.add(DeadLetter(self._peer_id, name, "origin_key_conflict"))
-            txn.audit("origin_key_conflict", self._peer_id, origin=self._row.node_id, kept=True)
+            txn.audit("origin_key_conflict", self._peer_id, origin=origin, kept=True)
+
+
+def _stands_over(row: OriginRow, held: OriginRow) -> bool:
+    if row.how == held.how == "pinned":
+        return True
+    return _WEIGHT[row.how] > _WEIGHT[held.how]
+
+
+def _has_room(txn: Transaction, row: OriginRow, fresh: int) -> bool:
+    """Whether one more origin may be remembered, after `fresh` that the same command brought. Keys cost nothing: a peer
+    that serves facts of thousands of made-up nodes must not use up the room in which others' origins become known, so
+    nobody brings more than is left."""
+    state = txn.state
+    left = limits.ORIGINS_MAX - len(state.origins) - fresh
+    if row.how == "pinned":
+        return left > 0
+    return state.origins_vouched.get(row.vouched_by, 0) + fresh < left

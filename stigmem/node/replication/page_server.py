@@ -16,6 +16,11 @@ Peers of dialect 0.5 come with stamps instead; those are looked up (`Ledger.firs
 What is left out of a page, and yet passed by its cursor: what came from the peer or is its own (unless it asks with
 `echo`, because it may have lost its disk), what it names as held already, and what it could only misattribute.
 
+Manifests. Who reads an origin's first fact needs its key, and asking for each cost as much as the page. So on a
+page that begins before the first fact of an origin that is relayed, the origin's first entry carries its manifest
+(`origin_manifest`), for peers that certify ids as we do; one that has lost its disk gets it again. Who learns no key
+from it asks for the manifest.
+
 Entries are encoded and signed once and kept, within a bound on their bytes, because every peer asks for the same recent
 facts. A peer that cannot take stamps outside its bounds gets them clamped; such entries are made for each request.
 """
@@ -25,6 +30,7 @@ from __future__ import annotations
 import re
 import zlib
 from array import array
+from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -54,6 +60,8 @@ _PAGE_CHARS_MAX: Final = 4 * 1_048_576
 """Value text in one page: however it is escaped, the page stays below what a receiver takes (RESPONSE_BYTES_MAX)."""
 _CHECK_BITS: Final = 24
 """Of a cursor's 64: another past passes for this one once in sixteen million, and there is room for 2^40 facts."""
+_NO_MANIFEST: Final = b'"origin_manifest":null,"origin_key_proof":null}'
+_RELAYED: Final = ("public",)
 _LAST: Final = b',"has_more":false}'
 _json: Final = msgspec.json.Encoder().encode
 _NONE: Final[frozenset[str]] = frozenset()
@@ -74,8 +82,16 @@ class ServedPage(NamedTuple):
 class PageServer:
     """Serves pages; keeps a bounded cache of encoded entries, since peers ask for the same recent facts."""
 
-    def __init__(self, ledger: Ledger, identity: Identity, cursors: PageCursorCodec) -> None:
+    def __init__(
+        self, ledger: Ledger, identity: Identity, cursors: PageCursorCodec, manifest_of: Callable[[str], str]
+    ) -> None:
+        """`manifest_of`: the JSON text of an origin's manifest, or an empty one."""
         self._ledger = ledger
+        self._manifest_of = manifest_of
+        self._first_seq: dict[str, int] = {}
+        """Origin -> sequence number of its first fact that is relayed."""
+        self._looked_at = 0
+        """Up to which number of those that may leave."""
         self._entity_uri = identity.entity_uri
         self._signer = identity.signer
         self._cursors = cursors
@@ -153,8 +169,11 @@ class PageServer:
         if self._ledger.last_exported(scopes) <= after:
             return ServedPage(_page_body(b"", cursor, more=False, bare=bare), 0, cursor, 0)
         chosen: list[Fact] = []
+        manifests: dict[int, bytes] = {}
         more, size = False, 0
         stays = False
+        with_manifests = peer.dialect == CERTIFYING
+        told = {peer.node_id: None}  # who knows its own key
         for fact in self._ledger.exported(scopes, after):
             if _goes_to(peer, fact, held, echo=echo):
                 if _is_elsewhere(fact, elsewhere):
@@ -163,14 +182,30 @@ class PageServer:
                 if len(chosen) == limit or size > _PAGE_CHARS_MAX:
                     more = not stays
                     break
+                if with_manifests and fact.origin not in told and self._first_of(fact.origin) > after:
+                    told[fact.origin] = None
+                    manifest = manifests[fact.seq] = self._manifest_of(fact.origin).encode()
+                    size += len(manifest)
                 chosen.append(fact)
                 size += len(fact.text)
             if not stays:
                 last = fact.seq
         following = self._cursors.blind(self._mark(last)) if last > after else cursor
         render = self._entry if peer.dialect == CERTIFYING else partial(self._clamped, bare=bare, now_ms=now_ms)
-        body = _page_body(b",".join(map(render, chosen)), following, more=more, bare=bare)
+        entries = map(render, chosen)
+        if manifests:
+            entries = map(_with_manifest, entries, [manifests.get(fact.seq, b"") for fact in chosen])
+        body = _page_body(b",".join(entries), following, more=more, bare=bare)
         return ServedPage(body, len(chosen), following, sum(fact.scope == "team" for fact in chosen))
+
+    def _first_of(self, origin: str) -> int:
+        """The sequence number of the first fact of an origin that is relayed; 0 when there is none."""
+        if self._looked_at < self._ledger.last_exported(_RELAYED):
+            for each in self._ledger.exported(_RELAYED, self._looked_at):
+                if each.received_from is not None:
+                    self._first_seq.setdefault(each.origin, each.seq)
+                self._looked_at = each.seq
+        return self._first_seq.get(origin, 0)
 
     def _entry(self, fact: Fact) -> bytes:
         entry = self._cache.get(fact.seq)
@@ -191,6 +226,13 @@ class PageServer:
         if bare:
             return msgspec.json.encode(record_of(fact, fact.cid))
         return entry_json(fact, self._signer, self._entity_uri)
+
+
+def _with_manifest(entry: bytes, manifest: bytes) -> bytes:
+    """An entry with its origin's manifest in place of the null that every entry ends with."""
+    if not manifest:
+        return entry
+    return b'%b"origin_manifest":%b,"origin_key_proof":null}' % (entry.removesuffix(_NO_MANIFEST), manifest)
 
 
 def _page_body(facts: bytes, cursor: str | None, *, more: bool, bare: bool) -> bytes:

@@ -2,11 +2,13 @@
 
 Signatures are what replication costs: one Ed25519 verification takes as long as twenty deliveries. So they are made in
 the puller's task, which lets others work every few entries, and never in the writer's turn; and only once for a fact,
-since an entry that repeats a fact held, byte for byte in what counts, is recognised before any of it is verified.
+since an entry that repeats a fact held, byte for byte in what counts, is recognised before any of it is verified. Where
+the Context has more than one thread for signatures, those of a longer page are all checked first, in all of them; the
+checks below then find the answers there, and are the same.
 
     decode -> a plain repetition? -> is the origin's key known? -> hash, signature, grants, names -> Arrival
-                 left out               ask the peer for its
-                                        manifest, once a minute
+                 left out               it came with the origin's first fact;
+                                        else ask the peer for it, once a minute
 
 `EntryVerifier` has the checks that need nothing but the entry; pushes and deferred facts go through it too.
 `PageVerifier` adds what concerns one peer: repetitions, and the keys of origins whose facts the peer relays. Whatever
@@ -24,13 +26,15 @@ from typing import Final
 from urllib.parse import quote
 
 from stigmem.core import limits
+from stigmem.core.declaration import CERTIFYING
 from stigmem.core.errors import Rejection
-from stigmem.core.ingest import IngestPolicy, PeerLink, is_repeat, verify
-from stigmem.core.page import Page, PageEntry, decode_entry, entry_name
+from stigmem.core.ingest import IngestPolicy, PeerLink, is_repeat, signed_part, verify
+from stigmem.core.keys import KnownSignatures, Suite
+from stigmem.core.page import Page, PageEntry, decode_entry, entry_name, has_manifest
 from stigmem.core.records import PeerRow
 from stigmem.node.events import NodeEvents
 from stigmem.node.membership.origin_keys import OriginKeys
-from stigmem.node.ports import Clock, Unreachable
+from stigmem.node.ports import Clock, Signatures, Signed, Unreachable
 from stigmem.node.replication.page_ingest import Arrival, Refused
 from stigmem.node.replication.peer_client import PeerClient, Throttled
 from stigmem.node.state import NodeState
@@ -38,6 +42,8 @@ from stigmem.node.state import NodeState
 __all__ = ["EntryVerifier", "PageVerifier"]
 
 _ENTRIES_PER_CHECKPOINT: Final = 25
+_ENTRIES_FOR_THREADS: Final = 16
+"""A page of fewer is checked sooner than a thread begins."""
 _ORIGINS_PER_DRAIN: Final = 10
 """Keys that are asked for again at the beginning of a drain: a peer that names thousands of made-up origins must not
 have us ask for all of them before we read its facts."""
@@ -51,6 +57,10 @@ class EntryVerifier:
     def __init__(self, policy: IngestPolicy, events: NodeEvents) -> None:
         self.policy = policy
         self._events = events
+
+    def with_suite(self, suite: Suite) -> EntryVerifier:
+        """The same checks with signatures checked by another suite."""
+        return EntryVerifier(self.policy._replace(suite=suite), self._events)
 
     def verify_raw(self, link: PeerLink, raw: bytes) -> Arrival:
         """The outcome for an entry as it came."""
@@ -97,7 +107,9 @@ class PageVerifier:
         origin_keys: OriginKeys,
         clock: Clock,
         client: PeerClient,
+        signatures: Signatures,
     ) -> None:
+        self._signatures = signatures
         self._verifier = verifier
         self._state = state
         self._origin_keys = origin_keys
@@ -121,16 +133,38 @@ class PageVerifier:
 
         Raises Unreachable or Throttled when the peer must be asked for an origin's key and does not answer.
         """
+        await self._learn_from(row, link, page)
+        verifier = await self._with_signatures(link, page)
         arrivals: list[Arrival] = []
         for number, raw in enumerate(page.entries):
             if number % _ENTRIES_PER_CHECKPOINT == _ENTRIES_PER_CHECKPOINT - 1:
                 await self._clock.checkpoint()
-            arrival = await self._check(row, link, raw)
+            arrival = await self._check(row, link, raw, verifier)
             if arrival is not None:
                 arrivals.append(arrival)
         return arrivals
 
-    async def _check(self, row: PeerRow, link: PeerLink, raw: bytes) -> Arrival | None:
+    async def _with_signatures(self, link: PeerLink, page: Page) -> EntryVerifier:
+        """The checks of entries, with the answers for the signatures of a longer page."""
+        signatures, policy = self._signatures, self._verifier.policy
+        if signatures.threads == 1 or len(page.entries) < _ENTRIES_FOR_THREADS:
+            return self._verifier
+        wanted: dict[Signed, None] = {}
+        for number, raw in enumerate(page.entries):
+            if number % _ENTRIES_PER_CHECKPOINT == _ENTRIES_PER_CHECKPOINT - 1:
+                await self._clock.checkpoint()
+            try:
+                entry = decode_entry(raw, link.dialect)
+            except Rejection:
+                continue  # told when it is its turn
+            part = signed_part(entry, link, policy)
+            if part is not None and self._state.ledger.held(origin_of(entry, link), str(entry.fact.id)) is None:
+                wanted[part] = None
+        asked = list(wanted)
+        answers = await signatures.check(policy.suite, asked)
+        return self._verifier.with_suite(KnownSignatures(policy.suite, dict(zip(asked, answers, strict=True))))
+
+    async def _check(self, row: PeerRow, link: PeerLink, raw: bytes, verifier: EntryVerifier) -> Arrival | None:
         """The outcome of the stateless checks; None for a plain repetition."""
         try:
             entry = decode_entry(raw, link.dialect)
@@ -144,7 +178,7 @@ class PageVerifier:
         if origin != link.sender and self._origin_keys.key_of(origin) is None:
             await self._learn(row, origin)
         try:
-            arrival = self._verifier.verify(link, raw, entry)
+            arrival = verifier.verify(link, raw, entry)
         except Exception as bug:
             return self._verifier.not_understood(raw, bug)
         if isinstance(arrival.outcome, Refused) and arrival.outcome.rejection.code == "origin_sig_invalid":
@@ -152,6 +186,22 @@ class PageVerifier:
         return arrival
 
     # --- keys of origins ---
+
+    async def _learn_from(self, row: PeerRow, link: PeerLink, page: Page) -> None:
+        """Take in the keys of unknown origins whose manifests came with their first facts, in one commit for all."""
+        if link.dialect != CERTIFYING:
+            return
+        found: dict[str, bytes] = {}
+        for raw in filter(has_manifest, page.entries):
+            try:
+                entry = decode_entry(raw, link.dialect)
+            except Rejection:
+                continue  # told when it is its turn
+            origin, manifest = origin_of(entry, link), bytes(entry.origin_manifest)
+            is_wanted = origin not in found and origin != link.sender and self._origin_keys.key_of(origin) is None
+            if is_wanted and manifest != b"null" and len(manifest) <= limits.MANIFEST_CHARS_MAX:
+                found[origin] = manifest
+        await self._origin_keys.learn_all(list(found.items()), row)
 
     async def _seek_origins(self, row: PeerRow) -> None:
         """Ask the peer again for some origins whose facts had to be refused because nobody knew their keys."""
