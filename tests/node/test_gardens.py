@@ -339,3 +339,20 @@ async def test_a_session_that_read_a_garden_may_write_there_with_what_it_read_as
         assert (await ask(bench, "POST", "/v1/facts", body, by=ANN, headers=named)).status == 403
         body |= {"write_mode": "summarize_with_provenance", "derived_from": [{"fact_id": inside["id"]}]}
         read(await ask(bench, "POST", "/v1/facts", body, by=ANN, headers=named), 201)
+
+
+async def test_a_member_recalls_in_a_garden_and_nobody_recalls_it_from_outside() -> None:
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS):
+        await garden(bench)
+        assert (await write(bench, "the pump leaks")).status == 201
+        read(await ask(bench, "POST", "/v1/facts", saying("the pump runs", scope="team", entity="a:b"), by=BO), 201)
+        asked = {"query": "pump", "scope": "team"}
+        for by, more, wanted in (
+            (ANN, {"garden_id": URI}, ["the pump leaks"]), (ANN, {}, ["the pump runs"]), (BO, {}, ["the pump runs"]),
+        ):  # fmt: skip
+            found = read(await ask(bench, "POST", "/v1/recall", asked | more, by=by))["facts"]
+            assert [each["fact"]["value"]["v"] for each in found] == wanted
+        assert (await ask(bench, "POST", "/v1/recall", asked | {"garden_id": URI}, by=BO)).status == 403
+        (inside,) = read(await ask(bench, "POST", "/v1/recall", asked | {"garden_id": URI}, by=ANN))["facts"]
+        assert inside["fact"]["garden_id"] == URI

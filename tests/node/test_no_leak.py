@@ -199,6 +199,7 @@ async def reads(world: World) -> None:
         for more in ({}, {"include_neighbors": False, "min_confidence": 0}, {"limit": 1, "token_budget": 20}):
             body = {"query": question, "scope": "public", "explain": True} | more
             await world.look("POST", "/v1/recall", body)
+            await world.look("POST", "/v1/recall", body | {"garden_id": GARDEN})
     for target in (
         "/v1/audit/export", "/v1/audit/export?limit=2", "/v1/admin/audit", "/v1/me", "/v1/auth/keys", "/healthz",
         "/v1/auth/keys/expiring-soon", "/v1/admin/clock", "/.well-known/stigmem", "/.well-known/stigmem-manifest.json",

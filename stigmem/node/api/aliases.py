@@ -160,7 +160,7 @@ OPERATIONS = (
     ),
     Operation(
         "delete_alias", "DELETE", "/v1/aliases/{uri}", "write", AliasesApi.delete_alias, "Take another name away",
-        status=204, refusals=(401, 403, 404, 429, 503, 507), tags=("names",),
+        status=204, refusals=(401, 403, 404, 422, 429, 503, 507), tags=("names",),
     ),
     Operation(
         "resolve_entity", "GET", "/v1/entities/resolve", "read", AliasesApi.get_resolved,

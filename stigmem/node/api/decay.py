@@ -160,6 +160,6 @@ OPERATIONS = (
     ),
     Operation(
         "decay_job", "GET", "/v1/decay/jobs/{job}", "read", DecayApi.get_job, "How a sweep of large scopes stands",
-        answer=JobAnswer, refusals=(401, 403, 404, 429, 503), tags=("recall",),
+        answer=JobAnswer, refusals=(401, 403, 404, 422, 429, 503), tags=("recall",),
     ),
 )  # fmt: skip

@@ -125,6 +125,6 @@ OPERATIONS = (
     ),
     Operation(
         "lint_job", "GET", "/v1/lint/jobs/{job}", "read", LintApi.get_job, "How a lint of a large scope stands",
-        answer=JobAnswer, refusals=(401, 403, 404, 429, 503), tags=("recall",),
+        answer=JobAnswer, refusals=(401, 403, 404, 422, 429, 503), tags=("recall",),
     ),
 )  # fmt: skip

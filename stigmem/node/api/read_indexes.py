@@ -38,6 +38,10 @@ class ReadIndexes:
         """The index of a scope; of facts that nobody may read (quarantined ones) and of bookkeeping it has none."""
         return self._words.setdefault(scope, WordIndex())
 
+    def of(self, ledger: Ledger) -> ReadIndexes:
+        """Indexes of another ledger, which have followed nothing yet."""
+        return ReadIndexes(ledger=ledger, clock=self._clock)
+
     async def catch_up(self) -> None:
         """Follow the ledger to what is committed now. Several tasks may do so at once: they share the work."""
         log = self.ledger.log

@@ -2,7 +2,8 @@
 
 The request is read and charged in its turn; the answer is made by a task, in slices, from committed state. Ranking and
 packing are `stigmem.core.recall`; what a caller may read is one scope, and nothing of another scope takes part in it,
-not even as a count.
+not even as a count. `garden_id` asks in a garden instead: its facts have an index
+of their own, and nobody else's statistics say anything about them.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ from stigmem.core import limits
 from stigmem.core.errors import Refusal
 from stigmem.core.export_index import is_foreign_instruction, is_instruction
 from stigmem.core.fact import FactRecord
+from stigmem.core.gardens import Garden
 from stigmem.core.recall.packing import Packed, pack, token_estimate
 from stigmem.core.recall.ranking import Question, Ranked, Ranker, Weights
 from stigmem.core.recall.words import fact_words
 from stigmem.core.wire import Response, json_response
+from stigmem.node.api.facts import check_scope_parameter
 from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
+from stigmem.node.api.garden_access import READING, garden_of_facts
+from stigmem.node.api.read_indexes import ReadIndexes
 from stigmem.node.api.reading import Reader
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
@@ -33,6 +38,8 @@ __all__ = ["OPERATIONS", "RecallApi"]
 
 _Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.RECALL_QUERY_CHARS_MAX)]
+_GARDENS_MAX: Final = 64
+"""Gardens whose indexes are kept; one more makes the oldest anew when it is asked for."""
 _ANSWER_DIGITS: Final = 4
 """Decimals of a breakdown, as in the reference."""
 
@@ -57,6 +64,7 @@ class RecallParameters(msgspec.Struct, kw_only=True):
     min_confidence: _Share = 0.1
     include_neighbors: bool = True
     limit: Annotated[int, msgspec.Meta(ge=1, le=limits.PAGE_LIMIT_MAX)] = 100
+    garden_id: str | None = None
     as_of: str | None = None
     explain: bool = False
     legacy_format: bool = False
@@ -146,6 +154,7 @@ class RecallApi:
         self._reader = reader
         self._indexes = reader.indexes
         self._guard = guard
+        self._gardens: dict[str, ReadIndexes] = {}
 
     def post_recall(self, call: ApiRequest, txn: Transaction) -> Outcome:
         request: RecallRequest = call.body
@@ -158,7 +167,12 @@ class RecallApi:
     def _recall(
         self, call: ApiRequest, txn: Transaction, given: RecallParameters, weights: Weights, *, legacy: bool
     ) -> Outcome:
-        self._reader.begin(call, txn, given.scope)
+        self._reader.charge_read(call, txn)
+        garden = None
+        if given.garden_id is not None:
+            garden = garden_of_facts(txn, call.principal, given.garden_id, READING)
+        scope = given.scope if garden is None else garden.row.scope
+        check_scope_parameter(call.principal, scope)
         if given.as_of is not None:
             raise Refusal(
                 501, "time_travel_plugin_not_loaded", "as_of needs the time travel add-on, which this node lacks"
@@ -166,7 +180,7 @@ class RecallApi:
         session = session_of(call.request)
         question = Question(
             query=given.query,
-            scope=given.scope,
+            scope=scope,
             weights=weights,
             depth=given.depth,
             min_confidence=given.min_confidence,
@@ -175,14 +189,21 @@ class RecallApi:
             now_us=txn.now_us,
         )
         recall_id = self._identity.new_uuid()
+        indexes = self._indexes if garden is None else self._of_garden(garden)
+        garden_uri = None if garden is None else garden.uri(self._identity.authority)
 
         async def answer() -> Response:
-            await self._indexes.catch_up()
-            ranked, packed = await self._indexes.in_slices(self._chosen(question, given.token_budget))
+            await indexes.catch_up()
+            ranked, packed = await indexes.in_slices(self._chosen(indexes, question, given.token_budget))
             chosen = [ranked[place] for place in packed.places]
             if chosen:
-                self._guard.note(session, call.principal, (given.scope,))
-            facts = [self._scored(each, question, explain=given.explain) for each in chosen]
+                self._guard.note(session, call.principal, (scope,))
+            facts = [
+                _scored(
+                    each, fact_record(each.fact, indexes.ledger, garden_uri=garden_uri), question, explain=given.explain
+                )
+                for each in chosen
+            ]
             body = RecallAnswer(
                 recall_id=recall_id,
                 query_hash=hashlib.sha256(given.query.encode("utf-8", "surrogatepass")).hexdigest(),
@@ -201,11 +222,24 @@ class RecallApi:
 
         return self._reader.answer("recall", answer)
 
-    def _chosen(self, question: Question, budget: int) -> Generator[None, None, tuple[list[Ranked], Packed]]:
+    def _of_garden(self, garden: Garden) -> ReadIndexes:
+        """The indexes of a garden; those that were asked for least lately are made anew when they are asked for."""
+        name = garden.row.garden_id
+        indexes = self._gardens.pop(name, None)
+        if indexes is None or indexes.ledger is not garden.ledger:
+            indexes = self._indexes.of(garden.ledger)
+        self._gardens[name] = indexes
+        if len(self._gardens) > _GARDENS_MAX:
+            del self._gardens[next(iter(self._gardens))]
+        return indexes
+
+    def _chosen(
+        self, indexes: ReadIndexes, question: Question, budget: int
+    ) -> Generator[None, None, tuple[list[Ranked], Packed]]:
         ranked = yield from Ranker(
-            ledger=self._indexes.ledger,
-            view=self._indexes.words(question.scope).view(),
-            references=self._indexes.references,
+            ledger=indexes.ledger,
+            view=indexes.words(question.scope).view(),
+            references=indexes.references,
             confidence=self._reader.confidence,
             question=question,
         ).rank()
@@ -217,24 +251,24 @@ class RecallApi:
         )
         return ranked, packed
 
-    def _scored(self, ranked: Ranked, question: Question, *, explain: bool) -> ScoredFact:
-        fact = ranked.fact
-        return ScoredFact(
-            fact=fact_record(fact, self._indexes.ledger),
-            score=ranked.score,
-            score_breakdown=ScoreBreakdown(
-                lexical=round(ranked.lexical, _ANSWER_DIGITS),
-                semantic=0.0,
-                graph=round(ranked.graph, _ANSWER_DIGITS),
-                source_trust=0.0,
-                recency=round(ranked.recency, _ANSWER_DIGITS),
-                weighted_total=ranked.score,
-            ),
-            hop_distance=ranked.hops,
-            token_estimate=token_estimate(fact),
-            from_card=False,
-            explain=_explanation(ranked, question.weights) if explain else None,
-        )
+
+def _scored(ranked: Ranked, record: FactRecord, question: Question, *, explain: bool) -> ScoredFact:
+    return ScoredFact(
+        fact=record,
+        score=ranked.score,
+        score_breakdown=ScoreBreakdown(
+            lexical=round(ranked.lexical, _ANSWER_DIGITS),
+            semantic=0.0,
+            graph=round(ranked.graph, _ANSWER_DIGITS),
+            source_trust=0.0,
+            recency=round(ranked.recency, _ANSWER_DIGITS),
+            weighted_total=ranked.score,
+        ),
+        hop_distance=ranked.hops,
+        token_estimate=token_estimate(ranked.fact),
+        from_card=False,
+        explain=_explanation(ranked, question.weights) if explain else None,
+    )
 
 
 def _explanation(ranked: Ranked, weights: Weights) -> ScoreExplanation:
@@ -256,7 +290,7 @@ def _explanation(ranked: Ranked, weights: Weights) -> ScoreExplanation:
     )
 
 
-_REFUSALS: Final = (400, 401, 403, 422, 429, 501, 503)
+_REFUSALS: Final = (400, 401, 403, 404, 422, 429, 501, 503)
 
 OPERATIONS = (
     Operation(
