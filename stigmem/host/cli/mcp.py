@@ -6,13 +6,15 @@ import os
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import trio
-from cyclopts import App
+from cyclopts import App, Parameter
 
-from stigmem.host.cli.speech import Mistake, examples
+from stigmem.host.cli.speech import Failed, Mistake, examples, tell
 from stigmem.host.cli.where import Where
+from stigmem.host.mcp import install as installing
+from stigmem.host.mcp.install import ClientName
 from stigmem.host.settings import HostSettings
 
 __all__ = ["add_to"]
@@ -21,8 +23,43 @@ _DIRECTORY: Final = "stigmem"
 
 
 def add_to(app: App) -> None:
-    """Register the command."""
-    app.command(mcp, help_epilogue=examples("mcp", "mcp --data-dir org-south", "mcp --url https://node.example"))
+    """Register the commands."""
+    memory = App(
+        name="mcp",
+        help="A node as a memory for models.",
+        help_epilogue=examples("mcp", "mcp --data-dir org-south", "mcp install cursor", "mcp install cursor --write"),
+        backend="trio",
+    )
+    memory.default(mcp)
+    memory.command(install)
+    app.command(memory)
+
+
+def install(
+    client: Annotated[ClientName, Parameter(help="Which program's list of servers.")],
+    *,
+    write: Annotated[bool, Parameter(negative=(), help="Write it; without this it is only shown.")] = False,
+    where: Where | None = None,
+) -> None:
+    """Put `stigmem mcp` on the list of servers of a program.
+
+    Shows the file as it would become. With --write it becomes so, and what was
+    there before is kept beside it. --data-dir and --url are put on the list
+    too; an API key is not: set STIGMEM_API_KEY for the program.
+    """
+    place = where or Where()
+    chosen = {"--data-dir": place.data_dir and place.data_dir.resolve(), "--url": place.url}
+    arguments = [word for flag, value in chosen.items() if value for word in (flag, str(value))]
+    try:
+        planned = installing.plan(client, arguments, Path.home())
+    except installing.Unreadable as error:
+        raise Failed(str(error)) from error
+    if write:
+        installing.write(planned)
+        tell(f"wrote {planned.path}; start the program again")
+        return
+    tell(f"{planned.path} would become:\n\n{planned.after}")
+    tell("nothing was written; run it again with --write")
 
 
 async def mcp(*, where: Where | None = None) -> None:
