@@ -29,6 +29,7 @@ EVENTS: Final = frozenset(
         "clock_doubted", "clock_doubt_ended",
         "garden_created", "garden_deleted", "garden_member_added", "garden_member_changed", "garden_member_removed",
         "garden_write", "quarantine_promote", "quarantine_reject", "instruction_promoted",
+        "peer_changed", "origin_key_pinned", "origin_confirm_failed",
     }
 )  # fmt: skip
 """Every event a node may record; `append` refuses others, so that a reader can rely on the list."""

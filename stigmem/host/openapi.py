@@ -29,6 +29,7 @@ _PARAMETERS: Final = {
     "job": "Id of a job",
     "subscription": "Id of a subscription",
     "garden": "Id or slug of a garden",
+    "origin": "Node id of an origin, raw or percent-encoded",
     "member": "Entity URI of a member, raw or percent-encoded",
 }
 _PHRASES: Final = {

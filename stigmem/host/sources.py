@@ -20,12 +20,15 @@ __all__ = ["BadSettings", "Origin", "Resolved", "overlaid", "resolve", "told_set
 
 DEFAULT_FILE: Final = Path("stigmem.toml")
 _PREFIX: Final = "STIGMEM_"
-_NOT_SETTINGS: Final = frozenset({"STIGMEM_CONFIG", "STIGMEM_URL", "STIGMEM_API_KEY"})
-"""Variables that the command line reads, and no node."""
+_DB_PATH: Final = "STIGMEM_DB_PATH"
+"""The reference's name for where the journal is. Honoured: the directory of the file is the data directory."""
+_DB_NAME: Final = "stigmem.db"
+_NOT_SETTINGS: Final = frozenset({"STIGMEM_CONFIG", "STIGMEM_URL", "STIGMEM_API_KEY", _DB_PATH})
+"""Variables that the command line reads and no node, and one that is another name for a setting."""
 _OF_THE_REFERENCE: Final = frozenset(
     _PREFIX + name
     for name in (
-        "DB_PATH", "TRUST_MODE", "TRUST_RULES_FILE", "TRUST_WEIGHT_IDENTITY", "TRUST_WEIGHT_PEER_HISTORY",
+        "TRUST_MODE", "TRUST_RULES_FILE", "TRUST_WEIGHT_IDENTITY", "TRUST_WEIGHT_PEER_HISTORY",
         "TRUST_WEIGHT_SCOPE_AUTHORITY", "TRUST_WEIGHT_ATTESTATION_MODE", "SANITIZER_MODE",
         "RATE_LIMIT_DISABLED_ACK", "ASYNC_JOB_THRESHOLD", "API_KEY_EXPIRING_SOON_DAYS", "DECAY_TTL_SECONDS",
         "DECAY_MIN_CONFIDENCE", "ATTESTATION_REQUIRED", "SUBSCRIPTION_REPLAY_S", "FEDERATION_NONCE_WINDOW_S",
@@ -35,7 +38,6 @@ _OF_THE_REFERENCE: Final = frozenset(
     )
 )  # fmt: skip
 _INSTEAD: Final = {
-    "STIGMEM_DB_PATH": "STIGMEM_DATA_DIR",
     "STIGMEM_NODE_PRIVATE_KEY": "STIGMEM_FEDERATION_PRIVKEY",
     "STIGMEM_LOCAL_DEV_ALLOW_INSECURE_NON_LOOPBACK": "STIGMEM_FEDERATION_INSECURE",
 }
@@ -85,7 +87,20 @@ def resolve(
         if flag is not None:
             values[name] = flag if isinstance(flag, bool) else _parse(setting, flag, setting.flag)
             origins[name] = "flag"
+    if environment.get(_DB_PATH) and origins["data_dir"] in ("default", "file"):
+        values["data_dir"], origins["data_dir"] = _directory_of(environment[_DB_PATH]), "variable"
     return Resolved(HostSettings(**values), origins, found, _remarks(environment))
+
+
+def _directory_of(db_path: str) -> Path:
+    """The data directory that a path of a journal means. Raises BadSettings."""
+    path = Path(db_path)
+    if path.name != _DB_NAME:
+        raise BadSettings(
+            f"{_DB_PATH}: the journal of this node is always called {_DB_NAME}, and {db_path!r} ends otherwise; give a "
+            "path that ends so, or name the directory by STIGMEM_DATA_DIR"
+        )
+    return path.parent
 
 
 def overlaid(found: Resolved, told: Mapping[str, Any]) -> Resolved:

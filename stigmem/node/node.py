@@ -35,12 +35,14 @@ from stigmem.node.api import (
     lint,
     manifests,
     not_implemented,
+    origins,
     peers,
     push,
     quarantine,
     recall,
     subscriptions,
     synthesis,
+    upkeep,
 )
 from stigmem.node.api.api_keys import ApiKeys
 from stigmem.node.api.background import Background
@@ -310,6 +312,8 @@ class Node:
                 ),
             ),
             **bind(clock.OPERATIONS, clock.ClockApi(clock=self.clock, quotas=quotas)),
+            **bind(origins.OPERATIONS, origins.OriginsApi(identity=identity)),
+            **bind(upkeep.OPERATIONS, upkeep.UpkeepApi(quotas=quotas)),
             **bind(manifests.OPERATIONS, manifests.ManifestsApi(identity=identity, quotas=quotas)),
             **self._build_reading_handlers(guard, background),
             **bind(

@@ -122,14 +122,26 @@ def _written(text: str) -> Path:
 
 
 def test_unknown_variables_are_reported_and_those_of_the_reference_in_other_words() -> None:
-    found = resolve(
-        {}, {"STIGMEM_PROT": "1", "STIGMEM_DB_PATH": "x", "STIGMEM_TRUST_MODE": "x", "STIGMEM_URL": "x", "HOME": "x"}
-    )
+    names = ("STIGMEM_PROT", "STIGMEM_NODE_PRIVATE_KEY", "STIGMEM_TRUST_MODE", "STIGMEM_URL", "HOME")
+    found = resolve({}, dict.fromkeys(names, "x"))
+    instead = "; use STIGMEM_FEDERATION_PRIVKEY"
     assert found.remarks == [
-        "STIGMEM_DB_PATH is a setting of the reference node that this one does not have; use STIGMEM_DATA_DIR",
+        f"STIGMEM_NODE_PRIVATE_KEY is a setting of the reference node that this one does not have{instead}",
         "STIGMEM_PROT is no setting of this node and is ignored; did you mean STIGMEM_PORT?",
         "STIGMEM_TRUST_MODE is a setting of the reference node that this one does not have",
     ]
+
+
+def test_the_references_name_for_where_the_journal_is_is_honoured() -> None:
+    variables = {"STIGMEM_DB_PATH": "/var/lib/node/stigmem.db"}
+    found = resolve({}, variables)
+    assert (found.settings.data_dir, found.origins["data_dir"]) == (Path("/var/lib/node"), "variable")
+    assert found.remarks == []
+    assert resolve({}, variables | {"STIGMEM_DATA_DIR": "/srv"}).settings.data_dir == Path("/srv")
+    assert resolve({"data_dir": "/flag"}, variables).settings.data_dir == Path("/flag")
+    assert resolve({}, {"STIGMEM_DB_PATH": "stigmem.db"}).settings.data_dir == Path()
+    with pytest.raises(BadSettings, match=r"always called stigmem\.db"):
+        resolve({}, {"STIGMEM_DB_PATH": "/var/lib/node/facts.db"})
 
 
 def test_every_setting_of_the_contract_that_exists_here_has_its_name() -> None:

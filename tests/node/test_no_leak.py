@@ -203,6 +203,7 @@ async def reads(world: World) -> None:
     for target in (
         "/v1/audit/export", "/v1/audit/export?limit=2", "/v1/admin/audit", "/v1/me", "/v1/auth/keys", "/healthz",
         "/v1/auth/keys/expiring-soon", "/v1/admin/clock", "/.well-known/stigmem", "/.well-known/stigmem-manifest.json",
+        "/v1/doctor", "/v1/admin/cid-backfill/status", "/v1/federation/origins",
         "/v1/federation/peers", "/v1/federation/peers/peer-1", f"/v1/federation/manifest/{world.bench.node.node_id}",
     ):  # fmt: skip
         await world.look("GET", target)
@@ -264,6 +265,9 @@ async def writes(world: World) -> None:
         await world.look("POST", "/v1/aliases", {"raw_uri": raw, "canonical_uri": "user:0"})
     await world.look("DELETE", "/v1/aliases/user:new")
     await world.look("DELETE", "/v1/aliases/user:nobody")
+    await world.look("PATCH", "/v1/federation/peers/nobody", {"allowed_scopes": []})
+    await world.look("POST", "/v1/federation/origins", {"node_id": "n:x", "public_key": "x"})
+    await world.look("POST", "/v1/federation/origins/n:x/confirm", {"pubkey_fingerprint": "x"})
     for action in ("approve", "revoke"):
         await world.look("POST", f"/v1/federation/peers/nobody/{action}", {"pubkey_fingerprint": "x"})
     await world.look("DELETE", "/v1/federation/peers/nobody")

@@ -27,7 +27,7 @@ from stigmem.node.replication.long_polls import LongPolls
 from stigmem.node.replication.page_server import PageServer, narrow
 from stigmem.node.replication.pull_request import HOLDING_HEADER, held_by_asker
 from stigmem.node.replication.puller import Pullers
-from stigmem.node.responses import render
+from stigmem.node.responses import busy, render
 from stigmem.node.transaction import Transaction
 
 __all__ = ["OPERATIONS", "FederationApi"]
@@ -255,6 +255,8 @@ class _WaitingPull:
         row = txn.state.peers.get(self.peer_id)
         if row is None or row.status != self._peer.row.status:
             self._response = render(Refusal(401, "peer_not_approved", "peer_not_approved"))
+        elif row.scopes != self._peer.row.scopes:
+            self._response = render(busy("what this link carries has changed"))
         else:
             self._response = self._api.answer_pull(self._call, txn, self._peer, self._scopes, *self._hints)
 

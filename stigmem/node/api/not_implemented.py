@@ -1,56 +1,74 @@
-"""Routes of the contract that this node does not serve yet: each answers 501 and says so, to callers it knows.
+"""Operations of the contract that this node does not offer: each answers 501 with the reason, to callers it knows.
 
-A route leaves this list when it gets a handler of its own. Routes that the contract calls absent by default are not
-here; they are simply not found.
+An operation leaves this list when it gets a handler of its own. What the contract calls absent by default is not here;
+it is simply not found.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from stigmem.core.errors import Refusal
 from stigmem.node.api.request import ApiRequest
-from stigmem.node.api.routing import Operation, Outcome
+from stigmem.node.api.routing import Handler, Operation, Outcome
 from stigmem.node.transaction import Transaction
 
 __all__ = ["OPERATIONS", "NotImplementedApi"]
 
-_ROUTES: Final = (
-    ("create_intent", "POST", "/v1/intents"),
-    ("get_intent", "GET", "/v1/intents/{intent}"),
-    ("create_agent_key", "POST", "/v1/auth/agent-keys"),
-    ("list_agent_keys", "GET", "/v1/auth/agent-keys"),
-    ("delete_agent_key", "DELETE", "/v1/auth/agent-keys/{key}"),
-    ("exchange_oidc_token", "POST", "/v1/auth/oidc/exchange"),
-    ("create_capability_token", "POST", "/v1/federation/capability-tokens"),
-    ("use_capability_token", "POST", "/v1/federation/capability-tokens/{path}"),
-    ("create_tombstone", "POST", "/v1/tombstones"),
-    ("get_tombstones", "GET", "/v1/tombstones/{uri}"),
-    ("revoke_tombstone", "POST", "/v1/tombstones/{path}"),
-    ("cid_backfill_status", "GET", "/v1/admin/cid-backfill/status"),
+_INTENTS: Final = "intents are not built; facts with the relations of the intent namespace are kept like all others"
+_AGENT_KEYS: Final = "this node does not verify agents' signatures; each agent can have an API key of its own"
+_CAPABILITIES: Final = "this node trusts no capability token; a peer presents a peer token, everybody else an API key"
+_TOMBSTONES: Final = "nothing is erased on this node yet; a retraction ends a fact and leaves it readable"
+
+
+class _Absent(NamedTuple):
+    name: str
+    method: str
+    path: str
+    reason: str
+
+
+_ABSENT: Final = (
+    _Absent("create_intent", "POST", "/v1/intents", _INTENTS),
+    _Absent("get_intent", "GET", "/v1/intents/{intent}", _INTENTS),
+    _Absent("create_agent_key", "POST", "/v1/auth/agent-keys", _AGENT_KEYS),
+    _Absent("list_agent_keys", "GET", "/v1/auth/agent-keys", _AGENT_KEYS),
+    _Absent("delete_agent_key", "DELETE", "/v1/auth/agent-keys/{key}", _AGENT_KEYS),
+    _Absent("exchange_oidc_token", "POST", "/v1/auth/oidc/exchange", "this node has no tie to an identity provider"),
+    _Absent("create_capability_token", "POST", "/v1/federation/capability-tokens", _CAPABILITIES),
+    _Absent("verify_capability_token", "POST", "/v1/federation/capability-tokens/verify", _CAPABILITIES),
+    _Absent("revoke_capability_token", "POST", "/v1/federation/capability-tokens/{token}/revoke", _CAPABILITIES),
+    _Absent("create_tombstone", "POST", "/v1/tombstones", _TOMBSTONES),
+    _Absent("get_tombstones", "GET", "/v1/tombstones/{uri}", _TOMBSTONES),
+    _Absent("revoke_tombstone", "POST", "/v1/tombstones/{tombstone}/revoke", _TOMBSTONES),
+    _Absent("ingest_tombstone", "POST", "/v1/federation/tombstones/ingest", _TOMBSTONES),
 )
 
 
 class NotImplementedApi:
-    """The answer to every route that is not served yet."""
+    """Has nothing: what an operation that is not offered answers stands beside its name."""
 
-    def refuse(self, call: ApiRequest, txn: Transaction) -> Outcome:
+
+def _refusing(reason: str) -> Handler:
+    def refuse(_api: NotImplementedApi, call: ApiRequest, _txn: Transaction) -> Outcome:
         path = call.request.target.partition("?")[0][:256]
-        raise Refusal(501, "not_implemented", f"this node does not offer {call.request.method} {path} yet")
+        raise Refusal(501, "not_implemented", f"this node does not offer {call.request.method} {path}: {reason}")
+
+    return refuse
 
 
 OPERATIONS = tuple(
     Operation(
-        name,
-        method,
-        path,
+        each.name,
+        each.method,
+        each.path,
         "any",
-        NotImplementedApi.refuse,
-        "Not offered yet",
+        _refusing(each.reason),
+        f"Not offered: {each.reason}",
         status=501,
         refusals=(401, 503),
         tags=("later",),
         takes_any_query=True,
     )
-    for name, method, path in _ROUTES
+    for each in _ABSENT
 )

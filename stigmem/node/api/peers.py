@@ -1,4 +1,4 @@
-"""Operations on peers that people call: register, approve, list, get, revoke, delete (federation 2.2).
+"""Operations on peers that people call: register, approve, list, get, narrow, revoke, delete (federation 2.2).
 
 A peer's life is the transition table of `stigmem.core.declaration`; the address it declares is checked by
 `stigmem.node.membership.handshake`, and a person compares the key's fingerprint before anything flows. What strangers
@@ -101,6 +101,12 @@ class ApproveRequest(msgspec.Struct):
     """The fingerprint that a person compared."""
 
     pubkey_fingerprint: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+
+
+class PeerChange(msgspec.Struct):
+    """Body of `PATCH /v1/federation/peers/{peer}`: the scopes that stay, each of them one that the peer declared."""
+
+    allowed_scopes: Annotated[tuple[str, ...], msgspec.Meta(max_length=16)]
 
 
 class ApproveAnswer(msgspec.Struct):
@@ -213,6 +219,23 @@ class PeersApi:
         txn.audit("peer_approved", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri)
         answer = ApproveAnswer(row.peer_id, row.node_id, ACTIVE, format_us(txn.now_us))
         return AfterCommit(lambda: json_response(200, answer))
+
+    def patch_peer(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        """Narrow what a link carries. Wider than the peer signed for it can only become by a new declaration."""
+        row, request = _row(call, txn), call.body
+        unknown = next((scope for scope in request.allowed_scopes if scope not in row.scopes), None)
+        if unknown is not None:
+            declared = ", ".join(row.scopes) or "none"
+            message = f"allowed_scopes can only become fewer ({declared} now); to add one the peer registers anew"
+            raise invalid("allowed_scopes", message, given=unknown)
+        scopes = ordered(request.allowed_scopes)
+        if scopes != row.scopes:
+            txn.add(msgspec.structs.replace(row, scopes=scopes))
+            txn.audit(
+                "peer_changed", row.peer_id, node_id=row.node_id, by=call.principal.entity_uri,
+                scopes=list(scopes), before=list(row.scopes),
+            )  # fmt: skip
+        return AfterCommit(lambda: json_response(200, peer_record(txn.state.peers[row.peer_id])))
 
     def post_revoke(self, call: ApiRequest, txn: Transaction) -> Outcome:
         row = _row(call, txn)
@@ -327,6 +350,11 @@ OPERATIONS = (
     Operation(
         "revoke_peer", "POST", "/v1/federation/peers/{peer}/revoke", "admin:federation", PeersApi.post_revoke,
         "Stop exchanging with a peer", answer=PeerRecord, refusals=(401, 403, 404, 409, 503, 507), tags=("federation",),
+    ),
+    Operation(
+        "change_peer", "PATCH", "/v1/federation/peers/{peer}", "admin:federation", PeersApi.patch_peer,
+        "Narrow the scopes that a link carries", body=PeerChange, answer=PeerRecord,
+        refusals=(401, 403, 404, 413, 422, 503, 507), tags=("federation",),
     ),
     Operation(
         "get_peer", "GET", "/v1/federation/peers/{peer}", "federate", PeersApi.get_peer,

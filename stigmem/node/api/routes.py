@@ -23,12 +23,14 @@ from stigmem.node.api import (
     lint,
     manifests,
     not_implemented,
+    origins,
     peers,
     push,
     quarantine,
     recall,
     subscriptions,
     synthesis,
+    upkeep,
 )
 from stigmem.node.api.routing import Router
 
@@ -46,6 +48,8 @@ ROUTER: Final = Router(
         *audit.OPERATIONS,
         *clock.OPERATIONS,
         *peers.OPERATIONS,
+        *origins.OPERATIONS,
+        *upkeep.OPERATIONS,
         *federation.OPERATIONS,
         *push.OPERATIONS,
         *manifests.OPERATIONS,
