@@ -130,6 +130,7 @@ async def test_a_model_reads_cards_neighbours_and_what_is_wrong(tmp_path: Path) 
         assert [found["entity"] for found in near["neighbors"]] == ["project:bridge"]
         assert isinstance(await call(client, "lint_scope", scope="company"), dict)
         assert isinstance(await call(client, "synthesize_scope", scope="company"), dict)
+        assert (await call(client, "decay_scope", scope="company", mode="dry_run"))["facts_retracted"] == 0
 
 
 async def test_what_is_new_comes_once(tmp_path: Path) -> None:

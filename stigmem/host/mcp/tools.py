@@ -115,7 +115,8 @@ TOOLS: Final = (
     ),
     ToolText(
         "decay_scope",
-        "Let facts of a scope that were not confirmed for long lose confidence, as the operator's policies say.",
+        "Let facts of a scope that were not confirmed for long lose confidence or end, as the operator's policies say. "
+        "Look with mode dry_run first.",
         "decay_sweep", False,
     ),
 )  # fmt: skip
@@ -300,7 +301,15 @@ class Tools:
         body = {"scope": scope, "entity": entity, "min_confidence": min_confidence}
         return _shown(await self._ask("POST", "/v1/synthesis", None, body))
 
-    async def decay_scope(self, scope: Scope, mode: str | None = None, policy_id: str | None = None) -> str:
+    async def decay_scope(
+        self,
+        scope: Scope,
+        mode: Annotated[
+            Literal["retract", "confidence", "dry_run"] | None,
+            Field(description="dry_run only counts; another one must be the policy's own"),
+        ] = None,
+        policy_id: Annotated[str | None, Field(description="One policy of the operator's alone")] = None,
+    ) -> str:
         body = {"scope": scope, "mode": mode, "policy_id": policy_id}
         return _shown(await self._ask("POST", "/v1/decay/sweep", None, body))
 
