@@ -1,8 +1,8 @@
 """Forger: serves facts whose source it is not: the victim itself, its system, its users, other organisations (S-24).
 
-A victim refuses with `source_not_owned` every source that only it can own: its node id, `system:...`, and the entities
-of its own API keys. A stranger's source is kept as one that its origin does not own, since a pulled page may well carry
-facts about people whom the victim does not know; a federation with `owned_sources_only` refuses those as well.
+A victim refuses with `source_not_owned` its own node id and `system:...`. Every other name is kept, as one that its
+origin does not own: also a stranger's, and that of a caller of the victim, since a source at another node is another
+author, which ends nothing that the caller said. A federation with `owned_sources_only` refuses those as well.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ _OTHERS_MAX: Final = 3
 
 @kind("forger")
 class Forger(Adversary):
-    """Sources that only the victim can own are refused; a stranger's is kept, as one that its origin does not
-    own, unless the federation wants `owned_sources_only`. `others`: also the node ids of other honest nodes."""
+    """The victim's own node id and its system are refused; the names of its callers and of strangers are kept, as those
+    of other authors, unless the federation wants `owned_sources_only`. `others`: also the node ids of other honest
+    nodes."""
 
     stranger: str = "agent:alice"
     """A source that belongs to nobody here."""
@@ -35,10 +36,11 @@ class Forger(Adversary):
             return []
         found = [
             self._forged(peer, victim, source, "source_not_owned")
-            for source in (node.node_id, "system:stigmem", "system:operator", *node.key_holders)
+            for source in (node.node_id, "system:stigmem", "system:operator")
         ]
         strict = ("source_not_owned",) if node.settings.owned_sources_only else ()
-        return [*found, self._forged(peer, victim, self.stranger, *strict), *self._of_others(peer, victim)]
+        found += [self._forged(peer, victim, source, *strict) for source in (*node.key_holders, self.stranger)]
+        return [*found, *self._of_others(peer, victim)]
 
     def _forged(self, peer: PeerEnv, victim: str, source: str, *codes: str) -> PageEntry:
         fact = peer.fact(_ENTITY, "sim:claims", f"{source} says {peer.served}", source=source)

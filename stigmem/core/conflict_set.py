@@ -244,6 +244,11 @@ class ConflictSet:
         voice = self._voices.get(author_of(fact))
         return None if voice is None else next(sorted_facts.descending(voice.words, fact), None)
 
+    def words_of(self, author: Author) -> SortedFacts:
+        """Every word of an author, by origin stamp."""
+        voice = self._voices.get(author)
+        return [] if voice is None else voice.words
+
     def last_word(self, author: Author) -> Fact | None:
         """The last word of an author, or None."""
         voice = self._voices.get(author)

@@ -40,8 +40,9 @@ Counter-examples that shaped it (each is a test in tests/core/test_contradiction
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import merge
 from itertools import islice
 from typing import Final, Literal, TypeAlias
 
@@ -148,7 +149,7 @@ def evaluate(
     standing = [
         word for word in slot_words.all if word.is_retraction and counts(word) and not slot_words.withdraws(word)
     ]
-    denials = tuple(denial for denial in standing if any(slot_words.denies(denial, fact) for fact in live))
+    denials = tuple(denial for denial in standing if slot_words.denies(denial, live))
     last = max((resolution.fact for resolution in in_force or by_id.values()), default=None)
     last_id = last.id if last is not None else ""
     contested = cardinality == "one" and len({claim(fact) for fact in live}) > 1
@@ -157,11 +158,19 @@ def evaluate(
 
 
 class _Words:
-    """The words of a slot, oldest first, and what they do to each other. Each answer is a look through all of them."""
+    """The words of a slot, oldest first, and what they do to each other."""
 
     def __init__(self, words: Iterable[Fact], cardinality: Cardinality) -> None:
         self.all = sorted(words)
         self._many = cardinality == "many"
+        self._of_author: dict[Author, list[Fact]] = {}
+        self._of_operator: dict[str, list[Fact]] = {}
+        self._first: dict[tuple[Author, Claim], Fact] = {}
+        for word in self.all:
+            self._of_author.setdefault(author_of(word), []).append(word)
+            self._first.setdefault((author_of(word), claim(word)), word)
+            if is_operators_retraction(word):
+                self._of_operator.setdefault(word.origin, []).append(word)
 
     def concerns(self, word: Fact, other: Fact) -> bool:
         """Whether a word is about what another one is about: in a slot of one value always."""
@@ -169,44 +178,49 @@ class _Words:
             return True
         return not self._sweeps(other) and _value(word) == _value(other)
 
-    def ends(self, word: Fact, other: Fact) -> bool:
-        """Whether a word ended another one."""
-        ours = is_operators_retraction(word) and word.origin == other.origin
-        return other < word and (ours or author_of(word) == author_of(other)) and self.concerns(word, other)
+    def after(self, word: Fact) -> Iterator[Fact]:
+        """Who may end a word, by doing so if it concerns it: its author later on, and the operator of its origin."""
+        own, operators = self._of_author[author_of(word)], self._of_operator.get(word.origin, [])
+        later = islice(own, bisect_right(own, word), None)
+        theirs = islice(operators, bisect_right(operators, word), None)
+        return merge(later, theirs) if operators else later
 
     def ended_by(self, word: Fact, before: Fact | None = None) -> Fact | None:
         """The first word that ended another one, among all or among those before a word."""
-        later = islice(self.all, bisect_right(self.all, word), None)
-        found = (each for each in later if self.ends(each, word))
-        return next((each for each in found if before is None or each < before), None)
+        found = next((each for each in self.after(word) if self.concerns(each, word)), None)
+        return found if found is None or before is None or found < before else None
 
     def withdraws(self, retraction: Fact) -> bool:
         """Whether a retraction took an assertion back; one that did denies nobody."""
-        if is_operators_retraction(retraction) or self._sweeps(retraction):
-            taken_back = (each for each in self.all if not each.is_retraction and self.ends(retraction, each))
-            return any(self.ended_by(each, before=retraction) is None for each in taken_back)
-        author = author_of(retraction)
-        own = [each for each in self.all if each < retraction and author_of(each) == author]
-        about = [each for each in own if self.concerns(each, retraction)]
-        return bool(about) and not about[-1].is_retraction
+        own = self._of_author[author_of(retraction)]
+        before = own[: bisect_left(own, retraction)]
+        if is_operators_retraction(retraction):
+            before = [each for each in self.all if each < retraction and each.origin == retraction.origin]
+        elif not self._sweeps(retraction):
+            last = next((each for each in reversed(before) if self.concerns(each, retraction)), None)
+            return last is not None and not last.is_retraction
+        taken_back = (each for each in before if not each.is_retraction and self.concerns(retraction, each))
+        return any(self.ended_by(each, before=retraction) is None for each in taken_back)
 
-    def denies(self, denial: Fact, fact: Fact) -> bool:
-        """Whether a retraction that withdraws nothing denies a live fact: another author made the claim before it, and
-        nothing has ended the denial since, as far as it is about this claim."""
-        first = next(each for each in self.all if author_of(each) == author_of(fact) and claim(each) == claim(fact))
-        if author_of(denial) == author_of(fact) or not first < denial or not self.concerns(denial, fact):
-            return False
-        ending = (each for each in self.all if denial < each and self.concerns(each, fact))
-        return not any(
-            author_of(each) == author_of(denial) or (is_operators_retraction(each) and each.origin == denial.origin)
-            for each in ending
+    def denies(self, denial: Fact, facts: Iterable[Fact]) -> bool:
+        """Whether a retraction that withdraws nothing denies any of these live facts: one of another author, who made
+        the claim before it, where nothing has ended the denial since, as far as it is about this claim."""
+        ending = list(self.after(denial))
+        return any(
+            author_of(denial) != author_of(fact)
+            and self._first[author_of(fact), claim(fact)] < denial
+            and self.concerns(denial, fact)
+            and not any(self.concerns(each, fact) for each in ending)
+            for fact in facts
         )
 
     def spends(self, winner_id: str) -> bool:
         """Whether a word that says something else ended a winner. Where two origins use one id, either's end counts:
         nobody can tell whose the id is, and an open conflict is the lesser harm."""
         winners = [each for each in self.all if each.id == winner_id]
-        return any(self.ends(each, won) and claim(each) != claim(won) for won in winners for each in self.all)
+        return any(
+            self.concerns(each, won) and claim(each) != claim(won) for won in winners for each in self.after(won)
+        )
 
     def _sweeps(self, word: Fact) -> bool:
         """Whether a retraction in a slot of many values is about all of them."""

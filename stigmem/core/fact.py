@@ -141,7 +141,8 @@ def rank(fact: Fact) -> tuple[float, int, str, str]:
 
 class FactRecord(msgspec.Struct, kw_only=True):
     """A fact in responses and pages: 26 members, always all of them, in the order of http-api 1.2. What this node does
-    not know or has no notion of is null, false or empty, as the contract has it."""
+    not know or has no notion of is null, false or empty, as the contract has it. The last three are ours: left out
+    where there is nothing to say, and never in a page for peers, since each node derives them itself."""
 
     id: str
     entity: str
@@ -169,6 +170,11 @@ class FactRecord(msgspec.Struct, kw_only=True):
     sanitizer_redacted: bool = False
     cid: str | None
     derived_from: list[dict[str, Any]] = []
+    supersedes: str | msgspec.UnsetType = msgspec.UNSET
+    """Id of the author's word just before this assertion, which this one ended."""
+    superseded_by: str | msgspec.UnsetType = msgspec.UNSET
+    retracted_by: str | msgspec.UnsetType = msgspec.UNSET
+    """Id of the first word that ended this one: an assertion supersedes, a retraction retracts."""
 
 
 def record_of(fact: Fact, cid: str | None) -> FactRecord:

@@ -19,7 +19,8 @@ the first:
  2. texts: lengths, the range of the confidence, no garden
  3. scope: one of the four, and granted on this link
  4. names: nothing reserved but resolutions
- 5. source: not one that belongs to this node
+ 5. source: neither this node itself nor a system (the name of a caller of ours is another author there: it is taken in,
+    ends nothing here, and is counted)
  6. value: one of the seven types, read without coercion
  7. content id: the hash of what was read
  8. instants and provenance, and for a relayed fact that its id commits to them; a resolution is well-formed
@@ -109,7 +110,7 @@ class IngestPolicy(NamedTuple):
     key_of: Callable[[str], str | None]
     """Public key of an origin, or None when it is not known."""
     local_sources: Callable[[str], bool]
-    """Whether a source belongs to a principal of this node."""
+    """Whether a source is the entity of a key of this node; such names are counted, not refused."""
     accept_relayed: bool = True
     """Whether a peer may bring public facts of others."""
     owned_sources_only: bool = False
@@ -316,7 +317,7 @@ def _check_source(source: str, origin: str, policy: IngestPolicy) -> bool:
     """Whether the origin owns the source; raises Rejection `source_not_owned` for one that it cannot own."""
     if origin == policy.node_id:
         return True
-    foreign = source == policy.node_id or reserved_source(source) or policy.local_sources(source)
+    foreign = source == policy.node_id or reserved_source(source)
     owned = source == origin or source.startswith(origin + "/")
     if foreign or (policy.owned_sources_only and not owned):
         message = "this source does not belong to the fact's origin"

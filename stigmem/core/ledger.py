@@ -148,7 +148,21 @@ class Ledger:
     def ended_by(self, fact: Fact) -> Fact | None:
         """The first word that ended a fact, or None: an assertion supersedes it, a retraction retracts it."""
         held = self._slots.get(fact.slot)
-        return held.ended_by(fact) if isinstance(held, ConflictSet) else None
+        return held.ended_by(fact) if isinstance(held, ConflictSet) and fact.quarantine is None else None
+
+    def superseded(self, fact: Fact) -> Fact | None:
+        """The word of its author that an assertion took the place of: the one just before it, unless an operator's
+        retraction had ended that before; else None."""
+        held = self._slots.get(fact.slot)
+        if fact.is_retraction or fact.quarantine is not None or not isinstance(held, ConflictSet):
+            return None
+        before = held.before(fact)
+        return before if before is not None and held.ended_by(before) == fact else None
+
+    def words_of(self, fact: Fact) -> SortedFacts:
+        """What the author of a fact said in its slot, by origin stamp; of a reserved fact itself alone."""
+        held = self._slots.get(fact.slot)
+        return held.words_of(author_of(fact)) if isinstance(held, ConflictSet) else [fact]
 
     def overruled(self, fact: Fact) -> bool:
         """Whether a resolution that holds settled against the fact."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from heapq import merge
+from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
@@ -25,7 +26,7 @@ from stigmem.core.scopes import SCOPES
 from stigmem.core.sorted_facts import SortedFacts
 from stigmem.core.uris import is_system
 
-__all__ = ["ROWS_SCANNED_MAX", "FactPage", "FactQuery", "StoredFacts", "run_query", "stored_after"]
+__all__ = ["ROWS_SCANNED_MAX", "FactPage", "FactQuery", "StoredFacts", "run_history", "run_query", "stored_after"]
 
 ROWS_SCANNED_MAX: Final = 20_000
 """Rows that one page looks through: some tens of milliseconds. The cursor goes on where it stopped."""
@@ -37,10 +38,11 @@ class FactQuery(msgspec.Struct, kw_only=True):
     """The filters of http-api 3.4; texts are already normalised, None means any.
 
     `also`: other names of the entity, under which facts may be stored. `min_confidence` from 0 to 1. `after_us`: only
-    facts whose write time is greater, in microseconds since the epoch. `include_contradicted` also shows what is
-    superseded. `include_retracted`: whether retractions are rows beside what stands. `cursor`: one that a page gave
-    out. `limit`: rows of a page, from 1. `scopes`: what the caller may read, None for all. `foreign_instructions`:
-    whether admitted instructions of peers match; who asks shows them apart.
+    facts whose write time is greater, in microseconds since the epoch. `include_superseded` also shows what its
+    author's later assertions took the place of; `include_contradicted` shows that too, and what is contradicted,
+    retracted or overruled. `include_retracted`: whether retractions are rows beside what stands. `cursor`: one that a
+    page gave out. `limit`: rows of a page, from 1. `scopes`: what the caller may read, None for all.
+    `foreign_instructions`: whether admitted instructions of peers match; who asks shows them apart.
     """
 
     entity: str | None = None
@@ -50,6 +52,7 @@ class FactQuery(msgspec.Struct, kw_only=True):
     scope: str | None = None
     min_confidence: float = 0.0
     include_contradicted: bool = False
+    include_superseded: bool = False
     include_expired: bool = False
     include_retracted: bool = True
     after_us: int | None = None
@@ -91,6 +94,14 @@ def run_query(ledger: Ledger, query: FactQuery) -> FactPage:
         elif openly is not query and ledger.contradicted(fact) and _matches(ledger, openly, fact):
             hidden += 1
     return FactPage(found, None, hidden)
+
+
+def run_history(ledger: Ledger, fact: Fact, *, everybody: bool, cursor: str | None, limit: int) -> FactPage:
+    """One page of what the author of a fact, or everybody, said in its slot, newest first: also what is ended, expired
+    or overruled. `limit`: from 1. Raises Refusal 400 `invalid_cursor`."""
+    words = ledger.facts_of(fact.slot) if everybody and not fact.is_system else ledger.words_of(fact)
+    rows = list(islice(sorted_facts.descending(words, _read_cursor(cursor) if cursor else None), limit + 1))
+    return FactPage(rows[:limit], _cursor(rows[limit - 1]) if len(rows) > limit else None)
 
 
 class StoredFacts(NamedTuple):
@@ -166,8 +177,15 @@ def _matches(ledger: Ledger, query: FactQuery, fact: Fact) -> bool:
         and (not fact.is_system or _asks_for_system(query))
         and (query.foreign_instructions or not is_foreign_instruction(fact))
         and (query.include_expired or not ledger.expired(fact))
-        and (query.include_contradicted or not (ledger.contradicted(fact) or ledger.overridden(fact)))
+        and (query.include_contradicted or _stands(ledger, query, fact))
     )
+
+
+def _stands(ledger: Ledger, query: FactQuery, fact: Fact) -> bool:
+    if ledger.contradicted(fact) or ledger.overruled(fact):
+        return False
+    ending = ledger.ended_by(fact)
+    return ending is None or (query.include_superseded and not ending.is_retraction)
 
 
 def _asks_for_system(query: FactQuery) -> bool:

@@ -255,9 +255,13 @@ class Transaction:
         self.stamp = hlc.tick(self.stamp, self.now_ms)
         return self.stamp
 
-    def observe(self, remote: Stamp) -> None:
-        """Let a received stamp move the clock, within the drag bound."""
-        self.stamp = hlc.receive(self.stamp, remote, self.now_ms, self.settings.drag_ms)
+    def observe(self, remote: Stamp, *, ours: bool = False) -> None:
+        """Let a received stamp move the clock, within the drag bound. One of `ours`, that comes home to a node which
+        lost its disk or was restored, moves it whatever the bound: what is said from now on comes after it."""
+        if ours:
+            self.stamp = max(self.stamp, remote)
+        else:
+            self.stamp = hlc.receive(self.stamp, remote, self.now_ms, self.settings.drag_ms)
 
     def store(self, fact: Fact, cid: str | None = None) -> Fact:
         """Stage a fact under the next local sequence number. `cid`: its content id, when that is known already."""

@@ -155,7 +155,8 @@ def test_a_resolution_that_is_not_well_formed_is_malformed(derived: str) -> None
     [
         (OURS, False, "source_not_owned"),
         ("system:stigmem", False, "source_not_owned"),
-        ("agent:admin", False, "source_not_owned"),
+        ("agent:admin", False, None),
+        ("agent:admin", True, "source_not_owned"),
         ("agent:somebody", False, None),
         ("agent:somebody", True, "source_not_owned"),
         (ORIGIN, True, None),

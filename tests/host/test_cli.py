@@ -90,7 +90,7 @@ def test_every_command_has_help_with_an_example(run: Any, command: tuple[str, ..
     ("tokens", "expected"),
     [
         (("sreve",), "`stigmem` has no command 'sreve': did you mean serve?"),
-        (("fact", "xyzzy"), "`stigmem fact` has no command 'xyzzy': there are put, get, query"),
+        (("fact", "xyzzy"), "`stigmem fact` has no command 'xyzzy': there are put, get, history, query"),
         (("serve", "--prot", "1"), "--prot"),
         (("serve", "--port", "x"), "--port: 'x' is not a whole number from 0 to 65535"),
         (("serve", "--config", "absent.toml"), "there is no settings file absent.toml"),

@@ -157,7 +157,12 @@ async def reads(world: World) -> None:
     names = world.names
     for limit in (1, 2, 3, 50):
         for filters in ("", "entity=user:0&", "relation=maint:status&", "source=agent:hidden&", "entity=user:hidden&"):
-            for more in ("", "include_contradicted=true&", "min_confidence=0.5&after=2026-11-20T07:55:44.005Z&"):
+            for more in (
+                "",
+                "include_contradicted=true&",
+                "include_superseded=true&",
+                "min_confidence=0.5&after=2026-11-20T07:55:44.005Z&",
+            ):
                 await world.walk(f"/v1/facts?{filters}{more}limit={limit}")
         for filters in ("", "status=unresolved&", "status=resolved&"):
             await world.walk(f"/v1/conflicts?{filters}limit={limit}")
@@ -172,7 +177,7 @@ async def reads(world: World) -> None:
             await world.look("GET", f"/v1/conflicts/{names[name]}")
             await world.look("GET", f"/v1/conflicts/{names[name]}?garden_id={GARDEN}")
             continue
-        for path in ("", "/provenance"):
+        for path in ("", "/provenance", "/history", "/history?all_authors=true"):
             await world.look("GET", f"/v1/facts/{names[name]}{path}")
         await world.look("POST", f"/v1/facts/{names[name]}/verify-cid")
         await world.look("GET", f"/v1/audit/facts/{names[name]}")

@@ -9,7 +9,7 @@ import msgspec
 
 from stigmem.core.wire import JSON_TYPE, Response
 from stigmem.node.settings import NodeSettings
-from tests.node.api import ADMIN, NOW_MS, SEED, Peer, ask, read
+from tests.node.api import ADMIN, NOW_MS, SEED, Peer, ask, read, saying
 from tests.node.still import Bench, running
 from tests.node.test_api_push import entry, fact
 
@@ -45,9 +45,7 @@ async def test_a_refused_source_is_told_with_its_name_and_whose_fact_it_was() ->
     bench = Bench(NOW_MS)
     relay, origin = Peer(bench, 1), Peer(bench, 2)
     async with running(bench, NodeSettings(seed=SEED, federation=True)) as node:
-        body = {"raw_key": "k" * 32, "entity_uri": "user:ours"}
-        read(await ask(bench, "POST", "/v1/auth/keys", body, by=ADMIN), 201)
-        sources = {1: "user:ours", 2: node.node_id, 3: "system:stigmem"}
+        sources = {1: node.node_id, 2: "system:stigmem"}
         facts = [fact(origin, number, source=source) for number, source in sources.items()]
         serve(bench, *(entry(origin, each) for each in facts))
         for _ in range(3):  # a page is read again before its sender is blamed
@@ -59,6 +57,23 @@ async def test_a_refused_source_is_told_with_its_name_and_whose_fact_it_was() ->
             {"reason": "source_not_owned", "source": source, "source_owned": False, "by": origin.node_id}
             for source in sources.values()
         ]
+
+
+async def test_the_name_of_a_key_of_ours_is_another_author_elsewhere_and_ends_nothing() -> None:
+    bench = Bench(NOW_MS)
+    peer = Peer(bench, 1)
+    async with running(bench, NodeSettings(seed=SEED, federation=True)) as node:
+        body = {"raw_key": "k" * 32, "entity_uri": "user:ours"}
+        read(await ask(bench, "POST", "/v1/auth/keys", body, by=ADMIN), 201)
+        claimed = fact(peer, 1, source="user:ours")
+        slot = {"entity": claimed.entity, "relation": claimed.relation, "scope": claimed.scope}
+        mine = saying("ours", source="user:ours", **slot)
+        read(await ask(bench, "POST", "/v1/facts", mine, by=ADMIN), 201)
+        serve(bench, entry(peer, claimed))
+        await pulled(bench, peer)
+        assert [node.state.ledger.live(each) for each in node.state.ledger.log] == [True, True]
+        (row,) = [row for row in bench.audit_rows if row.event == "page_accepted"]
+        assert json.loads(row.detail)["names_of_our_keys"] == 1
 
 
 async def test_an_operator_may_take_owned_sources_only() -> None:

@@ -34,6 +34,7 @@ def add_to(app: App) -> None:
         ),
     )
     fact.command(get, help_epilogue=examples("fact get 044277a8-9c23-4b5b-9c58-da4fbc885588"))
+    fact.command(history, help_epilogue=examples("fact history 044277a8-9c23-4b5b-9c58-da4fbc885588"))
     fact.command(
         query,
         help_epilogue=examples(
@@ -78,6 +79,10 @@ async def put(
         say("note: its scope is local, so it stays on this node; --scope team, company or public lets it travel")
     for warning in fact.get("warnings") or ():
         say(f"note: {warning}")
+    if fact.get("supersedes"):
+        say(f"note: it takes the place of {fact['supersedes']}; see `stigmem fact history {fact['id']}`")
+    if fact.get("superseded_by"):
+        say(f"note: a later word of the same source, {fact['superseded_by']}, stands instead: this clock is behind")
     if fact.get("contradicted"):
         say("note: it contradicts what is known; see `stigmem conflicts list`")
 
@@ -95,6 +100,40 @@ async def get(fact_id: str, /, *, json: _Json = False, where: Where | None = Non
     _show(fact, json=json)
 
 
+async def history(
+    fact_id: str,
+    /,
+    *,
+    all_authors: Annotated[bool, Parameter(negative=(), help="Also what others said about the same.")] = False,
+    json: _Json = False,
+    where: Where | None = None,
+) -> None:
+    """Show what the author of a fact said about the same before and since, newest first.
+
+    Parameters
+    ----------
+    fact_id
+        Id of the fact, or its content id (sha256:...).
+    """
+    found: list[dict[str, Any]] = []
+    async with (where or Where()).connect() as place:
+        cursor: str | None = None
+        while True:
+            given = {"all_authors": all_authors, "limit": _PAGE, "cursor": cursor}
+            page = answer(await place.asker.ask("GET", f"/v1/facts/{fact_id}/history", given))
+            found += page["facts"]
+            cursor = page["cursor"]
+            if cursor is None:
+                break
+    if json:
+        show_json(found)
+        return
+    columns = ("value", "conf.", "source", "written", "id", "ended by")
+    ended = [fact.get("superseded_by") or fact.get("retracted_by") or "" for fact in found]
+    rows = [(*_row(fact)[2:3], *_row(fact)[4:], by) for fact, by in zip(found, ended, strict=True)]
+    show_table(columns, rows, empty="nothing was said")
+
+
 async def query(
     *,
     entity: str | None = None,
@@ -103,6 +142,9 @@ async def query(
     scope: Scope | None = None,
     min_confidence: float | None = None,
     include_contradicted: Annotated[bool, Parameter(negative=(), help="Show members of open conflicts too.")] = False,
+    include_superseded: Annotated[
+        bool, Parameter(negative=(), help="Show what its author has replaced since too.")
+    ] = False,
     include_expired: Annotated[bool, Parameter(negative=(), help="Show expired facts too.")] = False,
     include_retracted: Annotated[bool, Parameter(negative=(), help="Show what was taken back, too.")] = False,
     after: Annotated[str | None, Parameter(help="Only facts written after this ISO-8601 instant.")] = None,
@@ -116,8 +158,8 @@ async def query(
         raise Mistake("--limit must be at least 1")
     given: dict[str, Any] = {
         "entity": entity, "relation": relation, "source": source, "scope": scope, "min_confidence": min_confidence,
-        "include_contradicted": include_contradicted, "include_expired": include_expired, "after": after,
-        "include_retracted": include_retracted or None,
+        "include_contradicted": include_contradicted, "include_superseded": include_superseded,
+        "include_expired": include_expired, "after": after, "include_retracted": include_retracted or None,
     }  # fmt: skip
     found: list[dict[str, Any]] = []
     hidden = 0

@@ -16,7 +16,8 @@ from stigmem.core.errors import Refusal, invalid, shown
 from stigmem.core.export_index import is_foreign_instruction
 from stigmem.core.fact import Fact, FactRecord
 from stigmem.core.gardens import Garden
-from stigmem.core.query import FactQuery, run_query
+from stigmem.core.ledger import Ledger
+from stigmem.core.query import FactPage, FactQuery, run_history, run_query
 from stigmem.core.scopes import SCOPES, is_scope
 from stigmem.core.suggestions import one_of
 from stigmem.core.timestamps import parse_us
@@ -47,6 +48,7 @@ class QueryParameters(msgspec.Struct, kw_only=True):
     scope: str | None = None
     min_confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None = None
     include_contradicted: bool = False
+    include_superseded: bool = False
     include_expired: bool = False
     include_retracted: Annotated[
         bool | None,
@@ -74,6 +76,15 @@ class FactsAnswer(msgspec.Struct):
     """Instructions of peers that somebody admitted; there only when the page has some, and never among `facts`."""
 
 
+class HistoryParameters(msgspec.Struct, kw_only=True):
+    """Parameters of `GET /v1/facts/{fact}/history`."""
+
+    all_authors: bool = False
+    """Also what others said in the slot."""
+    cursor: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=limits.PAGE_LIMIT_MAX)] = limits.PAGE_LIMIT_DEFAULT
+
+
 class CidAnswer(msgspec.Struct):
     """Outcome of a content id check."""
 
@@ -90,6 +101,9 @@ class ProvenanceItem(msgspec.Struct):
     fact_id: str | None
     entity: str | None
     exists: bool
+    superseded_by: str | msgspec.UnsetType = msgspec.UNSET
+    retracted_by: str | msgspec.UnsetType = msgspec.UNSET
+    """Id of the word that has ended it since; left out while nothing has."""
 
 
 class ProvenanceAnswer(msgspec.Struct):
@@ -153,6 +167,7 @@ class FactsApi:
             scope=given.scope,
             min_confidence=given.min_confidence or 0.0,
             include_contradicted=given.include_contradicted,
+            include_superseded=given.include_superseded,
             include_expired=given.include_expired,
             include_retracted=_shows_retractions(given),
             after_us=None if given.after is None else instant_us("after", given.after),
@@ -168,6 +183,10 @@ class FactsApi:
             return _facts_answer(FactsAnswer([], 0, None))
         page = run_query(ledger, query)
         self._guard.note(session, call.principal, (fact.scope for fact in page.facts))
+        return self._page(page, ledger, garden)
+
+    def _page(self, page: FactPage, ledger: Ledger, garden: Garden | None) -> Response:
+        """A page as callers see it: instructions of peers apart from what is known."""
         cursor = None if page.cursor is None else self._cursors.close(page.cursor)
         garden_uri = self._uri(garden)
         answer = FactsAnswer([], len(page.facts), cursor, page.hidden_by_conflict)
@@ -186,6 +205,17 @@ class FactsApi:
         self._guard.note(session, call.principal, (fact.scope,))
         ledger = txn.ledger if garden is None else garden.ledger
         return json_response(200, fact_record(fact, ledger, garden_uri=self._uri(garden)))
+
+    def get_history(self, call: ApiRequest, txn: Transaction) -> Outcome:
+        self._quotas.charge(txn, call.principal, "fact_read")
+        given: HistoryParameters = call.query
+        session = session_of(call.request)
+        fact, garden = _visible(call, txn, call.params["fact"])
+        ledger = txn.ledger if garden is None else garden.ledger
+        opened = None if given.cursor is None else self._cursors.open(given.cursor)
+        page = run_history(ledger, fact, everybody=given.all_authors, cursor=opened, limit=given.limit)
+        self._guard.note(session, call.principal, (each.scope for each in page.facts))
+        return self._page(page, ledger, garden)
 
     def get_provenance(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
@@ -264,10 +294,16 @@ def _reference(call: ApiRequest, txn: Transaction, entry: dict[str, Any]) -> Pro
     digest, name = (text if isinstance(text, str) else "" for text in texts)
     for each in filter(None, (name, digest)):
         try:
-            fact, _ = _visible(call, txn, each)
+            fact, garden = _visible(call, txn, each)
         except Refusal:
             continue
-        return ProvenanceItem(digest, fact.id, fact.entity, exists=True)
+        item = ProvenanceItem(digest, fact.id, fact.entity, exists=True)
+        ending = (txn.ledger if garden is None else garden.ledger).ended_by(fact)
+        if ending is not None and ending.is_retraction:
+            item.retracted_by = ending.id
+        elif ending is not None:
+            item.superseded_by = ending.id
+        return item
     return ProvenanceItem(digest, None, None, exists=False)
 
 
@@ -282,6 +318,11 @@ OPERATIONS = (
         "query_facts", "GET", "/v1/facts", "read", FactsApi.get_facts,
         "Facts by entity, relation, source, scope; newest first",
         query=QueryParameters, answer=FactsAnswer, refusals=(400, 401, 403, 404, 422, 429, 501, 503), tags=("facts",),
+    ),
+    Operation(
+        "get_fact_history", "GET", "/v1/facts/{fact}/history", "read", FactsApi.get_history,
+        "What the author of a fact said in its slot before and since, newest first",
+        query=HistoryParameters, answer=FactsAnswer, refusals=(400, 401, 403, 404, 422, 429, 503), tags=("facts",),
     ),
     Operation(
         "get_provenance", "GET", "/v1/facts/{fact}/provenance", "read", FactsApi.get_provenance,

@@ -32,6 +32,7 @@ def fact_record(
     remarks = sanitizer_warnings(fact.kind, fact.text)
     if remarks:
         record.sanitizer_warnings = remarks
+    _tell_standing(record, fact, ledger)
     record.quarantine_status = "pending" if fact.quarantine else None
     if fact.received_from is not None:
         record.received_from = fact.received_from
@@ -40,6 +41,16 @@ def fact_record(
     if warnings:
         record.warnings = warnings
     return record
+
+
+def _tell_standing(record: FactRecord, fact: Fact, ledger: Ledger) -> None:
+    superseded, ending = ledger.superseded(fact), ledger.ended_by(fact)
+    if superseded is not None:
+        record.supersedes = superseded.id
+    if ending is not None and ending.is_retraction:
+        record.retracted_by = ending.id
+    elif ending is not None:
+        record.superseded_by = ending.id
 
 
 def shown_cid(fact: Fact) -> str | None:

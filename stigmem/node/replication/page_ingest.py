@@ -166,17 +166,20 @@ class Ingestion:
         """Take every entry, then move the cursor."""
         txn = self._txn
         facts: list[Fact] = []
-        old = foreign = 0
+        old = foreign = namesakes = 0
         for arrival in self._page.arrivals:
             fact = self.take(arrival)
             if fact is not None:
                 facts.append(fact)
                 foreign += isinstance(arrival.outcome, VerifiedFact) and not arrival.outcome.source_owned
+                namesakes += fact.origin != self._policy.node_id and self._policy.local_sources(fact.source)
                 old += txn.now_ms - fact.wall_ms > self._policy.skew_past_ms > 0
         if old:
             txn.audit("peer_hlc_anomaly", self._peer_id, direction="past", accepted=old)
         if facts:
             detail: dict[str, Any] = {"sources_not_owned": foreign} if foreign else {}
+            if namesakes:
+                detail["names_of_our_keys"] = namesakes
             txn.audit(
                 "page_accepted", self._peer_id, count=len(facts), first_seq=facts[0].seq, last_seq=facts[-1].seq,
                 **detail,
@@ -236,7 +239,7 @@ class Ingestion:
             return None
         self._report_collisions(fact)
         stored = txn.store(fact)
-        txn.observe(stored.stamp)
+        txn.observe(stored.stamp, ours=stored.certified and stored.origin == self._policy.node_id)
         if stored.quarantine is not None:
             txn.add(QuarantineRow(stored.origin, stored.id, "pending", txn.now_us))
             txn.audit("quarantine_ingest", self._peer_id, fact_id=stored.id, reason=stored.quarantine)
