@@ -71,10 +71,27 @@ class Malformed(Adversary):
     """Generated entries in each batch."""
     large: bool = True
     """Whether a text of five million characters is among them."""
+    consistent: bool = False
+    """Whether there are facts whose ids, hashes and signatures are right, and whose members are beyond their bounds."""
 
     def entries(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
         generated = [fuzzed(self._whole(peer, n), peer.rng) for n in range(self.fuzzed)]
-        return [*self._by_hand(peer, victim), *self._odd_texts(peer, victim), *generated]
+        consistent = self._beyond_bounds(peer, victim) if self.consistent else []
+        return [*self._by_hand(peer, victim), *self._odd_texts(peer, victim), *consistent, *generated]
+
+    def _beyond_bounds(self, peer: PeerEnv, victim: str) -> list[PageEntry]:
+        """Facts that nothing but their bounds keeps out."""
+        long = "x" * 3_000
+        facts = [
+            peer.fact(_ENTITY, "sim:claims", f"beyond 0 {peer.served}", confidence=5.0),
+            peer.fact(_ENTITY, "sim:claims", f"beyond 1 {peer.served}", confidence=-0.5),
+            peer.fact(f"{_ENTITY}/{long}", "sim:claims", f"beyond 2 {peer.served}"),
+            peer.fact(_ENTITY, f"sim:{long}", f"beyond 3 {peer.served}"),
+            peer.fact(_ENTITY, "sim:claims", f"beyond 4 {peer.served}", source=f"{peer.node_id}/{long}"),
+        ]
+        for fact in facts:
+            peer.expect(victim, fact.id, "malformed_fact")
+        return [peer.entry(fact) for fact in facts]
 
     def _whole(self, peer: PeerEnv, number: int) -> dict[str, Any]:
         return peer.entry(peer.fact(_ENTITY, "sim:claims", f"whole {number} {peer.served}"))

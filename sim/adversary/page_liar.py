@@ -16,7 +16,7 @@ import msgspec
 
 from sim.adversary.base import Adversary, limit_of
 from sim.kinds import kind
-from sim.ports import PageEntry, PeerEnv
+from sim.ports import PeerEnv
 from stigmem.core.wire import JSON_TYPE, Request, Response
 
 __all__ = ["LIES", "Lie", "PageLiar"]
@@ -48,6 +48,10 @@ class _Answers:
     count: int = 0
 
 
+class _Beyond(list[str]):
+    """Ids of facts on the last page of a victim, beyond as many as it had asked for."""
+
+
 @kind("page-liar")
 class PageLiar(Adversary):
     """Every second answer is a lie, the next of `lies` (default: all in turn); the others are ordinary pages. With
@@ -59,6 +63,7 @@ class PageLiar(Adversary):
     """Whether there are no ordinary pages between them."""
 
     def answer(self, peer: PeerEnv, victim: str, request: Request) -> Response | None:
+        self._look(peer, victim)
         answers = peer.memory(_Answers, victim)
         number = answers.count
         answers.count += 1
@@ -75,7 +80,14 @@ class PageLiar(Adversary):
     def _paged(self, peer: PeerEnv, victim: str, lie: Lie, limit: int) -> Response:
         """A page whose facts are good: they are kept, unless the page as a whole cannot be."""
         kept = lie not in ("cursor-number", "cursor-huge", "more-text", "version")
-        entries = self._good(peer, victim, 3 * limit if lie == "excess" else 2, keep=limit if kept else 0)
+        facts = [
+            peer.fact(_ENTITY, "sim:claims", f"{n} of {peer.served}")
+            for n in range(3 * limit if lie == "excess" else 2)
+        ]
+        for fact in facts[: limit if kept else 0]:
+            peer.expect(victim, fact.id)
+        peer.memory(_Beyond, victim).extend(fact.id for fact in facts[limit:])
+        entries = [peer.entry(fact) for fact in facts]
         pages: dict[str, Callable[[], Response]] = {
             "excess": lambda: peer.page(victim, entries, has_more=True),
             "cursor-null": lambda: peer.page_ending_at(victim, entries, None, has_more=True),
@@ -90,11 +102,14 @@ class PageLiar(Adversary):
         }
         return pages[lie]()
 
-    def _good(self, peer: PeerEnv, victim: str, count: int, *, keep: int) -> list[PageEntry]:
-        facts = [peer.fact(_ENTITY, "sim:claims", f"{n} of {peer.served}") for n in range(count)]
-        for fact in facts[:keep]:
-            peer.expect(victim, fact.id)
-        return [peer.entry(fact) for fact in facts]
+    def _look(self, peer: PeerEnv, victim: str) -> None:
+        """Whether the victim took more of the last page than it had asked for: it has stored that page when it asks
+        again."""
+        beyond, node = peer.memory(_Beyond, victim), peer.truth(victim)
+        taken = [name for name in beyond if node is not None and node.ledger.held(peer.node_id, name) is not None]
+        if taken:
+            peer.report(victim, f"took {len(taken)} facts of a page beyond as many as it had asked for")
+        beyond.clear()
 
 
 def _versioned(page: Response) -> Response:

@@ -3,8 +3,9 @@ nobody in a circle (federation 3.3 and 3.10, S-35, S-36).
 
 What is judged, for every pull of an honest node:
 
-1. at an honest peer, answered to its end: at most three in an interval, over ten intervals. One is the rule; a page on
-   which something is refused is read three times.
+1. at an honest peer, answered to its end: about one in an interval, over ten intervals, and two more for each page on
+   which something was refused, for that is read three times. A reader goes on from its last stored page: it begins anew
+   only where it has none.
 2. at a hostile peer that turned it away n times in a row: no sooner than after the rest that doubles with n, up to its
    cap, less its jitter. `Retry-After` counts as long as it says more. A silent peer that asks something itself may be
    tried at once, and then its silence is forgotten.
@@ -22,18 +23,20 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from sim.check.base import Asked, Boot, Checker, CheckResult, Served
+from sim.check.base import Asked, Boot, Checker, CheckResult, Commit, Commits, Served
 from sim.ports import Observed
 from sim.units import format_duration
 from stigmem.core import limits
-from stigmem.core.wire import Response, split_target
+from stigmem.core.records import DeadLetter
+from stigmem.core.wire import Request, Response, split_target
 
 __all__ = ["Economy"]
 
 _S: Final = 1_000_000_000
 _PULL: Final = "/v1/federation/facts"
 _INTERVALS: Final = 10
-_READS_MAX: Final = 3 * _INTERVALS + 5
+_READS_MAX: Final = 1.4 * _INTERVALS + 4
+_READ_AGAIN: Final = 2
 _SAME_PLACE_MAX: Final = 6
 _SHARE: Final = 0.6
 """Of a rest: its jitter takes a fifth, and clocks run fast."""
@@ -67,13 +70,20 @@ class Economy(Checker):
     """A node asks each peer about once an interval, and one that turns it away less and less."""
 
     name = "economy"
+    sees = Commits.THAT_TELL
 
     def __init__(self, observed: Observed) -> None:
         super().__init__(observed)
         self._honest = frozenset(observed.federation.nodes)
         self._reads: dict[tuple[str, str], _Reads] = {}
         self._links: dict[tuple[str, str], _Link] = {}
+        self._refused_ns: dict[str, deque[int]] = {}
+        """Node -> when it refused something."""
         self.judged = 0
+
+    def on_commit(self, commit: Commit) -> None:
+        if any(isinstance(record, DeadLetter) for record in commit.records):
+            self._refused_ns.setdefault(commit.machine, deque(maxlen=10_000)).append(commit.at_ns)
 
     def on_boot(self, boot: Boot) -> None:
         for pair in [pair for pair in self._reads if pair[1] == boot.machine]:
@@ -90,19 +100,33 @@ class Economy(Checker):
             return
         if response.status != 200 or not request.target.startswith(_PULL + "?"):
             return
-        settings = self.observed.settings(asker)
+        self._begins_anew(machine, asker, request)
+        settings, conditions = self.observed.settings(asker), self.observed.conditions
         if settings.pull_wait_s or response.body.endswith(b'"has_more":true}'):
+            return
+        self.judged += 1
+        if conditions.faults.active:
+            self._reads.pop((machine, asker), None)
             return
         now, window_ns = self.observed.now_ns, int(_INTERVALS * settings.pull_interval_s * _S)
         at_ns = self._reads.setdefault((machine, asker), _Reads()).at_ns
         at_ns.append(now)
         while at_ns[0] < now - window_ns:
             at_ns.popleft()
-        self.judged += 1
-        if len(at_ns) > _READS_MAX:
+        fast = 1.0 + max(map(abs, conditions.drift_ppm.values()), default=0) / 1e6
+        refused = sum(at >= at_ns[0] - window_ns for at in self._refused_ns.get(asker, ()))
+        if len(at_ns) > _READS_MAX * fast + _READ_AGAIN * refused:
             span = format_duration(now - at_ns[0])
             self.fail(asker, f"read {machine} to its end {len(at_ns)} times in {span}, once in "
                       f"{settings.pull_interval_s:g} s is enough")  # fmt: skip
+
+    def _begins_anew(self, machine: str, asker: str, request: Request) -> None:
+        """A reader that has a place at a peer goes on there."""
+        reader, server = self.observed.node(asker), self.observed.node(machine)
+        if reader is None or server is None or "cursor=" in request.target:
+            return
+        if reader.cursor_at(server.node_id) is not None:
+            self.fail(asker, f"read {machine} from its beginning, though it has stored how far it was")
 
     # --- at hostile ones ---
 

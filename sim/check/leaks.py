@@ -15,6 +15,7 @@ import msgspec
 from sim.check.base import Checker, CheckResult, Commit, Commits, Served
 from sim.observation.node_view import NodeView
 from sim.ports import Observed
+from stigmem.core.declaration import CERTIFYING
 from stigmem.core.fact import Fact
 from stigmem.core.scopes import crossing
 from stigmem.core.uris import RESOLUTION_PREFIX, is_system
@@ -202,6 +203,14 @@ class Leaks(Checker):
             return f"took a {fact.scope} fact from {sender}, which the link does not grant"
         if fact.scope != "public" and fact.origin != sender_id:
             return f"took a {fact.scope} fact of another node from {sender} (L3)"
+        node = self.observed.node(name)
+        if not fact.certified and node is not None:
+            if fact.origin != sender_id:
+                return f"took fact {fact.id} of another node from {sender}, and its id commits to nothing"
+            if node.peer_dialect(sender_id) == CERTIFYING:
+                return f"took fact {fact.id} from {sender}, whose ids commit to their facts, and this one does not"
+            if any(other.certified for other in node.ledger.find(fact.id)):
+                return f"took a fact from {sender} under the id {fact.id}, which commits to another fact that it holds"
         return None
 
     def result(self) -> CheckResult:

@@ -164,6 +164,11 @@ class NodeView:
         row = self._node.state.peer_of(node_id)
         return "" if row is None else row.status
 
+    def peer_dialect(self, node_id: str) -> str:
+        """How a peer was found to speak, "" when the node does not know the peer."""
+        row = self._node.state.peer_of(node_id)
+        return "" if row is None else row.dialect
+
     def peer_id(self, node_id: str) -> str:
         """The id of a peer's row, "" when the node does not know the peer."""
         row = self._node.state.peer_of(node_id)

@@ -30,12 +30,13 @@ from stigmem.core.token import Token
 from stigmem.core.wire import Request, Response, json_response
 from stigmem.node.api.peer_auth import PeerAuthenticator
 from stigmem.node.node import Node
-from stigmem.node.replication import page_ingest, page_server, page_verifier
+from stigmem.node.replication import page_ingest, page_server, page_verifier, puller
 from stigmem.node.replication.backoff import PullBackoff
 from stigmem.node.replication.page_ingest import Ingestion
 from stigmem.node.replication.page_server import PageCursorCodec, PageServer, ServedPage
 from stigmem.node.replication.pull_request import AlreadyHeldHint
 from stigmem.node.replication.puller import Next, PeerReader, Puller
+from stigmem.node.replication.stamp_cursor import StampCursor
 from stigmem.node.state import NodeState
 from stigmem.node.transaction import Transaction
 from tests.sim.hostile import SECOND, adversary, failures, run_simulation
@@ -330,7 +331,7 @@ def test_a_name_is_no_excuse_for_hidden_facts_behind_it(monkeypatch: Patch) -> N
 def test_a_puller_that_names_what_is_not_for_everybody_is_caught(monkeypatch: Patch) -> None:
     monkeypatch.setattr("stigmem.node.replication.pull_request._SCOPES", ("company", "public"))
     monkeypatch.setattr(
-        AlreadyHeldHint, "names", lambda holding, _: ",".join(fact.id for fact in holding._ledger.log[-9:])
+        AlreadyHeldHint, "names", lambda holding, *_, **__: ",".join(fact.id for fact in holding._ledger.log[-9:])
     )
     caught(LOCAL_WRITES, COMPANY_WRITES, by="cursors-silent", saying="which is not for everybody (L1)")
 
@@ -736,7 +737,7 @@ def test_nodes_that_tell_different_conflicts_are_caught() -> None:
 
 def test_a_reader_that_hardly_rests_is_caught(monkeypatch: Patch) -> None:
     monkeypatch.setattr(PullBackoff, "after_success", lambda _: SECOND // 2)
-    caught(by="economy", saying="to its end 36 times in")
+    caught(by="economy", saying="to its end 19 times in")
 
 
 @pytest.mark.parametrize(
@@ -754,6 +755,24 @@ def test_a_reader_that_asks_for_one_place_without_a_rest_is_caught(monkeypatch: 
     monkeypatch.setattr(PeerReader, "_after", lambda *given, **keys: honest(*given, **keys) and Next.MORE)
     liar = adversary("page-liar", peers=["north"], lies=["cursor-same"], always=True)
     caught(liar, by="economy", saying="for one place 8 times without a rest")
+
+
+def test_a_reader_that_begins_anew_is_caught(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(StampCursor, "start", lambda *_: None)
+    caught(by="economy", saying="from its beginning, though it has stored how far it was")
+
+
+def test_an_id_that_commits_to_nothing_is_caught(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(page_ingest, "CERTIFYING", "another")
+    thief = adversary("id-thief", peers=["north"], steal=False)
+    caught(thief, by="no-leaks", saying="whose ids commit to their facts, and this one does not")
+
+
+def test_more_of_a_page_than_was_asked_for_is_caught(monkeypatch: Patch) -> None:
+    honest = puller.decode_page
+    monkeypatch.setattr(puller, "decode_page", lambda body, dialect, _: honest(body, dialect, 10_000))
+    liar = adversary("page-liar", peers=["north"], lies=["excess"])
+    caught(liar, by="hostile-requests", saying="facts of a page beyond as many as it had asked for")
 
 
 def test_a_node_that_serves_whoever_has_registered_is_caught(monkeypatch: Patch) -> None:
