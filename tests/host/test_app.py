@@ -290,7 +290,9 @@ async def test_the_page_to_try_it_on_brings_everything_with_it(tmp_path: Path) -
 async def test_metrics_have_the_names_that_dashboards_expect(tmp_path: Path) -> None:
     async with node_at(tmp_path) as node, client_of(node) as client:
         await client.post("/v1/facts", json=assertion(1))
-        await client.post("/v1/facts", json=assertion(1, value={"type": "string", "v": "another"}))
+        await client.post(
+            "/v1/facts", json=assertion(1, source="agent:other", value={"type": "string", "v": "another"})
+        )
         await client.get("/v1/facts")
         await client.get("/v1/no/such/route")
         text = (await client.get("/metrics")).text
