@@ -223,7 +223,8 @@ def _member(members: list[Fact], fact_id: str | None) -> Fact:
 OPERATIONS = (
     Operation(
         "list_conflicts", "GET", "/v1/conflicts", "read", ConflictsApi.get_conflicts, "Contradictions, newest first",
-        query=ConflictParameters, answer=ConflictsAnswer, refusals=(400, 401, 403, 422, 429, 503), tags=("conflicts",),
+        query=ConflictParameters, answer=ConflictsAnswer, refusals=(400, 401, 403, 404, 422, 429, 503),
+        tags=("conflicts",),
     ),
     Operation(
         "resolve_conflict", "POST", "/v1/conflicts/{conflict}/resolve", "write", ConflictsApi.post_resolve,
@@ -233,6 +234,6 @@ OPERATIONS = (
     Operation(
         "get_conflict", "GET", "/v1/conflicts/{conflict}", "read", ConflictsApi.get_conflict,
         "One contradiction", query=RoomParameters,
-        answer=ConflictRecord, refusals=(401, 403, 404, 429, 503), tags=("conflicts",),
+        answer=ConflictRecord, refusals=(401, 403, 404, 422, 429, 503), tags=("conflicts",),
     ),
 )  # fmt: skip
