@@ -314,6 +314,44 @@ def replay(folder: Path, /, *, allow_plugins: Annotated[bool, _Flag] = False) ->
     return replay_folder(folder, console_for(), console_for(stderr=True), allow_plugins=allow_plugins)
 
 
+@app.command(help_epilogue=examples("compare a.toml b.toml --seeds 20 --coupled"))
+def compare(
+    first: Path,
+    second: Path,
+    /,
+    *,
+    coupled: Annotated[bool, _Flag] = False,
+    seeds: Annotated[int, Parameter(converter=_count)] = 10,
+    jobs: Annotated[int | None, Parameter(converter=_count)] = None,
+    allow_plugins: Annotated[bool, _Flag] = False,
+) -> int:
+    """Run two scenarios with several seeds, and tell what differs between them.
+
+    Exit status: 0, whatever the verdicts of the runs.
+
+    Parameters
+    ----------
+    first
+        A scenario file.
+    second
+        Another one, mostly the same with one change.
+    coupled
+        The same seeds for both, and differences within pairs: what the change
+        caused, and which copies of facts it reached.
+    seeds
+        How many runs of each, from the first scenario's seed.
+    jobs
+        How many workers, as many as there are processors unless given.
+    allow_plugins
+        Import the Python modules that the scenarios name by `plugins`.
+    """
+    from sim.study.comparison import compare_files
+
+    return compare_files(
+        first, second, console_for(), seeds=seeds, coupled=coupled, jobs=jobs, allow_plugins=allow_plugins
+    )
+
+
 @app.command(help_epilogue=examples("merge shard-1 shard-2 --out whole"))
 def merge(folders: Annotated[list[Path], Parameter(negative=())], /, *, out: Path) -> int:
     """Put the shards of a study into one folder.

@@ -11,5 +11,6 @@ copies.
     store        the folder of a study: a line per run, so that it can be taken up again, sharded and merged
     statistics   percentiles over runs and their intervals
     study        all of it in order; `sim.sweep` and `stigmem-sim run --seeds`
+    comparison   two scenarios side by side, with chance of their own or coupled
     telling      the table and the figure with bands
 """

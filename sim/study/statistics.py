@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-__all__ = ["DRAWS", "STATISTICS", "Interval", "interval_of"]
+__all__ = ["DRAWS", "STATISTICS", "Interval", "interval_of", "interval_of_difference"]
 
 DRAWS: Final = 2_000
 """Resamples: then the ends of an interval vary by about a hundredth of its width from seed to seed."""
@@ -38,3 +38,14 @@ def interval_of(values: Sequence[float], statistic: str = "p50") -> Interval:
     draws = np.random.default_rng(_SEED).integers(0, len(runs), size=(DRAWS, len(runs)))
     low, high = np.percentile(np.percentile(runs[draws], percent, axis=1), [2.5, 97.5])
     return Interval(float(np.percentile(runs, percent)), float(low), float(high), len(runs))
+
+
+def interval_of_difference(first: Sequence[float], second: Sequence[float]) -> Interval:
+    """The median of the second runs less that of the first ones, two samples that have nothing to do with each other:
+    each is drawn anew by itself."""
+    rng = np.random.default_rng(_SEED)
+    samples = [np.asarray(values, dtype=np.float64) for values in (first, second)]
+    one, other = (np.median(runs[rng.integers(0, len(runs), size=(DRAWS, len(runs)))], axis=1) for runs in samples)
+    low, high = np.percentile(other - one, [2.5, 97.5])
+    value = float(np.median(samples[1]) - np.median(samples[0]))
+    return Interval(value, float(low), float(high), min(len(first), len(second)))

@@ -33,7 +33,7 @@ _BEGIN_S = 8.0
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """One federation for both sides. `cut`: begin and end in seconds; the first half of the nodes against the rest.
-    `loss` begins with the writes, so that the handshakes are over, and ends a second after them. `repeats_rest`: of the
+    `loss` begins with the writes, so that the handshakes are over, and ends a second after them. `elsewhere`: of the
     model only."""
 
     name: str
@@ -44,7 +44,8 @@ class Case:
     timeout_s: float = 10.0
     wait_s: float = 0.0
     loss: float = 0.0
-    repeats_rest: bool = True
+    jitter: float = 0.0
+    elsewhere: bool = True
     writes_per_minute: int = 4
     stop_s: float = 40.0
     cut: tuple[float, float] | None = None
@@ -63,8 +64,8 @@ class Case:
 CASES = (
     Case(name="line", told="line of 12", nodes=12, shape="line", interval_s=2.0, writes_per_minute=2, stop_s=28.0),
     Case(
-        name="cut", told="mesh of 6 with a cut of 30 s and 2 % loss", nodes=6, shape="mesh", interval_s=2.0,
-        timeout_s=3.0, loss=0.02, stop_s=62.0, cut=(15.0, 45.0),
+        name="cut", told="mesh of 6 with jitter, a cut of 30 s and 2 % loss", nodes=6, shape="mesh", interval_s=2.0,
+        timeout_s=3.0, loss=0.02, stop_s=62.0, cut=(15.0, 45.0), jitter=0.1,
     ),
     Case(
         name="loss", told="two nodes at 20 % loss", nodes=2, shape="mesh", interval_s=2.0, timeout_s=2.0, loss=0.2,
@@ -95,6 +96,7 @@ def simulated(seeds: tuple[int, ...], case: Case) -> Floats:
     text = scenario(
         *tables, duration=f"{case.stop_s + 1:g}s", settle="5m", nodes=str(case.nodes), topology=f'"{case.shape}"',
         pull_interval=f'"{case.interval_s:g}s"', pull_timeout=f'"{case.timeout_s:g}s"', pull_wait=f'"{case.wait_s:g}s"',
+        pull_jitter=f"{case.jitter:g}",
     )  # fmt: skip
     rows = []
     for seed in seeds:
@@ -116,7 +118,8 @@ def modelled(runs: int, case: Case, seed: int = 1) -> Floats:
         return cut or (_BEGIN_S <= now < case.stop_s + 1 and random.random() < case.loss)
 
     rules = Rules(
-        interval_s=case.interval_s, timeout_s=case.timeout_s, wait_s=case.wait_s, repeats_rest=case.repeats_rest,
+        interval_s=case.interval_s, timeout_s=case.timeout_s, wait_s=case.wait_s, jitter=case.jitter,
+        elsewhere=case.elsewhere,
         delay=lambda random: random.uniform(_LOW_S, _HIGH_S), lost=lost,
     )  # fmt: skip
     links = case.links()
@@ -198,7 +201,7 @@ WRONG: dict[str, tuple[str, dict[str, Any]]] = {
     "cut": ("a cut that is a third shorter", {"cut": (15.0, 35.0)}),
     "loss": ("no loss", {"loss": 0.0}),
     "waiting-two": ("pulls that do not wait", {"wait_s": 0.0}),
-    "waiting-mesh": ("no rest after repetitions", {"repeats_rest": False}),
+    "waiting-mesh": ("every repetition ends a wait", {"elsewhere": False}),
 }
 """For each case a model that is wrong: what is wrong with it, and the fields that differ."""
 

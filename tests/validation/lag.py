@@ -57,6 +57,33 @@ def two_nodes(seeds: tuple[int, ...]) -> Floats:
     return np.concatenate([simulate(text, seed).copies()["lag_s"].to_numpy() for seed in seeds])
 
 
+JITTER = 0.4
+
+
+def jittered(seeds: tuple[int, ...]) -> Floats:
+    """The same with rests that are spread."""
+    text = scenario(
+        WIRE, writers("20/s", "6s", "94s"), duration="100s", nodes="2", pull_interval='"2s"',
+        pull_jitter=f"{JITTER}",
+    )  # fmt: skip
+    return np.concatenate([simulate(text, seed).copies()["lag_s"].to_numpy() for seed in seeds])
+
+
+def judge_jittered(lags: Floats, jitter: float = JITTER, pull: Pull = PULL) -> list[Row]:
+    spread_s, period_s = jitter * pull.interval_s, pull.period_s + pull.sync_s
+    least, most = period_s - spread_s, period_s + spread_s + 1e-9
+    mean_s = (period_s**2 + spread_s**2 / 3.0) / (2.0 * period_s) + pull.hop_s
+    return [
+        Row(
+            law=f"two nodes whose rests are spread by {jitter:.0%}: lag is what is left of a period (renewal theory)",
+            predicted=f"mean {mean_s:.4f} s",
+            measured=f"mean {lags.mean():.4f} s over {len(lags)} copies",
+            test="KS",
+            p=significance.ks_law(lags - pull.hop_s, lambda x: laws.residual(x, least, most)),
+        )
+    ]
+
+
 def judge_two_nodes(lags: Floats, pull: Pull = PULL) -> list[Row]:
     period_s = pull.period_s + pull.sync_s
     p = significance.ks_law((lags - pull.hop_s) / period_s, laws.uniform)
@@ -219,6 +246,19 @@ def _two_nodes() -> Experiment:
     )
 
 
+def _jittered() -> Experiment:
+    def wrong(results: list[Any]) -> dict[str, list[Row]]:
+        return {"rests that are not spread": judge_jittered(np.concatenate(results), 0.0)}
+
+    return Experiment(
+        name="jitter",
+        title="Lag without faults",
+        jobs=lambda: in_chunks(jittered, range(1, 5), 1),
+        judge=lambda results: judge_jittered(np.concatenate(results)),
+        wrong=wrong,
+    )
+
+
 def _line() -> Experiment:
     def wrong(results: list[Any]) -> dict[str, list[Row]]:
         lags = np.concatenate(results)
@@ -257,6 +297,7 @@ def _graph(name: str, shape: str, nodes: int, runs: int) -> Experiment:
 
 EXPERIMENTS = (
     _two_nodes(),
+    _jittered(),
     _line(),
     _graph(f"mesh of {MESH}", "mesh", MESH, 60),
     _graph(f"random graph of {REGULAR}, degree {DEGREE}", "random-regular", REGULAR, 24),

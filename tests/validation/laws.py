@@ -6,10 +6,11 @@ written at a moment that has nothing to do with the puller's phase waits a unifo
 that holds it, and L + 2S more until it is durable at the asker (the server's sync, the way, the asker's sync).
 
     one hop      lag = P * U + (L + 2S)
-    h hops       lag = P * (U1 + ... + Uh) + h * (L + 2S), and two ways and two syncs more at every hop but the
-                 first for the first fact of an origin, whose key is fetched (spec/replication.md, 4). Phases of
-                 different pullers are independent, so over seeds the sum is Irwin and Hall's; within one run only
-                 U1 varies, which is why seeds are counted and not facts
+    h hops       lag = P * (U1 + ... + Uh) + h * (L + 2S), and a sync more at every hop but the first for the first
+                 fact of an origin, whose manifest is stored before it (spec/replication.md, 4). Phases of different
+                 pullers are independent, so over seeds the sum is Irwin and Hall's; within one run only U1 varies,
+                 which is why seeds are counted and not facts
+    jitter       what is left of a period that varies, by renewal theory: long periods are met more often
     any graph    the first arrival over all paths when every link is a timetable with a phase of its own
     a cut        both sides try in vain, ever more rarely, and the first that gets through wakes the other
     a backlog    pages in a row, each two ways and two syncs after the one before it
@@ -58,8 +59,8 @@ class Pull:
 
     @property
     def stranger_s(self) -> float:
-        """What the first fact of an origin that is no peer costs more at a hop: its key is fetched and stored."""
-        return 2 * self.way_s + 2 * self.sync_s
+        """What the first fact of an origin that is no peer costs more at a hop: its manifest is stored before it."""
+        return self.sync_s
 
     @property
     def page_s(self) -> float:
@@ -68,6 +69,14 @@ class Pull:
 
 
 # --- distribution functions ---
+
+
+def residual(x: Floats, least: float, most: float) -> Floats:
+    """What is left of a period, uniform between two bounds, at a moment that has nothing to do with it: by renewal
+    theory the density at x is the chance of a longer period divided by the mean one."""
+    inner = np.clip(x, least, most)
+    longer = ((most - least) ** 2 - (most - inner) ** 2) / (2.0 * (most - least))
+    return np.clip((np.clip(x, 0.0, least) + longer) * 2.0 / (least + most), 0.0, 1.0)
 
 
 def uniform(x: Floats) -> Floats:

@@ -3,15 +3,17 @@
 Nothing of `stigmem` or `sim` is imported and no signature, text or byte exists here: a fact is a number. What is
 modelled, in the words of the specification:
 
-    puller   waits a random part of the interval once, then: asks, stores the page, goes on while there is more, and
-             rests for exactly the interval (1, 2). No answer within the timeout: back-off (2). A peer that is heard
-             from ends the back-off; while a retry is under way, it ends the rest after that (2).
+    puller   asks at once, stores the page, goes on while there is more, and rests: a random part of the interval the
+             first time, then the interval, spread by the jitter (1, 2). No answer within the timeout: back-off (2). A
+             peer that is heard from ends it; while a retry is under way, it ends the rest after that (2).
     server   a writer that takes everything in its mailbox, makes it durable in one sync and then answers. A page is
              chosen when the writer begins (1). Not served: what the asker wrote, what came from it, what it names (1).
+    waits    a question says which origins' facts come from elsewhere; those end no wait and are left out, and the
+             cursor stays before the first of them (1).
     wire     every message is delayed by itself, or lost: a lost one is a timeout.
 
 Left out, because no row needs it: scopes, charges, bad facts, refusals, restarts, corrupt or doubled messages, the
-bound of pages a drain. Times are seconds as floats; the caller brings all chance as one `random.Random`.
+bounds of pages a drain and of repetitions. Times are seconds as floats; the caller brings all chance.
 
 Invariants: a node's log only grows; a cursor is a place in the log of its peer; one puller asks one question at a
 time; an event that was meant for an earlier question or rest is recognised by its number and ignored.
@@ -37,14 +39,14 @@ NAMED_MAX = 128
 @dataclass(frozen=True, kw_only=True)
 class Rules:
     """What the federation is set to. `delay(random)`: one way, in seconds. `lost(source, target, now, random)`: whether
-    a message that is sent now never arrives. `repeats_rest`: whether a waiting puller rests after a page of which
-    nothing was new."""
+    a message that is sent now never arrives. `elsewhere`: whether questions that wait speak of origins."""
 
     interval_s: float
     timeout_s: float = 10.0
     wait_s: float = 0.0
     page: int = 100
-    repeats_rest: bool = True
+    jitter: float = 0.0
+    elsewhere: bool = True
     sync_s: float = 0.0005
     delay: Callable[[Random], float] = lambda random: 0.02
     lost: Callable[[int, int, float, Random], bool] = lambda source, target, now, random: False
@@ -62,6 +64,8 @@ class Question:
     named: frozenset[int]
     asked: float
     length: int
+    elsewhere: frozenset[int]
+    """Origins whose facts come from others."""
     deadline: float = 0.0
     """Until when the peer may hold it."""
 
@@ -76,6 +80,8 @@ class Puller:
     cursor: int = 0
     failures: int = 0
     full_pages: int = 0
+    in_step: bool = True
+    """Whether it has not rested yet."""
     number: int = 0
     """Of the question or rest under way; events that carry another number come too late."""
     resting: bool = False
@@ -97,7 +103,9 @@ class Node:
     mailbox: list[Callable[[], Callable[[], None] | None]] = field(default_factory=list)
     waiting: list[Question] = field(default_factory=list)
     known: set[int] = field(default_factory=set)
-    """Peers, and other origins whose keys were fetched."""
+    """Peers, and other origins whose manifests came."""
+    eager: dict[int, int] = field(default_factory=dict)
+    """Origin -> the peer that brings its facts first."""
     busy: bool = False
 
 
@@ -126,7 +134,7 @@ class Model:
         for time, node in writes:
             self.at(time, lambda node=node: self._write(node))
         for link, puller in self.pullers.items():
-            self._rest(puller, starts.get(link, 0.0) + self.random.random() * self.rules.interval_s)
+            self.at(starts.get(link, 0.0), lambda puller=puller: self._ask(puller))
         while self._events and self._events[0][0] <= until:
             self.now, _, action = heapq.heappop(self._events)
             action()
@@ -153,9 +161,8 @@ class Model:
         for done in finish:
             done()
         if len(node.log) > before:
-            for question in [held for held in node.waiting if self._choose(node, held)[0]]:
-                node.waiting.remove(question)
-                self._mail(node, lambda question=question: self._answer(node, question))
+            for question in [held for held in node.waiting if self._choose(node, held, held.elsewhere)[0]]:
+                self._release(node, question)
         self._next_turn(node)
 
     def _next_turn(self, node: Node) -> None:
@@ -176,16 +183,20 @@ class Model:
 
     # --- serving ---
 
-    def _choose(self, node: Node, question: Question) -> tuple[list[int], int, bool]:
+    def _choose(
+        self, node: Node, question: Question, elsewhere: frozenset[int] = frozenset()
+    ) -> tuple[list[int], int, bool]:
         """The facts of a page, the cursor after it, and whether there is more."""
-        asker, cursor = question.puller.here, question.cursor
+        asker, cursor, stays = question.puller.here, question.cursor, False
         chosen: list[int] = []
         for fact, source in node.log[question.cursor :]:
             if asker not in (source, self.origins[fact]) and fact not in question.named:
-                if len(chosen) == question.page:
-                    return chosen, cursor, True
-                chosen.append(fact)
-            cursor += 1
+                stays = stays or self.origins[fact] in elsewhere
+                if self.origins[fact] not in elsewhere:
+                    if len(chosen) == question.page:
+                        return chosen, cursor, not stays
+                    chosen.append(fact)
+            cursor += not stays
         return chosen, cursor, False
 
     def _serve(self, node: Node, question: Question) -> Callable[[], None]:
@@ -202,11 +213,11 @@ class Model:
 
     def _due(self, node: Node, question: Question) -> None:
         if question in node.waiting:
-            node.waiting.remove(question)
-            self._mail(node, lambda: self._answer(node, question))
+            self._release(node, question)
 
-    def _answer(self, node: Node, question: Question) -> None:
-        self._send_back(question, self._choose(node, question))
+    def _release(self, node: Node, question: Question) -> None:
+        node.waiting.remove(question)
+        self._mail(node, lambda: self._send_back(question, self._choose(node, question, question.elsewhere)))
 
     def _send_back(self, question: Question, page: tuple[list[int], int, bool]) -> None:
         puller = question.puller
@@ -219,6 +230,8 @@ class Model:
     # --- pulling ---
 
     def _rest(self, puller: Puller, rest_s: float) -> None:
+        eager = self.nodes[puller.here].eager
+        self.nodes[puller.here].eager = {origin: peer for origin, peer in eager.items() if peer != puller.peer}
         puller.number += 1
         if puller.heard:
             puller.heard = False
@@ -238,9 +251,11 @@ class Model:
         puller.resting = False
         puller.number += 1
         log, peer = self.nodes[puller.here].log, self.nodes[puller.peer]
-        named = [fact for fact, source in log[puller.marks[0] :] if source not in (puller.here, puller.peer)]
-        names = frozenset(named[-NAMED_MAX:])
-        question = Question(puller, puller.number, puller.cursor, puller.page, names, self.now, len(log))
+        eager = self.nodes[puller.here].eager
+        others = frozenset(origin for origin, first in eager.items() if puller.peer not in (first, origin))
+        unnamed = (puller.here,) if others else (puller.here, puller.peer)
+        names = frozenset([fact for fact, source in log[puller.marks[0] :] if source not in unnamed][-NAMED_MAX:])
+        question = Question(puller, puller.number, puller.cursor, puller.page, names, self.now, len(log), others)
         self.pulls.append(self.now)
         self._send(puller.here, puller.peer, lambda: self._mail(peer, lambda: self._serve(peer, question)))
         patience_s = self.rules.timeout_s + self.rules.wait_s
@@ -273,26 +288,27 @@ class Model:
         here = self.nodes[puller.here]
         strangers = {self.origins[fact] for fact in facts} - here.known
         here.known |= strangers
-        learning_s = sum(self._round_trip() for _ in strangers)
 
         def store() -> None:
             new = [fact for fact in facts if fact not in here.seen]
             self._keep(here, new, puller.peer)
+            for origin in [self.origins[fact] for fact in new] if self.rules.wait_s and self.rules.elsewhere else []:
+                late = origin in question.elsewhere or origin == puller.peer
+                here.eager[origin] = puller.peer if late else here.eager.get(origin, puller.peer)
             puller.cursor = cursor
             puller.full_pages = puller.full_pages + 1 if len(facts) >= puller.page else 0
             if puller.full_pages >= FULL_PAGES_TO_DOUBLE:
                 puller.full_pages, puller.page = 0, min(puller.page * 2, LIMIT_MAX)
-            news = self.rules.wait_s > 0 and (bool(new) or not self.rules.repeats_rest)
-            self._go_on(puller, at_once=more or waited or news)
+            self._go_on(puller, at_once=more or self.rules.wait_s > 0)
 
-        self.at(self.now + learning_s, lambda: self._mail(here, lambda: store))
-
-    def _round_trip(self) -> float:
-        """Asking the peer for the key of an origin that is no neighbour, and storing it: two ways and two syncs."""
-        return self.rules.delay(self.random) + self.rules.delay(self.random) + 2 * self.rules.sync_s
+        # The manifests of unknown origins come with their first facts and are made durable before these are looked at.
+        self._mail(here, lambda: (lambda: self._mail(here, lambda: store)) if strangers else store)
 
     def _go_on(self, puller: Puller, *, at_once: bool) -> None:
         if at_once:
             self._ask(puller)
         else:
-            self._rest(puller, self.rules.interval_s)
+            spread = 1.0 + self.rules.jitter * (2.0 * self.random.random() - 1.0)
+            share = self.random.random() if puller.in_step else spread
+            puller.in_step = False
+            self._rest(puller, self.rules.interval_s * share)

@@ -30,9 +30,8 @@ the way of a message, S the sync of a disk (`tests/validation/laws.py` has the t
 
 _TAIL = """## What is not here
 
-- Tails of the distributions beyond p99.9, and the bound of pages that one drain may take, are not measured.
-- A run with one more fault against the same run without it, everything outside its reach compared (coupling), is not
-  measured: random streams are named by place in the file and by sender.
+- Tails of the distributions beyond p99.9 are a test of quantiles to p99.999 (`tests/sim/world/test_random_streams.py`)
+  and no row here; the bounds of pages and of repetitions that one drain may take are not measured.
 - The model knows nothing of refusals, charges, bad facts, wiped disks or clocks; the checkers of a run watch those.
 - The page compares the laboratory with the protocol, not with deployed nodes on real machines.
 """

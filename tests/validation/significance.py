@@ -21,6 +21,9 @@ _EXPECTED_MIN = 8.0
 """Cells of a chi-square test are joined until so many are expected in each."""
 
 
+_SURE = 1.0 - 1e-15
+
+
 def kolmogorov_tail(scaled: float) -> float:
     """The chance that Kolmogorov's statistic, times the root of the sample size, exceeds this."""
     if scaled < 0.2:
@@ -88,6 +91,7 @@ def correlation(first: ArrayLike, second: ArrayLike) -> float:
     """Whether two series that belong together place by place are uncorrelated."""
     one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     r = float(np.corrcoef(one, other)[0, 1])
+    r = min(max(r, -_SURE), _SURE)  # two series that are the same have no finite transform
     return normal_two_sided(math.atanh(r) * math.sqrt(len(one) - 3))
 
 
