@@ -103,6 +103,14 @@ async def test_a_mistyped_choice_in_a_query_is_refused_with_the_nearest(target: 
         assert told["errors"][0]["input"] == target.partition("=")[2]
 
 
+@pytest.mark.parametrize("text", ["yes", "On", "1", "true"])
+async def test_a_boolean_that_is_described_has_the_usual_spellings_too(text: str) -> None:
+    async with fresh() as node:
+        await node.say(confidence=0.0)
+        assert (await node.get("/v1/facts", include_retracted=text))["total"] == 1
+        assert "must be true or false" in (await node.get("/v1/facts?include_retracted=ture", 422))["detail"]
+
+
 async def test_every_event_can_be_asked_for() -> None:
     bench = Bench(NOW_MS)
     async with running(bench, NodeSettings(seed=SEED, federation=True)):

@@ -57,7 +57,7 @@ def peer_line(row: dict[str, Any], now: datetime) -> tuple[str, ...]:
 
 
 def _facts(exchange: dict[str, Any]) -> str:
-    if not exchange:
+    if not exchange or exchange["facts_taken"] is None:
         return ""
     waiting = exchange["facts_waiting"]
     return f"{exchange['facts_taken']}{f' ({waiting} not due yet)' if waiting else ''}"

@@ -26,6 +26,7 @@ from stigmem.core.uris import normalise
 from stigmem.core.values import Value, parse_value
 from stigmem.node.api.garden_access import WRITING, garden_of_facts
 from stigmem.node.api.names import canonical_name
+from stigmem.node.api.visibility import is_there
 from stigmem.node.callers import Principal
 from stigmem.node.identity import Identity
 from stigmem.node.responses import refusal_of_value
@@ -131,9 +132,10 @@ def _check_author(txn: Transaction, principal: Principal, draft: Fact, room: Fac
     if draft.source == normalise(principal.entity_uri) or draft.source not in txn.state.key_holders:
         return
     last = room.words.last(draft) or room.ledger.last_word(draft)
-    if last is not None and not says_the_same(last, draft):
+    # Who may not read what was said must not learn from a refusal that something was.
+    if "read" not in principal.permissions or (last is not None and not says_the_same(last, draft)):
         message = (
-            f"{draft.source} holds a key of its own and has spoken here: only it and admin may take its word's place"
+            f"{draft.source} holds a key of its own: only it and admin may take the place of what it has said here"
         )
         raise Refusal(403, "source_of_another_key", message, field="source")
 
@@ -149,7 +151,7 @@ def write_fact(txn: Transaction, principal: Principal, draft: Draft) -> Written:
     cid = fact.cid
     room = room_of(txn, garden)
     held = _already_says(room, txn.now_ms, fact, cid)
-    if held is not None:
+    if held is not None and is_there(principal, held):
         return Written(held, fresh=False)
     stored = stage_fact(room, fact, cid)
     audit_write(txn, principal, stored, garden, cid)

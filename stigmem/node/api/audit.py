@@ -27,11 +27,11 @@ from stigmem.node.api.audit_views import (
     is_about_garden,
     may_see,
     peer_entry,
-    reads_everything,
 )
 from stigmem.node.api.background import Background, ConcurrencyLimit
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
+from stigmem.node.api.visibility import has_every_scope, may_read
 from stigmem.node.callers import Principal
 from stigmem.node.cursors import CursorCodec
 from stigmem.node.ports import Clock, Journal
@@ -48,7 +48,8 @@ _CSV_TYPE: Final = {
 }
 _NEXT: Final = "x-stigmem-next-cursor"
 """Where to go on, for answers whose body has no place for it."""
-_NOT_ABOUT_PEERS: Final = ("fact_write", "key_created", "key_revoked")
+_NOT_ABOUT_PEERS: Final = ("fact_write", "key_", "subscription_", "clock_")
+"""How the events of other rows begin."""
 
 _ROWS_PER_READ: Final = 500
 
@@ -171,7 +172,7 @@ class AuditApi:
         given: PlaceParameters = call.query
         start = 0 if given.cursor is None else self._start_of(txn, given.cursor)
         state = self._state
-        known = any(fact.scope in call.principal.scopes for fact in state.ledger.find(name))
+        known = any(may_read(call.principal, fact) for fact in state.ledger.find(name))
 
         def accept(row: AuditRow) -> AuditEntry | None:
             seen = row.fact_id == name and may_see(row, call.principal, state)
@@ -193,13 +194,13 @@ class AuditApi:
 
         def accept(row: AuditRow) -> PeerEntry | None:
             if (
-                row.event in _NOT_ABOUT_PEERS
+                row.event.startswith(_NOT_ABOUT_PEERS)
                 or is_about_garden(row)
                 or (row.event == "quota_breach" and row.subject not in peers)
             ):
                 return None
             wanted = given.peer_id in (None, row.subject) and given.event_type in (None, row.event)
-            return peer_entry(row) if wanted and may_see(row, call.principal, state) else None
+            return peer_entry(row, call.principal) if wanted and may_see(row, call.principal, state) else None
 
         async def answer() -> Response:
             found, place = await self._look_through(accept, start, given.limit)
@@ -208,7 +209,7 @@ class AuditApi:
         return self._in_background(call, txn, answer)
 
     def get_admin_audit(self, call: ApiRequest, txn: Transaction) -> Outcome:
-        if not reads_everything(call.principal):
+        if not has_every_scope(call.principal):
             raise Refusal(403, "scope_not_allowed", "the whole log needs a key for every scope", field="scope")
         given: AdminAuditParameters = call.query
         _check_event(given.event_type)

@@ -18,15 +18,16 @@ from stigmem.core.content_id import uuid_from_hash
 from stigmem.core.fact import Fact
 from stigmem.core.gardens import Garden
 from stigmem.core.ledger import Ledger
-from stigmem.core.scopes import SCOPES, is_scope
+from stigmem.core.scopes import is_scope
 from stigmem.core.timestamps import format_us
 from stigmem.node.api.garden_access import may_read
+from stigmem.node.api.visibility import has_every_scope
 from stigmem.node.callers import Principal
 from stigmem.node.state import NodeState
 
 __all__ = [
     "AdminEntry", "AuditEntry", "PeerEntry", "admin_entry", "audit_entry", "csv_text", "is_about_garden", "may_see",
-    "peer_entry", "reads_everything",
+    "peer_entry",
 ]  # fmt: skip
 
 _ABOUT_ANY_FACTS: Final = (
@@ -40,6 +41,8 @@ _ABOUT_ANY_FACTS: Final = (
     "alias_deleted",
 )
 """Rows that count facts or requests of whatever scope."""
+_ABOUT_CALLERS: Final = ("key_", "quota_", "subscription_")
+"""How the events of rows begin that name who holds a key here."""
 _FORMULA: Final = re.compile(r"[=+\-@\t\r]")
 
 
@@ -92,11 +95,6 @@ class AdminEntry(msgspec.Struct, kw_only=True):
     hash: str
 
 
-def reads_everything(principal: Principal) -> bool:
-    """Whether no scope is closed to a caller."""
-    return len(principal.scopes) == len(SCOPES)
-
-
 def is_about_garden(row: AuditRow) -> bool:
     """Whether a row tells of a garden or of a fact in one."""
     return row.event.startswith("garden_")
@@ -109,24 +107,32 @@ def garden_of(row: AuditRow, state: NodeState) -> Garden | None:
 
 def may_see(row: AuditRow, principal: Principal, state: NodeState) -> bool:
     """Whether a caller may know of a row: it may read every scope that the row is about, and is a member where it is
-    about a garden, whatever else it may read."""
+    about a garden, whatever else it may read. A row that is about no fact it sees if it has the permission for what it
+    is about, or is what the row is about."""
     if is_about_garden(row):
         garden = garden_of(row, state)
         return garden is not None and may_read(garden, principal)
-    if reads_everything(principal):
+    if has_every_scope(principal):
         return True
-    if row.fact_id is None:
-        return row.event not in _ABOUT_ANY_FACTS
-    scopes = [fact.scope for fact in state.ledger.find(row.fact_id)]
-    named = msgspec.json.decode(row.detail).get("scope")
-    if is_scope(named):
-        scopes.append(named)
-    return bool(scopes) and all(scope in principal.scopes for scope in scopes)
+    if row.fact_id is not None:
+        scopes = [fact.scope for fact in state.ledger.find(row.fact_id)]
+        named = msgspec.json.decode(row.detail).get("scope")
+        if is_scope(named):
+            scopes.append(named)
+        return bool(scopes) and all(scope in principal.scopes for scope in scopes)
+    if row.event in _ABOUT_ANY_FACTS:
+        return False
+    if row.subject == principal.entity_uri:
+        return True
+    about_peers = ("federate", "admin:federation", "audit.read")
+    needed = ("admin", "audit.read") if row.event.startswith(_ABOUT_CALLERS) else about_peers
+    return not principal.permissions.isdisjoint(needed)
 
 
 def _entry_id(row: AuditRow) -> str:
-    # Not the sequence number: its gaps would count what a caller may not see.
-    return uuid_from_hash(b"stigmem audit row\n" + row.hash.encode())
+    # Neither the sequence number nor the hash of the chain: both follow from rows that a caller may not see.
+    parts = (row.event, row.subject, row.fact_id or "", row.detail, str(row.ts_us))
+    return uuid_from_hash(b"stigmem audit row\n" + "\n".join(parts).encode())
 
 
 def _fact(row: AuditRow, ledger: Ledger) -> Fact | None:
@@ -153,11 +159,14 @@ def audit_entry(row: AuditRow, state: NodeState) -> AuditEntry:
     return entry
 
 
-def peer_entry(row: AuditRow) -> PeerEntry:
-    """A row about a peer or an origin; the id of its fact joins the detail."""
+def peer_entry(row: AuditRow, reader: Principal) -> PeerEntry:
+    """A row about a peer or an origin; the id of its fact joins the detail. Who of this node's people did it is for
+    those who may read everything."""
     detail = msgspec.json.decode(row.detail)
     if row.fact_id is not None:
         detail["fact_id"] = row.fact_id
+    if not (has_every_scope(reader) or detail.get("by") == reader.entity_uri):
+        detail.pop("by", None)
     return PeerEntry(_entry_id(row), row.subject, row.event, detail, format_us(row.ts_us))
 
 

@@ -28,6 +28,7 @@ from stigmem.node.api.garden_access import READING, WRITING, garden_of_facts
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import AfterCommit, Operation, Outcome
 from stigmem.node.api.views import ConflictRecord, conflict_record
+from stigmem.node.api.visibility import Sight, may_read
 from stigmem.node.cursors import CursorCodec
 from stigmem.node.identity import Identity
 from stigmem.node.quotas import Quotas
@@ -92,7 +93,8 @@ class ConflictsApi:
             cursor=None if given.cursor is None else self._cursors.open(given.cursor),
             limit=given.limit,
         )
-        records = [conflict_record(conflict, room.ledger, room.uri) for conflict in rows]
+        sight = Sight(call.principal, txn.state)
+        records = [conflict_record(conflict, room.ledger, sight, room.uri) for conflict in rows]
         return json_response(
             200, ConflictsAnswer(records, None if place is None else self._cursors.close(place), place is not None)
         )
@@ -100,7 +102,9 @@ class ConflictsApi:
     def get_conflict(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
         room = self._room(call, txn, READING)
-        return json_response(200, conflict_record(_visible(call, room), room.ledger, room.uri))
+        return json_response(
+            200, conflict_record(_visible(call, room), room.ledger, Sight(call.principal, txn.state), room.uri)
+        )
 
     def post_resolve(self, call: ApiRequest, txn: Transaction) -> Outcome:
         room = self._room(call, txn, WRITING)
@@ -203,10 +207,10 @@ class _Room(NamedTuple):
 
 
 def _visible(call: ApiRequest, room: _Room) -> Conflict:
-    """The conflict that the path names. Raises Refusal 404, also for one of a scope that is closed to the caller:
-    its id follows from entity, relation and scope, which anybody can guess."""
+    """The conflict that the path names. Raises Refusal 404, also for one whose facts the caller may not read: its id
+    follows from entity, relation and scope, which anybody can guess."""
     conflict = room.conflicts.get(call.params["conflict"])
-    if conflict is None or conflict.slot[2] not in call.principal.scopes:
+    if conflict is None or not may_read(call.principal, conflict.fact_a):
         raise Refusal(404, "conflict_not_found", "conflict not found")
     return conflict
 

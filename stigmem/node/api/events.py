@@ -23,6 +23,7 @@ from stigmem.node.api.garden_access import READING, garden_of_facts
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.api.views import fact_record
+from stigmem.node.api.visibility import Sight
 from stigmem.node.following.streams import FactStreams, Following
 from stigmem.node.identity import Identity
 from stigmem.node.quotas import Quotas
@@ -93,9 +94,11 @@ class EventsApi:
         garden_uri = None if garden is None else garden.uri(self._identity.authority)
         self._streams.need_room(reader)
 
+        sight = Sight(reader, txn.state)
+
         def show(fact: Fact) -> bytes:
             self._guard.note(session, reader, (fact.scope,))
-            return msgspec.json.encode(fact_record(fact, ledger, garden_uri=garden_uri))
+            return msgspec.json.encode(fact_record(fact, ledger, sight, garden_uri=garden_uri))
 
         following = Following(query=query, seq=seq, reader=reader, waits=given.wait, garden=garden)
         return StreamedResponse(200, _HEADERS, chunks=self._streams.pieces(following, show))

@@ -30,6 +30,7 @@ from stigmem.node.api.names import canonical_name, other_names
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import AfterCommit, Operation, Outcome
 from stigmem.node.api.views import fact_record, shown_cid
+from stigmem.node.api.visibility import Sight, may_read
 from stigmem.node.callers import Principal
 from stigmem.node.cursors import CursorCodec
 from stigmem.node.identity import Identity
@@ -136,10 +137,13 @@ class FactsApi:
             ]  # fmt: skip
 
         ledger = txn.ledger if draft.garden is None else draft.garden.ledger
-        garden_uri = self._uri(draft.garden)
+        garden_uri, sight = self._uri(draft.garden), Sight(call.principal, txn.state)
 
         def answer() -> Response:
-            return json_response(201, fact_record(written.fact, ledger, garden_uri=garden_uri, warnings=warnings))
+            return json_response(
+                201,
+                fact_record(written.fact, ledger, sight, garden_uri=garden_uri, warnings=warnings, own=written.fresh),
+            )
 
         return AfterCommit(answer)
 
@@ -183,9 +187,9 @@ class FactsApi:
             return _facts_answer(FactsAnswer([], 0, None))
         page = run_query(ledger, query)
         self._guard.note(session, call.principal, (fact.scope for fact in page.facts))
-        return self._page(page, ledger, garden)
+        return self._page(page, ledger, garden, Sight(call.principal, txn.state))
 
-    def _page(self, page: FactPage, ledger: Ledger, garden: Garden | None) -> Response:
+    def _page(self, page: FactPage, ledger: Ledger, garden: Garden | None, sight: Sight) -> Response:
         """A page as callers see it: instructions of peers apart from what is known."""
         cursor = None if page.cursor is None else self._cursors.close(page.cursor)
         garden_uri = self._uri(garden)
@@ -193,7 +197,7 @@ class FactsApi:
         instructions: list[FactRecord] = []
         for fact in page.facts:
             shown_with = instructions if is_foreign_instruction(fact) else answer.facts
-            shown_with.append(fact_record(fact, ledger, garden_uri=garden_uri))
+            shown_with.append(fact_record(fact, ledger, sight, garden_uri=garden_uri))
         if instructions:
             answer.instructions = instructions
         return _facts_answer(answer)
@@ -204,7 +208,9 @@ class FactsApi:
         fact, garden = _visible(call, txn, call.params["fact"])
         self._guard.note(session, call.principal, (fact.scope,))
         ledger = txn.ledger if garden is None else garden.ledger
-        return json_response(200, fact_record(fact, ledger, garden_uri=self._uri(garden)))
+        return json_response(
+            200, fact_record(fact, ledger, Sight(call.principal, txn.state), garden_uri=self._uri(garden))
+        )
 
     def get_history(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
@@ -215,7 +221,7 @@ class FactsApi:
         opened = None if given.cursor is None else self._cursors.open(given.cursor)
         page = run_history(ledger, fact, everybody=given.all_authors, cursor=opened, limit=given.limit)
         self._guard.note(session, call.principal, (each.scope for each in page.facts))
-        return self._page(page, ledger, garden)
+        return self._page(page, ledger, garden, Sight(call.principal, txn.state))
 
     def get_provenance(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
@@ -274,9 +280,7 @@ def _visible(call: ApiRequest, txn: Transaction, name: str) -> tuple[Fact, Garde
         raise Refusal(400, "cid_malformed", "a content id is sha256: and 64 lower-case hex digits")
     # What is hidden must not hide what is not: several facts can have one id or content id.
     found = [
-        fact
-        for fact in (ledger.with_cid(name) if by_content else ledger.find(name))
-        if fact.quarantine is None and fact.scope in call.principal.scopes
+        fact for fact in (ledger.with_cid(name) if by_content else ledger.find(name)) if may_read(call.principal, fact)
     ]
     if not found:
         inside = facts_in_gardens(txn.state.gardens, call.principal, name, by_content=by_content)
@@ -290,21 +294,23 @@ def _visible(call: ApiRequest, txn: Transaction, name: str) -> tuple[Fact, Garde
 
 
 def _reference(call: ApiRequest, txn: Transaction, entry: dict[str, Any]) -> ProvenanceItem:
+    """One reference of a fact; what the caller may not read looks like what does not exist, its content id included."""
     texts = (entry.get("hash"), entry.get("fact_id"))
     digest, name = (text if isinstance(text, str) else "" for text in texts)
-    for each in filter(None, (name, digest)):
-        try:
-            fact, garden = _visible(call, txn, each)
-        except Refusal:
+    sight = Sight(call.principal, txn.state)
+    shown = digest if sight.is_whole or sight.means(digest) else ""
+    for each in (name, digest):
+        if not sight.means(each):
             continue
-        item = ProvenanceItem(digest, fact.id, fact.entity, exists=True)
+        fact, garden = _visible(call, txn, each)
+        item = ProvenanceItem(shown, fact.id, fact.entity, exists=True)
         ending = (txn.ledger if garden is None else garden.ledger).ended_by(fact)
         if ending is not None and ending.is_retraction:
             item.retracted_by = ending.id
         elif ending is not None:
             item.superseded_by = ending.id
         return item
-    return ProvenanceItem(digest, None, None, exists=False)
+    return ProvenanceItem(shown, None, None, exists=False)
 
 
 OPERATIONS = (

@@ -221,10 +221,16 @@ def types_of(kind: type[msgspec.Struct]) -> dict[str, tuple[inspect.Type, ...]]:
     info = inspect.type_info(kind)
     if not isinstance(info, inspect.StructType):
         raise TypeError(f"{kind} is no struct")
-    return {
-        member.encode_name: member.type.types if isinstance(member.type, inspect.UnionType) else (member.type,)
-        for member in info.fields
-    }
+    return {member.encode_name: _plain(member.type) for member in info.fields}
+
+
+def _plain(kind: inspect.Type) -> tuple[inspect.Type, ...]:
+    """The types of a union, or the one, without the words that describe them."""
+    if isinstance(kind, inspect.Metadata):
+        return _plain(kind.type)
+    return (
+        tuple(each for part in kind.types for each in _plain(part)) if isinstance(kind, inspect.UnionType) else (kind,)
+    )
 
 
 def _struct_in(kind: type[msgspec.Struct], member: str) -> tuple[type[msgspec.Struct] | None, bool]:

@@ -25,6 +25,7 @@ from stigmem.core.timestamps import format_us
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import AfterCommit, InBackground, Operation, Outcome
+from stigmem.node.api.visibility import has_every_scope
 from stigmem.node.identity import Identity
 from stigmem.node.membership.handshake import Handshakes
 from stigmem.node.quotas import Quotas
@@ -76,9 +77,10 @@ class PeerExchange(msgspec.Struct):
     """Null when the last pull brought a page."""
     failures: dict[str, int]
     """Code of a reason -> pulls that brought no page."""
-    facts_taken: int
-    facts_waiting: int
-    """Facts of it that are ahead of this node's clock, and become visible when they are due."""
+    facts_taken: int | None
+    facts_waiting: int | None
+    """Facts of it that are ahead of this node's clock, and become visible when they are due. Null, as `facts_taken`,
+    for a caller to whom some scope is closed: they count facts of all."""
     awaits_approval: bool = False
     """Whether its operator has not approved this node yet, by its last answer."""
 
@@ -133,7 +135,7 @@ def peer_record(row: PeerRow) -> PeerRecord:
     )
 
 
-def _exchange(row: PeerRow, progress: PeerProgress, txn: Transaction, waiting: int) -> PeerExchange:
+def _exchange(row: PeerRow, progress: PeerProgress, txn: Transaction, waiting: int, *, counted: bool) -> PeerExchange:
     def at(then_ns: int | None) -> str | None:
         """An instant of the monotonic clock by the wall clock as it is now."""
         return None if then_ns is None else format_us(txn.now_us + (then_ns - txn.monotonic_ns) // 1_000)
@@ -146,8 +148,8 @@ def _exchange(row: PeerRow, progress: PeerProgress, txn: Transaction, waiting: i
         next_pull_at=at(progress.next_pull_ns),
         last_error=None if failure is None else PullError(failure.code, failure.sentence, at(failure.at_ns) or ""),
         failures=dict(progress.failures),
-        facts_taken=0 if held is None else held.taken,
-        facts_waiting=waiting,
+        facts_taken=(0 if held is None else held.taken) if counted else None,
+        facts_waiting=waiting if counted else None,
         awaits_approval=progress.awaits_approval,
     )
 
@@ -256,20 +258,23 @@ class PeersApi:
     def get_peers(self, call: ApiRequest, txn: Transaction) -> Outcome:
         waiting = Counter(peer_id for peer_id, _ in txn.state.deferred)
         rows = txn.state.peers.values()
-        return json_response(200, PeersAnswer([self._with_exchange(row, txn, waiting) for row in rows]))
+        return json_response(200, PeersAnswer([self._with_exchange(row, call, txn, waiting) for row in rows]))
 
     def get_peer(self, call: ApiRequest, txn: Transaction) -> Outcome:
         row = txn.state.peers.get(call.params["peer"])
         if row is None:
             raise Refusal(404, "peer_not_found", "peer not found")
         waiting = sum(peer_id == row.peer_id for peer_id, _ in txn.state.deferred)
-        return json_response(200, self._with_exchange(row, txn, {row.peer_id: waiting}))
+        return json_response(200, self._with_exchange(row, call, txn, {row.peer_id: waiting}))
 
-    def _with_exchange(self, row: PeerRow, txn: Transaction, waiting: Mapping[str, int]) -> PeerRecord:
+    def _with_exchange(
+        self, row: PeerRow, call: ApiRequest, txn: Transaction, waiting: Mapping[str, int]
+    ) -> PeerRecord:
         record = peer_record(row)
         progress = self._lag.of(row.peer_id)
         if progress is not None:
-            record.exchange = _exchange(row, progress, txn, waiting.get(row.peer_id, 0))
+            counted = has_every_scope(call.principal)
+            record.exchange = _exchange(row, progress, txn, waiting.get(row.peer_id, 0), counted=counted)
         return record
 
     def _charge_registration(self, call: ApiRequest, txn: Transaction) -> None:

@@ -34,6 +34,7 @@ from stigmem.node.api.garden_access import (
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.api.views import fact_record
+from stigmem.node.api.visibility import Sight
 from stigmem.node.identity import Identity
 from stigmem.node.quotas import Quotas
 from stigmem.node.transaction import Transaction
@@ -151,7 +152,8 @@ class QuarantineApi:
         self._quotas.charge(txn, call.principal, "fact_read")
         home = _need_moderator(call, txn)
         found = _found(call, txn, call.params["fact"])
-        return json_response(200, ShownAnswer(_item(found, home), fact_record(found.fact, txn.ledger)))
+        record = fact_record(found.fact, txn.ledger, Sight(call.principal, txn.state))
+        return json_response(200, ShownAnswer(_item(found, home), record))
 
     def post_admit(self, call: ApiRequest, txn: Transaction) -> Outcome:
         given: AdmitParameters = call.query

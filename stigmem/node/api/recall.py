@@ -31,6 +31,7 @@ from stigmem.node.api.reading import Reader
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.api.views import fact_record
+from stigmem.node.api.visibility import Sight
 from stigmem.node.identity import Identity
 from stigmem.node.transaction import Transaction
 
@@ -189,6 +190,7 @@ class RecallApi:
             now_us=txn.now_us,
         )
         recall_id = self._identity.new_uuid()
+        sight = Sight(call.principal, txn.state)
         indexes = self._indexes if garden is None else self._of_garden(garden)
         garden_uri = None if garden is None else garden.uri(self._identity.authority)
 
@@ -200,7 +202,10 @@ class RecallApi:
                 self._guard.note(session, call.principal, (scope,))
             facts = [
                 _scored(
-                    each, fact_record(each.fact, indexes.ledger, garden_uri=garden_uri), question, explain=given.explain
+                    each,
+                    fact_record(each.fact, indexes.ledger, sight, garden_uri=garden_uri),
+                    question,
+                    explain=given.explain,
                 )
                 for each in chosen
             ]

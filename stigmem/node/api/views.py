@@ -1,6 +1,7 @@
 """How facts and conflicts look to local callers (http-api 1.2, 3.6).
 
-Records for the API, which show what pages to peers never do: sender, origin and standing.
+Records for the API, which show what pages to peers never do: sender, origin and standing. What of a fact is there for
+whom is `stigmem.node.api.visibility`.
 """
 
 from __future__ import annotations
@@ -14,25 +15,36 @@ from stigmem.core.ledger import Ledger
 from stigmem.core.sanitiser import sanitizer_warnings
 from stigmem.core.timestamps import format_us
 from stigmem.core.uris import RESOLUTION_PREFIX
+from stigmem.node.api.visibility import Sight, may_read
 
 __all__ = ["ConflictRecord", "conflict_record", "fact_record", "shown_cid"]
 
 
 def fact_record(
-    fact: Fact, ledger: Ledger, *, garden_uri: str | None = None, warnings: list[str] | None = None
+    fact: Fact,
+    ledger: Ledger,
+    sight: Sight,
+    *,
+    garden_uri: str | None = None,
+    warnings: list[str] | None = None,
+    own: bool = False,
 ) -> FactRecord:
-    """A fact as a response carries it, with its content id of seven fields. `ledger`: the one that holds it;
-    `garden_uri`: of which garden it is, None for none."""
+    """A fact as a response carries it, with its content id of seven fields. `ledger`: the one that holds it; `sight`:
+    what the caller sees; `garden_uri`: of which garden it is, None for none; `own`: the caller has said it just now,
+    and is shown its own words as they are."""
     record = record_of(fact, shown_cid(fact))
+    if fact.derived_from and not own:
+        record.derived_from = sight.derivation(fact)
     record.garden_id = garden_uri
-    record.contradicted = ledger.contradicted(fact)
+    record.contradicted = may_read(sight.reader, fact) and ledger.contradicted(fact)
     ends_us = ledger.expires_us(fact)
     if ends_us is not None and ends_us != fact.expires_us:
         record.valid_until = format_us(ends_us)
     remarks = sanitizer_warnings(fact.kind, fact.text)
     if remarks:
         record.sanitizer_warnings = remarks
-    _tell_standing(record, fact, ledger)
+    if may_read(sight.reader, fact):
+        _tell_standing(record, fact, ledger)
     record.quarantine_status = "pending" if fact.quarantine else None
     if fact.received_from is not None:
         record.received_from = fact.received_from
@@ -73,12 +85,12 @@ class ConflictRecord(msgspec.Struct):
     member_count: int = 0
 
 
-def conflict_record(conflict: Conflict, ledger: Ledger, garden_uri: str | None = None) -> ConflictRecord:
-    """A conflict as a response carries it; the other two as for `fact_record`."""
+def conflict_record(conflict: Conflict, ledger: Ledger, sight: Sight, garden_uri: str | None = None) -> ConflictRecord:
+    """A conflict as a response carries it; the others as for `fact_record`."""
     return ConflictRecord(
         conflict_id=conflict.id,
-        fact_a=fact_record(conflict.fact_a, ledger, garden_uri=garden_uri),
-        fact_b=fact_record(conflict.fact_b, ledger, garden_uri=garden_uri),
+        fact_a=fact_record(conflict.fact_a, ledger, sight, garden_uri=garden_uri),
+        fact_b=fact_record(conflict.fact_b, ledger, sight, garden_uri=garden_uri),
         status=conflict.status,
         resolved_by=conflict.resolved_by,
         detected_at=conflict.detected_at,
