@@ -88,7 +88,7 @@ def _coupling() -> Experiment:
         return {"a loss that reaches nothing at all": judge_coupling(near, "copies at the ends of the link")}
 
     return Experiment(
-        name="coupling", title="Faults", jobs=lambda: [(coupled, (seed,)) for seed in (1, 2)], judge=judge,
+        name="coupling", title="Coupling", jobs=lambda: [(coupled, (seed,)) for seed in (1, 2)], judge=judge,
         wrong=wrong,
     )  # fmt: skip
 
