@@ -37,6 +37,9 @@ _PULL: Final = "/v1/federation/facts"
 _INTERVALS: Final = 10
 _READS_MAX: Final = 1.4 * _INTERVALS + 4
 _READ_AGAIN: Final = 2
+_TOGETHER_NS: Final = 20_000_000
+"""Answers so close to each other are to questions that gathered while the machine slept: who asks in a circle waits
+for each answer on the wire."""
 _SAME_PLACE_MAX: Final = 6
 _SHARE: Final = 0.6
 """Of a rest: its jitter takes a fifth, and clocks run fast."""
@@ -110,6 +113,8 @@ class Economy(Checker):
             return
         now, window_ns = self.observed.now_ns, int(_INTERVALS * settings.pull_interval_s * _S)
         at_ns = self._reads.setdefault((machine, asker), _Reads()).at_ns
+        if at_ns and now - at_ns[-1] < _TOGETHER_NS:
+            return
         at_ns.append(now)
         while at_ns[0] < now - window_ns:
             at_ns.popleft()
