@@ -65,8 +65,8 @@ def compare_files(
     for key, one, other in differing_keys(*plans):
         console.print(f"{key}: {one} | {other}", soft_wrap=True, markup=False)
     rows = _rows(plans, each, default_jobs() if jobs is None else jobs, allow_plugins=allow_plugins)
-    verdicts = [", ".join(sorted({row["verdict"] for row in found})) for found in rows]
-    console.print(f"{seeds} runs each: {verdicts[0]} | {verdicts[1]}", markup=False)
+    ended = [", ".join(sorted({row["verdict"] for row in found})) for found in rows]
+    console.print(f"{seeds} runs each: {ended[0]} | {ended[1]}", markup=False)
     for change in metric_changes(*rows, coupled=coupled):
         console.print(_line(change), soft_wrap=True, markup=False)
     how = "within pairs of one seed" if coupled else "between two samples of runs"

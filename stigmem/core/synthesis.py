@@ -18,9 +18,9 @@ from stigmem.core.export_index import is_foreign_instruction
 from stigmem.core.fact import Fact, rank
 from stigmem.core.ledger import Ledger
 
-__all__ = ["ENTRIES_MAX", "SlotSummary", "Synthesis", "standing", "synthesis_of"]
+__all__ = ["SLOTS_MAX", "SlotSummary", "Synthesis", "standing", "synthesis_of"]
 
-ENTRIES_MAX: Final = 10_000
+SLOTS_MAX: Final = 10_000
 """Entries of one synthesis: some megabytes. Who has more asks entity by entity."""
 _SLICE: Final = 500
 
@@ -35,7 +35,7 @@ class SlotSummary(msgspec.Struct, frozen=True):
 
 class Synthesis(msgspec.Struct, frozen=True):
     """`entries` by entity and relation. `seen`: facts looked at that stand. `filtered`: entries that were not sure
-    enough. `truncated`: there were more than ENTRIES_MAX."""
+    enough. `truncated`: there were more than SLOTS_MAX."""
 
     entries: list[SlotSummary]
     seen: int
@@ -81,7 +81,7 @@ def synthesis_of(
         first = max(members, key=lambda fact: (confidence(fact), rank(fact)))
         if confidence(first) < min_confidence:
             filtered += 1
-        elif len(entries) == ENTRIES_MAX:
+        elif len(entries) == SLOTS_MAX:
             truncated = True
         else:
             entries.append(SlotSummary(first, confidence(first), _against(ledger, first, members)))

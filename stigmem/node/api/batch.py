@@ -19,7 +19,7 @@ from stigmem.core.records import Receipt
 from stigmem.core.wire import JSON_TYPE, Response
 from stigmem.node.api.assertion import AssertRequest, Draft, draft_fact, write_fact
 from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
-from stigmem.node.api.input_faults import faults_in, ignored_members, unreadable
+from stigmem.node.api.input_errors import errors_in, ignored_members, unreadable
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome, lenient, repeated
 from stigmem.node.identity import Identity
@@ -114,7 +114,7 @@ class BatchApi:
             draft = draft_fact(txn, call.principal, request, self._identity)
             self._guard.check(session, call.principal, request, txn, draft.garden)
         except msgspec.ValidationError as error:
-            refusal = unreadable("body", faults_in("body", AssertRequest, lenient(raw), error))
+            refusal = unreadable("body", errors_in("body", AssertRequest, lenient(raw), error))
             return BatchError(refusal.code, refusal.message, refusal.field)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             return BatchError("json_invalid", f"this is no valid JSON: {error}")

@@ -21,7 +21,7 @@ from typing import Final
 from stigmem.core.errors import Refusal, StigmemError
 from stigmem.core.wire import Request, Response, split_target
 from stigmem.node.api.api_keys import ApiKeys
-from stigmem.node.api.input_faults import ignored_members
+from stigmem.node.api.input_errors import ignored_members
 from stigmem.node.api.peer_auth import PeerAuthenticator, bearer
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import (

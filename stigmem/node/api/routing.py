@@ -20,7 +20,7 @@ from stigmem.core import limits
 from stigmem.core.errors import Refusal, invalid
 from stigmem.core.json_members import repeated_member
 from stigmem.core.wire import JSON_TYPE, Response
-from stigmem.node.api.input_faults import faults_in, types_of, unknown_parameters, unreadable
+from stigmem.node.api.input_errors import errors_in, types_of, unknown_parameters, unreadable
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.callers import Permission
 from stigmem.node.transaction import Transaction
@@ -205,7 +205,7 @@ def read_query(operation: Operation, pairs: list[tuple[str, str]], *, by_peer: b
     try:
         return msgspec.convert(given, operation.query, strict=False)
     except msgspec.ValidationError as error:
-        raise unreadable("query", faults_in("query", operation.query, given, error)) from error
+        raise unreadable("query", errors_in("query", operation.query, given, error)) from error
 
 
 @lru_cache
@@ -225,7 +225,7 @@ def read_body(operation: Operation, body: bytes) -> Any:
             raise repeated(name)
         return found
     except msgspec.ValidationError as error:
-        raise unreadable("body", faults_in("body", operation.body, lenient(body), error)) from error
+        raise unreadable("body", errors_in("body", operation.body, lenient(body), error)) from error
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         message = (
             f"the body is no valid JSON: {error}" if body else "the body is missing: this operation needs one, as JSON"

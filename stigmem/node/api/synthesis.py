@@ -72,7 +72,7 @@ class SynthesisRequest(msgspec.Struct, kw_only=True):
     include_expired: bool = False
 
 
-class SynthesisEntry(msgspec.Struct, omit_defaults=True):
+class SynthesisRow(msgspec.Struct, omit_defaults=True):
     """The value of a slot that stands first, and the best one against it while that is in conflict. `fact_id` and
     `alt_fact_id` name the facts that say so."""
 
@@ -93,7 +93,7 @@ class SynthesisAnswer(msgspec.Struct):
     """Entries by entity and relation. `fact_count`: facts looked at that stand; `filtered_count`: entries left out
     because they are not sure enough; `truncated`: there are more than one answer holds."""
 
-    summary: list[SynthesisEntry]
+    summary: list[SynthesisRow]
     synthesized_at: str
     scope: str
     fact_count: int
@@ -184,9 +184,9 @@ class SynthesisApi:
             source=fact.source,
         )
 
-    def _summary(self, each: SlotSummary) -> SynthesisEntry:
+    def _summary(self, each: SlotSummary) -> SynthesisRow:
         fact, against = each.fact, each.against
-        entry = SynthesisEntry(
+        entry = SynthesisRow(
             entity=fact.entity,
             relation=fact.relation,
             scope=fact.scope,

@@ -1,6 +1,6 @@
-"""What is wrong with an input, in words: every fault of it at once, and every member that nobody reads.
+"""What is wrong with an input, in words: every error of it at once, and every member that nobody reads.
 
-Bodies and queries are read by msgspec, which stops at the first fault. Only when it has found one is the input looked
+Bodies and queries are read by msgspec, which stops at the first error. Only when it has found one is the input looked
 at here, member by member, so that a caller who left out three members is told of three. What is said is a list of
 items, in the form that existing clients of such interfaces read: `type`, `loc` (where it stands), `msg` (a sentence),
 `input` (what was sent there, shortened) and perhaps `ctx` (the bound that was passed).
@@ -24,10 +24,10 @@ from msgspec import UNSET, inspect
 from stigmem.core.errors import Refusal, shown
 from stigmem.core.suggestions import did_you_mean, one_of
 
-__all__ = ["Item", "faults_in", "ignored_members", "types_of", "unknown_parameters", "unreadable"]
+__all__ = ["Item", "errors_in", "ignored_members", "types_of", "unknown_parameters", "unreadable"]
 
 Item = dict[str, Any]
-"""One fault: the members `type`, `loc`, `msg`, `input` and perhaps `ctx`."""
+"""One error: the members `type`, `loc`, `msg`, `input` and perhaps `ctx`."""
 Where = Literal["body", "query"]
 
 _NAMED_MAX: Final = 20
@@ -54,7 +54,7 @@ _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def unreadable(where: Where, items: list[Item]) -> Refusal:
-    """The refusal of an input with these faults."""
+    """The refusal of an input with these errors."""
     more = len(items) - _NAMED_MAX
     sentence = "; ".join(item["msg"] for item in items[:_NAMED_MAX]) + (f"; and {more} more" if more > 0 else "")
     field = ".".join(str(step) for step in items[0]["loc"][1:])
@@ -65,8 +65,8 @@ def unreadable(where: Where, items: list[Item]) -> Refusal:
 # --- what is wrong ---
 
 
-def faults_in(where: Where, kind: type[msgspec.Struct], given: Any, error: msgspec.ValidationError) -> list[Item]:
-    """Every fault of an input that is not of the type wanted. `given`: the input as plain data, UNSET where it is too
+def errors_in(where: Where, kind: type[msgspec.Struct], given: Any, error: msgspec.ValidationError) -> list[Item]:
+    """Every error of an input that is not of the type wanted. `given`: the input as plain data, UNSET where it is too
     long to be looked at again; `error`: what the first reading ended with, which is told alone where looking again
     finds nothing."""
     found: list[Item] = []
@@ -94,10 +94,10 @@ def _look(kind: type[msgspec.Struct], given: Any, loc: list[str | int], found: l
                 msgspec.convert(given[name], member.type, strict=loc[0] == "body")
             except msgspec.ValidationError as error:
                 if not str(error).startswith("Expected `raw`"):  # is read by itself, elsewhere
-                    found.append(_fault(kind, name, at, str(error), given[name]))
+                    found.append(_error_of(kind, name, at, str(error), given[name]))
 
 
-def _fault(kind: type[msgspec.Struct], name: str, at: list[str | int], error: str, given: Any) -> Item:
+def _error_of(kind: type[msgspec.Struct], name: str, at: list[str | int], error: str, given: Any) -> Item:
     """One member that is not what it should be."""
     choices = _choices(kind, name)
     if choices and isinstance(given, str):
@@ -119,7 +119,7 @@ def _told_alone(where: Where, error: str) -> Item:
 
 
 def _place(error: str) -> tuple[str, list[str | int]]:
-    """The text of an error, and the steps that lead to the member at fault."""
+    """The text of an error, and the steps that lead to the member concerned."""
     text, _, path = error.partition(" - at `$")
     steps = path.rstrip("`").replace("[", ".").replace("]", "").split(".")
     return text, [int(step) if step.isdigit() else step for step in steps if step]
@@ -174,7 +174,7 @@ def _example(kind: type[msgspec.Struct], given: Any) -> str:
 
 
 def unknown_parameters(kind: type[msgspec.Struct] | None, pairs: Iterable[tuple[str, str]]) -> list[Item]:
-    """A fault for each parameter of a query that is not in the type (None: there are none)."""
+    """An error for each parameter of a query that is not in the type (None: there are none)."""
     known = kind.__struct_encode_fields__ if kind is not None else ()
     found: list[Item] = []
     for name, value in dict(pairs).items():
