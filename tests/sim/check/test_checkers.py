@@ -376,7 +376,7 @@ def test_a_stamp_issued_again_is_caught(monkeypatch: Patch) -> None:
 
 
 def test_a_clock_that_ignores_what_it_saw_is_caught(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(Transaction, "observe", lambda *_: None)
+    monkeypatch.setattr(Transaction, "observe", lambda *_, **__: None)
     slow = '[[clock]]\nnode = "north"\noffset = "-4s"\n'
     caught(
         slow,
@@ -388,7 +388,7 @@ def test_a_clock_that_ignores_what_it_saw_is_caught(monkeypatch: Patch) -> None:
 
 
 def test_a_clock_that_follows_a_boast_is_caught(monkeypatch: Patch) -> None:
-    def observe(txn: Transaction, remote: Any) -> None:
+    def observe(txn: Transaction, remote: Any, **_: Any) -> None:
         txn.stamp = hlc.receive(txn.stamp, remote, txn.now_ms, 10**9)
 
     monkeypatch.setattr(Transaction, "observe", observe)
