@@ -22,14 +22,15 @@ __all__ = ["Case", "cases", "collection", "document", "documents", "expectation"
 
 Case = dict[str, Any]
 
+_NAMED: Final = os.environ.get("STIGMEM_SHARED")
+"""Read once: a test sees no variable that a node would take for a setting (`tests/conftest.py`)."""
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _CARRIED = _CHECKOUT / "spec" / "vectors"
 
 
 def collection() -> Path | None:
     """The folder of the full collection, or None when it is not at hand."""
-    named = os.environ.get("STIGMEM_SHARED")
-    shared = Path(named) if named else _CHECKOUT.parent / "shared"
+    shared = Path(_NAMED) if _NAMED else _CHECKOUT.parent / "shared"
     folder = shared / "contract" / "vectors"
     return folder if folder.is_dir() else None
 

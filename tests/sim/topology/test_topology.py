@@ -438,8 +438,12 @@ def test_our_map_of_geant_has_its_forty_cities_and_sixty_one_links() -> None:
     assert set(found.graph.neighbors("Lisbon")) == {"Madrid", "London"}
 
 
+SHARED = Path(os.environ.get("STIGMEM_SHARED") or ROOT.parent / "shared")
+"""Read once: a test sees no variable that a node would take for a setting (`tests/conftest.py`)."""
+
+
 def shared_map(name: str) -> Path:
-    path = Path(os.environ.get("STIGMEM_SHARED", ROOT.parent / "shared")) / "data" / "topologies" / f"{name}.graphml"
+    path = SHARED / "data" / "topologies" / f"{name}.graphml"
     if not path.is_file():
         pytest.skip(f"the shared maps are not here: {path} (set STIGMEM_SHARED to their folder)")
     return path
