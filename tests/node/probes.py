@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 from msgspec import inspect
-from stigmem.node.api.input_faults import types_of
 
 from stigmem.core.scopes import SCOPES
+from stigmem.node.api.input_errors import types_of
 from stigmem.node.api.routing import Operation
 from tests.node.api import saying
 
