@@ -40,8 +40,12 @@ def watched(table: str, **keys: Any) -> Simulation:
 
 def caught(table: str, saying: str, **keys: Any) -> None:
     found = failures(run_simulation(table, federation=PUSH, **keys))
-    assert list(found) == ["hostile-requests"]
-    assert saying in found["hostile-requests"]
+    assert set(found) <= {
+        "hostile-requests",
+        "approved-only",
+    }  # who is served is judged by both; the first ends the run
+    if "approved-only" not in found:
+        assert saying in found["hostile-requests"]
 
 
 # --- token-abuser ---

@@ -613,8 +613,10 @@ def test_every_code_that_a_node_may_give_is_a_metric() -> None:
     codes: dict[str, str] = {}
     for path in sorted((ROOT / "stigmem").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call) or _is_constant(node.args[:1], "key_revoked"):
-                continue  # why a key was revoked is no rejection
+            if not isinstance(node, ast.Call) or any(
+                _is_constant(node.args[:1], event) for event in ("key_revoked", "subscription_ended")
+            ):
+                continue  # why a key was revoked or a subscription ended is no rejection
             given = [keyword.value for keyword in node.keywords if keyword.arg == "reason"]
             if isinstance(node.func, ast.Name) and node.func.id == "Rejection":
                 given += node.args[:1]

@@ -74,7 +74,7 @@ def test_knowledge_does_not_depend_on_the_order_in_which_nodes_are_given() -> No
 
 def test_each_fact_says_how_it_stands() -> None:
     kept, lost = fact(1, "kept"), fact(2, "lost", source="agent:b", origin="stigmem:node:b")
-    assert standings(kept, lost, resolution(3, kept, lost)) == ['"kept" live', '"lost" superseded']
+    assert standings(kept, lost, resolution(3, kept, lost)) == ['"kept" live', '"lost" overruled']
     assert standings(fact(1, "gone"), retraction(2)) == ['"gone" retracted', '"retracted" retraction']
     assert standings(fact(1, "held", quarantine="instruction")) == ['"held" quarantined']
 
