@@ -134,7 +134,7 @@ def detail_of(simulation: Simulation, name: str) -> str:
 
 def test_what_was_not_compared_is_not_called_the_same() -> None:
     simulation = run_simulation(
-        fault("clock-step", "1m", node='"north"', by='"2h"'), PEOPLE, signatures="stand-in", settle="20s"
+        fault("clock-step", "1m", node='"north"', by='"-2h"'), PEOPLE, signatures="stand-in", settle="20s"
     )
     assert simulation.converged_at is None
     assert "convergence" in failures(simulation)
