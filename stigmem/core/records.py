@@ -149,6 +149,10 @@ class KeyRow(msgspec.Struct, frozen=True, array_like=True, tag="key"):
         """Whether this record says that the key is gone."""
         return not self.verifier
 
+    def has_expired(self, now_us: int) -> bool:
+        """Whether its time is over at this instant, in microseconds since the epoch."""
+        return self.expires_us is not None and self.expires_us <= now_us
+
     def deleted(self) -> KeyRow:
         """The record that deletes this key."""
         return msgspec.structs.replace(self, verifier="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stigmem.core import limits
+from stigmem.core.audit import AuditRow
 from stigmem.core.hlc import parse_stamp, stamp_wall_ms
+from stigmem.core.records import Record
 from stigmem.core.wire import CLOCK_HEADER, Response
 from stigmem.node.settings import NodeSettings
 from stigmem.node.trusted_clock import TrustedClock
@@ -245,6 +248,30 @@ async def test_stamps_that_are_ahead_are_told_of() -> None:
     async with running(bench, SETTINGS):
         shown = read(await ask(bench, "GET", CLOCK, by=ADMIN))
         assert (shown["own_stamps_ahead_s"], shown["start_lead_s"]) == (DAY_MS / 1_000, -DAY_MS / 1_000)
+
+
+async def test_a_jump_that_comes_while_the_end_of_the_last_one_is_stored_is_seen_to_as_well() -> None:
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS):
+        bench.clock.wall_ms += DAY_MS
+        await refused(bench)
+        bench.clock.wall_ms -= DAY_MS
+        commit = bench.journal.commit
+
+        async def jumping(records: Sequence[Record]) -> None:
+            if any(isinstance(record, AuditRow) and record.event == "clock_doubt_ended" for record in records):
+                bench.journal.commit = commit  # type: ignore[method-assign]
+                bench.clock.wall_ms += DAY_MS
+                bench.node.clock.wall_ns()
+            await commit(records)
+
+        bench.journal.commit = jumping  # type: ignore[method-assign]
+        await bench.clock.advance(limits.CLOCK_HOLD_S + 40)
+        assert (await write(bench, "held")).status == 201
+        assert audited(bench) == [
+            ("clock_doubted", None), ("clock_doubt_ended", "gone"),
+            ("clock_doubted", None), ("clock_doubt_ended", "held"),
+        ]  # fmt: skip
 
 
 # --- the arithmetic by itself ---

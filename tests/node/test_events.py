@@ -191,6 +191,22 @@ async def test_a_stream_ends_when_its_key_is_gone() -> None:
         assert (reader.values, reader.has_ended) == (["seen"], True)
 
 
+async def test_a_stream_ends_whose_key_goes_in_the_batch_in_which_it_was_asked_for() -> None:
+    secret = "a secret for the tests, and long enough"
+    key = {"raw_key": secret, "entity_uri": "agent:reader", "permissions": ["read"]}
+    async with node_with_tasks() as (node, nursery):
+        made = read(await node.ask(Request("POST", "/v1/auth/keys", {}, msgspec.json.encode(key)), ADMIN), 201)
+        found: list[Response] = []
+        node.node.offer(Request("GET", "/v1/events", {"authorization": f"Bearer {secret}"}), found.append)
+        node.node.offer(Request("DELETE", f"/v1/auth/keys/{made['id']}"), found.append, ADMIN)
+        await node.clock.settle()
+        assert [response.status for response in found] == [200, 204]
+        reader = Reader(node, found[0])
+        nursery.start_soon(reader.run)
+        await write(node, "not seen")
+        assert (reader.values, reader.has_ended) == ([], True)
+
+
 async def test_a_node_that_stops_tells_what_is_stored_and_ends_every_stream() -> None:
     async with node_with_tasks() as (node, nursery):
         readers = [await follow(node, nursery) for _ in range(3)]

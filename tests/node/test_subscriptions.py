@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import trio
 
 from stigmem.core import limits
 from stigmem.core.records import DeliveryMark
@@ -44,6 +45,16 @@ class Hook:
     @property
     def values(self) -> list[str]:
         return [event["fact"]["value_v"] for event in self.events]
+
+
+def tasks_named(name: str) -> int:
+    """How many tasks with this name are alive."""
+    found, nurseries = 0, list(trio.lowlevel.current_task().parent_nursery.parent_task.child_nurseries)
+    while nurseries:
+        for task in nurseries.pop().child_tasks:
+            found += task.name == name
+            nurseries += task.child_nurseries
+    return found
 
 
 async def ask(node: RunningNode, method: str, target: str, body: Any = None, by: Principal | None = WRITER) -> Response:
@@ -338,6 +349,17 @@ async def test_so_many_subscriptions_and_no_more() -> None:
         body = {"target": "user:more", "on_change": "webhook", "delivery_address": HOOK}
         assert (await ask(node, "POST", "/v1/subscriptions", body)).status == 429
         assert (await subscribe(node, target="user:1"))["target"] == "user:1"
+
+
+async def test_a_subscription_that_is_deleted_leaves_no_task_behind_that_waits_for_its_broken_address() -> None:
+    _, ports = parts(Response(503, {"retry-after": "3600"}))
+    async with running_node(SETTINGS, **ports) as node:
+        made = await subscribe(node)
+        await write(node, "one")
+        assert tasks_named("webhook") == 1
+        assert (await ask(node, "DELETE", f"/v1/subscriptions/{made['id']}")).status == 204
+        await node.clock.settle()
+        assert tasks_named("webhook") == 0
 
 
 async def test_a_mark_moves_over_what_is_nobodys_business(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ class ApiKeys:
         row = keys.get(digest)
         if row is None:
             self._checked.pop(digest, None)
-        if row is None or (row.expires_us is not None and row.expires_us <= now_us):
+        if row is None or row.has_expired(now_us):
             return None
         if self._checked.get(digest) != row.verifier:
             try:

@@ -100,7 +100,14 @@ class EventsApi:
             self._guard.note(session, reader, (fact.scope,))
             return msgspec.json.encode(fact_record(fact, ledger, sight, garden_uri=garden_uri))
 
-        following = Following(query=query, seq=seq, reader=reader, waits=given.wait, garden=garden)
+        following = Following(
+            query=query,
+            seq=seq,
+            reader=reader,
+            has_key=reader.key_id in txn.state.keys,
+            waits=given.wait,
+            garden=garden,
+        )
         return StreamedResponse(200, _HEADERS, chunks=self._streams.pieces(following, show))
 
     def _place(self, call: ApiRequest, txn: Transaction, garden: Garden | None) -> int:

@@ -139,7 +139,7 @@ class KeysApi:
         rows = [
             row
             for row in txn.state.keys.values()
-            if row.entity_uri == call.principal.entity_uri and not _expired(row, txn)
+            if row.entity_uri == call.principal.entity_uri and not row.has_expired(txn.now_us)
         ]
         rows.sort(key=lambda row: -row.created_us)
         return json_response(200, [key_record(row) for row in rows])
@@ -160,7 +160,7 @@ class KeysApi:
         given: RotateParameters = call.query
         txn.reserve("keys", "")  # so that each change sees what the one before it did
         old = self._row(call, txn)
-        if _expired(old, txn):
+        if old.has_expired(txn.now_us):
             raise Refusal(409, "key_expired", "this key has expired; make a new one")
         _need_rights_of(old, call.principal)
         secret = self._new_secret()
@@ -254,10 +254,6 @@ def _need_rights_of(row: KeyRow, principal: Principal) -> None:
         raise Refusal(403, "key_above_yours", message)
     for scope in row.scopes:
         principal.need_scope(scope)
-
-
-def _expired(row: KeyRow, txn: Transaction) -> bool:
-    return row.expires_us is not None and row.expires_us <= txn.now_us
 
 
 # --- what a new key may be ---

@@ -63,6 +63,8 @@ class Following(NamedTuple):
     seq: int
     """Local sequence number after which it begins."""
     reader: Principal
+    has_key: bool
+    """Whether it came with a key of this node, when it asked; without one nothing of it can end later."""
     waits: bool
     """Whether it goes on when everything that is stored was told."""
     garden: Garden | None = None
@@ -115,7 +117,7 @@ class FactStreams:
         """The body of a stream. `show`: a fact as JSON in one line; called when the fact is about to be told."""
         clock, ledger, seq = self._clock, self._ledger(following.garden), following.seq
         cursor = partial(self.cursor, garden=following.garden)
-        may_read = self._still_reads(following.reader, following.garden)
+        may_read = self._still_reads(following)
         with self._opened(following.reader) as wake:
             yield block(place=cursor(seq), retry_ms=_RETRY_MS)
             told_ns = clock.monotonic_ns()
@@ -175,21 +177,21 @@ class FactStreams:
     def _ledger(self, garden: Garden | None) -> Ledger:
         return self._state.ledger if garden is None else garden.ledger
 
-    def _still_reads(self, reader: Principal, garden: Garden | None) -> Callable[[], bool]:
-        """Whether a reader may read what it could when its stream began: its key, if it came with one, and the garden,
-        if it follows one."""
+    def _still_reads(self, following: Following) -> Callable[[], bool]:
+        """Whether a reader may read what it could when it asked: its key, if it came with one, and the garden, if it
+        follows one."""
         state, clock = self._state, self._clock
-        has_key = reader.key_id in state.keys
+        reader, garden = following.reader, following.garden
 
         def as_before() -> bool:
             if garden is not None:
                 is_there = state.gardens.get(garden.row.garden_id) is garden
                 if not is_there or garden.role_of(reader.entity_uri) is None:
                     return False
-            if not has_key:
+            if not following.has_key:
                 return True
             row = state.keys.get(reader.key_id)
-            if row is None or (row.expires_us is not None and row.expires_us <= clock.wall_ns() // 1_000):
+            if row is None or row.has_expired(clock.wall_ns() // 1_000):
                 return False
             return "read" in row.permissions and frozenset(row.scopes) == reader.scopes
 

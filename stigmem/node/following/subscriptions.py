@@ -110,8 +110,7 @@ def readable_scopes(row: SubscriptionRow, state: NodeState, now_us: int, *, auth
         return frozenset() if closed else frozenset(row.scopes)
     now: set[str] = set()
     for key in state.keys.values():
-        expired = key.expires_us is not None and key.expires_us <= now_us
-        if key.entity_uri == row.subscriber and "read" in key.permissions and not expired:
+        if key.entity_uri == row.subscriber and "read" in key.permissions and not key.has_expired(now_us):
             now.update(key.scopes)
     return frozenset(row.scopes) & now
 

@@ -85,6 +85,7 @@ class Webhook:
         self._id = subscription_id
         self._post = post
         self._wake = post.clock.signal()
+        self._stop = post.clock.signal()
         self._is_stopped = False
         mark = post.state.deliveries.get(subscription_id)
         row = post.state.subscriptions[subscription_id]
@@ -100,6 +101,7 @@ class Webhook:
         """The subscription is gone: end after what is being awaited."""
         self._is_stopped = True
         self._wake.set()
+        self._stop.set()
 
     async def run(self) -> None:
         """Tell of one fact after the other; ends when the subscription is gone."""
@@ -110,10 +112,8 @@ class Webhook:
             rest_ns = await self._step(row)
             if rest_ns is None:
                 continue
-            if self.failures:
-                await self._post.clock.sleep(rest_ns)  # what is stored meanwhile makes a broken address no better
-            else:
-                await self._wake.wait(rest_ns)
+            # What is stored meanwhile makes a broken address no better.
+            await (self._stop if self.failures else self._wake).wait(rest_ns)
 
     async def _step(self, row: SubscriptionRow) -> int | None:
         """Tell of the next fact, or look through some of the log; how long to rest then, None to go on at once."""

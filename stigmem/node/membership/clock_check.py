@@ -65,18 +65,21 @@ class ClockCheck:
             await self._mailbox.submit(_ReadAgain())
 
     async def _run(self) -> None:
-        clock, doubt = self._clock, self._clock.doubt
         try:
-            if doubt is not None:
-                await self._audit("clock_doubted", lead_ms=doubt.lead_ns // 1_000_000)
-            while not await self._has_ended():
-                await clock.sleep(_REST_NS)
-            if doubt is not None and clock.ended != "operator":  # who was audited when saying so
-                await self._audit("clock_doubt_ended", how=clock.ended, lead_ms=doubt.lead_ns // 1_000_000)
-            if clock.ended != "gone":
-                await self._read_again()
+            while (doubt := self._clock.doubt) is not None:  # another one may begin while the end of this is stored
+                await self._see_to_its_end(doubt)
         finally:
             self._runs = False
+
+    async def _see_to_its_end(self, doubt: Doubt) -> None:
+        clock = self._clock
+        await self._audit("clock_doubted", lead_ms=doubt.lead_ns // 1_000_000)
+        while not await self._has_ended():
+            await clock.sleep(_REST_NS)
+        if (how := clock.ended) != "operator":  # who was audited when saying so
+            await self._audit("clock_doubt_ended", how=how, lead_ms=doubt.lead_ns // 1_000_000)
+        if how != "gone":
+            await self._read_again()
 
     async def _has_ended(self) -> bool:
         """Ask once around; whether there is no doubt any more."""
