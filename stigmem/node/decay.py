@@ -24,8 +24,11 @@ __all__ = ["PolicySweep", "Sweep", "Sweeper"]
 
 _SLICE: Final = 500
 _PER_COMMAND: Final = 1_000
-_EVERYWHERE: Final = SCOPES
 _KEEPER: Final = "system:stigmem:decay"
+
+
+Among = Callable[[Fact], bool]
+"""Which facts a sweep may count and end."""
 
 
 class Sweep(NamedTuple):
@@ -63,29 +66,33 @@ class Sweeper:
         """How sure a fact is read to be now."""
         return self.policies.confidence(fact, self._now_us()) if self.policies else fact.confidence
 
-    async def sweep(self, by: str, scopes: tuple[str, ...], thresholds: Thresholds, *, dry_run: bool) -> Sweep:
-        """End what the thresholds name in these scopes. `by`: who asked, for the audit log. Raises NotStored."""
+    async def sweep(
+        self, by: str, scopes: tuple[str, ...], is_there: Among, thresholds: Thresholds, *, dry_run: bool
+    ) -> Sweep:
+        """End what the thresholds name in these scopes. `by`: who asked, for the audit log; `is_there`: which facts are
+        there for who asked. Raises NotStored."""
         now_us = self._now_us()
         found: list[Fact] = []
         for scope in scopes:
             found += await self._live(
-                scope, lambda fact: thresholds.ends(fact, self.policies.confidence(fact, now_us), now_us)
+                scope,
+                lambda fact: is_there(fact) and thresholds.ends(fact, self.policies.confidence(fact, now_us), now_us),
             )
         if dry_run:
             return Sweep(len(found), 0)
         return Sweep(len(found), await self._end(by, found))
 
     async def sweep_by_policies(
-        self, by: str, scopes: tuple[str, ...], only: DecayPolicy | None, *, dry_run: bool
+        self, by: str, scopes: tuple[str, ...], is_there: Among, only: DecayPolicy | None, *, dry_run: bool
     ) -> PolicySweep:
         """End what policies of mode `retract` name in these scopes, and count what the others do. `only`: this policy
-        alone. Raises NotStored."""
+        alone; the others as for `sweep`. Raises NotStored."""
         now_us = self._now_us()
         applied: dict[str, None] = {}
         ended: list[Fact] = []
         evaluated = reduced = would_end = 0
         for scope in scopes:
-            for fact in await self._live(scope, lambda fact: self.policies.of(fact) is not None):
+            for fact in await self._live(scope, lambda fact: is_there(fact) and self.policies.of(fact) is not None):
                 policy = self.policies.of(fact)
                 if policy is None or only not in (None, policy):
                     continue
@@ -120,9 +127,9 @@ class Sweeper:
             await self._clock.sleep(int(settings.decay_interval_s * 1e9))
             try:
                 if thresholds != Thresholds(None, None):
-                    await self.sweep(_KEEPER, _EVERYWHERE, thresholds, dry_run=False)
+                    await self.sweep(_KEEPER, SCOPES, _any, thresholds, dry_run=False)
                 if self._by_age:
-                    await self.sweep_by_policies(_KEEPER, _EVERYWHERE, None, dry_run=False)
+                    await self.sweep_by_policies(_KEEPER, SCOPES, _any, None, dry_run=False)
             except NotStored:
                 continue  # the disk is full, which is told elsewhere; what was to end is found by the next sweep
 
@@ -145,6 +152,10 @@ class Sweeper:
 
     def _now_us(self) -> int:
         return self._clock.wall_ns() // 1_000
+
+
+def _any(fact: Fact) -> bool:
+    return True
 
 
 class _EndFacts:

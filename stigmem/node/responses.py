@@ -18,7 +18,15 @@ import msgspec
 from stigmem.core.errors import Refusal, Rejection, invalid
 from stigmem.core.wire import Response, json_response
 
-__all__ = ["busy", "internal_error", "quota_exceeded", "refusal_of_value", "render", "with_warnings"]
+__all__ = [
+    "busy",
+    "fingerprint_refused",
+    "internal_error",
+    "quota_exceeded",
+    "refusal_of_value",
+    "render",
+    "with_warnings",
+]
 
 
 def render(refusal: Refusal) -> Response:
@@ -57,6 +65,12 @@ def quota_exceeded(dimension: str, principal: str, retry_after_s: float, *, stat
 def busy(what: str) -> Refusal:
     """The 503 of a node that has no room for a request now; `what` says for what, as the beginning of a sentence."""
     return Refusal(503, "busy", f"{what}; try again shortly", headers=(("retry-after", "1"),))
+
+
+def fingerprint_refused() -> Response:
+    """The answer to a fingerprint that is another one than the key's. The audit row of the attempt must be kept, so
+    this is a response after the commit and not a Refusal before it."""
+    return render(Refusal(400, "fingerprint_mismatch", "fingerprint mismatch", field="pubkey_fingerprint"))
 
 
 def internal_error() -> Response:

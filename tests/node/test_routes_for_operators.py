@@ -91,7 +91,8 @@ async def test_a_key_on_a_peers_word_is_confirmed_by_its_fingerprint_alone() -> 
     target = f"{ORIGINS}/n:vouched/confirm"
     async with running(bench, SETTINGS) as node:
         wrong = {"pubkey_fingerprint": fingerprint(OTHER)}
-        read(await ask(bench, "POST", target, wrong, by=ADMIN), 400)
+        told = read(await ask(bench, "POST", target, wrong, by=ADMIN), 400)
+        assert (told["code"], told["field"]) == ("fingerprint_mismatch", "pubkey_fingerprint")
         assert node.state.origins["n:vouched"].how == "vouched"
         right = {"pubkey_fingerprint": fingerprint(KEY)}
         read(await ask(bench, "POST", target, right, by=caller("federate")), 403)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from stigmem.core import limits
+from tests.node.api import ask, caller, read
 from tests.node.fresh import Fresh, fresh
 
 
@@ -166,3 +167,13 @@ async def test_a_large_scope_is_linted_by_a_job_that_its_owner_alone_can_fetch(m
         done = await node.get(f"/v1/lint/jobs/{started['job_id']}")
         assert (done["status"], done["scope"], len(done["findings"]), done["fact_count"]) == ("done", "local", 3, 3)
         await node.get("/v1/lint/jobs/unknown", 404)
+
+
+async def test_a_narrower_key_of_its_owner_cannot_fetch_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "JOB_ROWS_MIN", 0)
+    async with fresh() as node:
+        await node.say(scope="team")
+        bench, wide, narrow = node.bench, caller("read"), caller("read", scopes=("public",))
+        job = read(await ask(bench, "POST", "/v1/lint", {"scope": "team"}, by=wide), 202)["job_id"]
+        assert read(await ask(bench, "GET", f"/v1/lint/jobs/{job}", by=narrow), 404)["code"] == "job_not_found"
+        assert read(await ask(bench, "GET", f"/v1/lint/jobs/{job}", by=wide))["fact_count"] == 1

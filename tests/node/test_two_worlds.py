@@ -38,6 +38,7 @@ CALLERS = {
     "only writes, in every scope": caller("write"),
     "reads and federates, in one scope": caller("read", "federate", scopes=("public",)),
     "only administers, in one scope": caller("admin", scopes=("public",)),
+    "only federates, in every scope": caller("federate"),
 }
 PAGES_MAX = 40
 """Pages of one row are followed so far."""
@@ -110,8 +111,10 @@ class World:
         self.bench.wall_ms += 1
         if not self.hidden:
             return
-        batch = {"facts": [saying("guess", scope="company")], "idempotency_key": "k1"}
+        batch = {"facts": [saying("guess", entity="user:buried", scope="company")], "idempotency_key": "k1"}
         read(await ask(self.bench, "POST", "/v1/facts/batch", batch, by=WHOLE))
+        alias = {"raw_uri": "user:nowhere", "canonical_uri": "user:buried"}
+        read(await ask(self.bench, "POST", "/v1/aliases", alias, by=WHOLE), 201)
         if self.by.permissions & {"admin", "audit.read"}:  # they see who holds what, and the others only their own
             return
         hook = {"target": "company", "on_change": "webhook", "delivery_address": "https://hooks.example/x"}
@@ -263,6 +266,22 @@ async def test_a_key_that_only_writes_does_not_learn_by_guessing_what_others_sai
         target = f"/v1/conflicts/{conflict['conflict_id']}/resolve"
         for winner in (said["id"], "nobody"):
             read(await ask(bench, "POST", target, {"winning_fact_id": winner}, by=writer), 404)
+
+
+async def test_a_key_that_only_writes_sweeps_its_own_words_and_does_not_learn_how_many_others_there_are() -> None:
+    bench, writer = Bench(NOW_MS), caller("write", entity="agent:mine")
+    async with running(bench, SETTINGS):
+        theirs = read(await ask(bench, "POST", "/v1/facts", saying("theirs", source="agent:other"), by=WHOLE), 201)
+        own = read(await ask(bench, "POST", "/v1/facts", saying("mine", source="agent:mine"), by=writer), 201)
+        bench.wall_ms += 1_000
+        counted = await ask(bench, "POST", "/v1/decay/sweep?ttl_seconds=0&dry_run=true", by=writer)
+        assert read(counted) == {"scanned": 1, "decayed": 0, "dry_run": True}
+        assert read(await ask(bench, "POST", "/v1/decay/sweep?ttl_seconds=0", by=writer))["decayed"] == 1
+        ends = {each["id"]: each["valid_until"] for each in read(
+            await ask(bench, "GET", "/v1/facts?include_contradicted=true&include_expired=true", by=WHOLE))["facts"]
+        }  # fmt: skip
+        assert ends[theirs["id"]] is None
+        assert ends[own["id"]] is not None
 
 
 async def test_the_narrowest_key_is_not_told_who_else_holds_one() -> None:

@@ -15,7 +15,6 @@ from stigmem.core import limits
 from stigmem.core.audit import EVENTS, AuditRow
 from stigmem.core.errors import Refusal, invalid, shown
 from stigmem.core.suggestions import did_you_mean
-from stigmem.core.timestamps import parse_us
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.audit_views import (
     AdminEntry,
@@ -24,11 +23,11 @@ from stigmem.node.api.audit_views import (
     admin_entry,
     audit_entry,
     csv_text,
-    is_about_garden,
     may_see,
     peer_entry,
 )
 from stigmem.node.api.background import Background, ConcurrencyLimit
+from stigmem.node.api.facts import instant_us
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.api.visibility import has_every_scope, may_read
@@ -48,7 +47,7 @@ _CSV_TYPE: Final = {
 }
 _NEXT: Final = "x-stigmem-next-cursor"
 """Where to go on, for answers whose body has no place for it."""
-_NOT_ABOUT_PEERS: Final = ("fact_write", "key_", "subscription_", "clock_")
+_NOT_ABOUT_PEERS: Final = ("fact_write", "key_", "subscription_", "clock_", "garden_", "alias_", "decay_")
 """How the events of other rows begin."""
 
 _ROWS_PER_READ: Final = 500
@@ -193,11 +192,7 @@ class AuditApi:
         state, peers = self._state, txn.state.peers
 
         def accept(row: AuditRow) -> PeerEntry | None:
-            if (
-                row.event.startswith(_NOT_ABOUT_PEERS)
-                or is_about_garden(row)
-                or (row.event == "quota_breach" and row.subject not in peers)
-            ):
+            if row.event.startswith(_NOT_ABOUT_PEERS) or (row.event == "quota_breach" and row.subject not in peers):
                 return None
             wanted = given.peer_id in (None, row.subject) and given.event_type in (None, row.event)
             return peer_entry(row, call.principal) if wanted and may_see(row, call.principal, state) else None
@@ -213,7 +208,8 @@ class AuditApi:
             raise Refusal(403, "scope_not_allowed", "the whole log needs a key for every scope", field="scope")
         given: AdminAuditParameters = call.query
         _check_event(given.event_type)
-        since_us, until_us = _instant("since", given.since), _instant("until", given.until)
+        since_us = None if given.since is None else instant_us("since", given.since)
+        until_us = None if given.until is None else instant_us("until", given.until)
 
         def accept(row: AuditRow) -> AdminEntry | None:
             wanted = given.principal in (None, row.subject) and given.event_type in (None, row.event)
@@ -296,15 +292,6 @@ def _check_event(event: str | None) -> None:
         near = did_you_mean(event, sorted(EVENTS))
         message = f"no row is about event_type {shown(event)!r}{near or '; it is one of ' + ', '.join(sorted(EVENTS))}"
         raise invalid("event_type", message, where="query", kind="enum", given=event)
-
-
-def _instant(name: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return parse_us(text.replace(" ", "+"))  # an unescaped + in a query string reads as a space
-    except ValueError as error:
-        raise invalid(name, f"{name} must be an ISO-8601 instant", where="query", given=text) from error
 
 
 _REFUSALS: Final = (400, 401, 403, 422, 429, 503, 507)

@@ -26,8 +26,7 @@ from stigmem.node.callers import Principal
 from stigmem.node.state import NodeState
 
 __all__ = [
-    "AdminEntry", "AuditEntry", "PeerEntry", "admin_entry", "audit_entry", "csv_text", "is_about_garden", "may_see",
-    "peer_entry",
+    "AdminEntry", "AuditEntry", "PeerEntry", "admin_entry", "audit_entry", "csv_text", "may_see", "peer_entry",
 ]  # fmt: skip
 
 _ABOUT_ANY_FACTS: Final = (

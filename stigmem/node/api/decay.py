@@ -2,11 +2,14 @@
 
 The form is chosen by the body: without one, parameters of the query name thresholds, for one or all scopes of the
 caller; with one, the operator's policies are applied to a scope.
+
+A sweep counts and ends what is there for its caller: for a key that only writes, what it has said itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from functools import partial
 from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
@@ -22,6 +25,7 @@ from stigmem.node.api.jobs import JobAnswer, Jobs
 from stigmem.node.api.reading import Reader
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
+from stigmem.node.api.visibility import is_there
 from stigmem.node.decay import Sweeper
 from stigmem.node.mailbox import NotStored
 from stigmem.node.transaction import Transaction
@@ -86,22 +90,25 @@ class DecayApi:
         given: SweepParameters = call.query
         self._reader.charge_write(call, txn)
         check_scope_parameter(call.principal, given.scope)
-        scopes = ordered(call.principal.scopes) if given.scope is None else (given.scope,)
-        settings = txn.settings
+        caller, settings = call.principal, txn.settings
+        scopes = ordered(caller.scopes) if given.scope is None else (given.scope,)
         thresholds = Thresholds(
             settings.decay_ttl_s or None if given.ttl_seconds is None else float(given.ttl_seconds),
             (settings.decay_min_confidence if given.min_confidence is None else given.min_confidence) or None,
         )
 
         async def made() -> SweepAnswer:
-            done = await self._sweeper.sweep(call.principal.entity_uri, scopes, thresholds, dry_run=given.dry_run)
+            done = await self._sweeper.sweep(
+                caller.entity_uri, scopes, partial(is_there, caller), thresholds, dry_run=given.dry_run
+            )
             return SweepAnswer(done.scanned, done.decayed, given.dry_run)
 
         async def make() -> Response:
             return json_response(200, await _stored(made()))
 
         rows = sum(self._reader.ledger.by_scope.count(scope) for scope in scopes)
-        if rows > limits.JOB_ROWS_MIN and not given.dry_run:
+        # How a job stands is for who may read, and so is how much there is.
+        if rows > limits.JOB_ROWS_MIN and not given.dry_run and "read" in caller.permissions:
             return self._jobs.begin("decay", call, given.scope, max(60, rows // 1_000), lambda: _stored(made()))
         return self._reader.answer("sweeps", make)
 
@@ -114,11 +121,13 @@ class DecayApi:
         if policy is not None and given.mode not in (None, "dry_run", policy.mode):
             message = f"the policy {policy.id} is of mode {policy.mode}; only dry_run goes with every policy"
             raise Refusal(400, "policy_mode_differs", message, field="mode")
-        now_us, dry_run = txn.now_us, given.mode == "dry_run"
+        now_us, dry_run, caller = txn.now_us, given.mode == "dry_run", call.principal
 
         async def make() -> Response:
             done = await _stored(
-                self._sweeper.sweep_by_policies(call.principal.entity_uri, (given.scope,), policy, dry_run=dry_run)
+                self._sweeper.sweep_by_policies(
+                    caller.entity_uri, (given.scope,), partial(is_there, caller), policy, dry_run=dry_run
+                )
             )
             return json_response(
                 200,

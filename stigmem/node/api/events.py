@@ -14,7 +14,6 @@ from stigmem.core.event_stream import EVENT_STREAM_TYPE
 from stigmem.core.fact import Fact
 from stigmem.core.gardens import Garden
 from stigmem.core.query import FactQuery
-from stigmem.core.scopes import SCOPES
 from stigmem.core.uris import normalise_filter
 from stigmem.core.wire import StreamedResponse
 from stigmem.node.api.facts import check_scope_parameter, instant_us
@@ -23,7 +22,7 @@ from stigmem.node.api.garden_access import READING, garden_of_facts
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.api.views import fact_record
-from stigmem.node.api.visibility import Sight
+from stigmem.node.api.visibility import Sight, readable_scopes
 from stigmem.node.following.streams import FactStreams, Following
 from stigmem.node.identity import Identity
 from stigmem.node.quotas import Quotas
@@ -86,7 +85,7 @@ class EventsApi:
             include_expired=True,
             after_us=None if given.after is None else instant_us("after", given.after),
             limit=_FACTS_PER_PIECE,
-            scopes=None if len(reader.scopes) == len(SCOPES) else reader.scopes,
+            scopes=readable_scopes(reader),
             foreign_instructions=True,  # under a name of their own
         )
         seq = self._place(call, txn, garden)

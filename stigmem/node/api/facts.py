@@ -30,7 +30,7 @@ from stigmem.node.api.names import canonical_name, other_names
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import AfterCommit, Operation, Outcome
 from stigmem.node.api.views import fact_record, shown_cid
-from stigmem.node.api.visibility import Sight, may_read
+from stigmem.node.api.visibility import Sight, may_read, readable_scopes
 from stigmem.node.callers import Principal
 from stigmem.node.cursors import CursorCodec
 from stigmem.node.identity import Identity
@@ -177,7 +177,7 @@ class FactsApi:
             after_us=None if given.after is None else instant_us("after", given.after),
             cursor=None if given.cursor is None else self._cursors.open(given.cursor),
             limit=given.limit,
-            scopes=None if len(call.principal.scopes) == len(SCOPES) else call.principal.scopes,
+            scopes=readable_scopes(call.principal),
             foreign_instructions=True,
         )
         ledger = txn.ledger if garden is None else garden.ledger

@@ -1,7 +1,7 @@
 """Jobs: answers that take long, made by a task and fetched later (http-api 3.7, 3.8).
 
 Kept in memory, so that a restart forgets them, and bounded: the oldest gives way, also one that still runs, whose
-outcome is then lost. A job is there for who began it and for nobody else.
+outcome is then lost. A job is there for who began it, with a key for no fewer scopes, and for nobody else.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from stigmem.core.errors import Refusal
 from stigmem.core.timestamps import format_us
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.request import ApiRequest
+from stigmem.node.callers import Principal
 from stigmem.node.events import NodeEvents
 from stigmem.node.identity import Identity
 from stigmem.node.ports import Clock
@@ -50,7 +51,7 @@ class JobAnswer(msgspec.Struct, omit_defaults=True):
 
 class _Job(msgspec.Struct):
     kind: str
-    owner: str
+    owner: Principal
     state: JobAnswer
     result: Any = None
 
@@ -73,7 +74,7 @@ class Jobs:
         if self._running >= RUNNING_MAX:
             raise busy("too many jobs are running")
         state = JobAnswer(self._identity.new_uuid(), "pending", scope, estimated_s, self._now())
-        job = self._jobs[state.job_id] = _Job(kind, call.principal.entity_uri, state)
+        job = self._jobs[state.job_id] = _Job(kind, call.principal, state)
         if len(self._jobs) > JOBS_MAX:
             del self._jobs[next(iter(self._jobs))]
         self._running += 1
@@ -98,7 +99,7 @@ class Jobs:
     def answer(self, kind: str, call: ApiRequest) -> Response:
         """How the job that a path names stands. Raises Refusal 404, also for a job of somebody else."""
         job = self._jobs.get(call.params["job"])
-        if job is None or job.kind != kind or job.owner != call.principal.entity_uri:
+        if job is None or job.kind != kind or not _is_there(job, call.principal):
             raise Refusal(404, "job_not_found", "there is no such job of yours")
         members = msgspec.to_builtins(job.state)
         if job.result is not None:
@@ -107,3 +108,7 @@ class Jobs:
 
     def _now(self) -> str:
         return format_us(self._clock.wall_ns() // 1_000)
+
+
+def _is_there(job: _Job, caller: Principal) -> bool:
+    return job.owner.entity_uri == caller.entity_uri and job.owner.scopes <= caller.scopes

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from stigmem.core.ledger import Ledger
 from stigmem.core.records import AliasRow
+from stigmem.node.api.visibility import may_read
 from stigmem.node.callers import Principal
 from stigmem.node.state import NodeState
 
@@ -18,10 +19,7 @@ __all__ = ["canonical_name", "is_known", "is_shown", "other_names"]
 
 def is_known(ledger: Ledger, principal: Principal, entity: str) -> bool:
     """Whether the caller may read an assertion about an entity."""
-    return any(
-        fact.scope in principal.scopes and not fact.is_retraction and fact.quarantine is None
-        for fact in ledger.by_entity.get(entity)
-    )
+    return any(may_read(principal, fact) and not fact.is_retraction for fact in ledger.by_entity.get(entity))
 
 
 def is_shown(state: NodeState, principal: Principal, row: AliasRow) -> bool:

@@ -16,10 +16,11 @@ from stigmem.core import limits
 from stigmem.core.errors import Refusal, invalid
 from stigmem.core.keys import decode_base64, encode_base64, fingerprint
 from stigmem.core.records import OriginRow
-from stigmem.core.wire import Response, json_response
+from stigmem.core.wire import json_response
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import AfterCommit, Operation, Outcome
 from stigmem.node.identity import Identity
+from stigmem.node.responses import fingerprint_refused
 from stigmem.node.resync import read_again_for_key, read_again_for_origin, reserve_cursors
 from stigmem.node.transaction import Transaction
 
@@ -106,7 +107,7 @@ class OriginsApi:
             raise Refusal(404, "origin_not_found", "no key of this origin is known")
         if request.pubkey_fingerprint != fingerprint(held.public_key):
             txn.audit("origin_confirm_failed", held.node_id, given=request.pubkey_fingerprint)
-            return AfterCommit(_refused_fingerprint)
+            return AfterCommit(fingerprint_refused)
         return self._pin(call, txn, held, msgspec.structs.replace(held, how="pinned", vouched_by=""), 200)
 
     def _pin(self, call: ApiRequest, txn: Transaction, held: OriginRow | None, row: OriginRow, status: int) -> Outcome:
@@ -143,11 +144,6 @@ def _record(row: OriginRow) -> OriginRecord:
         vouched_by=row.vouched_by or None,
         has_manifest=bool(row.manifest),
     )
-
-
-def _refused_fingerprint() -> Response:
-    # The audit row must be kept, so this is a response after the commit and not a Refusal before it.
-    return json_response(400, {"detail": "fingerprint mismatch", "code": "fingerprint_mismatch"})
 
 
 OPERATIONS = (

@@ -30,7 +30,7 @@ from stigmem.node.identity import Identity
 from stigmem.node.membership.handshake import Handshakes
 from stigmem.node.quotas import Quotas
 from stigmem.node.replication.lag import LagMonitor, PeerProgress
-from stigmem.node.responses import quota_exceeded, render
+from stigmem.node.responses import fingerprint_refused, quota_exceeded
 from stigmem.node.resync import read_again_for_key, read_again_for_origin, reserve_cursors
 from stigmem.node.transaction import Transaction
 
@@ -201,7 +201,7 @@ class PeersApi:
         reserve_cursors(txn)
         if request.pubkey_fingerprint != fingerprint(row.public_key):
             txn.audit("peer_approval_failed", row.peer_id, given=request.pubkey_fingerprint)
-            return AfterCommit(_refused_fingerprint)
+            return AfterCommit(fingerprint_refused)
         approved = msgspec.structs.replace(row, status=ACTIVE, established_us=txn.now_us)
         txn.add(approved)
         known = txn.state.key_of_origin(row.node_id)
@@ -315,11 +315,6 @@ def _row(call: ApiRequest, txn: Transaction) -> PeerRow:
         raise Refusal(404, "peer_not_found", "peer not found")
     txn.reserve("peer", row.node_id)
     return row
-
-
-def _refused_fingerprint() -> Response:
-    # The audit row must be kept, so this is a response after the commit and not a Refusal before it.
-    return render(Refusal(400, "fingerprint_mismatch", "fingerprint mismatch", field="pubkey_fingerprint"))
 
 
 # --- whether a declaration is looked at ---

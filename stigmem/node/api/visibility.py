@@ -11,7 +11,7 @@ anything else a caller must get the same answer, byte for byte, whether it is th
   that means nothing it may read is not shown, whether there is such a fact or not.
 * *Answers to writes.* A key that only writes would learn from a repetition (the old id, the old time) that somebody has
   said the same before, and from `contradicted` that somebody has said something else. To such a key only its own words
-  are there: it writes anew where another's fact would have answered.
+  are there: it writes anew where another's fact would have answered, and a sweep counts and ends no other.
 * *Conflicts.* An id of one follows from entity, relation and scope, which anybody can guess; so settling needs reading.
 * *The log.* A row about facts is read by whoever may read those; one about keys by those of the entity, by
   administrators, and by whoever may read everything; one about peers by whoever may deal with them. Neither sequence
@@ -35,7 +35,7 @@ from stigmem.node.api.garden_access import facts_in_gardens
 from stigmem.node.callers import Principal
 from stigmem.node.state import NodeState
 
-__all__ = ["Sight", "has_every_scope", "is_there", "may_read"]
+__all__ = ["Sight", "has_every_scope", "is_there", "may_read", "readable_scopes"]
 
 _NAMES: Final = ("fact_id", "hash")
 """Members of a provenance entry that name a fact."""
@@ -49,6 +49,11 @@ def may_read(reader: Principal, fact: Fact) -> bool:
 def has_every_scope(reader: Principal) -> bool:
     """Whether no scope is closed to a caller."""
     return len(reader.scopes) == len(SCOPES)
+
+
+def readable_scopes(reader: Principal) -> frozenset[str] | None:
+    """The scopes of a query of the caller's; None for all."""
+    return None if has_every_scope(reader) else reader.scopes
 
 
 def is_there(reader: Principal, fact: Fact) -> bool:
