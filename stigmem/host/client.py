@@ -7,7 +7,8 @@ compression. What may be connected to is `stigmem.host.dialing`.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, suppress
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -22,12 +23,14 @@ from stigmem.host.tls import TlsContexts
 from stigmem.host.tls_errors import tls_reason
 from stigmem.node.ports import Unreachable
 
-__all__ = ["HttpTransport"]
+__all__ = ["HttpTransport", "parts_of"]
 
 _CONNECT_S: Final = 5.0
 _IDLE_S: Final = 60.0
 """Below the 75 s after which our own servers close an idle connection."""
 _LINES_MAX: Final = 256
+_BROKEN_OFF: Final = (httpx.HTTPError, httpx.StreamError, httpcore.NetworkError, httpcore.ProtocolError)
+"""What reading a body that was closed may raise."""
 
 
 class _Connections(httpx.AsyncBaseTransport):
@@ -179,18 +182,28 @@ async def _exchange(client: httpx.AsyncClient, url: str, request: Request, body_
 async def _body(answer: httpx.Response, body_max: int) -> bytes | None:
     """The body, or None when it is too large."""
     body = bytearray()
-    try:
-        async for part in answer.aiter_raw():
+    async with aclosing(parts_of(answer)) as parts:
+        async for part in parts:
             body += part
+            if len(body) > body_max:
+                return None
             # What has arrived may be ten thousand chunks of a byte each: others get their turn between them.
             await trio.lowlevel.checkpoint()
-            if len(body) > body_max:
-                # Close what it is read from and read on: so the generators under this loop end by themselves.
-                await answer.aclose()
-    except (httpx.HTTPError, httpx.StreamError, httpcore.NetworkError, httpcore.ProtocolError):
-        if len(body) <= body_max:
-            raise
-    return bytes(body) if len(body) <= body_max else None
+    return bytes(body)
+
+
+async def parts_of(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """The pieces of a body, as they came. Whoever stops early, or is cancelled, closes what they are read from, so that
+    the generators under this one come to their end by themselves."""
+    parts = answer.aiter_raw()
+    try:
+        async for part in parts:
+            yield part
+    finally:
+        with trio.CancelScope(shield=True), suppress(*_BROKEN_OFF):
+            await answer.aclose()
+            async for _ in parts:
+                pass
 
 
 def _unreachable(url: str, error: Exception) -> Unreachable:

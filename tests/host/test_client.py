@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -177,6 +178,25 @@ async def test_an_answer_in_chunks_of_a_byte_lets_others_work(transport: HttpTra
             nursery.cancel_scope.cancel()
     assert answer.body == b"a" * chunks
     assert turns >= chunks
+
+
+async def test_a_request_cancelled_in_the_middle_of_a_body_leaves_nothing_to_the_garbage_collector(
+    transport: HttpTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Generators that are collected before their end are warnings of trio, and warnings fail a test."""
+    begun = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 3
+    honest = trio.lowlevel.checkpoint
+    with trio.CancelScope() as scope:
+
+        async def cancelled_here() -> None:
+            scope.cancel()
+            await honest()
+
+        async with peer(lambda _: begun) as found:
+            monkeypatch.setattr(trio.lowlevel, "checkpoint", cancelled_here)
+            await ask(transport, found.url)
+    assert scope.cancelled_caught
+    gc.collect()
 
 
 async def test_only_so_many_addresses_have_a_connection(

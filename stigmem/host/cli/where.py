@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -86,6 +86,8 @@ class _Over:
         refuses, and Disconnected when it cannot be reached or goes away."""
         import httpx
 
+        from stigmem.host.client import parts_of
+
         headers = {"accept": EVENT_STREAM_TYPE} | ({} if cursor is None else {"last-event-id": cursor})
         reader = EventReader()
         request = self._client.stream("GET", target_of("/v1/events", query), headers=headers, timeout=_SILENCE_S)
@@ -95,28 +97,12 @@ class _Over:
                     raise Disconnected(f"{self._named} is busy, or still starting")
                 if found.status_code != 200:
                     checked(Response(found.status_code, {}, await found.aread()))
-                async with aclosing(_parts(found)) as parts:
+                async with aclosing(parts_of(found)) as parts:
                     async for part in parts:
                         for each in reader.feed(part):
                             yield each
         except (httpx.HTTPError, BrokenStream) as error:
             raise Disconnected(f"{self._named} does not answer: {str(error) or type(error).__name__}") from error
-
-
-async def _parts(found: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """The pieces of a body. Whoever stops early closes what they are read from, so that the generators under this one
-    come to their end by themselves."""
-    import httpx
-
-    parts = found.aiter_raw()
-    try:
-        async for part in parts:
-            yield part
-    finally:
-        with trio.CancelScope(shield=True), suppress(httpx.HTTPError, httpx.StreamError):
-            await found.aclose()
-            async for _ in parts:
-                pass
 
 
 class _Inside:

@@ -282,14 +282,18 @@ def test_a_shard_that_is_none_is_refused(shard: str, file: Path, capfd: pytest.C
 def test_ctrl_c_keeps_what_is_done_and_leaves_no_worker(file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "sim", "run", str(file), "--seeds", "900", "--jobs", "1", "--out", str(out)]
-    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores SIGINT
+    try:
+        started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and (not (out / ROWS).exists() or len((out / ROWS).read_text().splitlines()) < 2):
         with suppress(subprocess.TimeoutExpired):
             started.wait(timeout=0.05)
     started.send_signal(signal.SIGINT)
     try:
-        _, told = started.communicate(timeout=120)
+        _, told = started.communicate(timeout=120)  # stderr is the worker's too, and ends when both have
     finally:
         started.kill()
     assert started.returncode == 130
