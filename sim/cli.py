@@ -226,7 +226,8 @@ def suite(
     Each of its variants is a row too. Without --seeds a scenario gets as many as
     fit: 25 where a run takes at most 2.5 s of processor time, else what fits into
     60 s, and 3 at least. The table is printed and written to --out as suite.json,
-    junit.xml, suite.md and suite.html.
+    junit.xml, suite.md and suite.html when all runs are done; one that is stopped
+    writes nothing.
 
     Exit status: 1 when a run failed, 3 when one was inconclusive or nothing met what its file says must be
     met, else 0.

@@ -9,13 +9,12 @@ from __future__ import annotations
 import shlex
 import sys
 import traceback
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from sim.analysis.outcome import EXIT_STATUS, encode_run
+from sim.analysis.outcome import EXIT_STATUS, encode_run, worst
 from sim.report.folder import (
     DIGESTS,
     FACTS,
@@ -43,15 +42,9 @@ if TYPE_CHECKING:
     from sim.result import Result
     from sim.scenario.plan import Plan
 
-__all__ = ["RunOptions", "Session", "replay_folder", "worst"]
+__all__ = ["RunOptions", "Session", "replay_folder"]
 
 _BAD_INPUT, _BUG = 2, 70
-_WORST_FIRST: Final = (_BUG, _BAD_INPUT, EXIT_STATUS["fail"], EXIT_STATUS["inconclusive"], EXIT_STATUS["pass"])
-
-
-def worst(statuses: Iterable[int]) -> int:
-    """The worst of some exit statuses: a bug, then bad input, failure, an inconclusive run."""
-    return min(statuses, key=_WORST_FIRST.index, default=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ people are given is `sim.result.Outcome`, which is an Outcome that can draw and 
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,11 +46,18 @@ from sim.world.trace import Stop
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["EXIT_STATUS", "TAIL", "Outcome", "conclude", "encode_run"]
+__all__ = ["EXIT_STATUS", "TAIL", "Outcome", "conclude", "encode_run", "worst"]
 
 EXIT_STATUS: Final = {"pass": 0, "fail": 1, "inconclusive": 3}
+_BUG, _BAD_INPUT = 70, 2
+_WORST_FIRST: Final = (_BUG, _BAD_INPUT, EXIT_STATUS["fail"], EXIT_STATUS["inconclusive"], EXIT_STATUS["pass"])
 TAIL: Final = 400
 """Events at the end of a trace that are kept for a failure report."""
+
+
+def worst(statuses: Iterable[int]) -> int:
+    """The worst of some exit statuses: a bug, then bad input, failure, an inconclusive run."""
+    return min(statuses, key=_WORST_FIRST.index, default=0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,9 +51,7 @@ def _changed(value: Any, path: list[str], new: Any, key: str) -> Any:
         place = _place(value, name, key)
         return [_changed(each, rest, new, key) if number == place else each for number, each in enumerate(value)]
     table = value if isinstance(value, dict) else {}
-    if name in table or not rest:
-        return {**table, name: _changed(table.get(name), rest, new, key)}
-    return {**table, name: _changed({}, rest, new, key)}
+    return {**table, name: _changed(table.get(name), rest, new, key)}
 
 
 def _place(entries: list[Any], name: str, key: str) -> int:

@@ -23,14 +23,13 @@ import numpy as np
 
 from sim.diagnostics.toml_text import toml_value
 from sim.runner import run_plan
-from sim.scenario.metrics import is_timed
 from sim.scenario.plan import Plan
 from sim.scenario.planning import load_plan
 from sim.scenario.reading import plain_values
 from sim.study.pool import Pool, default_jobs
 from sim.study.statistics import Interval, interval_of, interval_of_difference
+from sim.study.telling import metric_text
 from sim.study.worker import Job
-from sim.units import format_duration
 
 if TYPE_CHECKING:
     import polars as pl
@@ -141,18 +140,12 @@ def _line(change: Change) -> str:
     low, high = change.difference.low, change.difference.high
     told = "" if low > 0 or high < 0 else "  (may be nothing)" if low != high else "  (the same)" * (low == 0)
     first, second, by = (
-        _text(change.metric, value) for value in (change.first, change.second, change.difference.value)
+        metric_text(change.metric, value) for value in (change.first, change.second, change.difference.value)
     )
     return (
         f"  {change.metric:<16}{first:>12} -> {second:<12} {by} "
-        f"[{_text(change.metric, low)}, {_text(change.metric, high)}]{told}"
+        f"[{metric_text(change.metric, low)}, {metric_text(change.metric, high)}]{told}"
     )
-
-
-def _text(metric: str, value: float) -> str:
-    if not is_timed(metric):
-        return f"{value:,.6g}"
-    return f"{'-' if value < 0 else ''}{format_duration(round(abs(value) * 1e3) * 1_000_000)}"
 
 
 class Copies(NamedTuple):

@@ -84,10 +84,16 @@ class Pool:
         done: SimpleQueue[tuple[int, dict[str, Any]]] = SimpleQueue()
         for number in range(len(jobs)):
             waiting.put(number)
-        for _ in range(min(self._count, len(jobs))):
-            Thread(target=self._drive, args=(jobs, waiting, done), daemon=True).start()
+        threads = [
+            Thread(target=self._drive, args=(jobs, waiting, done), daemon=True)
+            for _ in range(min(self._count, len(jobs)))
+        ]
+        for thread in threads:
+            thread.start()
         for _ in jobs:
             yield done.get()
+        for thread in threads:
+            thread.join()  # so that the next `run` finds every worker waiting, and starts no others
 
     def _drive(
         self,

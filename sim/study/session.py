@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sim.analysis.outcome import worst
 from sim.report.folder import BadFolder
 from sim.scenario.planning import load_plan
 from sim.study.pool import default_jobs
@@ -48,7 +49,7 @@ def run_studies(files: list[Path], screen: Console, aside: Console, options: Stu
     """Run a study of every file; the worst exit status."""
     outs = [options.out if options.out is None or len(files) == 1 else options.out / f"{file.stem}-study"
             for file in files]  # fmt: skip
-    return max(_run_study(file, out, screen, aside, options) for file, out in zip(files, outs, strict=True))
+    return worst(_run_study(file, out, screen, aside, options) for file, out in zip(files, outs, strict=True))
 
 
 def _run_study(file: Path, out: Path | None, screen: Console, aside: Console, options: StudyOptions) -> int:
@@ -70,18 +71,30 @@ def _run_study(file: Path, out: Path | None, screen: Console, aside: Console, op
             rows = study.run(store, jobs=jobs, shard=options.shard, told=told)
     except KeyboardInterrupt:
         if folder is not None:
-            again = f"stigmem-sim run {shlex.quote(str(file))} --seeds {options.seeds} --out {shlex.quote(str(folder))}"
+            again = f"{_command(file, options)}{_which_runs(options)} --out {shlex.quote(str(folder))}"
             aside.print(f"{len(store.rows)} runs are kept in {folder}; to go on: {again}", soft_wrap=True)
         raise
     if options.json:
         _print_rows(rows)
     else:
-        show_study(screen, study, rows, file=file)
+        show_study(screen, study, rows, command=_command(file, options))
     if folder is not None:
         write_study(study, rows, folder, figures=options.figures and not options.json)
         if not options.json:
             screen.print(f"folder: {folder}", soft_wrap=True)
     return study.exit_status(rows)
+
+
+def _command(file: Path, options: StudyOptions) -> str:
+    """What runs the scenario of a study again; its seeds are to be added."""
+    variant = "" if options.variant is None else f" --variant {options.variant}"
+    return f"stigmem-sim run {shlex.quote(str(file))}{variant}{' --allow-plugins' if options.allow_plugins else ''}"
+
+
+def _which_runs(options: StudyOptions) -> str:
+    number, count = options.shard
+    first = "" if options.first_seed is None else f" --seed {options.first_seed}"
+    return f" --seeds {options.seeds}{first}{'' if count == 1 else f' --shard {number}/{count}'}"
 
 
 def _print_rows(rows: list[dict[str, Any]]) -> None:

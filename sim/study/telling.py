@@ -5,7 +5,6 @@ Every number here is over runs: a median over seeds with its 95 % interval. What
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -22,15 +21,16 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["band_figure", "show_study", "write_study"]
+__all__ = ["band_figure", "metric_text", "show_study", "write_study"]
 
 _SHOWN: Final = ("lag.p50", "lag.p99", "lag.max", "catch_up", "convergence", "missing", "requests")
 _STYLES: Final = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 _FIGURES: Final = ("lag.p99", "catch_up")
 
 
-def show_study(console: Console, study: Study, rows: Sequence[Mapping[str, Any]], *, file: Path | None = None) -> None:
-    """The table of a study: verdict, medians with their intervals, what is expected over seeds, the worst run."""
+def show_study(console: Console, study: Study, rows: Sequence[Mapping[str, Any]], *, command: str) -> None:
+    """The table of a study: verdict, medians with their intervals, what is expected over seeds, the worst run. With
+    `--seed` the command runs one of them again."""
     from rich.text import Text
 
     verdict = study.verdict(rows)
@@ -43,7 +43,7 @@ def show_study(console: Console, study: Study, rows: Sequence[Mapping[str, Any]]
     console.print("median over seeds [95 % interval of the median, by a bootstrap over runs]", style="dim")
     for line in _expected(study, rows):
         console.print(line, soft_wrap=True)
-    for line in _worst(study, rows, file):
+    for line in _worst(study, rows, command):
         console.print(line, soft_wrap=True)
 
 
@@ -71,7 +71,7 @@ def _table_of_one(rows: Sequence[Mapping[str, Any]]) -> Table:
     for name in _SHOWN:
         values = _values([row["metrics"] for row in rows if "metrics" in row], name)
         if values:
-            others = (_text(name, interval_of(values, statistic).value) for statistic in ("p95", "max"))
+            others = (metric_text(name, interval_of(values, statistic).value) for statistic in ("p95", "max"))
             table.add_row(name, _median(name, values), *others, str(len(values)))
     return table
 
@@ -88,11 +88,14 @@ def _medians(metrics: Sequence[Mapping[str, float | None]]) -> Iterator[str]:
 
 def _median(name: str, values: Sequence[float]) -> str:
     median = interval_of(values)
-    return f"{_text(name, median.value)} [{_text(name, median.low)}, {_text(name, median.high)}]"
+    return f"{metric_text(name, median.value)} [{metric_text(name, median.low)}, {metric_text(name, median.high)}]"
 
 
-def _text(metric: str, value: float) -> str:
-    return format_duration(round(value * 1e3) * 1_000_000) if is_timed(metric) else f"{value:,.6g}"
+def metric_text(metric: str, value: float) -> str:
+    """A value of a metric, or a difference of two: a duration to the millisecond, or a number."""
+    if not is_timed(metric):
+        return f"{value:,.6g}"
+    return f"{'-' if value < 0 else ''}{format_duration(round(abs(value) * 1e3) * 1_000_000)}"
 
 
 def _expected(study: Study, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -102,13 +105,14 @@ def _expected(study: Study, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         values = study.cells[each.cell].values
         where = "".join(f", {key} = {value}" for key, value in values.items())
         found = "no value" if each.interval is None else (
-            f"{_text(metric, each.interval.value)} [{_text(metric, each.interval.low)}, "
-            f"{_text(metric, each.interval.high)}]"
+            f"{metric_text(metric, each.interval.value)} [{metric_text(metric, each.interval.low)}, "
+            f"{metric_text(metric, each.interval.high)}]"
         )  # fmt: skip
-        yield f"{words[each.ok]}  {each.name}{where}: {BOUNDS[each.bound]} {_text(metric, each.limit)}, it is {found}"
+        limit = metric_text(metric, each.limit)
+        yield f"{words[each.ok]}  {each.name}{where}: {BOUNDS[each.bound]} {limit}, it is {found}"
 
 
-def _worst(study: Study, rows: Sequence[Mapping[str, Any]], file: Path | None) -> Iterator[str]:
+def _worst(study: Study, rows: Sequence[Mapping[str, Any]], command: str) -> Iterator[str]:
     """The run to look at first, and the command that meets it again where there is one."""
     broken = [row for row in rows if row["verdict"] in ("error", "fail")]
     known = [row for row in rows if row.get("metrics", {}).get("lag.p99") is not None]
@@ -118,14 +122,14 @@ def _worst(study: Study, rows: Sequence[Mapping[str, Any]], file: Path | None) -
         what = f"a run that did not pass ({'; '.join(reason)})"
     elif known:
         row = max(known, key=lambda each: each["metrics"]["lag.p99"])
-        what = f"the run with the highest lag.p99 ({_text('lag.p99', row['metrics']['lag.p99'])})"
+        what = f"the run with the highest lag.p99 ({metric_text('lag.p99', row['metrics']['lag.p99'])})"
     else:
         return
     cell = study.cells[row["cell"]].values
     where = "".join(f", {key} = {value}" for key, value in cell.items())
     yield f"{what}: seed {row['seed']}{where}"
-    if file is not None and not cell:
-        yield f"to replay it: stigmem-sim run {shlex.quote(str(file))} --seed {row['seed']}"
+    if not cell:
+        yield f"to replay it: {command} --seed {row['seed']}"
 
 
 def write_study(study: Study, rows: Sequence[Mapping[str, Any]], folder: Path, *, figures: bool) -> None:

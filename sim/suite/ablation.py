@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
-from sim.study.pool import Pool
-from sim.study.worker import Job
 from sim.suite.controls import Control, copy_without
 from sim.suite.entries import Case
 from sim.suite.results import CaseResult
+from sim.suite.running import run_cases
 
 __all__ = ["Ablated", "Caught", "ablate"]
 
@@ -62,23 +61,12 @@ def ablate(
         chosen = [case for case in cases if everywhere or case.id in control.tried]
         with TemporaryDirectory(prefix="stigmem-ablate-") as folder:
             copy_without(control, Path(folder))
-            results = _run(chosen, Path(folder), seeds=seeds, jobs=jobs)
+            results = run_cases(chosen, seeds=seeds, jobs=jobs, source=Path(folder), patience_s=_PATIENCE_S)
         caught = [_caught(result) for result in results if result.verdict != "pass"]
         found.append(Ablated(control=control, tried=[case.id for case in chosen], caught=caught))
         if told is not None:
             told(found[-1])
     return found
-
-
-def _run(cases: Sequence[Case], source: Path, *, seeds: int, jobs: int) -> list[CaseResult]:
-    places = [(number, case.seed + further) for number, case in enumerate(cases) for further in range(seeds)]
-    rows: list[dict[int, Any]] = [{} for _ in cases]
-    with Pool(jobs, source=source, patience_s=_PATIENCE_S) as pool:
-        runs = [Job(cases[number].values, cases[number].file.parent.absolute(), seed) for number, seed in places]
-        for done, row in pool.run(runs):
-            number, seed = places[done]
-            rows[number][seed] = row
-    return [CaseResult(case=case, runs=sorted(rows[number].items())) for number, case in enumerate(cases)]
 
 
 def _caught(result: CaseResult) -> Caught:

@@ -23,7 +23,7 @@ from msgspec import Meta
 from sim.report.folder import BadFolder
 from sim.report.listing import question
 from sim.scenario.planning import load_plan
-from sim.scenario.reading import load_scenario, plain_values
+from sim.scenario.reading import plain_values
 from sim.scenario.required_data import DataAbsent
 from sim.scenario.tables import Reach
 
@@ -130,10 +130,10 @@ def _id_of(file: Path) -> str:
 
 def _cases_of(file: Path, *, allow_plugins: bool) -> list[Case]:
     """The rows of a file: the scenario itself and its variants, each known to fit together."""
-    variants = [each.name for each in load_scenario(file, allow_plugins=allow_plugins).variant]
+    whole = load_plan(file, allow_plugins=allow_plugins).scenario
     found = []
-    for variant in (None, *variants):
-        scenario = load_plan(file, allow_plugins=allow_plugins, variant=variant).scenario
+    for variant in (None, *(each.name for each in whole.variant)):
+        scenario = whole if variant is None else load_plan(file, allow_plugins=allow_plugins, variant=variant).scenario
         values = plain_values(scenario)
         for several in ("variant", "sweep"):
             values.pop(several, None)

@@ -67,8 +67,9 @@ class CaseResult:
 
     @property
     def failing(self) -> tuple[int, Mapping[str, Any]] | None:
-        """The first run that did not pass: its seed and row."""
-        return next(((seed, row) for seed, row in self.runs if row["verdict"] != "pass"), None)
+        """The first of the worst runs, if they did not all pass: its seed and row."""
+        word = self.verdict
+        return next(((seed, row) for seed, row in self.runs if row["verdict"] == word != "pass"), None)
 
     @property
     def failed_seeds(self) -> list[int]:
@@ -87,7 +88,7 @@ class CaseResult:
 
     @property
     def replay(self) -> str:
-        """The command that meets the first run that did not pass again, or the first run."""
+        """The command that meets the first of the worst runs again, or the first run."""
         seed = self.case.seed if self.failing is None else self.failing[0]
         variant = "" if self.case.variant is None else f" --variant {self.case.variant}"
         return f"stigmem-sim run {shlex.quote(str(self.case.file))}{variant} --seed {seed}"

@@ -8,6 +8,7 @@ least. Fifty-eight rows of sixty seconds are half an hour on two processors. The
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from sim.study.pool import Pool
@@ -61,11 +62,18 @@ class _Runs:
 
 
 def run_cases(
-    cases: Sequence[Case], *, seeds: int | None, jobs: int, told: Told | None = None, allow_plugins: bool = False
+    cases: Sequence[Case],
+    *,
+    seeds: int | None,
+    jobs: int,
+    told: Told | None = None,
+    allow_plugins: bool = False,
+    source: Path | None = None,
+    patience_s: float | None = None,
 ) -> list[CaseResult]:
-    """Every case with its seeds, from its own on."""
+    """Every case with its seeds, from its own on. `source` and `patience_s` are those of the pool."""
     runs = _Runs(cases, told, allow_plugins=allow_plugins)
-    with Pool(jobs) as pool:
+    with Pool(jobs, source=source, patience_s=patience_s) as pool:
         runs.run(pool, [(number, case.seed) for number, case in enumerate(cases)])
         runs.run(
             pool,

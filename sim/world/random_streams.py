@@ -44,12 +44,14 @@ class RandomStreams:
 
 def distinct(names: Iterable[str]) -> list[str]:
     """The same names in the same order; one that came before has a number behind it: `loss`, `loss 2`."""
-    found: list[str] = []
-    seen: dict[str, int] = {}
+    found: dict[str, None] = {}
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        found.append(name if seen[name] == 1 else f"{name} {seen[name]}")
-    return found
+        told, number = name, 1
+        while told in found:
+            number += 1
+            told = f"{name} {number}"
+        found[told] = None
+    return list(found)
 
 
 class Table:

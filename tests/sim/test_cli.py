@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from sim.analysis.outcome import worst
 from sim.check import CHECKERS, Checker, Commit, Commits
 from sim.cli import BUG, main
-from sim.cli_session import worst
 from sim.ports import Observed
 from sim.report.terminal import progress_bar
 from tests.sim.small import small_text, workload

@@ -273,6 +273,28 @@ def test_a_study_at_the_command_line_tells_a_table_and_goes_on_where_it_was(
     assert (out / "runs.parquet").is_file()
 
 
+def test_the_status_of_several_studies_is_that_of_the_worst(
+    file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A failure is worse than what could not be told, though its number is less."""
+    nothing = file.with_name("nothing.toml")
+    file.write_text(text(table("expect", metric="lag.p99", at_most="1ms", over_seeds="p50")))
+    nothing.write_text(small_text(TALK, nodes=["a"], duration="15s"))
+    assert main(["run", str(nothing), str(file), "--seeds", "1", "--jobs", "1", "--out", str(tmp_path / "out")]) == 1
+    told = capfd.readouterr().out
+    assert "INCONCLUSIVE" in told
+    assert "FAIL" in told
+
+
+def test_the_command_to_replay_a_run_of_a_variant_names_the_variant(
+    file: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file.write_text(text('[[variant]]\nname = "lossy"\n[variant.set]\n"network.loss" = 0.1\n'))
+    options = ["--variant", "lossy", "--seeds", "1", "--jobs", "1", "--out", str(tmp_path / "out")]
+    assert main(["run", str(file), *options]) == 0
+    assert f"to replay it: stigmem-sim run {file} --variant lossy --seed 3" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "a/b"])
 def test_a_shard_that_is_none_is_refused(shard: str, file: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(file), "--seeds", "3", "--shard", shard]) == 2

@@ -123,6 +123,13 @@ def test_one_seed_that_fails_fails_the_row_and_is_the_one_to_replay() -> None:
     assert result.replay == "stigmem-sim run S-01-x.toml --seed 8"
 
 
+def test_the_reason_is_that_of_the_worst_run_and_not_of_the_first_that_is_no_pass() -> None:
+    undecided = run_of("inconclusive", sentences=["nothing to see"])
+    result = result_of(run_of(), undecided, run_of("fail", sentences=["leaks: a page had it"]))
+    assert (result.verdict, result.reason) == ("fail", "leaks: a page had it")
+    assert result.replay.endswith("--seed 9")
+
+
 def test_what_no_run_met_is_no_pass() -> None:
     met = result_of(run_of(reach=[0]), run_of(reach=[2]), reach=("the code x",))
     unmet = result_of(run_of(reach=[0]), run_of(reach=[0]), reach=("the code x",))

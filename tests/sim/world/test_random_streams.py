@@ -87,3 +87,9 @@ def test_the_two_directions_of_a_link_have_streams_of_their_own() -> None:
 
 def test_names_that_came_before_have_a_number_behind_them() -> None:
     assert distinct(["loss", "slow", "loss", "loss"]) == ["loss", "slow", "loss 2", "loss 3"]
+
+
+def test_no_two_purposes_have_one_stream_whatever_nodes_are_called() -> None:
+    """A crash of a node that is called 2, and two of all nodes."""
+    found = distinct(["crash 2", "crash", "crash", "crash 2"])
+    assert found == ["crash 2", "crash", "crash 3", "crash 2 2"]
