@@ -14,7 +14,7 @@ import tarfile
 from pathlib import Path
 from typing import Final
 
-__all__ = ["CREATE", "DIRECTORY", "NAMES", "Absent", "environment"]
+__all__ = ["CREATE", "NAMES", "Absent", "environment"]
 
 DIRECTORY: Final = "STIGMEM_INTEROP_DIR"
 """Variable with the folder of the environments; `interop` inside the repository's .venv without it."""
@@ -23,6 +23,8 @@ CREATE: Final = "STIGMEM_INTEROP_CREATE"
 NAMES: Final = ("a10", "a12")
 """a10 speaks dialect 0.5, a12 dialect 2.1."""
 _ROOT: Final = Path(__file__).parents[2]
+_FOLDER: Final = Path(os.environ.get(DIRECTORY) or _ROOT / ".venv" / "interop").resolve()
+"""Read once: a test sees no variable that a node would take for a setting (`tests/conftest.py`)."""
 _PATIENCE_S: Final = 600
 
 
@@ -30,9 +32,8 @@ class Absent(Exception):
     """An environment is not there; the text is a sentence for people."""
 
 
-def environment(name: str, *, create: bool) -> Path:
+def environment(name: str, *, create: bool, folder: Path = _FOLDER) -> Path:
     """The environment `a10` or `a12`, made when it is absent and may be. Raises Absent."""
-    folder = Path(os.environ.get(DIRECTORY) or _ROOT / ".venv" / "interop").resolve()
     found = folder / name
     if not _complete(found):
         if not create:
