@@ -18,9 +18,11 @@ from tests.quickstart import matches, steps
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MANUAL = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-PAGES = [*MANUAL, ROOT / "LIMITATIONS.md", *sorted((ROOT / "spec").glob("*.md"))]
+OTHERS = [ROOT / name for name in ("LIMITATIONS.md", "SECURITY.md", "CHANGELOG.md")]
+PAGES = [*MANUAL, *OTHERS, *sorted((ROOT / "spec").glob("*.md"))]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in MANUAL)
 README_LINES_MAX = 90
+FOLDERS = "stigmem|sim|scenarios|tests|spec|docs|bench|notebooks"
 APPS: dict[str, App] = {"stigmem": node, "stigmem-sim": laboratory}
 BLOCKS = "\n".join(re.findall(r"```sh\n(.*?)\n```", TEXT, re.DOTALL)).replace("\\\n", " ").replace("$(", "\n")
 COMMANDS = sorted({found.strip() for found in re.findall(r"\b(stigmem(?:-sim)? [a-z][^\n#>)&`|]*)", BLOCKS)})
@@ -65,8 +67,9 @@ def test_links_and_files_that_a_page_names_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
-    for named in re.findall(r"`((?:stigmem|sim|scenarios|tests|spec|docs|bench|notebooks)/[\w/.-]+\.\w+)`", text):
-        assert (ROOT / named).exists(), f"{page.name} names {named}"
+    for span in re.findall(r"`([^`\n]+)`", text):
+        for named in re.findall(rf"(?<![\w/.-])((?:{FOLDERS})/[\w/.-]*[\w/])", span):
+            assert (ROOT / named).exists(), f"{page.name} names {named}"
 
 
 def test_the_quickstart_check_can_fail() -> None:
