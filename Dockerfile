@@ -4,7 +4,8 @@ WORKDIR /build
 COPY requirements.lock pyproject.toml README.md LICENSE ./
 COPY stigmem stigmem
 COPY sim sim
-# The lock also pins what only developers need, so it serves as constraints: its versions, and no more than a node needs.
+# The lock also pins what only developers need, so it serves as constraints: it decides versions, and brings
+# nothing in. The simulator is part of the package, so the image has it and its libraries too.
 RUN sed -E '/--hash/d; s/ *\\$//' requirements.lock > versions.txt \
  && python -m venv /opt/stigmem \
  && /opt/stigmem/bin/pip install --no-cache-dir --constraint versions.txt hatchling editables \
