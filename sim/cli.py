@@ -154,7 +154,7 @@ def run(
     Without --out each run is written to runs/NAME-seedSEED under the current
     directory; with --json and without --out nothing is written.
 
-    With --seeds, or when the file has a [[sweep]], it is a study: every seed in
+    With --seeds, or when a file has a [[sweep]], it is a study: every seed in
     every cell, run by worker processes, and one table with medians and 95 %
     intervals over seeds. It is kept in runs/NAME-study, or in --out; what is
     done there already is not done again, also after Ctrl-C.
@@ -186,7 +186,7 @@ def run(
     allow_plugins
         Import the Python modules that scenarios name by `plugins`.
     """
-    if seeds is not None or _is_study(files, allow_plugins=allow_plugins):
+    if seeds is not None or _has_sweep(files, allow_plugins=allow_plugins):
         from sim.study.session import StudyOptions, run_studies
 
         flags = {"json": json, "figures": not no_figures, "allow_plugins": allow_plugins}
@@ -200,13 +200,12 @@ def run(
     return Session(console_for(), console_for(stderr=True), options).run(files)
 
 
-def _is_study(files: list[Path], *, allow_plugins: bool) -> bool:
-    """Whether this is one file that varies something by itself."""
-    if len(files) != 1 or not files[0].is_file() or "[[sweep]]" not in files[0].read_text("utf-8", "replace"):
-        return False
+def _has_sweep(files: list[Path], *, allow_plugins: bool) -> bool:
+    """Whether one of the files varies something by itself. Only files that have the word are read twice."""
     from sim.scenario.reading import load_scenario
 
-    return bool(load_scenario(files[0], allow_plugins=allow_plugins).sweep)
+    named = [file for file in files if file.is_file() and "sweep" in file.read_text("utf-8", "replace")]
+    return any(load_scenario(file, allow_plugins=allow_plugins).sweep for file in named)
 
 
 @app.command(help_epilogue=examples("suite", "suite my-scenarios --seeds 5", "suite --only 'S-2*' --out results"))

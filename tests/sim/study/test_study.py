@@ -123,6 +123,24 @@ def test_what_a_cell_changes_is_changed_in_the_scenario_and_nothing_else(file: P
     assert cell.scenario["fault"][0]["name"] == "cut"
 
 
+@pytest.mark.parametrize("written", ["[[sweep]]", "sweep = [", "second"])
+def test_a_file_that_sweeps_is_a_study_however_it_is_written(
+    written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sweep = 'key = "federation.pull_interval", values = ["2s", "5s"]'
+    plain, swept = Path("plain.toml"), Path("swept.toml")
+    plain.write_text(text())
+    parts = sweep.replace(", values", "\nvalues")
+    swept.write_text(
+        f"sweep = [{{ {sweep} }}]\n{text()}" if written == "sweep = [" else f"{text()}\n[[sweep]]\n{parts}\n"
+    )
+    files = [str(plain), str(swept)] if written == "second" else [str(swept)]
+    assert main(["run", *files, "--jobs", "1", "--no-figures", "--out", "out"]) == 0
+    (rows,) = list(Path("out").rglob(ROWS)) if written != "second" else list(Path("out/swept-study").rglob(ROWS))
+    assert len(rows.read_text().splitlines()) >= 2
+
+
 @pytest.mark.parametrize(
     ("sweep", "words"),
     [
