@@ -61,7 +61,7 @@ def run_ablation(folder: Path, screen: Console, aside: Console, options: AblateO
     except OSError as error:
         raise BadFolder(f"{options.out} cannot be written: {error.strerror}") from error
     missed = [each for each in found if not each.caught]
-    screen.print(f"{len(found) - len(missed)} of {len(found)} controls are missed by the suite when they are gone")
+    screen.print(f"without {len(found) - len(missed)} of {len(found)} controls the suite fails")
     for each in missed:
         screen.print(f"NOT CAUGHT {each.control.name}: {each.control.holds}", soft_wrap=True)
     screen.print(f"written: {options.out / 'ablate.md'}, {options.out / 'ablate.json'}", soft_wrap=True)

@@ -123,6 +123,7 @@ _STYLE: Final = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; vertical-align: top; padding: .3em .7em; }
 th { color: #666; font-weight: normal; border-bottom: 1px solid #999; } tr + tr td { border-top: 1px solid #ddd; }
+td:first-child { white-space: nowrap; }
 .pass { color: #00703c; } .fail, .error { color: #b00020; font-weight: bold; } .missing { color: #666; }
 .unreached, .inconclusive, .not-run, .absent { color: #8a5a00; } code { background: #f2f2f2; padding: .1em .3em; }
 """
