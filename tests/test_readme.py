@@ -25,7 +25,10 @@ README_LINES_MAX = 90
 FOLDERS = "stigmem|sim|scenarios|tests|spec|docs|bench|notebooks"
 APPS: dict[str, App] = {"stigmem": node, "stigmem-sim": laboratory}
 BLOCKS = "\n".join(re.findall(r"```sh\n(.*?)\n```", TEXT, re.DOTALL)).replace("\\\n", " ").replace("$(", "\n")
-COMMANDS = sorted({found.strip() for found in re.findall(r"\b(stigmem(?:-sim)? [a-z][^\n#>)&`|]*)", BLOCKS)})
+INLINE = "\n".join(re.findall(r"`(stigmem(?:-sim)? [^`\n]+)`", "\n".join(page.read_text("utf-8") for page in PAGES)))
+COMMANDS = sorted(
+    {found.strip() for found in re.findall(r"\b(stigmem(?:-sim)? [a-z][^\n#>)&`|]*)", f"{BLOCKS}\n{INLINE}")}
+)
 
 
 def test_make_targets_of_the_readme_exist() -> None:
@@ -47,11 +50,13 @@ def test_the_readme_shows_commands() -> None:
 def test_commands_of_the_readme_exist_with_their_flags(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     name, *tokens = shlex.split(command)
     app = APPS[name]
-    chain, _, _ = app.parse_commands(tokens)
+    chain, apps, rest = app.parse_commands(tokens)
     assert chain, f"{command}: no such command"
+    below = [each for each in apps[-1] if not each.startswith("-")]
+    assert not below or not rest or rest[0].startswith("-"), f"{command}: {' '.join(chain)} has {below}"
     app([*chain, "--help"], result_action="return_value")
     text = capsys.readouterr().out
-    for flag in (token for token in tokens if token.startswith("--")):
+    for flag in (token for token in tokens if token.startswith("--") and token != "--help"):
         assert flag in text, f"{command}: {' '.join(chain)} knows no {flag}"
 
 
