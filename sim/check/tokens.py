@@ -16,6 +16,8 @@ __all__ = ["Tokens"]
 
 _KEPT_NS: Final = 2 * 3_600_000_000_000
 """Twice the longest life of a token: an older one is refused for its age, which the node's own clock decides."""
+_SERVED: Final = (200, 202)
+"""A page, or what became of a push."""
 
 
 class _Payload(msgspec.Struct):
@@ -26,7 +28,7 @@ _payloads: Final = msgspec.json.Decoder(_Payload)
 
 
 class Tokens(Checker):
-    """Whatever is answered 200 or 403 has spent its nonce; what comes with it later is not answered 200."""
+    """Whatever is answered 200, 202 or 403 has spent its nonce; what comes with it later is not served."""
 
     name = "tokens-once"
 
@@ -43,7 +45,7 @@ class Tokens(Checker):
 
     def on_response(self, served: Served) -> None:
         machine, asker, request, response = served
-        if not request.target.startswith("/v1/federation/") or response.status not in (200, 401, 403):
+        if not request.target.startswith("/v1/federation/") or response.status not in (*_SERVED, 401, 403):
             return
         nonce = _nonce(request)
         if nonce is None:
@@ -52,7 +54,7 @@ class Tokens(Checker):
         if response.status == 401:
             self.refused += nonce in spent
             return
-        if nonce in spent and response.status == 200:
+        if nonce in spent and response.status in _SERVED:
             self.fail(machine, f"accepted a spent token of {asker} for {request.target}")
         self.count += 1
         spent[nonce] = None

@@ -136,11 +136,26 @@ def write_study(study: Study, rows: Sequence[Mapping[str, Any]], folder: Path, *
     """Write the frame of a study, and a figure for each key that has several numbers or durations."""
     frame = frame_of(rows)
     frame.write_parquet(folder / "runs.parquet")
-    for key in study.cells[0].values if figures and study.cells else ():
+    keys = study.cells[0].values if figures and study.cells else ()
+    for key in [key for key in keys if frame[key].n_unique() > 1 and _has_an_axis(frame[key])]:
         for metric in _FIGURES:
-            if frame[key].n_unique() > 1 and metric in frame.columns and frame[metric].null_count() < frame.height:
+            if metric in frame.columns and frame[metric].null_count() < frame.height:
                 name = f"{metric}-{key}".replace(".", "_").replace("/", "_")
                 band_figure(frame, key, metric).savefig(folder / f"{name}.png")
+
+
+def _has_an_axis(values: pl.Series) -> bool:
+    """Whether all are numbers or durations: shapes and names have no places on an axis."""
+    try:
+        for value in values.unique():
+            _place(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _place(value: str | float) -> float:
+    return parse_duration(value) / 1e9 if isinstance(value, str) else float(value)
 
 
 class _Point(NamedTuple):
@@ -157,9 +172,8 @@ def _points(frame: pl.DataFrame, key: str, metric: str) -> list[_Point]:
     for (at,), runs in frame.group_by(key, maintain_order=True):
         values = runs[metric].drop_nulls().to_list()
         if values:
-            x = parse_duration(at) / 1e9 if isinstance(at, str) else float(at)
             low, high = interval_of(values, "p5").value, interval_of(values, "p95").value
-            found.append(_Point(x, interval_of(values), low, high))
+            found.append(_Point(_place(at), interval_of(values), low, high))
     return sorted(found, key=lambda point: point.x)
 
 

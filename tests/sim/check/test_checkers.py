@@ -514,6 +514,24 @@ def test_a_token_accepted_twice_is_caught(monkeypatch: Patch) -> None:
     caught(adversary("replayer"), by="tokens-once", saying="accepted a spent token of mallory")
 
 
+def test_a_spent_token_accepted_with_a_push_is_caught(monkeypatch: Patch) -> None:
+    peer, spend, reserve, pushes = PeerAuthenticator.peer, NonceTable.spend, Transaction.try_reserve, [False]
+
+    def routed(self: PeerAuthenticator, txn: Transaction, request: Request) -> Any:
+        pushes[0] = request.method == "POST"
+        return peer(self, txn, request)
+
+    def careless(table: NonceTable, nonce: str, *args: Any) -> Any:
+        return spend(table, f"{nonce}{len(table)}" if pushes[0] else nonce, *args)
+
+    monkeypatch.setattr(PeerAuthenticator, "peer", routed)
+    monkeypatch.setattr(Transaction, "try_reserve", lambda *given: pushes[0] or reserve(*given))
+    monkeypatch.setattr(NonceTable, "spend", careless)
+    abuser = adversary("token-abuser", tokens=250, period="10s")
+    saying = "accepted a spent token of mallory for /v1/federation/facts/push"
+    caught(abuser, federation="push = true", by="tokens-once", saying=saying)
+
+
 def test_a_replay_seen_by_the_replayer_alone_is_caught(monkeypatch: Patch) -> None:
     spend = NonceTable.spend
     monkeypatch.setattr(NonceTable, "spend", lambda table, nonce, *args: spend(table, f"{nonce}{len(table)}", *args))

@@ -26,7 +26,7 @@ from sim.study.pool import Pool
 from sim.study.statistics import interval_of
 from sim.study.store import ROWS, Store, merge_rows
 from sim.study.study import Study, frame_of
-from sim.study.telling import band_figure
+from sim.study.telling import band_figure, write_study
 from sim.study.worker import Job, run_job
 from tests.sim.small import fault, small_text, workload
 
@@ -339,6 +339,16 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_no_worker(file: Path, tmp_path: Pa
     assert started.returncode == 130
     assert "to go on: stigmem-sim run" in told
     assert 2 <= len((out / ROWS).read_text().splitlines()) < 900
+
+
+def test_figures_are_drawn_of_numbers_and_durations_and_not_of_shapes(file: Path, tmp_path: Path) -> None:
+    study = study_of(file, over={"fault.cut.for": ["1s", "9s"], "federation.topology": ["mesh", "ring"]})
+    store = store_of(study)
+    without_workers(study, store, range(1, 2))
+    write_study(study, store.rows, tmp_path, figures=True)
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == [
+        "catch_up-fault_cut_for.png", "lag_p99-fault_cut_for.png"
+    ]  # fmt: skip
 
 
 def test_bands_are_drawn_from_any_frame_of_a_sweep(file: Path) -> None:
