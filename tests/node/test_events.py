@@ -191,6 +191,21 @@ async def test_a_stream_ends_when_its_key_is_gone() -> None:
         assert (reader.values, reader.has_ended) == (["seen"], True)
 
 
+async def test_a_stream_ends_when_its_key_was_made_anew_for_other_scopes() -> None:
+    secret = "a secret for the tests, and long enough"
+    key = {"raw_key": secret, "entity_uri": "agent:reader", "permissions": ["read"]}
+    narrower = key | {"allowed_scopes": ["company"]}
+    async with node_with_tasks() as (node, nursery):
+        made = read(await node.ask(Request("POST", "/v1/auth/keys", {}, msgspec.json.encode(key)), ADMIN), 201)
+        reader = Reader(node, await node.ask(Request("GET", "/v1/events", {"authorization": f"Bearer {secret}"})))
+        nursery.start_soon(reader.run)
+        await write(node, "seen")
+        assert (await node.ask(Request("DELETE", f"/v1/auth/keys/{made['id']}"), ADMIN)).status == 204
+        read(await node.ask(Request("POST", "/v1/auth/keys", {}, msgspec.json.encode(narrower)), ADMIN), 201)
+        await write(node, "not seen")
+        assert (reader.values, reader.has_ended) == (["seen"], True)
+
+
 async def test_a_stream_ends_whose_key_goes_in_the_batch_in_which_it_was_asked_for() -> None:
     secret = "a secret for the tests, and long enough"
     key = {"raw_key": secret, "entity_uri": "agent:reader", "permissions": ["read"]}

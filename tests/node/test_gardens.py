@@ -169,6 +169,11 @@ async def test_a_garden_of_a_scope_that_a_key_may_not_touch_is_not_there_for_it(
         for target in ("/v1/gardens/crew", "/v1/gardens/crew/members", f"/v1/facts?garden_id={URI}"):
             assert (await ask(bench, "GET", target, by=narrow)).status == 404
         assert (await ask(bench, "POST", "/v1/gardens", {"slug": "x", "name": "x"}, by=narrow)).status == 403
+        fact = read(await write(bench, "in"), 201)
+        assert (await ask(bench, "GET", f"/v1/facts/{fact['id']}", by=ANN)).status == 200
+        for name in (fact["id"], fact["cid"]):
+            assert (await ask(bench, "GET", f"/v1/facts/{name}", by=narrow)).status == 404
+        assert read(await ask(bench, "GET", "/v1/audit", by=narrow))["entries"] == []
 
 
 async def test_who_may_not_write_sees_the_gardens_of_which_it_is_a_member() -> None:

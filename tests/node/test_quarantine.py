@@ -196,6 +196,30 @@ async def test_an_origin_can_have_so_many_facts_wait_and_no_more(monkeypatch: py
         assert [error["reason"] for error in answer["errors"]] == ["quarantine_full"]
 
 
+async def test_the_log_does_not_show_what_waits() -> None:
+    async with gate() as opened:
+        (row,) = [
+            each
+            for each in (await opened.ask("GET", "/v1/audit"))["entries"]
+            if each["event_type"] == "quarantine_ingest"
+        ]
+        assert row["fact_id"] == opened.order.id
+        assert {row[name] for name in ("fact_entity", "fact_value_v", "source")} == {None}
+
+
+async def test_a_fact_for_which_there_is_no_room_is_audited_once_however_often_it_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "QUARANTINE_PER_ORIGIN_MAX", 1)
+    async with gate() as opened:
+        second = fact(opened.peer, 2, interpret_as="instruction")
+        for _ in range(4):
+            assert (await opened.bring(second))["accepted"] == 0
+        told = [row for row in opened.bench.audit_rows if row.fact_id == second.id]
+        assert [(row.event, "quarantine_full" in row.detail) for row in told] == [("rejected_fact", True)]
+        assert opened.bench.node.state.letters["peer-1"][second.id] == ("quarantine_full",)
+
+
 async def test_a_restarted_node_knows_what_waits_and_what_was_decided() -> None:
     async with gate() as opened:
         second = fact(opened.peer, 2, interpret_as="instruction")

@@ -394,6 +394,39 @@ async def test_a_full_disk_ends_no_webhook_whose_mark_was_to_move(monkeypatch: p
         assert hook.values == ["about her"]
 
 
+async def test_a_subscriber_does_not_hear_later_what_it_could_not_read_when_it_subscribed() -> None:
+    hook, ports = parts()
+    narrow = {
+        "raw_key": "the first secret of these tests, and long", "entity_uri": "agent:s", "permissions": ["read"],
+        "allowed_scopes": ["public"],
+    }  # fmt: skip
+    wide = narrow | {"raw_key": "the second secret of these tests, and long", "allowed_scopes": ["public", "company"]}
+    bearers = [{"authorization": f"Bearer {key['raw_key']}"} for key in (narrow, wide)]
+    async with running_node(SETTINGS, **ports) as node:
+        for key in (narrow, wide):
+            read(await ask(node, "POST", "/v1/auth/keys", key, ADMIN), 201)
+        body = msgspec.json.encode({"target": "user:ada", "on_change": "webhook", "delivery_address": HOOK + PATH})
+        made = read(await node.ask(Request("POST", "/v1/subscriptions", bearers[0], body)), 201)
+        await write(node, "hidden", entity="user:ada", scope="company")
+        await write(node, "seen", entity="user:ada")
+        assert hook.values == ["seen"]
+        for bearer in bearers:
+            answer = read(await node.ask(Request("GET", f"/v1/subscriptions/{made['id']}/events", bearer)))
+            assert [event["payload"]["value_v"] for event in answer["events"]] == ["seen"]
+
+
+async def test_a_narrower_key_of_the_subscriber_is_shown_the_events_that_it_may_read() -> None:
+    _, ports = parts()
+    async with running_node(SETTINGS, **ports) as node:
+        made = await subscribe(node, target="user:ada")
+        await write(node, "hidden", entity="user:ada", scope="company")
+        await write(node, "seen", entity="user:ada")
+        path = f"/v1/subscriptions/{made['id']}/events"
+        for by, texts in ((WRITER, ["hidden", "seen"]), (WRITER._replace(scopes=frozenset({"public"})), ["seen"])):
+            events = read(await ask(node, "GET", path, by=by))["events"]
+            assert [event["payload"]["value_v"] for event in events] == texts
+
+
 async def test_a_scope_that_a_key_may_not_read_any_more_is_passed_over() -> None:
     hook, ports = parts()
     first = {"raw_key": "the first secret of these tests, and long", "entity_uri": "agent:s", "permissions": ["read"]}

@@ -232,11 +232,11 @@ class Ingestion:
             if (self._peer_id, name) in txn.state.deferred:  # it came another way while it waited here
                 txn.add(DeadLetter.cleared(self._peer_id, name))
             return None
-        if name in txn.state.letters.get(self._peer_id, {}):
-            txn.add(DeadLetter.cleared(self._peer_id, name))
         if fact.quarantine is not None and (full := self._full_quarantine(fact)) is not None:
             self.reject(Refused(name, full, fact.origin), arrival.raw)
             return None
+        if name in txn.state.letters.get(self._peer_id, {}):
+            txn.add(DeadLetter.cleared(self._peer_id, name))
         self._report_collisions(fact)
         stored = txn.store(fact)
         txn.observe(stored.stamp, ours=stored.certified and stored.origin == self._policy.node_id)
