@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stigmem.core import limits
 from stigmem.core.audit import AuditRow
 from stigmem.core.hlc import parse_stamp, stamp_wall_ms
-from stigmem.core.records import Record
+from stigmem.core.records import CursorRow, DeadLetter, Record
 from stigmem.core.wire import CLOCK_HEADER, Response
 from stigmem.node.settings import NodeSettings
 from stigmem.node.trusted_clock import TrustedClock
@@ -225,6 +225,47 @@ async def test_the_operator_confirms_a_jump_and_nobody_else_does() -> None:
         assert audited(bench) == [("clock_doubted", None), ("clock_doubt_ended", "operator")]
 
 
+# --- what was found too early by a clock that was wrong ---
+
+
+def read_before(bench: Bench) -> str:
+    """A peer that was read to a cursor, and of which a fact was given up as too early; its id."""
+    peer = Peer(bench, 1)
+    bench.records += [CursorRow(peer.peer_id, "s:9", 0, True), DeadLetter(peer.peer_id, "far ahead", "hlc_skew")]
+    return peer.peer_id
+
+
+@pytest.mark.parametrize(("sets_it_back", "cursor"), [(True, "s:9"), (False, None)])
+async def test_who_brought_what_was_too_early_is_read_again_once_a_jump_was_right(
+    *, sets_it_back: bool, cursor: str | None
+) -> None:
+    there = Bench(NOW_MS)
+    peer_id = read_before(there)
+    bench = there
+    async with running(bench, SETTINGS):
+        bench.clock.wall_ms += DAY_MS
+        await refused(bench)
+        if sets_it_back:
+            bench.clock.wall_ms -= DAY_MS
+        await bench.clock.advance(limits.CLOCK_HOLD_S + 40)
+        assert (await write(bench, "settled")).status == 201
+        assert bench.node.state.cursors[peer_id].cursor == cursor
+
+
+async def test_who_brought_what_was_too_early_is_read_again_when_the_clock_has_come_back_from_the_past() -> None:
+    there = Bench(NOW_MS)
+    peer_id = read_before(there)
+    bench = there
+    async with running(bench, SETTINGS):
+        bench.clock.wall_ms -= 2 * DAY_MS
+        await bench.clock.advance(130)
+        assert bench.node.state.cursors[peer_id].cursor == "s:9"
+        bench.clock.wall_ms += 2 * DAY_MS
+        await bench.clock.advance(130)
+        assert bench.node.state.cursors[peer_id].cursor is None
+        assert audited(bench) == []
+
+
 async def test_peers_are_shown_the_clock_of_the_machine_also_in_doubt() -> None:
     """A federation that was suspended as a whole agrees on the time, although each node doubts its own clock."""
     bench = Bench(NOW_MS)
@@ -321,6 +362,30 @@ def test_a_clock_that_a_daemon_slews_by_a_twelfth_is_always_believed() -> None:
         machine.elapsed += S
         machine.wall += S + S // 12
         assert clock.wall_ns() == machine.wall
+
+
+def test_many_small_jumps_one_after_the_other_are_one_large_one() -> None:
+    machine = Machine()
+    clock = TrustedClock(machine)  # type: ignore[arg-type]
+    doubted = []
+    for _ in range(2):
+        machine.elapsed += 2 * limits.CLOCK_JUMP_MS * 1_000_000
+        machine.wall += 2 * limits.CLOCK_JUMP_MS * 1_000_000 + 900_000 * limits.CLOCK_JUMP_MS
+        clock.wall_ns()
+        doubted.append(clock.doubt is not None)
+    assert doubted == [False, True]
+
+
+def test_a_clock_that_starts_behind_the_journal_may_be_set_to_where_the_stamps_are() -> None:
+    machine = Machine()
+    clock = TrustedClock(machine)  # type: ignore[arg-type]
+    stamped_ms = machine.wall // 1_000_000 + DAY_MS
+    clock.start_from(stamped_ms)
+    machine.wall = (stamped_ms + limits.CLOCK_JUMP_MS) * 1_000_000
+    assert (clock.wall_ns(), clock.doubt) == (machine.wall, None)
+    machine.wall += 1
+    assert clock.wall_ns() == stamped_ms * 1_000_000
+    assert clock.doubt is not None
 
 
 def test_the_second_clock_is_read_about_once_a_minute() -> None:

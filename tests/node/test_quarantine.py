@@ -150,6 +150,9 @@ async def test_moderators_of_the_quarantine_garden_decide_and_the_garden_stays_w
             "POST", "/v1/gardens", {"slug": "plain", "name": "p", "scope": "public"}, by=MODERATOR, status=201
         )
         await opened.ask("POST", "/v1/gardens/plain/promote", promote, by=MODERATOR, status=422)
+        second = {"slug": "second", "name": "s", "scope": "public", "quarantine": True}
+        await opened.ask("POST", "/v1/gardens", second, by=MODERATOR, status=201)
+        await opened.ask("POST", "/v1/gardens/second/promote", promote, by=MODERATOR, status=404)
         made = await opened.ask("POST", "/v1/gardens/gate/promote", promote, by=MODERATOR)
         assert (made["action"], made["acted_by"]) == ("promoted", "user:mo")
         await opened.ask("POST", "/v1/gardens/gate/reject", {"fact_id": opened.order.id}, by=MODERATOR, status=409)
@@ -161,6 +164,10 @@ async def test_a_fact_can_be_admitted_into_a_garden() -> None:
         body = {"slug": "inner", "name": "Inner", "scope": opened.order.scope}
         await opened.ask("POST", "/v1/gardens", body, status=201)
         uri = "stigmem://testnode/garden/inner"
+        other = {"slug": "other", "name": "Other", "scope": "team"}
+        await opened.ask("POST", "/v1/gardens", other, status=201)
+        wrong = f"/v1/quarantine/{opened.order.id}/admit?target_garden_id=stigmem://testnode/garden/other"
+        assert (await opened.ask("POST", wrong, status=422))["field"] == "target_garden_id"
         made = await opened.ask("POST", f"/v1/quarantine/{opened.order.id}/admit?target_garden_id={uri}")
         assert made["target_garden_id"] == uri
         assert "instructions" not in await opened.ask("GET", "/v1/facts")
