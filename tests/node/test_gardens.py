@@ -361,3 +361,13 @@ async def test_a_member_recalls_in_a_garden_and_nobody_recalls_it_from_outside()
         assert (await ask(bench, "POST", "/v1/recall", asked | {"garden_id": URI}, by=BO)).status == 403
         (inside,) = read(await ask(bench, "POST", "/v1/recall", asked | {"garden_id": URI}, by=ANN))["facts"]
         assert inside["fact"]["garden_id"] == URI
+
+
+async def test_a_recall_in_a_garden_is_of_the_gardens_scope_whatever_the_default() -> None:
+    bench = Bench(NOW_MS)
+    member_of_team = caller("read", "write", scopes=("team",), entity="user:ann")
+    async with running(bench, SETTINGS):
+        await garden(bench)
+        read(await write(bench, "swordfish"), 201)
+        found = read(await ask(bench, "GET", f"/v1/recall?query=swordfish&garden_id={URI}", by=member_of_team))
+        assert [each["fact"]["value"]["v"] for each in found["facts"]] == ["swordfish"]

@@ -55,3 +55,13 @@ async def test_the_operators_retraction_is_taken_from_admin_keys_only() -> None:
         assert await status(bench, by=ANN, **retraction) == 403
         assert await status(bench, by=ADMIN, **retraction) == 201
         assert read(await ask(bench, "GET", "/v1/facts?min_confidence=0.1"))["facts"] == []
+
+
+async def test_a_key_that_only_writes_does_not_learn_from_a_refusal_whether_somebody_has_said_something() -> None:
+    bench, writer = Bench(NOW_MS), caller("write", entity="agent:bob")
+    async with running(bench, SETTINGS):
+        await made(bench, "agent:ann")
+        assert await status(bench, "first", ANN, source="agent:ann") == 201
+        for entity in ("stigmem://lab.example/device/pump-7", "user:nobody-spoke-of"):
+            for text in ("first", "else"):
+                assert await status(bench, text, writer, source="agent:ann", entity=entity) == 403

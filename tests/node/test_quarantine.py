@@ -203,6 +203,12 @@ async def test_an_origin_can_have_so_many_facts_wait_and_no_more(monkeypatch: py
         assert [error["reason"] for error in answer["errors"]] == ["quarantine_full"]
 
 
+async def test_a_lint_does_not_look_at_what_waits() -> None:
+    async with gate() as opened:
+        found = await opened.ask("POST", "/v1/lint", {"scope": opened.order.scope})
+        assert (found["fact_count"], found["findings"]) == (0, [])
+
+
 async def test_the_log_does_not_show_what_waits() -> None:
     async with gate() as opened:
         (row,) = [
