@@ -15,7 +15,7 @@ Wart: of a header that is given twice the values are joined, which Set-Cookie do
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -26,8 +26,9 @@ from stigmem.host.http.ports import Caller
 
 __all__ = ["AsgiAdapter"]
 
+Message = MutableMapping[str, Any]
 Application = Callable[
-    [dict[str, Any], Callable[[], Awaitable[dict[str, Any]]], Callable[[dict[str, Any]], Awaitable[None]]],
+    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
     Awaitable[None],
 ]
 _VERSION: Final = {"version": "3.0", "spec_version": "2.3"}
@@ -57,7 +58,7 @@ class AsgiAdapter:
             call.scope.cancel()
             raise
 
-    def _scope(self, request: Request, caller: Caller) -> dict[str, Any]:
+    def _scope(self, request: Request, caller: Caller) -> Message:
         path, _, query = request.target.partition("?")
         return {
             "type": "http",
@@ -78,11 +79,11 @@ class AsgiAdapter:
 class _Call:
     """One run of the application."""
 
-    def __init__(self, app: Application, scope: dict[str, Any], body: bytes) -> None:
+    def __init__(self, app: Application, scope: Message, body: bytes) -> None:
         self._app = app
         self._scope = scope
         self._body: bytes | None = body
-        self._give, self._take = trio.open_memory_channel[dict[str, Any]](0)
+        self._give, self._take = trio.open_memory_channel[Message](0)
         self._ended = trio.Event()
         self._error: Exception | None = None
         self.scope = trio.CancelScope()
@@ -121,13 +122,13 @@ class _Call:
             if not self._ended.is_set():
                 self.scope.cancel()  # nobody listens any more
 
-    async def _next(self) -> dict[str, Any]:
+    async def _next(self) -> Message:
         try:
             return await self._take.receive()
         except trio.EndOfChannel:
             raise self._error or RuntimeError("the application ended within its answer") from None
 
-    async def _receive(self) -> dict[str, Any]:
+    async def _receive(self) -> Message:
         body, self._body = self._body, None
         if body is None:
             await self._ended.wait()
@@ -135,7 +136,7 @@ class _Call:
         await trio.lowlevel.checkpoint()
         return {"type": "http.request", "body": body, "more_body": False}
 
-    async def _send(self, message: dict[str, Any]) -> None:
+    async def _send(self, message: Message) -> None:
         if self._ended.is_set():
             await trio.lowlevel.checkpoint()
             return
