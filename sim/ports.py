@@ -94,7 +94,7 @@ class MachineControl(Protocol):
         """Go off for good: nothing more is expected of it, and what only it knew goes with it."""
 
     def join(self) -> None:
-        """Boot for the first time; for machines that `Fault.boots_later` names, which are held off from the start."""
+        """Boot for the first time; for the machines that `Fault.absent_at_start` names."""
 
     def at_commit(
         self, count: int, when: Literal["before", "after"], action: Callable[[], None]

@@ -17,7 +17,7 @@ import pytest
 from sim.report.folder import BadFolder
 from sim.scenario.reading import BadScenario
 from sim.study.worker import Job, run_job
-from sim.suite.entries import Case, read_suite
+from sim.suite.contents import Case, read_suite
 from sim.suite.results import CaseResult
 
 __all__ = ["ScenarioFailed", "ScenarioItem"]

@@ -67,7 +67,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field=
         """The nodes it names; each must exist."""
         return ()
 
-    def boots_later(self) -> tuple[str, ...]:
+    def absent_at_start(self) -> tuple[str, ...]:
         """Nodes that are held off from the start of the run until the fault lets them `join`."""
         return ()
 

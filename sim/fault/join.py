@@ -25,7 +25,7 @@ class Join(Fault, kw_only=True):
     def nodes(self) -> tuple[str, ...]:
         return (self.node,)
 
-    def boots_later(self) -> tuple[str, ...]:
+    def absent_at_start(self) -> tuple[str, ...]:
         return (self.node,)
 
     def check(self, federation: Federation) -> None:

@@ -54,10 +54,10 @@ def _changed(value: Any, path: list[str], new: Any, key: str) -> Any:
     return {**table, name: _changed(table.get(name), rest, new, key)}
 
 
-def _place(entries: list[Any], name: str, key: str) -> int:
-    if name.isdigit() and int(name) < len(entries):
+def _place(items: list[Any], name: str, key: str) -> int:
+    if name.isdigit() and int(name) < len(items):
         return int(name)
-    for number, entry in enumerate(entries):
-        if isinstance(entry, dict) and entry.get("name") == name:
+    for number, item in enumerate(items):
+        if isinstance(item, dict) and item.get("name") == name:
             return number
     raise BadScenario([Mistake(("sweep",), f"{key}: there is no entry {name!r}; write its name, or its number from 0")])

@@ -38,8 +38,8 @@ _STRIKES_MACHINE: Final = (
 _EVERYONE: Final = ""
 
 
-class _Held(NamedTuple):
-    """A node (or everyone) is held in a state from `begin` to before `end` by a fault."""
+class _Interval(NamedTuple):
+    """A node (or everyone) is in a state from `begin` to before `end` by a fault."""
 
     fault: int
     kind: str
@@ -91,24 +91,24 @@ def _ends(path: KeyPath, at: int, lasts: int, end: int) -> Iterator[Mistake]:
 
 def check_overlaps(plan: Plan) -> Iterator[Mistake]:
     """Faults that strike a machine that is not there, or do again what is done already."""
-    earlier: list[_Held] = []
+    earlier: list[_Interval] = []
     told: dict[int, None] = {}
-    for held in sorted(_all_held(plan), key=lambda each: (each.begin, each.fault)):
-        other = next((each for each in earlier if _clash(each, held)), None)
+    for interval in sorted(_all_intervals(plan), key=lambda each: (each.begin, each.fault)):
+        other = next((each for each in earlier if _clash(each, interval)), None)
         if other is None:
-            earlier.append(held)
-        elif held.fault not in told:
-            told[held.fault] = None
-            yield Mistake(("fault", held.fault, "at"), _sentence(plan, held, other))
+            earlier.append(interval)
+        elif interval.fault not in told:
+            told[interval.fault] = None
+            yield Mistake(("fault", interval.fault, "at"), _sentence(plan, interval, other))
 
 
-def _all_held(plan: Plan) -> Iterator[_Held]:
+def _all_intervals(plan: Plan) -> Iterator[_Interval]:
     for number, fault in enumerate(plan.scenario.fault):
         kind = str(fault.__struct_config__.tag)
         if kind in _OFF or kind in _STRIKES_MACHINE:
             begin, end = _span(fault, kind, plan.scenario.scenario.duration)
             for node in fault.nodes() or (_EVERYONE,):
-                yield _Held(number, kind, node, begin, end)
+                yield _Interval(number, kind, node, begin, end)
 
 
 def _span(fault: Fault, kind: str, duration: int) -> tuple[int, int]:
@@ -120,22 +120,22 @@ def _span(fault: Fault, kind: str, duration: int) -> tuple[int, int]:
     return fault.at, fault.at + max(1, span or 0)
 
 
-def _clash(earlier: _Held, later: _Held) -> bool:
-    if earlier.end <= later.begin or later.end <= earlier.begin or earlier.node not in (later.node, _EVERYONE):
+def _clash(earlier: _Interval, new: _Interval) -> bool:
+    if earlier.end <= new.begin or new.end <= earlier.begin or earlier.node not in (new.node, _EVERYONE):
         return False
     if earlier.kind == "leave":
-        return later.kind in _STRIKES_MACHINE
+        return new.kind in _STRIKES_MACHINE
     if earlier.kind in _OFF:
-        return later.kind in _STRIKES_PROCESS or later.kind == "join"
-    return earlier.kind == later.kind and later.kind in _STOPPED
+        return new.kind in _STRIKES_PROCESS or new.kind == "join"
+    return earlier.kind == new.kind and new.kind in _STOPPED
 
 
-def _sentence(plan: Plan, held: _Held, other: _Held) -> str:
+def _sentence(plan: Plan, interval: _Interval, other: _Interval) -> str:
     node = "every node" if other.node == _EVERYONE else f"node {quoted(other.node)}"
     to_the_end, at_once = other.end >= plan.scenario.scenario.duration, other.end - other.begin <= 1
     until = "" if to_the_end or at_once else f" until {format_duration(other.end)}"
     begun = format_duration(plan.scenario.fault[other.fault].at)
     return (
         f"{node} {(_OFF | _STOPPED)[other.kind]}{until} by fault[{other.fault}] ({quoted(other.kind)} at {begun}), "
-        f"so {article(quoted(held.kind))} cannot strike it then; move one of the two"
+        f"so {article(quoted(interval.kind))} cannot strike it then; move one of the two"
     )

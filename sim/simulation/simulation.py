@@ -222,7 +222,7 @@ class Simulation:
         async with trio.open_nursery() as home:
             self._home = home
             for fault in self.scenario.fault:
-                for name in fault.boots_later():
+                for name in fault.absent_at_start():
                     self.power.keep_absent(name)
             for name, machine in self.machines.items():
                 if not self.power.is_kept_off(name):
@@ -267,7 +267,7 @@ class Simulation:
         self.world.after(_LOOK, self._watch_convergence)
 
     def _watch_convergence(self, _: Any) -> None:
-        if self._settled():
+        if self._is_quiet():
             self.observed.converged_at = self.world.now
             self.trace.event("converged")
             self.world.finish()
@@ -276,7 +276,7 @@ class Simulation:
         else:
             self.world.after(_LOOK, self._watch_convergence)
 
-    def _settled(self) -> bool:
+    def _is_quiet(self) -> bool:
         """Whether everybody holds what it should, no write still waits, and every checker says it may be judged."""
         if self.visibility.missing or self.submissions.waiting or not self.handshakes.all_linked():
             return False

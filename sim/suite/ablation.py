@@ -13,8 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from sim.suite.contents import Case
 from sim.suite.controls import Control, copy_without
-from sim.suite.entries import Case
 from sim.suite.results import CaseResult
 from sim.suite.running import run_cases
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from sim.report.folder import BadFolder
 from sim.study.pool import default_jobs
 from sim.suite.ablation import Ablated, ablate
+from sim.suite.contents import CONTROLS, read_suite
 from sim.suite.controls import Control, read_controls
-from sim.suite.entries import CONTROLS, read_suite
 
 if TYPE_CHECKING:
     from rich.console import Console

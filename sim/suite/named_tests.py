@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sim.suite.entries import Real
+from sim.suite.contents import Real
 
 __all__ = ["RealResult", "run_named_tests"]
 

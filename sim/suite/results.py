@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from sim.analysis.outcome import EXIT_STATUS
-from sim.suite.entries import Case, Suite
+from sim.suite.contents import Case, Suite
 from sim.suite.named_tests import RealResult
 
 __all__ = ["CaseResult", "SuiteResult", "Word"]

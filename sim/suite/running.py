@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sim.study.pool import Pool
 from sim.study.worker import Job
-from sim.suite.entries import Case
+from sim.suite.contents import Case
 from sim.suite.results import CaseResult
 
 __all__ = ["Told", "run_cases", "seeds_of"]

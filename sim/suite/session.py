@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from sim.study.pool import default_jobs
-from sim.suite.entries import read_suite
+from sim.suite.contents import read_suite
 from sim.suite.named_tests import run_named_tests
 from sim.suite.results import SuiteResult
 from sim.suite.running import Told, run_cases

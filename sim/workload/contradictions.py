@@ -37,13 +37,13 @@ class Contradictions(Workload, kw_only=True):
         def pair(number: int) -> None:
             subject = topic(rng.randrange(self.entities))
             first, second = rng.sample(names, 2) if len(names) > 1 else (names[0], names[0])
-            later = rng.randrange(self.spread + 1)
+            delay = rng.randrange(self.spread + 1)
             say(first, subject, f"{first} says {number}")
             text = f"{second} says {number}" if first != second else f"{second} also says {number}"
-            if not later:
+            if not delay:
                 say(second, subject, text)
-            elif clients.now_ns + later < end:
-                clients.after(later, lambda: say(second, subject, text))
+            elif clients.now_ns + delay < end:
+                clients.after(delay, lambda: say(second, subject, text))
 
         def say(name: str, subject: str, text: str) -> None:
             clients.write(name, subject, "sim:claims", text, scope=self.scope)

@@ -90,16 +90,16 @@ class Retractions(Workload, kw_only=True):
 
             def said(answer: Response) -> None:
                 if answer.status == 201:
-                    self._later(clients, self.after, retract)
+                    self._after(clients, self.after, retract)
 
             def retracted(answer: Response) -> None:
                 if answer.status == 201 and self.again is not None:
-                    self._later(clients, self.again, say)
+                    self._after(clients, self.again, say)
 
             say(said)
 
         clients.poisson(rng, self.rate, self.start, self.stop, story)
 
-    def _later(self, clients: Clients, delay: int, action: Callable[[], None]) -> None:
+    def _after(self, clients: Clients, delay: int, action: Callable[[], None]) -> None:
         if clients.now_ns + delay < clients.end_of(self.stop):
             clients.after(delay, action)

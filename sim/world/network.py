@@ -59,7 +59,7 @@ class Network:
         self.world = world
         self._trace = trace
         self.rules: list[Rule] = []
-        self._held: dict[Rule, list[Packet]] = {}
+        self._waiting: dict[Rule, list[Packet]] = {}
         self.bytes_sent = 0
         self.bytes_delivered = 0
         """A packet that comes twice counts twice, and one whose bytes were changed all the same."""
@@ -76,7 +76,7 @@ class Network:
     def remove_rule(self, rule: Rule) -> None:
         """End a rule; what it held goes on its way now."""
         self.rules.remove(rule)
-        for packet in self._held.pop(rule, []):
+        for packet in self._waiting.pop(rule, []):
             self._carry(packet)
 
     @contextmanager
@@ -99,7 +99,7 @@ class Network:
         delay, data = 0, packet.data
         copies: tuple[int, ...] = (0,)
         stopped: Rule | None = None
-        held = False
+        waits = False
         for rule in self.rules:
             decision = rule.decide(packet, now)
             if decision is PASS:
@@ -110,9 +110,9 @@ class Network:
             if decision.copy_after is not None:
                 copies += (decision.copy_after,)
             if (decision.drop or decision.hold) and stopped is None:
-                stopped, held = rule, decision.hold
+                stopped, waits = rule, decision.hold
         if stopped is not None:
-            self._stop(packet, stopped, held=held)
+            self._stop(packet, stopped, waits=waits)
             return
         self._trace.packet(packet.source, packet.target, packet.kind, data, delay)
         for extra in copies:
@@ -123,10 +123,10 @@ class Network:
         self.bytes_delivered += len(data)
         deliver(data)
 
-    def _stop(self, packet: Packet, rule: Rule, *, held: bool) -> None:
-        if held:
-            self._held.setdefault(rule, []).append(packet)
+    def _stop(self, packet: Packet, rule: Rule, *, waits: bool) -> None:
+        if waits:
+            self._waiting.setdefault(rule, []).append(packet)
         else:
             self.dropped += 1
             self.bytes_lost += len(packet.data)
-        self._trace.event("held" if held else "dropped", packet.source, packet.target, packet.kind, rule.name)
+        self._trace.event("held" if waits else "dropped", packet.source, packet.target, packet.kind, rule.name)

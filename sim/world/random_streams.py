@@ -5,7 +5,7 @@ fault, a workload or a loss on one link never moves another's draws. A stream is
 place in a file (`distinct`).
 
 Distributions are looked up in integer tables made once from a quantile function: the same on every machine, because a
-table entry is rounded to microseconds, far above the last bit in which math libraries differ. A table has 4,096 equally
+table value is rounded to microseconds, far above the last bit in which math libraries differ. A table has 4,096 equally
 likely cells; the first and the last of them have 256 cells of their own, for there the quantiles run away:
 
     cell 0                    cells 1 to 4,094          cell 4,095
@@ -64,12 +64,12 @@ class Table:
         cells, outer = 1 << _CELL_BITS, 1 << _OUTER_BITS
         least = 1.0 / (cells * outer)
 
-        def entry(p: float) -> int:
+        def quantile(p: float) -> int:
             return round(quantile_ns(min(max(p, least / 2), 1.0 - least / 2)) / _US) * _US
 
-        self._body = [entry(k / cells) for k in range(cells + 1)]
-        self._low = [entry(k * least) for k in range(outer + 1)]
-        self._high = [entry(1.0 - (outer - k) * least) for k in range(outer + 1)]
+        self._body = [quantile(k / cells) for k in range(cells + 1)]
+        self._low = [quantile(k * least) for k in range(outer + 1)]
+        self._high = [quantile(1.0 - (outer - k) * least) for k in range(outer + 1)]
 
     def draw(self, random: Random) -> int:
         """One duration."""

@@ -181,9 +181,9 @@ class _Words:
     def after(self, word: Fact) -> Iterator[Fact]:
         """Who may end a word, by doing so if it concerns it: its author later on, and the operator of its origin."""
         own, operators = self._of_author[author_of(word)], self._of_operator.get(word.origin, [])
-        later = islice(own, bisect_right(own, word), None)
+        after = islice(own, bisect_right(own, word), None)
         theirs = islice(operators, bisect_right(operators, word), None)
-        return merge(later, theirs) if operators else later
+        return merge(after, theirs) if operators else after
 
     def ended_by(self, word: Fact, before: Fact | None = None) -> Fact | None:
         """The first word that ended another one, among all or among those before a word."""

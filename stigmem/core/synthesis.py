@@ -34,10 +34,10 @@ class SlotSummary(msgspec.Struct, frozen=True):
 
 
 class Synthesis(msgspec.Struct, frozen=True):
-    """`entries` by entity and relation. `seen`: facts looked at that stand. `filtered`: entries that were not sure
+    """`summaries` by entity and relation. `seen`: facts looked at that stand. `filtered`: summaries that were not sure
     enough. `truncated`: there were more than SLOTS_MAX."""
 
-    entries: list[SlotSummary]
+    summaries: list[SlotSummary]
     seen: int
     filtered: int
     truncated: bool
@@ -72,7 +72,7 @@ def synthesis_of(
         by_slot.setdefault(fact.slot, []).append(fact)
         if number % _SLICE == 0:
             yield
-    entries: list[SlotSummary] = []
+    summaries: list[SlotSummary] = []
     filtered, truncated = 0, False
     for number, slot in enumerate(sorted(by_slot)):
         if number % _SLICE == 0:
@@ -81,11 +81,11 @@ def synthesis_of(
         first = max(members, key=lambda fact: (confidence(fact), rank(fact)))
         if confidence(first) < min_confidence:
             filtered += 1
-        elif len(entries) == SLOTS_MAX:
+        elif len(summaries) == SLOTS_MAX:
             truncated = True
         else:
-            entries.append(SlotSummary(first, confidence(first), _against(ledger, first, members)))
-    return Synthesis(entries, len(facts), filtered, truncated)
+            summaries.append(SlotSummary(first, confidence(first), _against(ledger, first, members)))
+    return Synthesis(summaries, len(facts), filtered, truncated)
 
 
 def _against(ledger: Ledger, first: Fact, members: list[Fact]) -> Fact | None:

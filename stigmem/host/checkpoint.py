@@ -22,12 +22,12 @@ from stigmem.host.stopped import stopped_node
 from stigmem.node.state import NodeState
 from stigmem.node.transaction import Transaction
 
-__all__ = ["Checkpoint", "Entry", "Outcome", "export_cursors", "import_cursors", "read_checkpoint"]
+__all__ = ["Checkpoint", "ExportedCursor", "Outcome", "export_cursors", "import_cursors", "read_checkpoint"]
 
 _AHEAD: Final = 3
 
 
-class Entry(msgspec.Struct, kw_only=True):
+class ExportedCursor(msgspec.Struct, kw_only=True):
     """One cursor; the members after `updated_at` are ours."""
 
     peer_id: str | None = None
@@ -48,7 +48,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     checkpoint_timestamp: str = ""
     db_path: str = ""
     node_id: str | None = None
-    cursors: list[Entry]
+    cursors: list[ExportedCursor]
 
 
 class Outcome(NamedTuple):
@@ -73,12 +73,12 @@ def export_cursors(directory: Path) -> str:
         checkpoint_timestamp=datetime.now(UTC).isoformat(),
         db_path=str(path),
         node_id=None if node is None else node[0],
-        cursors=[_entry(*row) for row in rows],
+        cursors=[_exported(*row) for row in rows],
     )
     return msgspec.json.format(msgspec.json.encode(checkpoint), indent=2).decode()
 
 
-def _entry(
+def _exported(
     peer_id: str,
     node_id: str,
     url: str,
@@ -88,8 +88,8 @@ def _entry(
     watermark: int,
     fact_id: str | None,
     taken: int,
-) -> Entry:
-    return Entry(
+) -> ExportedCursor:
+    return ExportedCursor(
         peer_id=peer_id, peer_node_id=node_id, peer_url=url, peer_status=status, direction="inbound", cursor=cursor,
         updated_at=format_us(updated_us), watermark=watermark, watermark_fact=fact_id, taken=taken,
     )  # fmt: skip
@@ -133,38 +133,38 @@ class _Plan:
         self.warnings: list[str] = []
         self.unknown = self.kept = 0
         self._state = state
-        for number, entry in enumerate(checkpoint.cursors):
-            if not (entry.peer_id or entry.peer_node_id) or entry.direction != "inbound":
+        for number, exported in enumerate(checkpoint.cursors):
+            if not (exported.peer_id or exported.peer_node_id) or exported.direction != "inbound":
                 self.warnings.append(f"warning: entry {number + 1} names no peer or is not inbound; skipped")
                 continue
-            peer = self._peer(entry)
+            peer = self._peer(exported)
             if peer is None:
-                self.warnings.append(f"warning: {entry.peer_node_id or entry.peer_id} is no peer here; skipped")
+                self.warnings.append(f"warning: {exported.peer_node_id or exported.peer_id} is no peer here; skipped")
                 self.unknown += 1
                 continue
-            held = state.cursors.get(peer.peer_id)
-            reason = None if force or entry.cursor is None else self._unproved(entry)
+            stored = state.cursors.get(peer.peer_id)
+            reason = None if force or exported.cursor is None else self._unproved(exported)
             if reason is not None:
                 self.ahead.append(f"the checkpoint of {peer.node_id} is ahead of the data: {reason}")
                 continue
-            if held is not None and held.cursor is not None and not force:
+            if stored is not None and stored.cursor is not None and not force:
                 self.kept += 1
                 continue
-            last, taken = state.ledger.last_seq, max(entry.taken, held.taken if held else 0)
-            self.rows.append(CursorRow(peer.peer_id, entry.cursor, last, False, taken))
+            last, taken = state.ledger.last_seq, max(exported.taken, stored.taken if stored else 0)
+            self.rows.append(CursorRow(peer.peer_id, exported.cursor, last, False, taken))
 
-    def _peer(self, entry: Entry) -> PeerRow | None:
-        return self._state.peers.get(entry.peer_id or "") or self._state.peer_of(entry.peer_node_id or "")
+    def _peer(self, exported: ExportedCursor) -> PeerRow | None:
+        return self._state.peers.get(exported.peer_id or "") or self._state.peer_of(exported.peer_node_id or "")
 
-    def _unproved(self, entry: Entry) -> str | None:
+    def _unproved(self, exported: ExportedCursor) -> str | None:
         """Why the journal cannot be shown to hold what the cursor has passed; None when it can."""
-        if entry.watermark is None:
+        if exported.watermark is None:
             return "it does not say how much data it rests on"
         log = self._state.ledger.log
-        if entry.watermark > len(log):
-            return f"it rests on {entry.watermark} facts, and there are {len(log)}"
-        if entry.watermark and log[entry.watermark - 1].id != entry.watermark_fact:
-            return f"fact {entry.watermark} is another one here"
+        if exported.watermark > len(log):
+            return f"it rests on {exported.watermark} facts, and there are {len(log)}"
+        if exported.watermark and log[exported.watermark - 1].id != exported.watermark_fact:
+            return f"fact {exported.watermark} is another one here"
         return None
 
 

@@ -41,11 +41,11 @@ _RECORD_BYTES: Final = 30
 class CommitsLost(Damaged):
     """The journal ends before the last commit that was acknowledged."""
 
-    def __init__(self, held: int, acknowledged: int) -> None:
-        lost = acknowledged - held
+    def __init__(self, stored: int, acknowledged: int) -> None:
+        lost = acknowledged - stored
         super().__init__(
             f"{lost} commit{'' if lost == 1 else 's'} that {'was' if lost == 1 else 'were'} acknowledged "
-            f"{'is' if lost == 1 else 'are'} gone: it ends at commit {held}, and {acknowledged} had been stored"
+            f"{'is' if lost == 1 else 'are'} gone: it ends at commit {stored}, and {acknowledged} had been stored"
         )
         self.lost = lost
 
@@ -85,10 +85,10 @@ class CommitFile:
             self._descriptor = None
 
 
-def compare(held: int, acknowledged: int | None) -> None:
+def compare(stored: int, acknowledged: int | None) -> None:
     """Raises CommitsLost when the journal holds fewer commits than were acknowledged."""
-    if acknowledged is not None and held < acknowledged:
-        raise CommitsLost(held, acknowledged)
+    if acknowledged is not None and stored < acknowledged:
+        raise CommitsLost(stored, acknowledged)
 
 
 def commit_number(connection: sqlite3.Connection) -> int | None:

@@ -46,7 +46,7 @@ class Dialer(httpcore.AsyncNetworkBackend):
             found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"{host} has no address: {error}") from error
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
         for address in addresses:
             check_address(address, self._policy)
         failed: httpcore.ConnectError | httpcore.ConnectTimeout | None = None

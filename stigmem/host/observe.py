@@ -166,13 +166,13 @@ class Observer(NodeEvents):
         super().bug(error)
         self.tell_bug(error)
 
-    def tell_bug(self, fault: Exception) -> None:
+    def tell_bug(self, bug: Exception) -> None:
         """A bug of ours, of the node or of what is around it, cost one answer or connection."""
-        frames = traceback.extract_tb(fault.__traceback__)
+        frames = traceback.extract_tb(bug.__traceback__)
         where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "nowhere"
-        name = type(fault).__name__
+        name = type(bug).__name__
         self.limiter.tell(
-            "a bug cost one answer", key=f"{name} {where}", level="error", bug=fault, error=f"{name}: {fault}"[:500],
+            "a bug cost one answer", key=f"{name} {where}", level="error", bug=bug, error=f"{name}: {bug}"[:500],
             where=where,
         )  # fmt: skip
 

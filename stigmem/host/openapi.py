@@ -102,8 +102,8 @@ def document(operations: tuple[Operation, ...], server_url: str) -> dict[str, An
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, components)
-    for path, entry in _process_routes().items():
-        paths[path] = {"get": entry}
+    for path, described in _process_routes().items():
+        paths[path] = {"get": described}
     queries = {o.query.__name__ for o in operations if o.query is not None}
     return {
         "openapi": "3.1.0",
@@ -146,7 +146,7 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
     ]  # fmt: skip
     if operation.query is not None:
         parameters += _query(components[operation.query.__name__])
-    entry: dict[str, Any] = {
+    described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
         "description": _permission(operation.permission),
@@ -157,8 +157,8 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
         "x-permission": operation.permission,
     }
     if operation.body is not None:
-        entry["requestBody"] = {"required": not operation.body_optional, "content": _json(_schema(operation.body))}
-    return entry
+        described["requestBody"] = {"required": not operation.body_optional, "content": _json(_schema(operation.body))}
+    return described
 
 
 def _query(schema: dict[str, Any]) -> list[dict[str, Any]]:

@@ -167,10 +167,10 @@ class Setting(NamedTuple):
 def _table() -> dict[str, Setting]:
     types = get_type_hints(HostSettings)
     table = {}
-    for entry in fields(HostSettings):
-        if entry.default is MISSING:
-            raise TypeError(f"the setting {entry.name} has no default")
-        table[entry.name] = Setting(entry.name, types[entry.name], entry.default, **entry.metadata)
+    for member in fields(HostSettings):
+        if member.default is MISSING:
+            raise TypeError(f"the setting {member.name} has no default")
+        table[member.name] = Setting(member.name, types[member.name], member.default, **member.metadata)
     return table
 
 

@@ -99,9 +99,9 @@ async def bootstrap_key(
     async with (where or Where()).connect(new=True) as place:
         if place.kind == "url":
             raise Mistake("the first key is made on the node's own machine: use --data-dir, not --url")
-        held = await _all_keys(place)
-        if held:
-            raise Failed(f"there are keys already ({len(held)}); use `stigmem auth create-key`")
+        keys = await _all_keys(place)
+        if keys:
+            raise Failed(f"there are keys already ({len(keys)}); use `stigmem auth create-key`")
         made = await _post(place, secret, entity, permissions, scopes, expires_days, "bootstrap")
     say(f"key {made['id']} for {made['entity_uri']}: {', '.join(made['permissions'])}; {_until(made)}")
 
@@ -144,8 +144,8 @@ async def revoke(key_id: str, /, *, where: Where | None = None) -> None:
 async def _all_keys(place: Place) -> list[dict[str, Any]]:
     from stigmem.host.control import KEYS_PATH
 
-    held: list[dict[str, Any]] = answer(await place.asker.ask("GET", KEYS_PATH))
-    return held
+    keys: list[dict[str, Any]] = answer(await place.asker.ask("GET", KEYS_PATH))
+    return keys
 
 
 async def _keys(place: Place) -> list[dict[str, Any]]:

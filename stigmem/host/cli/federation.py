@@ -93,13 +93,13 @@ async def register_peer(
     if unknown or not wanted:
         raise Mistake(f"--scopes takes some of {', '.join(SCOPES)}" + (f", not {unknown[0]}" if unknown else ""))
     here = Where(data_dir=data_dir, config=config)
-    verdict = await register(here, remote_url.rstrip("/"), local_url, wanted, api_key)
+    outcome = await register(here, remote_url.rstrip("/"), local_url, wanted, api_key)
     if json:
-        show_json({"status": verdict.status, "peer_id": verdict.peer_id, "fingerprint": verdict.fingerprint})
+        show_json({"status": outcome.status, "peer_id": outcome.peer_id, "fingerprint": outcome.fingerprint})
     else:
-        for line in verdict.lines():
+        for line in outcome.lines():
             say(line)
-    return 0 if verdict.good else 1
+    return 0 if outcome.good else 1
 
 
 async def peers(*, json: _Json = False, where: Where | None = None) -> None:

@@ -22,14 +22,14 @@ from stigmem.host.settings import HostSettings
 from stigmem.host.tls import client_context
 from stigmem.host.tls_errors import tls_reason
 
-__all__ = ["Verdict", "register"]
+__all__ = ["Outcome", "register"]
 
 _TIMEOUT_S: Final = 20.0
 _BODY_BYTES_MAX: Final = 65_536
 _WAITING: Final = ("pending_approval", "pending_verification", "pending_tl_proof")
 
 
-class Verdict(NamedTuple):
+class Outcome(NamedTuple):
     """What the other node made of the declaration."""
 
     status: str
@@ -61,7 +61,7 @@ class Verdict(NamedTuple):
 
 async def register(
     where: Where, remote_url: str, local_url: str | None, scopes: tuple[str, ...], api_key: str | None
-) -> Verdict:
+) -> Outcome:
     """Send this node's declaration to `remote_url`; raises Mistake or Failed when that makes no sense yet."""
     settings = where.settings
     identity = read_identity(settings)
@@ -83,7 +83,7 @@ async def register(
             answer = await client.post(url, content=msgspec.json.encode(declaration), headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Failed(f"{remote_url} cannot be reached: {_why(error)}") from error
-    return _verdict(answer, remote_url, identity)
+    return _outcome(answer, remote_url, identity)
 
 
 def _why(error: Exception) -> str:
@@ -127,7 +127,7 @@ async def _check_own(client: httpx.AsyncClient, here: str, identity: Identity) -
         raise Failed(f"{here} is another node ({found.node_id}), not this one ({identity.node_id})")
 
 
-def _verdict(answer: httpx.Response, remote_url: str, identity: Identity) -> Verdict:
+def _outcome(answer: httpx.Response, remote_url: str, identity: Identity) -> Outcome:
     try:
         body = msgspec.json.decode(answer.content[:_BODY_BYTES_MAX])
     except msgspec.DecodeError:
@@ -135,10 +135,10 @@ def _verdict(answer: httpx.Response, remote_url: str, identity: Identity) -> Ver
     detail = body.get("detail", "") if isinstance(body, dict) else ""
     said = detail if isinstance(detail, str) else str(detail)
     if answer.status_code == 201 and isinstance(body, dict):
-        return Verdict(str(body.get("status")), str(body.get("peer_id", "")), remote_url, identity.fingerprint, "")
+        return Outcome(str(body.get("status")), str(body.get("peer_id", "")), remote_url, identity.fingerprint, "")
     if answer.status_code == 409 and "status=" in said:
         status = said.partition("status=")[2].rstrip(") ")
-        return Verdict(status, "", remote_url, identity.fingerprint, said)
+        return Outcome(status, "", remote_url, identity.fingerprint, said)
     if answer.status_code in (401, 403):
         raise Failed(
             f"{remote_url} wants a key of its own with the permission federate ({said}); give it with --api-key"

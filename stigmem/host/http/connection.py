@@ -15,7 +15,7 @@ is gone. So a connection costs two scopes, and a request none.
 Invariants:
 1. A request is handed to the application when all of it has been read, and the next one is read when it was answered.
 2. After an answer that says `connection: close`, and after every refusal, nothing more is read as a request.
-3. The bytes of a body that needs more than one read count (`held`) until its answer is sent.
+3. The bytes of a body that needs more than one read count (`body_bytes`) until its answer is sent.
 4. A bug in the application costs its own answer, with status 500, and the connection goes on.
 
 Wart: a client that closed its half while it waits for a long answer looks like one that went away; see HALF_CLOSED_S.
@@ -83,7 +83,7 @@ class Connection:
         self.deadline = self.since + limits.HANDSHAKE_S
         self.moved = 0
         """Bytes that the client sent or took in this phase."""
-        self.held = 0
+        self.body_bytes = 0
         """Bytes of a body held in memory."""
 
     # --- from outside ---
@@ -240,8 +240,8 @@ class Connection:
         return body
 
     def _hold(self, size: int) -> None:
-        if size != self.held:
-            change, self.held = size - self.held, size
+        if size != self.body_bytes:
+            change, self.body_bytes = size - self.body_bytes, size
             self._service.bodies_grew(change)
 
     async def _answer(self, head: Head) -> bool:

@@ -70,7 +70,7 @@ class Places:
 
     def slowest_body(self, now: float) -> Connection | None:
         """The connection whose unfinished body comes in most slowly."""
-        return _slowest((c for c in self._open if c.phase is Phase.BODY and c.held and not c.is_leaving), now)
+        return _slowest((c for c in self._open if c.phase is Phase.BODY and c.body_bytes and not c.is_leaving), now)
 
 
 def _slowest(connections: Iterable[Connection], now: float) -> Connection | None:

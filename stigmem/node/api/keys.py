@@ -152,7 +152,7 @@ class KeysApi:
             for row in txn.state.keys.values()
             if row.expires_us is not None and txn.now_us < row.expires_us <= until_us
         ]
-        found.sort(key=lambda entry: entry[0])
+        found.sort(key=lambda each: each[0])
         records = [key_record(row, days_remaining=(end_us - txn.now_us) // _DAY_US) for end_us, row in found]
         return json_response(200, records)
 

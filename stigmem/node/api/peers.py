@@ -92,7 +92,7 @@ class PeersAnswer(msgspec.Struct):
 
 
 class RegisterAnswer(msgspec.Struct):
-    """Verdict on a declaration."""
+    """What comes of a declaration."""
 
     peer_id: str
     status: str

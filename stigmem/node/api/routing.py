@@ -113,7 +113,7 @@ class Router:
             else:
                 self._exact.setdefault(operation.path, {})[operation.method] = operation
         # Longer patterns first: /v1/facts/{id}/provenance before /v1/facts/{id}.
-        self._patterns.sort(key=lambda entry: -entry[1].path.count("/"))
+        self._patterns.sort(key=lambda each: -each[1].path.count("/"))
 
     def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
         """The operation and its decoded path parameters; raises Refusal 404 or 405.

@@ -90,7 +90,7 @@ class SynthesisRow(msgspec.Struct, omit_defaults=True):
 
 
 class SynthesisAnswer(msgspec.Struct):
-    """Entries by entity and relation. `fact_count`: facts looked at that stand; `filtered_count`: entries left out
+    """Rows by entity and relation. `fact_count`: facts looked at that stand; `filtered_count`: rows left out
     because they are not sure enough; `truncated`: there are more than one answer holds."""
 
     summary: list[SynthesisRow]
@@ -156,11 +156,11 @@ class SynthesisApi:
             return json_response(
                 200,
                 SynthesisAnswer(
-                    summary=[self._summary(each) for each in found.entries],
+                    summary=[self._summary(each) for each in found.summaries],
                     synthesized_at=format_us(now_us),
                     scope=given.scope,
                     fact_count=found.seen,
-                    contradiction_count=sum(each.against is not None for each in found.entries),
+                    contradiction_count=sum(each.against is not None for each in found.summaries),
                     filtered_count=found.filtered,
                     truncated=found.truncated,
                 ),
@@ -186,7 +186,7 @@ class SynthesisApi:
 
     def _summary(self, each: SlotSummary) -> SynthesisRow:
         fact, against = each.fact, each.against
-        entry = SynthesisRow(
+        row = SynthesisRow(
             entity=fact.entity,
             relation=fact.relation,
             scope=fact.scope,
@@ -197,10 +197,10 @@ class SynthesisApi:
             fact_id=fact.id,
         )
         if against is not None and against is not fact:
-            entry.alt_value = _value(against)
-            entry.alt_confidence = self._reader.confidence(against)
-            entry.alt_fact_id = against.id
-        return entry
+            row.alt_value = _value(against)
+            row.alt_confidence = self._reader.confidence(against)
+            row.alt_fact_id = against.id
+        return row
 
 
 def _value(fact: Fact) -> dict[str, Any]:

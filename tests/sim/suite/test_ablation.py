@@ -12,8 +12,8 @@ from sim.cli import main
 from sim.report.folder import BadFolder
 from sim.suite.ablation import Ablated, Caught
 from sim.suite.ablation_session import markdown_of
+from sim.suite.contents import CONTROLS, read_suite
 from sim.suite.controls import Control, PatchError, copy_without, patched, read_controls
-from sim.suite.entries import CONTROLS, read_suite
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "scenarios" / "failure-modes"

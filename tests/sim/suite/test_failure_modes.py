@@ -9,7 +9,7 @@ import pytest
 
 from sim.report.folder import opening_comments
 from sim.study.worker import Job, run_job
-from sim.suite.entries import Case, read_suite
+from sim.suite.contents import Case, read_suite
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "scenarios" / "failure-modes"

@@ -12,7 +12,7 @@ import pytest
 from sim.cli import main
 from sim.report.folder import BadFolder
 from sim.scenario.reading import BadScenario
-from sim.suite.entries import Case, Missing, Suite, read_suite
+from sim.suite.contents import Case, Missing, Suite, read_suite
 from sim.suite.results import CaseResult, SuiteResult
 from sim.suite.running import run_cases, seeds_of
 from sim.suite.table import html_of, markdown_of
