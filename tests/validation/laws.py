@@ -13,7 +13,7 @@ that holds it, and L + 2S more until it is durable at the asker (the server's sy
     jitter       what is left of a period that varies, by renewal theory: long periods are met more often
     any graph    the first arrival over all paths when every link is a timetable with a phase of its own
     a cut        both sides try in vain, ever more rarely, and the first that gets through wakes the other
-    a backlog    pages in a row, each two ways and two syncs after the one before it
+    a backlog    pages in a row: the next one is asked for when a page arrives, and stored two ways and a sync after it
 
 Example: T = 2 s, L = 1 ms, S = 0.5 ms. P = 2.0025 s; one hop takes 0.002 to 2.0045 s, 1.003 s on average; eight hops
 8.026 s on average, with a spread (over seeds) of P * sqrt(8/12) = 1.63 s.
@@ -63,9 +63,15 @@ class Pull:
         return self.sync_s
 
     @property
-    def page_s(self) -> float:
-        """From one page to the next of the same reading."""
+    def round_s(self) -> float:
+        """From a question to its page being durable at the asker."""
         return 2 * self.way_s + 2 * self.sync_s
+
+    @property
+    def page_s(self) -> float:
+        """From one page to the next of the same reading, whose question was sent when the one before it arrived: the
+        asker's own sync lies within the way of question and answer."""
+        return 2 * self.way_s + self.sync_s
 
 
 # --- distribution functions ---
@@ -191,7 +197,7 @@ def _attempts(pull: Pull, cut_s: float, patience: Patience, random: Random) -> I
 def catch_up_s(pull: Pull, cut_s: float, patience: Patience, random: Random) -> float:
     """From the heal of a cut between two nodes to the moment at which both hold what the other wrote meanwhile.
 
-    The first to get through, at m, holds the other's facts at m + page; its question reaches the other at m + L. The
+    The first to get through, at m, holds the other's facts at m + round; its question reaches the other at m + L. The
     other asks at once when it rests after a failure; after its own timeout when a retry is under way; and when it has
     not failed yet, or its first failure is still to come, in its own time or at the first's next question.
     """
@@ -210,20 +216,22 @@ def catch_up_s(pull: Pull, cut_s: float, patience: Patience, random: Random) -> 
             turn = knock
             break
         knock += pull.period_s
-    return max(first, turn) + pull.page_s - cut_s
+    return max(first, turn) + pull.round_s - cut_s
 
 
 # --- pages and queues ---
 
 
 def page_sizes(facts: int, limit: int, limit_max: int = 500) -> list[int]:
-    """How a backlog falls into pages: five full ones double the limit, up to `limit_max`."""
+    """How a backlog falls into pages: five full ones double the limit, up to `limit_max`, from the page after the next
+    on, since the next one has been asked for by then. That one is not full for the new limit."""
     sizes: list[int] = []
-    full = 0
+    full, asked = 0, limit
     while facts:
-        sizes.append(min(facts, limit))
+        sizes.append(min(facts, asked))
         facts -= sizes[-1]
-        full += 1
+        full = full + 1 if asked == limit else 0
+        asked = limit
         if full == 5:
             full, limit = 0, min(limit * 2, limit_max)
     return sizes

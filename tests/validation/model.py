@@ -4,8 +4,10 @@ Nothing of `stigmem` or `sim` is imported and no signature, text or byte exists 
 modelled, in the words of the specification:
 
     puller   asks at once, stores the page, goes on while there is more, and rests: a random part of the interval the
-             first time, then the interval, spread by the jitter (1, 2). No answer within the timeout: back-off (2). A
-             peer that is heard from ends it; while a retry is under way, it ends the rest after that (2).
+             first time, then the interval, spread by the jitter (1, 2). What follows a page that says "more" is asked
+             for when it arrives, without a wait, and looked at when the page is stored; if it is empty, it is asked
+             for again (1). No answer within the timeout: back-off (2). A peer that is heard from ends it; while a
+             retry is under way, it ends the rest after that (2).
     server   a writer that takes everything in its mailbox, makes it durable in one sync and then answers. A page is
              chosen when the writer begins (1). Not served: what the asker wrote, what came from it, what it names (1).
     waits    a question says which origins' facts come from elsewhere; those end no wait and are left out, and the
@@ -15,8 +17,8 @@ modelled, in the words of the specification:
 Left out, because no row needs it: scopes, charges, bad facts, refusals, restarts, corrupt or doubled messages, the
 bounds of pages a drain and of repetitions. Times are seconds as floats; the caller brings all chance.
 
-Invariants: a node's log only grows; a cursor is a place in the log of its peer; one puller asks one question at a
-time; an event that was meant for an earlier question or rest is recognised by its number and ignored.
+Invariants: a node's log only grows; a cursor is a place in the log of its peer; one puller has one question under way;
+an event that was meant for an earlier question or rest is recognised by its number and ignored.
 """
 
 from __future__ import annotations
@@ -66,6 +68,8 @@ class Question:
     length: int
     elsewhere: frozenset[int]
     """Origins whose facts come from others."""
+    wait_s: float
+    """How long the peer may hold it."""
     deadline: float = 0.0
     """Until when the peer may hold it."""
 
@@ -89,6 +93,10 @@ class Puller:
     """Whether the last question had no answer."""
     heard: bool = False
     """Whether the peer was heard from while a retry was under way."""
+    storing: bool = False
+    """Whether a page is being stored whose successor was asked for already."""
+    came: Callable[[], None] | None = None
+    """What is to be done with that one, which arrived first."""
     marks: deque[int] = field(default_factory=lambda: deque([0, 0], 2))
     """How long our log was when the last two answered questions were asked."""
 
@@ -201,8 +209,8 @@ class Model:
 
     def _serve(self, node: Node, question: Question) -> Callable[[], None]:
         self._hear(self.pullers.get((question.puller.peer, question.puller.here)))
-        if self.rules.wait_s and not self._choose(node, question)[0]:
-            question.deadline = self.now + self.rules.wait_s
+        if question.wait_s and not self._choose(node, question)[0]:
+            question.deadline = self.now + question.wait_s
             return lambda: self._hold(node, question)
         page = self._choose(node, question)
         return lambda: self._send_back(question, page)
@@ -247,18 +255,21 @@ class Model:
             else:
                 puller.heard = True
 
-    def _ask(self, puller: Puller) -> None:
-        puller.resting = False
+    def _ask(self, puller: Puller, *, ahead: bool = False) -> None:
+        puller.resting, puller.storing = False, ahead
         puller.number += 1
         log, peer = self.nodes[puller.here].log, self.nodes[puller.peer]
         eager = self.nodes[puller.here].eager
         others = frozenset(origin for origin, first in eager.items() if puller.peer not in (first, origin))
+        others, wait_s = (frozenset(), 0.0) if ahead else (others, self.rules.wait_s)
         unnamed = (puller.here,) if others else (puller.here, puller.peer)
         names = frozenset([fact for fact, source in log[puller.marks[0] :] if source not in unnamed][-NAMED_MAX:])
-        question = Question(puller, puller.number, puller.cursor, puller.page, names, self.now, len(log), others)
+        question = Question(
+            puller, puller.number, puller.cursor, puller.page, names, self.now, len(log), others, wait_s
+        )
         self.pulls.append(self.now)
         self._send(puller.here, puller.peer, lambda: self._mail(peer, lambda: self._serve(peer, question)))
-        patience_s = self.rules.timeout_s + self.rules.wait_s
+        patience_s = self.rules.timeout_s + wait_s
         self.at(self.now + patience_s, lambda: self._silence(question))
 
     def _silence(self, question: Question) -> None:
@@ -277,14 +288,30 @@ class Model:
         puller = question.puller
         if puller.number != question.number:
             return  # too late: the puller gave up
+        if puller.storing:
+            took_s = self.now - question.asked
+            puller.came = lambda: self._taken(question, facts, cursor, more, took_s, ahead=True)
+        else:
+            self._taken(question, facts, cursor, more, self.now - question.asked)
+
+    def _taken(
+        self, question: Question, facts: list[int], cursor: int, more: bool, took_s: float, *, ahead: bool = False
+    ) -> None:
+        puller = question.puller
+        if ahead and not facts:
+            self._ask(puller)
+            return
         puller.number += 1
         puller.failures, puller.gave_up = 0, False
         puller.marks.append(question.length)
-        waited = self.rules.wait_s > 0 and self.now - question.asked >= self.rules.wait_s / 2
+        waited = question.wait_s > 0 and took_s >= question.wait_s / 2
         if not facts:
             puller.cursor, puller.full_pages = cursor, 0
             self._go_on(puller, at_once=waited)
             return
+        if more:
+            puller.cursor = cursor
+            self._ask(puller, ahead=True)
         here = self.nodes[puller.here]
         strangers = {self.origins[fact] for fact in facts} - here.known
         here.known |= strangers
@@ -299,7 +326,12 @@ class Model:
             puller.full_pages = puller.full_pages + 1 if len(facts) >= puller.page else 0
             if puller.full_pages >= FULL_PAGES_TO_DOUBLE:
                 puller.full_pages, puller.page = 0, min(puller.page * 2, LIMIT_MAX)
-            self._go_on(puller, at_once=more or self.rules.wait_s > 0)
+            if not more:
+                self._go_on(puller, at_once=self.rules.wait_s > 0)
+                return
+            puller.storing, came, puller.came = False, puller.came, None
+            if came is not None:
+                came()
 
         # The manifests of unknown origins come with their first facts and are made durable before these are looked at.
         self._mail(here, lambda: (lambda: self._mail(here, lambda: store)) if strangers else store)

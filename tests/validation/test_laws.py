@@ -25,7 +25,8 @@ def test_irwin_and_hall_is_the_sum_of_uniform_variables(terms: int) -> None:
 def test_the_times_of_a_pull_are_those_of_the_example() -> None:
     assert PULL.period_s == pytest.approx(2.0025)
     assert PULL.hop_s == pytest.approx(0.002)
-    assert PULL.page_s == pytest.approx(0.003)
+    assert PULL.round_s == pytest.approx(0.003)
+    assert PULL.page_s == pytest.approx(0.0025)
 
 
 def test_a_timetable_of_a_line_adds_up_the_waits() -> None:
@@ -43,7 +44,7 @@ def test_a_timetable_takes_the_quicker_of_two_ways() -> None:
 
 
 def test_pages_double_after_five_full_ones_and_end_with_the_rest() -> None:
-    assert laws.page_sizes(1_500, 50) == [50] * 5 + [100] * 5 + [200] * 3 + [150]
+    assert laws.page_sizes(1_650, 50) == [50] * 6 + [100] * 6 + [200] * 3 + [150]
     assert laws.page_sizes(1_500, 50, limit_max=50) == [50] * 30
     assert laws.page_sizes(3, 50) == [3]
 
@@ -62,7 +63,7 @@ def test_failures_before_each_success_are_counted() -> None:
 def test_after_a_cut_that_no_pull_meets_the_next_pull_catches_up() -> None:
     random = Random(1)
     found = [laws.catch_up_s(PULL, 0.0001, Patience(timeout_s=3.0), random) for _ in range(500)]
-    unhurt = [each for each in found if each <= PULL.period_s + PULL.page_s]
+    unhurt = [each for each in found if each <= PULL.period_s + PULL.round_s]
     assert len(unhurt) > 490
 
 

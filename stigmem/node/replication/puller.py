@@ -43,11 +43,15 @@ Invariants:
   cheap: its pulls write nothing.
 * P6. A puller that was stopped does nothing any more once its current `await` returns. A peer that is revoked and
   approved again gets a new one, and the old one's reports go nowhere (`PeerProgress`).
+* P7. While a page that says "more" is checked and stored, the next one is asked for (`page_ahead`): never more than
+  one, never after the last page that a drain may take, and only toward peers of ours: what others make of two questions
+  at a time is not known. Nor after a page of more than _AHEAD_BYTES_MAX, two of which would be held at a time.
 
 Example. North's cursor for south is `s:7` when a drain begins. South has 150 facts after it and a page limit of 100:
 
     pull 1   cursor s:7    100 entries, has_more    stored with cursor s:107      MORE, south is behind since now
     pull 2   cursor s:107   50 entries              stored with cursor s:157      REST, south is no longer behind
+             asked while pull 1 was checked
 
 Had the 30th entry of pull 1 failed its content id, the other 99 would be stored, the bad one recorded and audited, and
 the cursor would stay at s:7. The page comes again, 99 of it as plain repetitions that cost a comparison each. The bad
@@ -78,6 +82,7 @@ from stigmem.node.ports import Clock, Unreachable
 from stigmem.node.replication.backoff import PullBackoff
 from stigmem.node.replication.first_peers import ELSEWHERE_HEADER, FirstPeers
 from stigmem.node.replication.lag import LagMonitor, PeerProgress
+from stigmem.node.replication.page_ahead import Answer, PageAhead, Question
 from stigmem.node.replication.page_ingest import IngestPage, PageIngested
 from stigmem.node.replication.page_verifier import PageVerifier
 from stigmem.node.replication.peer_client import NotApproved, PeerClient, Throttled
@@ -91,6 +96,10 @@ __all__ = ["Next", "PageRead", "PeerReader", "Puller", "Pullers"]
 _TIMES_RETRIED_MAX: Final = 2
 """How often a page is read again before what is wrong in it is taken for its sender's doing and not the wire's. Twice:
 that a bit flips in a page is rare, that one does in three readings of the same page does not happen."""
+
+
+_AHEAD_BYTES_MAX: Final = 4_194_304
+"""After a longer page the next one is not asked for ahead. Pages of ordinary facts have a tenth of it."""
 
 
 class Next(Enum):
@@ -110,6 +119,8 @@ class PageRead(NamedTuple):
     follows: Next
     origins: tuple[str, ...] = ()
     """Of public facts that were new here."""
+    told: str = ""
+    """What the question had said of origins that come from elsewhere."""
 
 
 class PeerReader:
@@ -135,6 +146,7 @@ class PeerReader:
         self._progress = progress
         self._stamp_cursor = StampCursor(clock.monotonic_ns())
         self._hint = AlreadyHeldHint(state.ledger)
+        self._ahead = PageAhead(clock)
         self._stored_ns = clock.monotonic_ns()
         """When the cursor was stored last."""
         self._refused_for = ""
@@ -163,6 +175,7 @@ class PeerReader:
 
     def rests(self, rest_ns: int) -> None:
         """The drain has ended, and the next one begins after `rest_ns`."""
+        self._ahead.drop()
         self._progress.next_pull_ns = self._clock.monotonic_ns() + rest_ns
 
     def refused(self, rejection: Rejection) -> None:
@@ -172,31 +185,35 @@ class PeerReader:
             self._refused_for = rejection.code
             self._mailbox.put(Delivered(_RecordPageRefused(self._peer_id, rejection)))
 
-    async def pull(self, row: PeerRow, elsewhere: str) -> PageRead:
+    async def pull(self, row: PeerRow, elsewhere: str, *, may_go_on: bool) -> PageRead:
         """One page, and what follows it. `elsewhere`: what a question that waits says of origins
-        (`stigmem.node.replication.first_peers`). Raises Unreachable, Rejection, Throttled or NotApproved."""
-        clock, client = self._clock, self._client
+        (`stigmem.node.replication.first_peers`). `may_go_on`: whether this drain may take a page more. Raises
+        Unreachable, Rejection, Throttled or NotApproved."""
+        client = self._client
         held = self._state.cursors.get(self._peer_id)
         stored, was_drained = (None, False) if held is None else (held.cursor, held.drained)
         cursor = self._stamp_cursor.start(stored)
-        limit, wait_s = client.backoff.limit, client.wait_s(row)
+        wait_s = client.wait_s(row)
         # A disk may have been lost: with `echo` what only peers still hold of ours comes back.
         echo = held is not None and not was_drained and row.dialect == CERTIFYING
-        asked_ns, asked_seq = clock.monotonic_ns(), self._state.ledger.last_seq
-        asked = target(limit, cursor, wait_s, echo=echo)
-        response = await client.ask(row, asked, wait_s, self._hints(row, elsewhere if wait_s else ""))
-        now_ns = clock.monotonic_ns()
-        waited = wait_s > 0 and now_ns - asked_ns >= int(wait_s * 5e8)  # half of it: the wire takes time too
-        page = decode_page(response.body, row.dialect, limit)
+        answer = await self._ahead.take(cursor, echo=echo)
+        if answer is None:
+            answer = await self._ask(
+                row, Question(cursor, client.backoff.limit, echo, wait_s, elsewhere if wait_s else "")
+            )
+        now_ns, page, question = self._clock.monotonic_ns(), answer.page, answer.question
+        waited = question.wait_s > 0 and answer.took_ns >= int(question.wait_s * 5e8)  # half: the wire takes time too
         self._progress.page_came(now_ns)
         self._refused_for = ""
-        self._hint.answered(asked_seq)
+        self._hint.answered(answer.asked_seq)
         if not page.entries and was_drained and self._may_pass(row, stored, cursor, page, now_ns):
             client.backoff.page(0)
             self._progress.behind_since_ns = None
             self._stamp_cursor.arrived(stored, page.cursor or cursor, now_ns, drained=True)
             # An empty answer at once to a question that may wait is not worth asking again before our time.
             return PageRead(Next.NEWS if waited else Next.REST)
+        if may_go_on and page.has_more and page.entries and page.cursor not in (None, cursor):
+            self._ask_ahead(row, page, echo=not was_drained)
         before = self._state.ledger.last_seq
         ingested = await self._ingest(row, page, stored, catching_up=self._stamp_cursor.whole or not was_drained)
         moved = page.cursor is not None and page.cursor != cursor and not ingested.page_retry
@@ -206,8 +223,24 @@ class PeerReader:
         elif wait_s > 0 and page.entries:
             news = Next.REPEATED
         return PageRead(
-            self._after(page, ingested, moved=moved, news=news), self._origins(row, before) if wait_s else ()
+            self._after(page, ingested, moved=moved, news=news),
+            self._origins(row, before) if wait_s else (),
+            question.elsewhere,
         )
+
+    async def _ask(self, row: PeerRow, question: Question) -> Answer:
+        """One request. Raises Unreachable, Rejection, Throttled or NotApproved."""
+        asked_ns, asked_seq = self._clock.monotonic_ns(), self._state.ledger.last_seq
+        asked = target(question.limit, question.cursor, question.wait_s, echo=question.echo)
+        response = await self._client.ask(row, asked, question.wait_s, self._hints(row, question.elsewhere))
+        took_ns = self._clock.monotonic_ns() - asked_ns
+        return Answer(decode_page(response.body, row.dialect, question.limit), question, asked_seq, took_ns)
+
+    def _ask_ahead(self, row: PeerRow, page: Page, *, echo: bool) -> None:
+        """Have the page after this one asked for while this one is checked. Without a wait: the peer has said that
+        there is more, so it has nothing to wait for."""
+        if row.dialect == CERTIFYING and sum(map(len, page.entries)) <= _AHEAD_BYTES_MAX:
+            self._ahead.ask(Question(page.cursor, self._client.backoff.limit, echo), partial(self._ask, row))
 
     def _origins(self, row: PeerRow, before: int) -> tuple[str, ...]:
         """Those of the public facts that the peer brought since a sequence number."""
@@ -338,11 +371,11 @@ class Puller:
             self._reader.rests(rest_ns)
             await self._wake.wait(rest_ns)
 
-    async def _read(self, row: PeerRow) -> Next:
+    async def _read(self, row: PeerRow, *, may_go_on: bool) -> Next:
         """One page; what follows it."""
-        told = self._first_peers.elsewhere(row.node_id)
-        read = await self._reader.pull(row, told)
-        self._first_peers.brought(row.node_id, read.origins, told)
+        elsewhere = self._first_peers.elsewhere(row.node_id)
+        read = await self._reader.pull(row, elsewhere, may_go_on=may_go_on)
+        self._first_peers.brought(row.node_id, read.origins, read.told)
         if read.follows is not Next.REPEATED:
             return read.follows
         return Next.NEWS if self.backoff.may_repeat(self._clock.monotonic_ns()) else Next.REST
@@ -355,7 +388,7 @@ class Puller:
             await reader.begin(row)
             left = limits.PULL_PAGES_PER_DRAIN_MAX
             while left and not self._is_stopped:
-                follows = await self._read(row)
+                follows = await self._read(row, may_go_on=left > 1)
                 if follows is Next.REST:
                     break
                 left -= follows is Next.MORE
