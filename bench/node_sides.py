@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from stigmem.core.audit import ChainHead, append
+from stigmem.core.audit import SALT_BYTES, ChainHead, append
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import stamp
 from stigmem.core.keys import ED25519
@@ -108,7 +108,8 @@ def fill(directory: Path, seed: bytes, count: int) -> None:
                 seq=n,
             )  # fmt: skip
             fact = msgspec.structs.replace(draft, id=draft.certified_id())
-            row = append(head, "fact_write", "user:bench", fact.id, {"cid": fact.cid, "scope": "public"}, wall * 1_000)
+            detail: dict[str, object] = {"cid": fact.cid, "scope": "public"}
+            row = append(head, "fact_write", "user:bench", fact.id, detail, wall * 1_000, salt=os.urandom(SALT_BYTES))
             head = ChainHead(row.seq, row.hash)
             rows += (fact, row)
             if n % _CHUNK == 0 or n == count:

@@ -330,13 +330,14 @@ class _Entropy:
     """Bytes that look like chance and are the same in every run."""
 
     def __init__(self, seed: int | str) -> None:
+        self._seed = seed
         self._random = Random(seed)
 
     def token(self, size: int) -> bytes:
         return self._random.randbytes(size)
 
     def stream(self, name: str) -> _Entropy:
-        return self
+        return _Entropy(f"{self._seed} {name}")
 
 
 @dataclass(slots=True)

@@ -12,6 +12,20 @@ from stigmem.core.resolution import conflict_id, provenance
 from stigmem.core.uris import RESOLUTION_PREFIX
 
 T0_MS = 1_795_161_344_436
+SALT = bytes(range(16))
+"""For audit rows whose salt does not matter."""
+
+
+class OneSalt:
+    """Chance for transactions whose salts do not matter."""
+
+    def token(self, size: int) -> bytes:
+        return SALT[:size]
+
+    def stream(self, name: str) -> OneSalt:
+        return self
+
+
 SLOT = ("stigmem://lab.example/device/pump-7", "maint:status", "public")
 
 

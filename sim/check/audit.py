@@ -10,7 +10,7 @@ from sim.check.base import Boot, Checker, CheckResult, Commit, Commits
 from sim.observation.visibility import NEVER
 from sim.ports import Observed
 from stigmem.core import limits
-from stigmem.core.audit import AuditRow, ChainHead, event_hash
+from stigmem.core.audit import AuditRow, ChainHead, row_hash
 from stigmem.core.fact import Fact
 from stigmem.core.records import DeadLetter, Record
 
@@ -70,8 +70,7 @@ class Audit(Checker):
         head = self._heads.get(name, ChainHead())
         if row.seq != head.seq + 1 or row.previous != head.hash:
             self.fail(name, f"audit row {row.seq} does not follow row {head.seq}")
-        digest = event_hash(row.seq, row.event, row.subject, row.fact_id, row.detail, row.ts_us, row.previous)
-        if digest != row.hash:
+        if row.hash != row_hash(row):
             self.fail(name, f"audit row {row.seq} does not have the hash of its content")
         self._heads[name] = ChainHead(row.seq, row.hash)
         refused, reason = _refused(row)

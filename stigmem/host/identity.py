@@ -15,6 +15,7 @@ from stigmem.core.keys import ED25519, decode_base64, encode_base64, fingerprint
 from stigmem.core.manifest import certified_node_id
 from stigmem.host.datadir import sync_directory
 from stigmem.host.journal import SqliteJournal
+from stigmem.host.rechain import rechain
 from stigmem.host.settings import HostSettings
 from stigmem.host.sources import BadSettings
 
@@ -53,7 +54,8 @@ def read_identity(settings: HostSettings) -> Identity | None:
 
 
 def settle_identity(settings: HostSettings, journal: SqliteJournal) -> Identity:
-    """The identity of the node in this directory, made now if there is none; raises BadSettings on a mismatch."""
+    """The identity of the node in this directory, made now if there is none; raises BadSettings on a mismatch. An audit
+    log of the first format is chained anew, since only now somebody is here who can sign for that."""
     found = read_identity(settings)
     known_id, known_key = journal.meta("node_id"), journal.meta("public_key")
     if found is None:
@@ -78,6 +80,7 @@ def settle_identity(settings: HostSettings, journal: SqliteJournal) -> Identity:
             f"{settings.data_dir} was begun with the key {fingerprint(known_key or '')}, not {found.fingerprint}: "
             "use that key, or another data directory"
         )
+    rechain(journal, found.node_id, ED25519.signer(found.seed))
     return found
 
 

@@ -17,16 +17,20 @@ import msgspec
 from stigmem.core.audit import AuditRow, ChainHead, verify
 from stigmem.core.errors import JournalCorrupt, StigmemError
 from stigmem.core.fact import Fact
+from stigmem.core.keys import ED25519
+from stigmem.core.rechain import EVENT as RECHAINED
+from stigmem.core.rechain import OldChain, read_rechaining
 from stigmem.core.records import Record
 from stigmem.host import schema
 from stigmem.host.commit_count import CommitFile, commit_number, compare
 from stigmem.host.datadir import database_of, judged, read_only
-from stigmem.host.rows import FACTS, LOADERS, Damaged, read_fact
+from stigmem.host.rows import AUDIT_COLUMNS, FACTS, LOADERS, Damaged, Loader, read_fact
 
 __all__ = ["AuditFindings", "parse_head", "read_facts", "read_records", "verify_audit", "verify_journal"]
 
 _BATCH: Final = 2_000
-_AUDIT: Final = "SELECT seq, event, subject, fact_id, detail, ts_us, previous, hash FROM audit ORDER BY seq"
+_AUDIT: Final = f"SELECT {AUDIT_COLUMNS} FROM audit ORDER BY seq"  # noqa: S608 - a constant of ours
+_UNSALTED: Final = "SELECT seq, event, subject, fact_id, detail, ts_us, previous, hash, '', '' FROM audit ORDER BY seq"
 _SENTENCES: Final = {
     "seq_gap": "a row is missing after row {}",
     "previous_hash_mismatch": "row {} does not follow from the one before it",
@@ -36,13 +40,16 @@ _BROKEN_MAX: Final = 20
 
 
 class AuditFindings(msgspec.Struct):
-    """What a walk over the audit log found; `head` is SEQ:HASH, to be kept elsewhere."""
+    """What a walk over the audit log found; `head` is SEQ:HASH, to be kept elsewhere. `erased`: rows whose content is
+    gone. `rechained`: how many rows were chained anew when the format changed."""
 
     rows: int
     head: str | None
     writes: int
     matching: int
     broken: list[str]
+    erased: int = 0
+    rechained: int = 0
 
 
 def parse_head(text: str) -> ChainHead | None:
@@ -54,17 +61,32 @@ def parse_head(text: str) -> ChainHead | None:
 
 
 def verify_audit(directory: Path, expected: ChainHead | None = None) -> AuditFindings:
-    """Walk the chain, look for `expected` in it, and compare the writes it tells of with the facts."""
+    """Walk the chain, look for `expected` in it, and compare the writes it tells of with the facts.
+
+    A head that was noted before the log was chained anew is found as well, as long as no row before it was erased.
+    """
     path = database_of(directory)
     with judged(path), closing(read_only(path)) as connection:
         connection.isolation_level = None
         connection.execute("BEGIN")  # one view of both tables, whatever a running node adds
-        seen = _Walk(expected)
-        reached, reason = verify(seen.watch(AuditRow(*row) for row in _rows(connection, _AUDIT)))
-        findings = AuditFindings(reached.seq, f"{reached.seq}:{reached.hash}" if reached.hash else None, 0, 0, [])
-        if reason is not None:
-            at = reached.seq + (reason != "seq_gap")
-            findings.broken.append(_SENTENCES[reason].format(at))
+        seen = _Walk(expected, _rechaining(connection))
+        findings = AuditFindings(0, None, 0, 0, [])
+        if _is_salted(connection):
+            reached, reason = verify(seen.watch(AuditRow(*row) for row in _rows(connection, _AUDIT)))
+            if reason is not None:
+                at = reached.seq + (reason != "seq_gap")
+                findings.broken.append(_SENTENCES[reason].format(at))
+        else:
+            old = OldChain()
+            for row in seen.watch(AuditRow(*row) for row in _rows(connection, _UNSALTED)):
+                old.judge(row)
+            reached = old.head
+            findings.broken += [old.finding] if old.finding else []
+        findings.rows, findings.head = reached.seq, f"{reached.seq}:{reached.hash}" if reached.hash else None
+        findings.erased = seen.erased
+        if seen.rechaining is not None:
+            findings.rechained = seen.rechaining.seq - 1
+            findings.broken += seen.judge_rechaining(_meta(connection, "public_key"))
         if expected is not None and not seen.met:
             findings.broken.append(f"row {expected.seq} with that hash is not in the log: it was cut off or replaced")
         _compare(connection, seen.writes, findings)
@@ -72,27 +94,84 @@ def verify_audit(directory: Path, expected: ChainHead | None = None) -> AuditFin
     return findings
 
 
-class _Walk:
-    """Notes, while rows go by, which facts they say were written."""
+def _is_salted(connection: sqlite3.Connection) -> bool:
+    """Whether the rows have salts: not in a file of an older program, nor in one that was opened since and not yet by
+    its node."""
+    if connection.execute("PRAGMA user_version").fetchone()[0] < schema.SALTED_AUDIT_SINCE:
+        return False
+    return connection.execute("SELECT 1 FROM audit WHERE seq = 1 AND salt = '' AND commitment = ''").fetchone() is None
 
-    def __init__(self, expected: ChainHead | None) -> None:
+
+def _rechaining(connection: sqlite3.Connection) -> AuditRow | None:
+    """The signed row under which the rows before it were chained anew, or None."""
+    if not _is_salted(connection):
+        return None
+    query = f"SELECT {AUDIT_COLUMNS} FROM audit WHERE event = ? LIMIT 1"  # noqa: S608 - a constant of ours
+    found = connection.execute(query, (RECHAINED,)).fetchone()
+    return None if found is None else AuditRow(*found)
+
+
+def _meta(connection: sqlite3.Connection, name: str) -> str | None:
+    found = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return None if found is None else str(found[0])
+
+
+class _Walk:
+    """Notes, while rows go by, which facts they say were written, and where the chain of the first format would be."""
+
+    def __init__(self, expected: ChainHead | None, rechaining: AuditRow | None) -> None:
         self._expected = expected
+        self.rechaining = rechaining
+        self._old = OldChain()
+        self._old_is_known = True
+        """Whether no row that was chained anew has been erased so far."""
+        self._before = ChainHead()
         self.met = False
-        self.writes: dict[str, str] = {}
+        self.erased = 0
+        self.writes: dict[str, str | None] = {}
+        """By the id of a fact its content id, or None where the row was erased."""
         self.garden_writes: dict[str, None] = {}
 
     def watch(self, rows: Iterator[AuditRow]) -> Iterator[AuditRow]:
         for row in rows:
-            if self._expected is not None and (row.seq, row.hash) == tuple(msgspec.structs.astuple(self._expected)):
-                self.met = True
+            self.met = self.met or self._expected == ChainHead(row.seq, row.hash)
+            self.erased += row.is_erased
+            if self.rechaining is not None and row.seq < self.rechaining.seq:
+                self._old_is_known = self._old_is_known and not row.is_erased
+                if self._old_is_known:
+                    self._old.follow(row)
+                    self.met = self.met or self._expected == self._old.head
+                self._before = ChainHead(row.seq, row.hash)
             if row.event == "fact_write" and row.fact_id is not None:
-                self.writes[row.fact_id] = str(msgspec.json.decode(row.detail).get("cid", ""))
+                told = None if row.is_erased else msgspec.json.decode(row.detail).get("cid", "")
+                self.writes[row.fact_id] = told
             elif row.event == "garden_write" and row.fact_id is not None:
                 self.garden_writes[row.fact_id] = None
             yield row
 
+    def judge_rechaining(self, public_key: str | None) -> list[str]:
+        """What is wrong with the signed row, once all rows before it went by; `public_key`: this node's."""
+        row = self.rechaining
+        if row is None:
+            return []
+        said = read_rechaining(row)
+        if said is None or not said.is_signed(ED25519, row.subject):
+            return [f"row {row.seq} says that the log was chained anew, and its signature is not valid"]
+        found = []
+        if public_key is not None and said.public_key != public_key:
+            found.append(f"row {row.seq} is signed with another key than this node's")
+        if said.rows != self._before.seq or said.new_head != f"{self._before.seq}:{self._before.hash}":
+            found.append(f"row {row.seq} vouches for other rows than those before it")
+        if self._old_is_known and said.old_head != f"{self._old.head.seq}:{self._old.head.hash}":
+            found.append(f"the rows before row {row.seq} do not lead to the head that the log had before")
+        if said.finding:
+            found.append(f"before the log was chained anew, {said.finding}")
+        if self._expected is not None and said.old_head == f"{self._expected.seq}:{self._expected.hash}":
+            self.met = True
+        return found
 
-def _compare(connection: sqlite3.Connection, writes: dict[str, str], findings: AuditFindings) -> None:
+
+def _compare(connection: sqlite3.Connection, writes: dict[str, str | None], findings: AuditFindings) -> None:
     findings.writes = len(writes)
     for row in _rows(connection, FACTS + " WHERE received_from IS NULL ORDER BY seq"):
         try:
@@ -100,10 +179,11 @@ def _compare(connection: sqlite3.Connection, writes: dict[str, str], findings: A
         except Damaged as error:
             _note(findings, str(error))
             continue
-        told = writes.pop(fact.id, None)
-        if told is None:
+        if fact.id not in writes:
             _note(findings, f"fact {fact.id} is in the journal and no row tells of it")
-        elif told != fact.cid or (fact.certified and fact.id != fact.certified_id()):
+            continue
+        told = writes.pop(fact.id)
+        if (told is not None and told != fact.cid) or (fact.certified and fact.id != fact.certified_id()):
             _note(findings, f"fact {fact.id} is not what the log says was written")
         else:
             findings.matching += 1
@@ -156,8 +236,14 @@ def read_records(directory: Path) -> Iterator[Record]:
     with judged(path), closing(read_only(path)) as connection:
         for loader in LOADERS:
             if _is_expected(connection, loader.what):
-                for row in _rows(connection, loader.query):
+                for row in _rows(connection, _query(connection, loader)):
                     yield loader.read(row)
+
+
+def _query(connection: sqlite3.Connection, loader: Loader) -> str:
+    if loader.what == "audit" and not _is_salted(connection):
+        return f"{_UNSALTED} DESC LIMIT 1"
+    return loader.query
 
 
 def read_facts(directory: Path, after: int = 0) -> Iterator[Fact]:

@@ -15,6 +15,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import trio
 
 from stigmem.core import limits
@@ -35,7 +36,7 @@ from stigmem.host.datadir import (
     read_only,
     read_unchanging,
 )
-from stigmem.host.rows import LOADERS, WRITERS, Damaged, checksum
+from stigmem.host.rows import AUDIT_COLUMNS, LOADERS, REPLACE_AUDIT, WRITERS, Damaged, checksum
 from stigmem.host.schema import migrate
 from stigmem.host.wal import dropped_commits, frames_recovered
 from stigmem.node.ports import JournalFull
@@ -48,7 +49,7 @@ _NONCE_LIFE_NS: Final = (2 * limits.TOKEN_LIFE_MS + 600_000) * 1_000_000
 """No nonce is needed for longer (stigmem.core.nonces), measured on the monotonic clock: a wall clock that jumps
 ahead must not let one go early."""
 _NONCE_MARK_NS: Final = 60_000_000_000
-_AUDIT: Final = "SELECT seq, event, subject, fact_id, detail, ts_us, previous, hash FROM audit"
+_AUDIT: Final = f"SELECT {AUDIT_COLUMNS} FROM audit"  # noqa: S608 - a constant of ours
 
 
 class SqliteJournal:
@@ -194,6 +195,11 @@ class SqliteJournal:
                     connection.executemany(sql, rows)
         return count
 
+    def replace_audit(self, rows: Iterable[AuditRow]) -> None:
+        """Store audit rows over those with their numbers, as a whole; raises JournalFull."""
+        with self._transaction() as connection:
+            connection.executemany(REPLACE_AUDIT, map(msgspec.structs.astuple, rows))
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All of it or nothing, also when COMMIT itself fails. Raises JournalFull, JournalCorrupt when the file broke
@@ -241,6 +247,11 @@ class SqliteJournal:
         """Where the audit log stands."""
         row = self._connection.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
         return ChainHead() if row is None else ChainHead(*row)
+
+    def audit_rows(self, after: int, limit: int) -> list[AuditRow]:
+        """Audit rows beyond a sequence number, as this connection sees them, for callers that have no event loop."""
+        rows = self._connection.execute(f"{_AUDIT} WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))
+        return [AuditRow(*row) for row in rows]
 
     async def audit(self, after: int, limit: int, *, newest_first: bool = False) -> list[AuditRow]:
         """Audit rows beyond a sequence number."""

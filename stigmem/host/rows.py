@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from stigmem.core import limits
-from stigmem.core.audit import AuditRow, event_hash
+from stigmem.core.audit import AuditRow, row_hash, unsalted_hash
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp, format_stamp
 from stigmem.core.nonces import SpentNonce
@@ -37,7 +37,10 @@ from stigmem.core.records import (
     SweptFact,
 )
 
-__all__ = ["FACTS", "FACT_COLUMNS", "LOADERS", "WRITERS", "Damaged", "Loader", "checksum", "read_audit", "read_fact"]
+__all__ = [
+    "AUDIT_COLUMNS", "FACTS", "FACT_COLUMNS", "LOADERS", "REPLACE_AUDIT", "WRITERS", "Damaged", "Loader", "checksum",
+    "read_audit", "read_fact",
+]  # fmt: skip
 
 Row = tuple[Any, ...]
 
@@ -80,9 +83,11 @@ FACT_COLUMNS: Final = (
 FACTS: Final = f"SELECT {FACT_COLUMNS}, hlc, checksum FROM facts"  # noqa: S608 - a constant of this module
 """Reads rows for `read_fact`; a WHERE may follow."""
 _FACT: Final = _insert("facts", FACT_COLUMNS + ", hlc")
-_AUDIT: Final = (
-    "INSERT INTO audit (seq, event, subject, fact_id, detail, ts_us, previous, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-)
+AUDIT_COLUMNS: Final = "seq, event, subject, fact_id, detail, ts_us, previous, hash, salt, commitment"
+"""The columns of an audit row in the order of the struct's members."""
+_AUDIT: Final = f"INSERT INTO audit ({AUDIT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - ours
+REPLACE_AUDIT: Final = _AUDIT.replace("INSERT", "INSERT OR REPLACE", 1)
+"""Stores an audit row over the one with its number."""
 _NONCE_COLUMNS: Final = "digest, peer, until_ms"
 _NONCE: Final = _insert("nonces", _NONCE_COLUMNS) + " ON CONFLICT (digest) DO NOTHING"
 _CLOCK: Final = _insert("clock", "one, stamp, hlc", key="one") + " WHERE excluded.stamp > clock.stamp"
@@ -280,7 +285,8 @@ def _fact(row: Row) -> Fact:
 def read_audit(row: Row) -> AuditRow:
     """The last row of the audit log, by which the chain goes on; raises Damaged."""
     found = AuditRow(*row)
-    if found.hash != event_hash(*row[:-1]):
+    is_unsalted = not (found.salt or found.is_erased)  # of the first format; it is changed before anything is added
+    if found.hash != (unsalted_hash(found, found.previous) if is_unsalted else row_hash(found)):
         raise Damaged(f"row {found.seq} of the audit log does not match its hash")
     return found
 
@@ -341,7 +347,7 @@ LOADERS: Final = (
     Loader("facts", FACTS + " ORDER BY seq", read_fact),
     Loader(
         "audit",
-        "SELECT seq, event, subject, fact_id, detail, ts_us, previous, hash FROM audit ORDER BY seq DESC LIMIT 1",
+        f"SELECT {AUDIT_COLUMNS} FROM audit ORDER BY seq DESC LIMIT 1",  # noqa: S608 - a constant of this module
         read_audit,
     ),
     _checked("swept_facts", _SWEPT_COLUMNS, SweptFact),

@@ -14,14 +14,14 @@ from typing import Final
 from stigmem.core.errors import JournalCorrupt
 from stigmem.host.rows import checksum
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "ForeignJournal", "migrate"]
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "SALTED_AUDIT_SINCE", "VERSION", "ForeignJournal", "migrate"]
 
 
 class ForeignJournal(JournalCorrupt):
     """A whole file, but not one that this program can go on with."""
 
 
-VERSION: Final = 6
+VERSION: Final = 7
 APPLICATION_ID: Final = 0x5374_6967
 """Marks the file as ours ("Stig"), so that no other database is ever taken for a journal."""
 
@@ -158,7 +158,23 @@ CREATE TABLE quarantine (            -- arrivals of facts that are held back, an
 ) STRICT;
 """
 
-MIGRATIONS: Final[Mapping[int, str]] = {1: _COMMITS, 2: _SUBSCRIPTIONS, 3: _GARDENS, 4: _READERS, 5: _QUARANTINE}
+_SALTED_AUDIT: Final = """
+ALTER TABLE audit ADD COLUMN salt TEXT NOT NULL DEFAULT '';        -- hex; empty on a row that was erased
+ALTER TABLE audit ADD COLUMN commitment TEXT NOT NULL DEFAULT '';  -- of an erased row, to what it said
+"""
+"""Rows of the first format have neither; they are chained anew when the node is next opened (stigmem.host.rechain)."""
+
+SALTED_AUDIT_SINCE: Final = 7
+"""The first version whose audit rows have a salt."""
+
+MIGRATIONS: Final[Mapping[int, str]] = {
+    1: _COMMITS,
+    2: _SUBSCRIPTIONS,
+    3: _GARDENS,
+    4: _READERS,
+    5: _QUARANTINE,
+    6: _SALTED_AUDIT,
+}
 """Version -> the SQL that leads to the next one. Statements only: the transaction is put around them."""
 
 

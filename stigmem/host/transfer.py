@@ -10,18 +10,20 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
 import msgspec
 
-from stigmem.core.audit import ChainHead, append
+from stigmem.core.audit import SALT_BYTES, ChainHead, append
 from stigmem.core.errors import Rejection, StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp, format_stamp, parse_stamp
 from stigmem.core.keys import decode_base64, encode_base64
 from stigmem.core.records import ClockMark, GardenFact, Record
 from stigmem.host.commit_count import count_file
+from stigmem.host.context import HostEntropy
 from stigmem.host.datadir import database_of, judged, lock_directory, read_only, sync_directory
 from stigmem.host.files import write_private
 from stigmem.host.identity import read_identity, settle_identity
@@ -149,6 +151,7 @@ def _header(line: bytes) -> Header:
 
 def _batches(lines: Iterator[bytes], header: Header, head: ChainHead) -> Iterator[list[Record]]:
     stamp, now_us = _stamp(header.clock, 1), time.time_ns() // 1_000
+    salt = partial(HostEntropy().token, SALT_BYTES)
     batch: list[Record] = []
     expected = 1
     for number, line in enumerate(lines, 2):
@@ -163,7 +166,8 @@ def _batches(lines: Iterator[bytes], header: Header, head: ChainHead) -> Iterato
         batch.append(fact)
         if fact.received_from is None:
             stamp = max(stamp, fact.stamp)
-            row = append(head, "fact_write", _IMPORTER, fact.id, {"cid": fact.cid, "scope": fact.scope}, now_us)
+            detail: dict[str, object] = {"cid": fact.cid, "scope": fact.scope}
+            row = append(head, "fact_write", _IMPORTER, fact.id, detail, now_us, salt=salt())
             head = ChainHead(row.seq, row.hash)
             batch.append(row)
         if len(batch) >= _BATCH:

@@ -88,6 +88,7 @@ from stigmem.node.transaction import (
     GardenFactsAdded,
     PeerChanged,
     SubscriptionChanged,
+    Transaction,
 )
 from stigmem.node.trusted_clock import TrustedClock
 from stigmem.node.writer import Writer
@@ -111,6 +112,7 @@ class Node:
         self.signer = self.identity.signer
         self.state = NodeState(settings, clock)
         self.mailbox = Mailbox(clock, settings.mailbox_messages_max)
+        self._salts = context.entropy.stream("audit")
         self.quotas = Quotas()
         self.cursors = CursorCodec(settings.seed)
         self._api_keys = ApiKeys(settings.seed)
@@ -143,8 +145,7 @@ class Node:
         self.writer = Writer(
             mailbox=self.mailbox,
             state=self.state,
-            settings=settings,
-            clock=clock,
+            begin=self._begin,
             journal=context.journal,
             events=self.events,
         )
@@ -156,6 +157,14 @@ class Node:
         self.long_polls.subscribe(self.timers.wake)
 
     # --- building ---
+
+    def _begin(self) -> Transaction:
+        """The transaction of a batch that begins now."""
+        clock = self.clock
+        now_ns, monotonic_ns = clock.wall_ns(), clock.monotonic_ns()
+        return Transaction(
+            self.state, self.settings, now_ns, monotonic_ns, salts=self._salts, clock_lead_ns=clock.lead_ns
+        )
 
     def _build_following(self) -> None:
         context = self.context

@@ -49,7 +49,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from stigmem.core import hlc, limits
-from stigmem.core.audit import AuditRow, ChainHead, append
+from stigmem.core.audit import SALT_BYTES, AuditRow, ChainHead, append
 from stigmem.core.errors import Refusal, StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.gardens import Garden
@@ -57,6 +57,7 @@ from stigmem.core.hlc import Stamp
 from stigmem.core.ledger import Ledger
 from stigmem.core.nonces import SpentNonce
 from stigmem.core.records import ClockMark, DeadLetter, GardenFact, PeerRow, Record, SubscriptionRow
+from stigmem.node.ports import Entropy
 from stigmem.node.settings import NodeSettings
 from stigmem.node.staged_garden import StagedGarden
 from stigmem.node.staged_words import StagedWords
@@ -188,10 +189,18 @@ class Transaction:
     """The records of one batch, in order, with the little that later submissions of the batch must see."""
 
     def __init__(
-        self, state: NodeState, settings: NodeSettings, now_ns: int, monotonic_ns: int, *, clock_lead_ns: int = 0
+        self,
+        state: NodeState,
+        settings: NodeSettings,
+        now_ns: int,
+        monotonic_ns: int,
+        *,
+        salts: Entropy,
+        clock_lead_ns: int = 0,
     ) -> None:
         """`now_ns`: the time the node goes by, `monotonic_ns`: its monotonic clock, both when the batch began.
-        `clock_lead_ns`: by how much the machine's wall clock is ahead of that and in doubt; 0 when it is not."""
+        `salts`: what the salts of audit rows are drawn from. `clock_lead_ns`: by how much the machine's wall clock is
+        ahead of that and in doubt; 0 when it is not."""
         self.state = state
         self.settings = settings
         self.now_ns = now_ns
@@ -199,6 +208,7 @@ class Transaction:
         self.clock_lead_ns = clock_lead_ns
         self.records: list[Record] = []
         self.stamp: Stamp = state.stamp
+        self._salts = salts
         self._head = state.head
         self._next_seq = state.ledger.last_seq
         self._held: dict[tuple[str, str], Fact] = {}
@@ -242,7 +252,7 @@ class Transaction:
 
     def audit(self, event: str, subject: str, *, fact_id: str | None = None, **detail: Any) -> AuditRow:
         """Stage an audit row at the end of the chain."""
-        row = append(self._head, event, subject, fact_id, detail, self.now_us)
+        row = append(self._head, event, subject, fact_id, detail, self.now_us, salt=self._salts.token(SALT_BYTES))
         self._head = type(self._head)(row.seq, row.hash)
         self.records.append(row)
         return row

@@ -30,10 +30,8 @@ from stigmem.core.records import Record
 from stigmem.node.events import NodeEvents
 from stigmem.node.mailbox import Mailbox
 from stigmem.node.ports import Journal, JournalFull
-from stigmem.node.settings import NodeSettings
 from stigmem.node.state import NodeState
 from stigmem.node.transaction import Notice, Submission, Transaction, stage_batch
-from stigmem.node.trusted_clock import TrustedClock
 
 __all__ = ["Writer"]
 
@@ -46,15 +44,14 @@ class Writer:
         *,
         mailbox: Mailbox,
         state: NodeState,
-        settings: NodeSettings,
-        clock: TrustedClock,
+        begin: Callable[[], Transaction],
         journal: Journal,
         events: NodeEvents,
     ) -> None:
+        """`begin`: makes the transaction of a batch, at the instant of its beginning."""
         self._mailbox = mailbox
         self._state = state
-        self._settings = settings
-        self._clock = clock
+        self._begin = begin
         self._journal = journal
         self._events = events
         self._subscribers: dict[type[Notice], Callable[[Any], None]] = {}
@@ -74,9 +71,7 @@ class Writer:
     async def _run_batch(self, submissions: list[Submission]) -> None:
         self.batches += 1
         self.largest_batch = max(self.largest_batch, len(submissions))
-        state, clock = self._state, self._clock
-        now_ns = clock.wall_ns()
-        txn = Transaction(state, self._settings, now_ns, clock.monotonic_ns(), clock_lead_ns=clock.lead_ns)
+        state, txn = self._state, self._begin()
         state.advance(txn.now_us)
         state.nonces.forget(txn.monotonic_ns)
         batch, again = stage_batch(txn, submissions, self._events.bug)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,19 @@ import httpx
 import msgspec
 import trio
 
-from stigmem.core.audit import AuditRow, ChainHead, append
+from stigmem.core.audit import AuditRow, ChainHead, append, unsalted_hash
 from stigmem.core.fact import Fact
 from stigmem.core.records import Record
 from stigmem.host.journal import SqliteJournal
 from stigmem.host.logs import configure_logs
 from stigmem.host.run import Deployed, deployed
 from stigmem.host.settings import HostSettings
-from tests.builders import fact
+from tests.builders import SALT, fact
 
-__all__ = ["assertion", "chained", "client_of", "filled", "fold_of", "load_records", "node_at", "numbered", "opened"]
+__all__ = [
+    "assertion", "chained", "client_of", "filled", "first_format", "fold_of", "load_records", "node_at", "numbered",
+    "opened",
+]  # fmt: skip
 
 
 configure_logs("console", "error")
@@ -70,10 +74,25 @@ def chained(facts: Sequence[Fact], head: ChainHead | None = None) -> list[AuditR
     """The audit rows of their writing."""
     rows, last = [], head or ChainHead()
     for one in facts:
-        row = append(last, "fact_write", "user:test", one.id, {"cid": one.cid, "scope": one.scope}, one.timestamp_us)
+        detail: dict[str, object] = {"cid": one.cid, "scope": one.scope}
+        row = append(last, "fact_write", "user:test", one.id, detail, one.timestamp_us, salt=SALT)
         rows.append(row)
         last = ChainHead(row.seq, row.hash)
     return rows
+
+
+def first_format(directory: Path) -> ChainHead:
+    """Turn a journal into one of schema version 6, whose audit rows were hashed in the clear; the head of its log."""
+    head = ChainHead()
+    with closing(sqlite3.connect(directory / "stigmem.db", isolation_level=None)) as old:
+        old.execute("ALTER TABLE audit DROP COLUMN salt")
+        old.execute("ALTER TABLE audit DROP COLUMN commitment")
+        for row in old.execute("SELECT seq, event, subject, fact_id, detail, ts_us FROM audit ORDER BY seq").fetchall():
+            new = unsalted_hash(AuditRow(*row, previous=None, hash="", salt=""), head.hash)
+            old.execute("UPDATE audit SET previous = ?, hash = ? WHERE seq = ?", (head.hash, new, row[0]))
+            head = ChainHead(row[0], new)
+        old.execute("PRAGMA user_version = 6")
+    return head
 
 
 def filled(directory: Path, count: int) -> list[Fact]:

@@ -18,7 +18,7 @@ from stigmem.host.commit_count import CommitFile, count_file
 from stigmem.host.journal import SqliteJournal
 from stigmem.host.schema import ForeignJournal, migrate
 from stigmem.host.wal import dropped_commits
-from tests.host.nodes import chained, filled, load_records, node_at, numbered, opened
+from tests.host.nodes import chained, filled, first_format, load_records, node_at, numbered, opened
 
 PAGE = 4096
 
@@ -310,6 +310,7 @@ def test_an_old_journal_is_brought_forward_and_keeps_what_it_held(tmp_path: Path
 
 def test_a_journal_from_before_commits_were_counted_is_brought_forward(tmp_path: Path) -> None:
     facts = filled(tmp_path, 3)
+    first_format(tmp_path)
     later = ("subscriptions", "deliveries", "refused_deliveries", "gardens", "garden_facts", "swept_facts", "aliases")
     for table in ("commits", *later, "quarantine"):
         sql(tmp_path / "stigmem.db", f"DROP TABLE {table}")

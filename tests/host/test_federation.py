@@ -20,6 +20,7 @@ from stigmem.core.token import mint
 from stigmem.host.cli import main
 from stigmem.host.datadir import database_of, read_only
 from stigmem.host.http import limits as http_limits
+from stigmem.host.rows import AUDIT_COLUMNS
 from stigmem.host.run import Deployed
 from tests.host.authority import Authority
 from tests.host.nodes import assertion, client_of, node_at
@@ -256,7 +257,7 @@ def _secure_client(node: Deployed, authority: Authority) -> httpx.AsyncClient:
 
 def read_audit(directory: Path) -> list[AuditRow]:
     with closing(read_only(database_of(directory))) as connection:
-        query = "SELECT seq, event, subject, fact_id, detail, ts_us, previous, hash FROM audit ORDER BY seq"
+        query = f"SELECT {AUDIT_COLUMNS} FROM audit ORDER BY seq"  # noqa: S608 - a constant of ours
         return [AuditRow(*row) for row in connection.execute(query)]
 
 

@@ -38,7 +38,8 @@ from stigmem.host import journal as journal_module
 from stigmem.host.datadir import DataDirectoryBusy, DataDirectoryUnusable
 from stigmem.host.inspection import verify_audit, verify_journal
 from stigmem.host.journal import SqliteJournal
-from tests.host.nodes import chained, filled, fold_of, load_records, numbered, opened
+from tests.builders import SALT
+from tests.host.nodes import chained, filled, first_format, fold_of, load_records, numbered, opened
 
 PEERS = ("p1", "p2", "p3")
 TEXTS = st.text(max_size=8)
@@ -129,6 +130,7 @@ def test_gardens_and_their_facts_come_back_and_a_deleted_one_does_not(tmp_path: 
 
 def test_a_journal_from_before_gardens_is_looked_through_as_it_is_and_then_brought_forward(tmp_path: Path) -> None:
     facts = filled(tmp_path, 3)
+    first_format(tmp_path)
     with closing(sqlite3.connect(tmp_path / "stigmem.db")) as old:
         later = ("gardens", "garden_facts", "swept_facts", "aliases", "quarantine")
         old.executescript("".join(f"DROP TABLE {table};" for table in later) + "PRAGMA user_version = 3;")
@@ -145,7 +147,7 @@ def test_a_journal_from_before_gardens_is_looked_through_as_it_is_and_then_broug
 
 def test_an_audit_log_and_the_facts_of_gardens_are_compared(tmp_path: Path) -> None:
     one, two = numbered(2)
-    row = append(ChainHead(), "garden_write", "user:ann", one.id, {"garden": "g1"}, 5)
+    row = append(ChainHead(), "garden_write", "user:ann", one.id, {"garden": "g1"}, 5, salt=SALT)
     committed(tmp_path, [[GardenFact("g1", one), row]])
     found = verify_audit(tmp_path)
     assert (found.writes, found.matching, found.broken) == (1, 1, [])
@@ -283,8 +285,8 @@ def test_of_several_changes_to_one_thing_in_a_batch_the_last_stands(tmp_path: Pa
 
 
 def test_only_the_head_of_the_audit_log_is_part_of_the_state(tmp_path: Path) -> None:
-    first = append(ChainHead(), "key_created", "user:a", None, {}, 1)
-    second = append(ChainHead(1, first.hash), "key_revoked", "user:a", None, {}, 2)
+    first = append(ChainHead(), "key_created", "user:a", None, {}, 1, salt=SALT)
+    second = append(ChainHead(1, first.hash), "key_revoked", "user:a", None, {}, 2, salt=SALT)
     committed(tmp_path, [[first, second]])
     assert load_records(tmp_path) == [second]
 

@@ -29,7 +29,7 @@ from stigmem.core.records import Record
 from stigmem.core.wire import JSON_TYPE, Request, Response
 from stigmem.host.control import socket_address
 from stigmem.host.datadir import database_of, read_only
-from stigmem.host.rows import LOADERS
+from stigmem.host.rows import AUDIT_COLUMNS, LOADERS
 from stigmem.host.run import Deployed
 from tests.host.nodes import node_at
 from tests.host.ordeal import Subject, ordeal
@@ -39,7 +39,7 @@ from tests.host.test_federation import FEDERATED, introduce
 KILLS = 50
 ROUNDS = 2
 _BOOT_S = 20.0
-_AUDIT = "SELECT seq, event, subject, fact_id, detail, ts_us, previous, hash FROM audit ORDER BY seq"
+_AUDIT = f"SELECT {AUDIT_COLUMNS} FROM audit ORDER BY seq"  # noqa: S608 - a constant of ours
 
 
 class Stable:

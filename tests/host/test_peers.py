@@ -16,6 +16,7 @@ from stigmem.host.cli import main
 from stigmem.host.cli.peers import COLUMNS, named, peer_line, short
 from stigmem.host.observe import Observer
 from stigmem.host.run import Deployed
+from tests.builders import SALT
 from tests.host.authority import Authority
 from tests.host.nodes import assertion, client_of, node_at
 from tests.host.test_federation import FEDERATED, introduce, until
@@ -191,7 +192,7 @@ def test_metrics_name_nobody_who_holds_a_key_and_no_stranger() -> None:
         ("rejected_fact", "made-up-by-a-stranger", "f", {"reason": "bad"}),
     ]
     for event, subject, fact_id, detail in rows:
-        made = append(head, event, subject, fact_id, detail, 0)
+        made = append(head, event, subject, fact_id, detail, 0, salt=SALT)
         head = ChainHead(made.seq, made.hash)
         observer.committed([made])
     text = observer.metrics().body.decode()

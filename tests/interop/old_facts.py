@@ -5,13 +5,14 @@ Written with the journal itself, because no clock of a running node can be set b
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from pathlib import Path
 
 import msgspec
 
-from stigmem.core.audit import ChainHead, append
+from stigmem.core.audit import SALT_BYTES, ChainHead, append
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import stamp
 from stigmem.core.records import Record
@@ -37,7 +38,8 @@ def fill_with_old_facts(directory: Path, node_id: str, count: int) -> tuple[str,
             "agent:weeks-ago", "string", f"state {n}", "content", 1.0, wall * 1000, None, "", seq=n + 1,
         )  # fmt: skip
         fact = msgspec.structs.replace(draft, id=draft.certified_id())
-        row = append(head, "fact_write", "user:ops", fact.id, {"cid": fact.cid, "scope": fact.scope}, wall * 1000)
+        detail: dict[str, object] = {"cid": fact.cid, "scope": fact.scope}
+        row = append(head, "fact_write", "user:ops", fact.id, detail, wall * 1000, salt=os.urandom(SALT_BYTES))
         head = ChainHead(row.seq, row.hash)
         rows += [fact, row]
         found.append(fact.id)

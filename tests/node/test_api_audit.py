@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from stigmem.core import limits
-from stigmem.core.audit import AuditRow, event_hash
+from stigmem.core.audit import AuditRow, commitment_of, event_hash
 from stigmem.core.wire import Request, Response
 from stigmem.node.settings import NodeSettings
 from tests.node.api import ADMIN, NOW_MS, SEED, WRITER, Peer, ask, caller, read, saying
@@ -155,9 +155,11 @@ async def test_the_whole_log_needs_its_own_permission_and_every_scope() -> None:
         assert rest["next_cursor"] is None
         previous = None
         for e in (*first["entries"], *rest["entries"]):
-            members = (e["seq"], e["event_type"], e["entity_uri"], e["fact_id"], e["detail"], e["ts_us"], previous)
             assert e["previous_hash"] == previous
-            assert e["hash"] == event_hash(*members)
+            assert e["commitment"] == commitment_of(e["salt"], e["entity_uri"], e["detail"])
+            assert e["hash"] == event_hash(
+                e["seq"], e["event_type"], e["commitment"], e["fact_id"], e["ts_us"], previous
+            )
             previous = e["hash"]
 
 

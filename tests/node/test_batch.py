@@ -36,8 +36,8 @@ from stigmem.node.transaction import (
 from stigmem.node.trusted_clock import TrustedClock
 from stigmem.node.writer import Writer
 from stigmem.testing import ScriptedTransport
-from tests.builders import T0_MS, fact
-from tests.node.api import SEED, WRITER, NoEntropy, saying
+from tests.builders import T0_MS, OneSalt, fact
+from tests.node.api import SEED, WRITER, saying
 
 FULL = JournalFull("disk_full", "no space is left")
 SETTINGS = NodeSettings(seed=SEED)
@@ -121,7 +121,7 @@ def state() -> NodeState:
 
 
 def transaction(held: NodeState | None = None) -> Transaction:
-    return Transaction(held or state(), SETTINGS, T0_MS * 1_000_000, 5)
+    return Transaction(held or state(), SETTINGS, T0_MS * 1_000_000, 5, salts=OneSalt())
 
 
 def no_bugs(bug: Exception) -> None:
@@ -267,7 +267,11 @@ class Running:
         self.state = NodeState(SETTINGS, clock)
         self.journal = Journal(self.seen)
         writer = Writer(
-            mailbox=self.mailbox, state=self.state, settings=SETTINGS, clock=clock, journal=self.journal, events=Loud()
+            mailbox=self.mailbox,
+            state=self.state,
+            begin=lambda: transaction(self.state),
+            journal=self.journal,
+            events=Loud(),
         )
         writer.subscribe(PeerChanged, lambda notice: self.seen.append(f"told of {notice.row.peer_id}"))
         writer.subscribe(FactsAdded, lambda _: self.seen.append(f"told of facts, of which there are {self.facts}"))
@@ -416,7 +420,7 @@ class Broken(NodeEvents):
 
 async def test_a_listener_that_raises_keeps_nobody_from_an_answer(nursery: trio.Nursery) -> None:
     events, answers = Broken(), []
-    node = Node(SETTINGS, Context(Clock(nursery), NoEntropy(), ScriptedTransport(), Journal([])), events)
+    node = Node(SETTINGS, Context(Clock(nursery), OneSalt(), ScriptedTransport(), Journal([])), events)
     node.start_writer()
     body = msgspec.json.encode(saying())
     node.offer(Request("POST", "/v1/facts", {}, body), lambda response: answers.append(response.status), WRITER)
@@ -435,7 +439,7 @@ async def test_a_listener_is_told_of_commits_and_of_who_was_answered_what(nurser
         def served(self, request: Request, caller: Caller, response: Response, facts: int) -> None:
             told.append((request.method, caller, response.status, facts))
 
-    node = Node(SETTINGS, Context(Clock(nursery), NoEntropy(), ScriptedTransport(), Journal([])), Listener())
+    node = Node(SETTINGS, Context(Clock(nursery), OneSalt(), ScriptedTransport(), Journal([])), Listener())
     node.start_writer()
     body = msgspec.json.encode(saying())
     for request in (Request("POST", "/v1/facts", {}, body), Request("GET", "/v1/facts")):

@@ -86,7 +86,7 @@ async def test_the_whole_log_can_be_checked_by_whoever_reads_it() -> None:
         assert {row["tenant_id"] for row in rows} == {"default"}
         again = [
             AuditRow(row["seq"], row["event_type"], row["entity_uri"], row["fact_id"], row["detail"], row["ts_us"],
-                     row["previous_hash"], row["hash"])
+                     row["previous_hash"], row["hash"], row["salt"])
             for row in rows
         ]  # fmt: skip
         assert verify(again)[1] is None

@@ -9,6 +9,7 @@ from stigmem.node.replication.lag import LagMonitor
 from stigmem.node.settings import NodeSettings
 from stigmem.node.state import NodeState
 from stigmem.node.transaction import Transaction
+from tests.builders import OneSalt
 from tests.node.api import SEED
 from tests.node.test_batch import Clock
 
@@ -18,7 +19,7 @@ SETTINGS = NodeSettings(seed=SEED, lag_hard_ms=60_000)
 
 def at(seconds: int) -> Transaction:
     """A transaction that begins when the monotonic clock shows so many seconds."""
-    return Transaction(NodeState(SETTINGS, Clock()), SETTINGS, 0, seconds * SECOND_NS)
+    return Transaction(NodeState(SETTINGS, Clock()), SETTINGS, 0, seconds * SECOND_NS, salts=OneSalt())
 
 
 def behind(*since_s: int | None) -> LagMonitor:

@@ -15,6 +15,7 @@ from stigmem.node.quotas import Quotas
 from stigmem.node.settings import NodeSettings
 from stigmem.node.state import NodeState
 from stigmem.node.transaction import Transaction
+from tests.builders import OneSalt
 from tests.node.api import NOW_MS, SEED, WRITER, ask, read, saying
 from tests.node.still import Bench, running
 from tests.node.test_batch import Clock
@@ -26,7 +27,7 @@ MINUTE_NS = 60_000_000_000
 
 
 def at(monotonic_ns: int = 0) -> Transaction:
-    return Transaction(NodeState(SETTINGS, Clock()), SETTINGS, 0, monotonic_ns)
+    return Transaction(NodeState(SETTINGS, Clock()), SETTINGS, 0, monotonic_ns, salts=OneSalt())
 
 
 def test_an_hours_writes_may_come_at_once_and_the_next_one_is_refused_and_audited() -> None:

@@ -51,5 +51,9 @@ def verify(
         say(sentence)
     tell(f"{found.rows} rows; head {found.head or 'none'}")
     tell(f"{found.writes} writes of facts in the log, {found.matching} of them with the fact they speak of")
+    if found.rechained:
+        tell(f"{found.rechained} rows were chained anew when the format changed, under a signed row")
+    if found.erased:
+        tell(f"{found.erased} rows were erased; their place in the chain is whole")
     tell("broken" if found.broken else "intact")
     return 1 if found.broken else 0

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from stigmem.core.audit import AuditRow
+from stigmem.core.audit import AuditRow, commitment_of
 from stigmem.core.content_id import uuid_from_hash
 from stigmem.core.fact import Fact
 from stigmem.core.gardens import Garden
@@ -76,7 +76,8 @@ class PeerEntry(msgspec.Struct):
 
 
 class AdminEntry(msgspec.Struct, kw_only=True):
-    """A row as `GET /v1/admin/audit` shows it, with what is needed to check the chain. `detail` is JSON text."""
+    """A row as `GET /v1/admin/audit` shows it, with what is needed to check the chain. `detail` is JSON text. Of a row
+    that was erased, entity, detail and salt are empty, and nothing but the commitment says what they were."""
 
     seq: int
     id: str
@@ -92,6 +93,8 @@ class AdminEntry(msgspec.Struct, kw_only=True):
     ts_us: int
     previous_hash: str | None
     hash: str
+    salt: str
+    commitment: str
 
 
 def is_about_garden(row: AuditRow) -> bool:
@@ -101,7 +104,7 @@ def is_about_garden(row: AuditRow) -> bool:
 
 def garden_of(row: AuditRow, state: NodeState) -> Garden | None:
     """The garden that a row tells of; None when it tells of none, or of one that was deleted."""
-    return state.gardens.get(msgspec.json.decode(row.detail)["garden"]) if is_about_garden(row) else None
+    return state.gardens.get(msgspec.json.decode(row.detail).get("garden", "")) if is_about_garden(row) else None
 
 
 def may_see(row: AuditRow, principal: Principal, state: NodeState) -> bool:
@@ -184,6 +187,8 @@ def admin_entry(row: AuditRow, ledger: Ledger) -> AdminEntry:
         ts_us=row.ts_us,
         previous_hash=row.previous,
         hash=row.hash,
+        salt=row.salt,
+        commitment=row.commitment or commitment_of(row.salt, row.subject, row.detail),
     )
 
 
