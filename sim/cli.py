@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from cyclopts import App, CycloptsError, Parameter, Token
 
@@ -99,10 +99,11 @@ def _mistakes_of_users() -> tuple[type[Exception], ...]:
     from sim.history.tracefile import BadTrace
     from sim.report.folder import BadFolder
     from sim.scenario.reading import BadScenario
+    from sim.study.cluster import BadCluster
     from sim.suite.controls import PatchError
     from sim.world.trace import TraceUnreadable
 
-    return (BadScenario, BadFolder, PatchError, BadRepository, BadTrace, TraceUnreadable)
+    return (BadScenario, BadFolder, BadCluster, PatchError, BadRepository, BadTrace, TraceUnreadable)
 
 
 _IN_OUR_WORDS: Final = (
@@ -146,6 +147,7 @@ def run(
     seeds: Annotated[int | None, Parameter(converter=_count)] = None,
     jobs: Annotated[int | None, Parameter(converter=_count)] = None,
     shard: Annotated[tuple[int, int], Parameter(converter=_shard, n_tokens=1)] = (1, 1),
+    scheduler: str | None = None,
     variant: str | None = None,
     allow_plugins: Annotated[bool, _Flag] = False,
 ) -> int:
@@ -155,10 +157,8 @@ def run(
     directory; with --json and without --out nothing is written.
 
     With --seeds, or when a file has a [[sweep]], it is a study: every seed in
-    every cell, run by worker processes, and one table with medians and 95 %
-    intervals over seeds. It is kept in runs/NAME-study, or in --out; what is
-    done there already is not done again, also after Ctrl-C.
-
+    every cell, by worker processes, and one table with medians and 95 % intervals
+    over seeds. It is kept in runs/NAME-study or --out, and taken up again there.
     Exit status: that of the worst run.
 
     Parameters
@@ -181,23 +181,39 @@ def run(
         How many workers, as many as there are processors unless given.
     shard
         Only the third of eight parts of a study, for 3/8; `merge` joins them.
+    scheduler
+        Address of a Dask scheduler whose workers do the runs of a study instead.
     variant
         Run this [[variant]] of the scenario instead.
     allow_plugins
         Import the Python modules that scenarios name by `plugins`.
     """
-    if seeds is not None or _has_sweep(files, allow_plugins=allow_plugins):
+    given: dict[str, Any] = {"json": json, "figures": not no_figures, "allow_plugins": allow_plugins}
+    given |= {"out": out, "variant": variant}
+    workers: dict[str, Any] = {"jobs": jobs, "shard": shard, "scheduler": scheduler}
+    is_study = seeds is not None or _has_sweep(files, allow_plugins=allow_plugins)
+    if mistake := _useless_option(workers, is_study=is_study, keep_going=keep_going):
+        say(mistake)
+        return BAD_INPUT
+    if is_study:
         from sim.study.session import StudyOptions, run_studies
 
-        flags = {"json": json, "figures": not no_figures, "allow_plugins": allow_plugins}
-        many = seeds or 1
-        study = StudyOptions(seeds=many, first_seed=seed, jobs=jobs, shard=shard, out=out, variant=variant, **flags)
-        return run_studies(files, console_for(), console_for(stderr=True), study)
+        many = StudyOptions(seeds=seeds or 1, first_seed=seed, **workers, **given)
+        return run_studies(files, console_for(), console_for(stderr=True), many)
     from sim.cli_session import RunOptions, Session
 
-    flags = {"json": json, "figures": not no_figures, "trace": trace == "full", "allow_plugins": allow_plugins}
-    options = RunOptions(seed=seed, out=out, variant=variant, keep_going=keep_going, **flags)
-    return Session(console_for(), console_for(stderr=True), options).run(files)
+    single = RunOptions(seed=seed, trace=trace == "full", keep_going=keep_going, **given)
+    return Session(console_for(), console_for(stderr=True), single).run(files)
+
+
+def _useless_option(workers: dict[str, Any], *, is_study: bool, keep_going: bool) -> str | None:
+    """A sentence about an option that would do nothing."""
+    if not is_study and workers != {"jobs": None, "shard": (1, 1), "scheduler": None}:
+        return "--jobs, --shard and --scheduler are for studies: give --seeds, or a file with [[sweep]]"
+    if is_study and keep_going:
+        return "--keep-going is for a single run"
+    both = workers["jobs"] is not None and workers["scheduler"] is not None
+    return "give --jobs or --scheduler, not both" if both else None
 
 
 def _has_sweep(files: list[Path], *, allow_plugins: bool) -> bool:

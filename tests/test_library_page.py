@@ -23,7 +23,7 @@ def examples_of_the_library_page(folder: Path) -> list[Path]:
 
 def test_examples_of_the_library_page_run_and_are_typed(tmp_path: Path) -> None:
     files = examples_of_the_library_page(tmp_path)
-    assert len(files) == 3
+    assert len(files) == 4
     for file in files:
         done = subprocess.run(
             [sys.executable, str(file)], cwd=ROOT, capture_output=True, text=True, check=False, env=ENV

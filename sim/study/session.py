@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from sim.analysis.outcome import worst
 from sim.report.folder import BadFolder
 from sim.scenario.planning import load_plan
-from sim.study.pool import default_jobs
+from sim.study.cluster import BadCluster, Cluster
+from sim.study.pool import Pool, default_jobs
 from sim.study.store import Store, merge_rows
 from sim.study.study import Study, Told
 from sim.study.telling import show_study, write_study
@@ -34,6 +35,8 @@ class StudyOptions:
     first_seed: int | None = None
     jobs: int | None = None
     """Workers; None is one a processor."""
+    scheduler: str | None = None
+    """The address of a Dask scheduler, whose workers run it instead."""
     shard: tuple[int, int] = (1, 1)
     """The n-th of so many parts."""
     out: Path | None = None
@@ -65,11 +68,10 @@ def _run_study(file: Path, out: Path | None, screen: Console, aside: Console, op
     )
     folder = out if out is not None or options.json else Path("runs") / f"{name}-study"
     store = Store(folder, name=name, identity=study.identity)
-    jobs = default_jobs() if options.jobs is None else options.jobs
     try:
         with _progress(aside, name) as told:
-            rows = study.run(store, jobs=jobs, shard=options.shard, told=told)
-    except KeyboardInterrupt:
+            rows = study.run(store, _workers(options, aside), shard=options.shard, told=told)
+    except (KeyboardInterrupt, BadCluster):
         if folder is not None:
             again = f"{_command(file, options)}{_which_runs(options)} --out {shlex.quote(str(folder))}"
             aside.print(f"{len(store.rows)} runs are kept in {folder}; to go on: {again}", soft_wrap=True)
@@ -85,6 +87,15 @@ def _run_study(file: Path, out: Path | None, screen: Console, aside: Console, op
     return study.exit_status(rows)
 
 
+def _workers(options: StudyOptions, aside: Console) -> Pool | Cluster:
+    if options.scheduler is None:
+        return Pool(default_jobs() if options.jobs is None else options.jobs)
+    cluster = Cluster(options.scheduler)
+    if not cluster.workers:
+        aside.print(f"{options.scheduler} has no worker yet; the runs begin when one has come", soft_wrap=True)
+    return cluster
+
+
 def _command(file: Path, options: StudyOptions) -> str:
     """What runs the scenario of a study again; its seeds are to be added."""
     variant = "" if options.variant is None else f" --variant {options.variant}"
@@ -94,7 +105,8 @@ def _command(file: Path, options: StudyOptions) -> str:
 def _which_runs(options: StudyOptions) -> str:
     number, count = options.shard
     first = "" if options.first_seed is None else f" --seed {options.first_seed}"
-    return f" --seeds {options.seeds}{first}{'' if count == 1 else f' --shard {number}/{count}'}"
+    scheduler = "" if options.scheduler is None else f" --scheduler {shlex.quote(options.scheduler)}"
+    return f" --seeds {options.seeds}{first}{'' if count == 1 else f' --shard {number}/{count}'}{scheduler}"
 
 
 def _print_rows(rows: list[dict[str, Any]]) -> None:

@@ -4,23 +4,28 @@
     runs.parquet     the rows as a frame, a row a run, when the study is over
     *.png            a figure with bands over seeds for each key that has several values
 
-Taking a study up again is reading which runs there are. A folder knows which scenario it is of: rows of another one
-are never mixed in. Shards are folders of their own, with rows that the others lack; merging is putting them together.
+Taking a study up again is reading which runs there are. A folder knows which scenario it is of, and which source its
+runs were made by: rows of another scenario, or of another version of the packages, are never mixed in. Shards are
+folders of their own, with rows that the others lack; merging is putting them together.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import sim
+import stigmem
 from sim.report.folder import BadFolder
 from sim.scenario.reading import plain_values
 from sim.scenario.tables import Scenario
 
-__all__ = ["ROWS", "Store", "identity_of", "merge_rows"]
+__all__ = ["ROWS", "Store", "identity_of", "merge_rows", "source_identity"]
 
 ROWS: Final = "study.jsonl"
 
@@ -30,6 +35,17 @@ def identity_of(scenario: Scenario, cells: Sequence[dict[str, Any]]) -> str:
     plain = plain_values(scenario)
     plain["scenario"] = {key: value for key, value in plain["scenario"].items() if key != "seed"}
     return hashlib.blake2b(repr((plain, cells)).encode(), digest_size=16).hexdigest()
+
+
+@cache
+def source_identity() -> str:
+    """Tells the source of the packages here, and the version of Python, from others."""
+    told = hashlib.blake2b(repr(sys.version_info[:2]).encode(), digest_size=8)
+    for package in (stigmem, sim):
+        folder = Path(package.__path__[0])
+        for path in sorted(folder.rglob("*.py")):
+            told.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes())
+    return told.hexdigest()
 
 
 class Store:
@@ -50,8 +66,10 @@ class Store:
             head, self.rows = _read(self._path)
             if head["identity"] != identity:
                 raise BadFolder(f"{folder} holds a study of another scenario ({head['name']}); give another folder")
+            if self.rows and head.get("source") != source_identity():
+                raise BadFolder(f"{folder} holds runs of another version of stigmem-trio or Python; give another one")
         self._done = {(row["cell"], row["seed"]): None for row in self.rows}
-        _write(self._path, {"name": name, "identity": identity}, self.rows)
+        _write(self._path, {"name": name, "identity": identity, "source": source_identity()}, self.rows)
 
     def has(self, cell: int, seed: int) -> bool:
         """Whether this run is done."""
@@ -78,6 +96,8 @@ def merge_rows(folders: Sequence[Path], out: Path) -> list[dict[str, Any]]:
         merged.update({(row["cell"], row["seed"]): row for row in rows})
         if head["identity"] != heads[0]["identity"]:
             raise BadFolder(f"{folder} and {folders[0]} are not of one study: their scenarios differ")
+        if head.get("source") != heads[0].get("source"):
+            raise BadFolder(f"{folder} and {folders[0]} were run by different versions of stigmem-trio or Python")
     out.mkdir(parents=True, exist_ok=True)
     ordered = [merged[key] for key in sorted(merged)]
     _write(out / ROWS, heads[0], ordered)

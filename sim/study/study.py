@@ -21,6 +21,7 @@ from sim.analysis.verdict import BOUNDS
 from sim.scenario.reading import load_scenario
 from sim.scenario.tables import Scenario
 from sim.study.cells import Cell, axes_of, cells_of
+from sim.study.cluster import Cluster
 from sim.study.pool import Pool, default_jobs
 from sim.study.statistics import Interval, interval_of
 from sim.study.store import Store, identity_of
@@ -93,14 +94,14 @@ class Study:
         return every[number - 1 :: count]
 
     def run(
-        self, store: Store, *, jobs: int, shard: tuple[int, int] = (1, 1), told: Told | None = None
+        self, store: Store, workers: Pool | Cluster, *, shard: tuple[int, int] = (1, 1), told: Told | None = None
     ) -> list[dict[str, Any]]:
-        """Run whatever the store does not have, and keep each row as it comes; the rows of the study in order. What
-        ends it early, such as Ctrl-C, leaves the store with the rows that are done."""
+        """Have the workers run whatever the store does not have, and keep each row as it comes; the rows of the study
+        in order. What ends it early, such as Ctrl-C, leaves the store with the rows that are done."""
         places = self.places(shard)
         left = [place for place in places if not store.has(*place)]
         done = len(places) - len(left)
-        with Pool(jobs) as pool:
+        with workers as pool:
             if told is not None:
                 told(done, len(places))
             for number, row in pool.run(
@@ -191,6 +192,7 @@ def sweep(
     *,
     seeds: Iterable[int] = range(20),
     jobs: int | None = None,
+    cluster: Any = None,
     out: str | Path | None = None,
     told: Told | None = None,
     allow_plugins: bool = False,
@@ -199,13 +201,16 @@ def sweep(
 
     `over`: dotted keys, as in a file, each with its values: `{"network.loss": [0, 0.1], "fault.cut.for": ["1m"]}`;
     faults by their `name` or number. They are crossed with each other and with the scenario's own `[[sweep]]` tables.
-    `jobs`: worker processes, by default one a processor. With `out`, a folder, what is done already is not done again.
-    `told` is called with the runs that are done and all there are. The frame has a row a run: the keys, `seed`,
-    `verdict`, and every metric in seconds or counts. Raises BadScenario before anything runs.
+    `jobs`: worker processes, by default one a processor; or `cluster`, the address of a Dask scheduler, a cluster of
+    Dask, or a `distributed.Client`, for workers on other machines (`sim.study.cluster`). With `out`, a folder, what is
+    done already is not done again. `told` is called with the runs that are done and all there are. The frame has a row
+    a run: the keys, `seed`, `verdict`, and every metric in seconds or counts. Raises BadScenario before anything runs;
+    BadFolder; and BadCluster, which may come late and leaves in `out` what is done.
     """
     source = Path(what) if isinstance(what, (str, Path)) else None
     scenario = what if isinstance(what, Scenario) else load_scenario(Path(what), allow_plugins=allow_plugins)
     folder = Path.cwd() if source is None else source.parent.absolute()
     study = Study.of(scenario, seeds, folder=folder, over=over, allow_plugins=allow_plugins)
     store = Store(None if out is None else Path(out), name=scenario.name, identity=study.identity)
-    return frame_of(study.run(store, jobs=default_jobs() if jobs is None else jobs, told=told))
+    workers = Pool(default_jobs() if jobs is None else jobs) if cluster is None else Cluster(cluster)
+    return frame_of(study.run(store, workers, told=told))

@@ -209,7 +209,7 @@ def test_a_study_is_taken_up_again_where_it_was_left(file: Path, tmp_path: Path)
     with (folder / ROWS).open("a") as torn:
         torn.write('{"cell": 0, "seed": 3, "verd')
     told: list[tuple[int, int]] = []
-    rows = study.run(store_of(study, folder), jobs=1, told=lambda done, every: told.append((done, every)))
+    rows = study.run(store_of(study, folder), Pool(1), told=lambda done, every: told.append((done, every)))
     assert told == [(2, 3), (3, 3)]
     assert [row["seed"] for row in rows] == [1, 2, 3]
     assert len((folder / ROWS).read_text().splitlines()) == 4
@@ -311,6 +311,40 @@ def test_the_command_to_replay_a_run_of_a_variant_names_the_variant(
     options = ["--variant", "lossy", "--seeds", "1", "--jobs", "1", "--out", str(tmp_path / "out")]
     assert main(["run", str(file), *options]) == 0
     assert f"to replay it: stigmem-sim run {file} --variant lossy --seed 3" in capfd.readouterr().out
+
+
+def test_rows_of_another_version_of_the_packages_are_not_mixed_in(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = study_of(file)
+    other, here, empty = tmp_path / "other", tmp_path / "here", tmp_path / "empty"
+    with monkeypatch.context() as patched:
+        patched.setattr("sim.study.store.source_identity", lambda: "another version")
+        without_workers(study, store_of(study, other), range(3, 4))
+        store_of(study, empty)
+    without_workers(study, store_of(study, here), range(4, 5))
+    with pytest.raises(BadFolder, match="another version of stigmem-trio or Python"):
+        store_of(study, other)
+    with pytest.raises(BadFolder, match="different versions"):
+        merge_rows([other, here], tmp_path / "out")
+    assert store_of(study, empty).rows == []  # which holds no runs yet, and may be gone on with
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--jobs", "2"], "--jobs, --shard and --scheduler are for studies: give --seeds, or a file with [[sweep]]"),
+        (["--shard", "1/2"], "--jobs, --shard and --scheduler are for studies"),
+        (["--scheduler", "tcp://a:1"], "--jobs, --shard and --scheduler are for studies"),
+        (["--seeds", "2", "--keep-going"], "--keep-going is for a single run"),
+        (["--seeds", "2", "--jobs", "2", "--scheduler", "tcp://a:1"], "give --jobs or --scheduler, not both"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    options: list[str], sentence: str, file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(file), *options]) == 2
+    assert sentence in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "a/b"])
