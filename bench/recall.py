@@ -20,18 +20,20 @@ import sys
 import time
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from bench.recall_sets import CONVERSATIONS, Corpus, Question, conversations, documents, expectations
 from stigmem.core.fact import Fact
 from stigmem.core.ledger import Ledger
 from stigmem.core.recall import ranking
+from stigmem.core.recall.meaning import Passage, VectorTable, fact_passage, passage
 from stigmem.core.recall.ranking import Ranker, Weights
 from stigmem.core.recall.word_index import TUNED, Tuning, WordIndex
 from stigmem.core.recall.words import words_of
 from stigmem.core.references import ReferenceIndex
+from stigmem.host.meaning import missing_extra, static_vectors
 
 __all__ = ["Scores", "interval", "main", "measure", "plain", "score"]
 
@@ -44,12 +46,16 @@ _STOPPED: Final = re.compile(
 _RESAMPLES: Final = 2_000
 _GRID: Final = {
     "saturation": (0.9, 1.5), "length_share": (0.5, 0.9), "surroundings": (0.6, 1.5), "answer": (0.2, 0.6),
-    "date": (4.0, 12.0), "subject": (0.3, 1.0),
+    "date": (4.0, 12.0), "subject": (0.3, 1.0), "meaning": (0.8, 1.8),
 }  # fmt: skip
 """One constant at a time takes these instead of the chosen value."""
 
 Rank = Callable[[str], Sequence[str]]
 """Takes a question and gives ids of facts, best first."""
+Vectors = Callable[[Sequence[Passage]], list[bytes]]
+"""Gives vectors to texts."""
+
+T = TypeVar("T")
 
 
 class Scores(NamedTuple):
@@ -100,14 +106,19 @@ def _telling(text: str) -> Iterator[str]:
     return words_of(_STOPPED.sub(" ", text))
 
 
-def node(corpus: Corpus, tuning: Tuning = TUNED) -> Rank:
-    """The ranking of a node."""
+def node(corpus: Corpus, tuning: Tuning = TUNED, make: Vectors | None = None) -> Rank:
+    """The ranking of a node; by meaning too where something makes vectors."""
     ledger, index, references = Ledger(), WordIndex(tuning), ReferenceIndex()
     for number, fact in enumerate(corpus.facts, 1):
         ledger.add(_numbered(fact, number))
         index.add(ledger.log[-1])
         references.add(ledger.log[-1])
     now_us = max(fact.timestamp_us for fact in corpus.facts)
+    table = None
+    if make is not None:
+        vectors = make([fact_passage(fact, index) for fact in index.facts])
+        table = VectorTable(len(vectors[0]))
+        table.extend(vectors)
 
     def rank(query: str) -> list[str]:
         question = ranking.Question(
@@ -117,15 +128,21 @@ def node(corpus: Corpus, tuning: Tuning = TUNED) -> Rank:
         ranker = Ranker(
             ledger=ledger, view=index.view(), references=references, confidence=lambda fact: fact.confidence,
             question=question,
+            likenesses=table and done(table.likenesses(make([passage(query, index)])[0])),
         )  # fmt: skip
-        work = ranker.rank()
-        while True:
-            try:
-                next(work)
-            except StopIteration as end:
-                return [each.fact.id for each in end.value]
+        return [each.fact.id for each in done(ranker.rank())]
 
     return rank
+
+
+def done(work: Generator[None, None, T]) -> T:
+    """The result of work in steps."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
 def _numbered(fact: Fact, number: int) -> Fact:
@@ -152,34 +169,35 @@ def interval(pairs: Sequence[tuple[float, float]]) -> tuple[float, float, float]
     return tuple(each / len(differences) for each in (sum(differences), low, high))  # type: ignore[return-value]
 
 
-def left_out(corpora: Sequence[Corpus]) -> Iterator[tuple[str, Tuning, list[Scores]]]:
+def left_out(corpora: Sequence[Corpus], make: Vectors | None) -> Iterator[tuple[str, Tuning, list[Scores]]]:
     """For each fold the constants that are best on the others, and its scores with them."""
-    grid = [TUNED, *(TUNED._replace(**{name: value}) for name, values in _GRID.items() for value in values)]
-    of_tuning = [measure(corpora, lambda corpus, tuning=tuning: node(corpus, tuning)) for tuning in grid]  # type: ignore[misc]
+    tuned = _GRID if make else {name: values for name, values in _GRID.items() if name != "meaning"}
+    grid = [TUNED, *(TUNED._replace(**{name: value}) for name, values in tuned.items() for value in values)]
+    of_tuning = [measure(corpora, lambda corpus, tuning=tuning: node(corpus, tuning, make)) for tuning in grid]  # type: ignore[misc]
     for fold in dict.fromkeys(question.fold for question, _ in of_tuning[0]):
         others = [sum(s.recall10 + s.ndcg10 for q, s in rows if q.fold != fold) for rows in of_tuning]
         best = max(range(len(grid)), key=others.__getitem__)
         yield fold, grid[best], [s for q, s in of_tuning[best] if q.fold == fold]
 
 
-def report(name: str, corpora: Sequence[Corpus], *, quick: bool) -> Iterator[str]:
-    """The table of one set."""
-    before, after = measure(corpora, plain), measure(corpora, node)
+def report(name: str, corpora: Sequence[Corpus], make: Vectors | None, *, quick: bool) -> Iterator[str]:
+    """The table of one set; with `make`, of a node that goes by meaning too."""
+    before, after = measure(corpora, plain), measure(corpora, lambda corpus: node(corpus, TUNED, make))
     facts, questions = sum(len(corpus.facts) for corpus in corpora), len(before)
-    yield f"\n## {name}: {questions} questions, {facts} facts\n"
+    yield f"\n## {name}{', words and meaning' if make else ''}: {questions} questions, {facts} facts\n"
     yield "| ranking | recall@5 | recall@10 | nDCG@10 |\n|---|---|---|---|"
     yield _row("plain BM25", mean(s for _, s in before))
     yield _row("the node", mean(s for _, s in after))
     difference = interval([(b.recall10, a.recall10) for (_, b), (_, a) in zip(before, after, strict=True)])
     if not quick:
-        folds = list(left_out(corpora))
+        folds = list(left_out(corpora, make))
         scores = [each for _, _, rows in folds for each in rows]
         yield _row("the node, constants from the other folds", mean(scores))
         ordered = {id(q): b for q, b in before}
         firsts = [ordered[id(q)] for fold, _, _ in folds for q, _ in before if q.fold == fold]
         honest = interval([(b.recall10, a.recall10) for b, a in zip(firsts, scores, strict=True)])
         for label, tuning in _without():
-            rows = measure(corpora, lambda corpus, tuning=tuning: node(corpus, tuning))  # type: ignore[misc]
+            rows = measure(corpora, lambda corpus, tuning=tuning: node(corpus, tuning, make))  # type: ignore[misc]
             yield _row(f"without {label}", mean(s for _, s in rows))
         yield "\nrecall@10 above plain BM25, each fold with the constants of the others: " + _told(honest)
         if len(folds) <= 10:
@@ -191,7 +209,7 @@ def report(name: str, corpora: Sequence[Corpus], *, quick: bool) -> Iterator[str
 
 
 def _without() -> Iterator[tuple[str, Tuning]]:
-    for name in ("surroundings", "answer", "date", "subject"):
+    for name in ("surroundings", "answer", "date", "subject", "meaning"):
         yield name, TUNED._replace(**{name: 0.0})
 
 
@@ -203,7 +221,7 @@ def _told(found: tuple[float, float, float]) -> str:
     return f"{found[0]:+.3f} (95 % {found[1]:+.3f} to {found[2]:+.3f})"
 
 
-def speed(facts: int) -> Iterator[str]:
+def speed(facts: int, make: Vectors | None) -> Iterator[str]:
     """How long a question takes in a scope of so many facts, and what the index weighs."""
     chance = random.Random(7)
     vocabulary = [f"{a}{b}{c}" for a in "bdfglmnprst" for b in ("an", "or", "ed", "il", "um") for c in "aeioukrst"]
@@ -236,6 +254,27 @@ def speed(facts: int) -> Iterator[str]:
     yield f"\n## Speed: three words against {facts:,} facts of twelve words\n"
     yield f"p50 {1e3 * times[len(times) // 2]:.1f} ms, p99 {1e3 * times[int(len(times) * 0.99)]:.1f} ms"
     yield f"index: {facts / built:,.0f} facts/s, about {weighed / (facts // 10):,.0f} bytes a fact"
+    if make is not None:
+        yield from meaning_speed(index, make, [" ".join(chance.sample(vocabulary, 3)) for _ in range(100)])
+
+
+def meaning_speed(index: WordIndex, make: Vectors, questions: Sequence[str]) -> Iterator[str]:
+    """What meaning adds to that."""
+    part = index.facts[: len(index.facts) // 10]
+    begin = time.process_time()
+    vectors = make([fact_passage(fact, index) for fact in part])
+    made = time.process_time() - begin
+    table = VectorTable(len(vectors[0]))
+    for _ in range(len(index.facts) // len(part)):
+        table.extend(vectors)
+    times = []
+    for question in questions:
+        begin = time.process_time()
+        done(table.likenesses(make([passage(question, index)])[0]))
+        times.append(time.process_time() - begin)
+    times.sort()
+    yield f"meaning adds p50 {1e3 * times[len(times) // 2]:.1f} ms, p99 {1e3 * times[int(len(times) * 0.99)]:.1f} ms"
+    yield f"vectors: {len(part) / made:,.0f} facts/s, {table.dimensions} bytes a fact, up to twice that while it grows"
 
 
 def _fact_of(number: int, text: str) -> Fact:
@@ -255,17 +294,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="no left-out folds, nothing left out, ten thousand facts")
     parser.add_argument("--no-speed", action="store_true", help="quality only")
     given = parser.parse_args(arguments)
+    sets = {
+        "Expectations of this project's scenarios": [expectations()],
+        "Documents of this project, in other words": [documents()],
+    }
     if given.conversations.is_file():
-        for line in report("Conversations", conversations(given.conversations), quick=given.quick):
-            print(line, flush=True)
+        sets = {"Conversations": conversations(given.conversations)} | sets
     else:
         print(f"Conversations are left out: there is no {given.conversations.name} (see docs/recall.md).")
-    for line in report("Expectations of this project's scenarios", [expectations()], quick=given.quick):
-        print(line, flush=True)
-    for line in report("Documents of this project, in other words", [documents()], quick=given.quick):
-        print(line, flush=True)
+    ways: list[Vectors | None] = [None]
+    if missing_extra() is None:
+        ways.append(static_vectors())
+    else:
+        print("Meaning is left out: the extra [semantic] is not installed.")
+    for name, corpora in sets.items():
+        for make in ways:
+            for line in report(name, corpora, make, quick=given.quick):
+                print(line, flush=True)
     if not given.no_speed:
-        for line in speed(10_000 if given.quick else 100_000):
+        for line in speed(10_000 if given.quick else 100_000, ways[-1]):
             print(line, flush=True)
     return 0
 

@@ -57,7 +57,7 @@ from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response
 from stigmem.node.callers import PERMISSIONS, Principal
 from stigmem.node.node import Node
-from stigmem.node.ports import Context, JournalFull, Unreachable
+from stigmem.node.ports import Context, JournalFull, Meaning, Unreachable
 from stigmem.node.settings import NodeSettings
 
 __all__ = [
@@ -387,12 +387,14 @@ async def running_node(
     clock: ManualClock | None = None,
     journal: MemoryJournal | None = None,
     transport: ScriptedTransport | None = None,
+    meaning: Meaning | None = None,
     seed: int | str = 1,
 ) -> AsyncIterator[RunningNode]:
     """A node with what its journal holds, until the block ends as by a power cut.
 
-    Whatever is not given is made new. `seed`: of the bytes that the node takes for chance. Raises JournalCorrupt when
-    the journal cannot be read, and at the end the first bug of its own that the node met.
+    Whatever is not given is made new; without `meaning` recall goes by words. `seed`: of the bytes that the node takes
+    for chance. Raises JournalCorrupt when the journal cannot be read, and at the end the first bug of its own that the
+    node met.
     """
     clock = ManualClock() if clock is None else clock
     journal = MemoryJournal() if journal is None else journal
@@ -401,7 +403,7 @@ async def running_node(
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(clock.wake_ups.run)
-        context = Context(_NodeClock(clock, nursery), _Entropy(seed), transport, journal)
+        context = Context(_NodeClock(clock, nursery), _Entropy(seed), transport, journal, meaning=meaning)
         node = Node(settings, context)
         await node.load()
         node.start()

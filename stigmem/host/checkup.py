@@ -28,6 +28,7 @@ from stigmem.host.client import HttpTransport
 from stigmem.host.datadir import database_of, judged, read_only
 from stigmem.host.identity import Identity, read_identity
 from stigmem.host.inspection import verify_audit, verify_journal
+from stigmem.host.meaning import missing_extra
 from stigmem.host.rows import LOADERS
 from stigmem.host.safety import check_settings
 from stigmem.host.settings import HostSettings
@@ -40,6 +41,7 @@ __all__ = [
     "check_clock",
     "check_directory",
     "check_journal",
+    "check_meaning",
     "check_package",
     "check_peers",
     "check_settings_of",
@@ -100,6 +102,19 @@ def check_settings_of(found: Resolved) -> Iterator[Finding]:
         yield Finding("settings", "bad", error.message)
     for remark in found.remarks:
         yield Finding("settings", "note", remark)
+
+
+def check_meaning(settings: HostSettings) -> Iterator[Finding]:
+    """Whether recall goes by meaning, and by whose."""
+    missing = missing_extra()
+    if not settings.embed_enabled:
+        yield Finding("meaning", "ok", "off: recall goes by words (STIGMEM_EMBED_ENABLED)")
+    elif settings.embed_url:
+        yield Finding("meaning", "ok", f"recall asks {settings.embed_url} for vectors, and so shows it facts")
+    elif missing:
+        yield Finding("meaning", "note", missing)
+    else:
+        yield Finding("meaning", "ok", "recall goes by words and by static word vectors")
 
 
 def check_directory(settings: HostSettings) -> Iterator[Finding]:

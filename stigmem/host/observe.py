@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.registry import Collector
 
 from stigmem.core.audit import AuditRow
-from stigmem.core.errors import Refusal
+from stigmem.core.errors import Refusal, StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response
@@ -175,6 +175,10 @@ class Observer(NodeEvents):
             "a bug cost one answer", key=f"{name} {where}", level="error", bug=bug, error=f"{name}: {bug}"[:500],
             where=where,
         )  # fmt: skip
+
+    def meaning_failed(self, error: StigmemError) -> None:
+        """A question was answered by words alone."""
+        self.limiter.tell("recall by words alone", key=error.code, level="warning", reason=error.message[:500])
 
     def refused(self, kind: str) -> None:
         """A caller was refused, or sent away, before its request was one."""

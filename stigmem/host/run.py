@@ -33,6 +33,7 @@ from stigmem.host.http import Server
 from stigmem.host.identity import Identity, read_identity, settle_identity
 from stigmem.host.journal import SqliteJournal
 from stigmem.host.logs import library_logs
+from stigmem.host.meaning import meaning_of, missing_extra
 from stigmem.host.observe import Observer
 from stigmem.host.safety import check_settings
 from stigmem.host.settings import HostSettings, node_settings
@@ -109,7 +110,12 @@ class Deployed:
         self.port = port
         chosen = node_settings(self.settings, seed=self.identity.seed, node_id=self.identity.node_id, port=port)
         context = Context(
-            HostClock(actors, self.observer.bug), HostEntropy(), self.transport, self.journal, HostSignatures()
+            HostClock(actors, self.observer.bug),
+            HostEntropy(),
+            self.transport,
+            self.journal,
+            HostSignatures(),
+            meaning_of(self.settings),
         )
         self.node = Node(chosen, context, self.observer)
         self.app = App(self.node, self.observer)
@@ -177,6 +183,8 @@ async def deployed(
     if settings.mcp and find_spec("mcp") is None:
         raise BadSettings("the route /mcp needs the extra [mcp]: pip install 'stigmem-trio[mcp]', or drop --mcp")
     found = Deployed(settings, log_lines_dropped)
+    if settings.embed_enabled and not settings.embed_url and (missing := missing_extra()):
+        found.observer.log.warning(missing)
     _allow_files(settings.connections_max)
     try:
         with library_logs(found.observer.limiter):

@@ -124,6 +124,11 @@ class HostSettings:
 
     mcp: bool = _is(False, "Whether models may use this node at /mcp, with an API key; needs the extra [mcp]")
 
+    embed_enabled: bool = _is(False, "Whether recall goes by meaning too; by the extra [semantic], or by embed_url")
+    embed_url: str = _is("", "Endpoint that gives vectors to texts; it is sent facts of every scope that is asked in")
+    embed_model: str = _is("", "Model that the endpoint is asked for")
+    embed_api_key: str = _is("", "Key that the endpoint wants, as a bearer token", secret=True)
+
     log_style: Literal["console", "json"] = _is("console", "Form of the log on standard error")
     log_level: Literal["debug", "info", "warning", "error"] = _is("info", "Least level of a log line")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from stigmem.core.errors import StigmemError
 from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response
 from stigmem.node.callers import Caller
@@ -31,6 +32,10 @@ class NodeEvents:
 
     def committed(self, records: Sequence[Record]) -> None:
         """A batch became durable and was applied."""
+
+    def meaning_failed(self, error: StigmemError) -> None:
+        """A question was answered by words alone, since texts could not be given vectors. `code` and `message` say
+        why."""
 
     def bug(self, error: Exception) -> None:
         """The node met a bug of its own and goes on. An override calls this one too."""

@@ -50,6 +50,7 @@ from stigmem.node.api.call import Call, Dispatcher
 from stigmem.node.api.feedback_guard import FeedbackGuard
 from stigmem.node.api.head_admission import HeadAdmission
 from stigmem.node.api.jobs import Jobs
+from stigmem.node.api.meanings import Meanings
 from stigmem.node.api.peer_auth import PeerAuthenticator
 from stigmem.node.api.read_indexes import ReadIndexes
 from stigmem.node.api.reading import Reader
@@ -344,8 +345,12 @@ class Node:
         indexes = ReadIndexes(ledger=self.state.ledger, clock=clock)
         reader = Reader(quotas=quotas, background=background, indexes=indexes, confidence=self.sweeper.confidence)
         jobs = Jobs(identity=identity, clock=clock, events=self.events)
+        meanings = Meanings(meaning=self.context.meaning, clock=clock, on_failure=self.events.meaning_failed)
         return {
-            **bind(recall.OPERATIONS, recall.RecallApi(identity=identity, reader=reader, guard=guard)),
+            **bind(
+                recall.OPERATIONS,
+                recall.RecallApi(identity=identity, reader=reader, guard=guard, meanings=meanings),
+            ),
             **bind(cards.OPERATIONS, cards.CardsApi(reader=reader, cursors=self.cursors)),
             **bind(synthesis.OPERATIONS, synthesis.SynthesisApi(reader=reader)),
             **bind(lint.OPERATIONS, lint.LintApi(reader=reader, jobs=jobs)),

@@ -1,11 +1,11 @@
 """The four ports through which a node touches the world: clock, entropy, transport, journal.
 
-Beside them stands a fifth, signatures, which touches nothing and may use more than one processor; whoever fills a
-Context may leave it out, and then they are checked one by one.
+Beside them stand two that touch no other node. Signatures may use more than one processor; whoever fills a Context may
+leave them out, and then they are checked one by one. Meaning gives vectors to texts; without it recall goes by words.
 
-Protocols only, but for that one's default. `stigmem.host.context` fills them with the machine, `sim.world.context` with
-a simulated one, `stigmem.testing` with values that a test moves; all are tested with the same bodies (`tests/parity`).
-Whoever fills them keeps these promises, on which the node relies:
+Protocols only, but for the default of signatures. `stigmem.host.context` fills them with the machine,
+`sim.world.context` with a simulated one, `stigmem.testing` with values that a test moves; all are tested with the same
+bodies (`tests/parity`). Whoever fills them keeps these promises, on which the node relies:
 
 * Clock. `monotonic_ns` never runs back. `elapsed_ns` never runs back either, nobody sets it, and it goes on while the
   machine is suspended, where there is such a clock. `wall_ns` may be wrong, jump and stand still. A task that was
@@ -13,6 +13,8 @@ Whoever fills them keeps these promises, on which the node relies:
 * Signal. Exactly one task waits on one. Setting it before the wait is not lost; setting it twice is setting it once.
 * Entropy. Nobody can predict it: keys' secrets and nonces come from here.
 * Transport. An answer is returned whatever its status; only silence raises. The body is never longer than asked for.
+* Meaning. The same text has the same vector for as long as the process lives. An error of the port costs the vectors
+  that were asked for and nothing else.
 * Signatures. Checks say what the suite says, whatever thread they are made in, in the order of the question.
 * Journal. One commit at a time, from one task. A commit is all or nothing and durable when it returns, and after
   JournalFull the next commit may succeed. `load` gives what was committed, in an order from which the same state
@@ -27,12 +29,13 @@ from typing import NamedTuple, Protocol
 from stigmem.core.audit import AuditRow
 from stigmem.core.errors import StigmemError
 from stigmem.core.keys import Suite
+from stigmem.core.recall.meaning import Passage
 from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response
 
 __all__ = [
-    "Clock", "Context", "Entropy", "Journal", "JournalFull", "OneThread", "Signal", "Signatures", "Signed", "Transport",
-    "Unreachable",
+    "Clock", "Context", "Entropy", "Journal", "JournalFull", "Meaning", "MeaningFailed", "OneThread", "Signal",
+    "Signatures", "Signed", "Transport", "Unreachable",
 ]  # fmt: skip
 
 
@@ -118,6 +121,24 @@ class OneThread:
         return [suite.verify(*each) for each in signed]
 
 
+class MeaningFailed(StigmemError):
+    """Texts could not be given vectors now; `code` says how. A later question may succeed."""
+
+
+class Meaning(Protocol):
+    """Vectors of what texts mean."""
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether a vector depends on what each word of its text counts, or on the text alone."""
+        ...
+
+    async def vectors(self, passages: Sequence[Passage]) -> Sequence[bytes]:
+        """The vector of each text, a signed byte a dimension and all of one length, at most DIMENSIONS_MAX; only zeros
+        for a text that says nothing. Raises MeaningFailed."""
+        ...
+
+
 class JournalFull(StigmemError):
     """The journal could not take the batch; nothing of it was kept, and a later batch may succeed."""
 
@@ -146,3 +167,4 @@ class Context(NamedTuple):
     transport: Transport
     journal: Journal
     signatures: Signatures = OneThread()
+    meaning: Meaning | None = None

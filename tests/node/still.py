@@ -16,6 +16,7 @@ from stigmem.core.records import Record
 from stigmem.core.wire import Request, Response
 from stigmem.node.callers import Principal
 from stigmem.node.node import Node
+from stigmem.node.ports import Meaning
 from stigmem.node.settings import NodeSettings
 from stigmem.testing import ManualClock, MemoryJournal, ScriptedTransport, running_node
 
@@ -30,6 +31,7 @@ class Bench:
         self.clock = ManualClock(wall_ms)
         self.journal = MemoryJournal()
         self.transport = ScriptedTransport()
+        self.meaning: Meaning | None = None
         self.node: Node
 
     @property
@@ -94,7 +96,7 @@ class Bench:
 @asynccontextmanager
 async def running(bench: Bench, settings: NodeSettings) -> AsyncIterator[Node]:
     """A node that runs on the bench, with what its journal holds, until the block ends."""
-    parts = {"clock": bench.clock, "journal": bench.journal, "transport": bench.transport}
+    parts = {"clock": bench.clock, "journal": bench.journal, "transport": bench.transport, "meaning": bench.meaning}
     async with running_node(settings, **parts) as running:  # type: ignore[arg-type]
         bench.node = running.node
         yield running.node

@@ -27,10 +27,11 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import nlargest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from stigmem.core.fact import Fact
 from stigmem.core.recall.dates import NamedDate, named_dates
 from stigmem.core.recall.word_index import View
 from stigmem.core.recall.words import query_words
@@ -38,7 +39,7 @@ from stigmem.core.recall.words import query_words
 if TYPE_CHECKING:
     from stigmem.core.recall.word_index import Floats, Numbers
 
-__all__ = ["Parts", "Search"]
+__all__ = ["Parts", "Search", "best_of"]
 
 _DENSE_SHARE: Final = 8
 """A word that more than one fact in eight has is looked up for all facts at once."""
@@ -54,6 +55,21 @@ class Parts(NamedTuple):
     subject: float
     total: float
     lexical: float
+
+
+def best_of(scores: Floats | Numbers, above: float, most: int, facts: Sequence[Fact]) -> list[int]:
+    """Numbers of the facts whose score is above a bound, best first and at most `most` of them; equal ones newest
+    first."""
+    import numpy as np
+
+    found = np.flatnonzero(scores > above)
+    if len(found) > most:
+        bound = float(np.partition(scores[found], len(found) - most)[len(found) - most])
+        better = found[scores[found] > bound]
+        level = nlargest(most - len(better), found[scores[found] == bound].tolist(), key=facts.__getitem__)
+        found = np.concatenate((better, np.array(level, dtype=np.int64)))
+    of = dict(zip(found.tolist(), scores[found].tolist(), strict=True))
+    return sorted(of, key=lambda number: (of[number], facts[number]), reverse=True)
 
 
 class Search:
@@ -83,17 +99,7 @@ class Search:
 
     def hits(self, most: int) -> list[int]:
         """Numbers of the best facts, best first; fewer than `most` only when no more were found."""
-        import numpy as np
-
-        total, facts = self._total, self._view.facts
-        found = np.flatnonzero(total > 0.0)
-        if len(found) > most:
-            bound = float(np.partition(total[found], len(found) - most)[len(found) - most])
-            above = found[total[found] > bound]
-            level = nlargest(most - len(above), found[total[found] == bound].tolist(), key=facts.__getitem__)
-            found = np.concatenate((above, np.array(level, dtype=np.int64)))
-        scores = dict(zip(found.tolist(), total[found].tolist(), strict=True))
-        return sorted(scores, key=lambda number: (scores[number], facts[number]), reverse=True)
+        return best_of(self._total, 0.0, most, self._view.facts)
 
     @property
     def found(self) -> int:

@@ -61,7 +61,8 @@ class Tuning(NamedTuple):
 
     `saturation`: BM25's k1, how soon a word that is repeated adds nothing. `length_share`: BM25's b, how much a long
     fact pays for its length; both have their usual values. The others are of `stigmem.core.recall.search`: how much the
-    surroundings count, the share of a question that its answer gets, what a date is worth, and what a name adds.
+    surroundings count, the share of a question that its answer gets, what a date is worth, and what a name adds; the
+    last is of `stigmem.core.recall.ranking`: what the likeness of meanings is multiplied by.
     """
 
     saturation: float = 1.2
@@ -70,6 +71,7 @@ class Tuning(NamedTuple):
     answer: float = 0.4
     date: float = 8.0
     subject: float = 0.6
+    meaning: float = 1.25
 
 
 TUNED: Final = Tuning()
@@ -136,11 +138,19 @@ class WordIndex:
         if second >= 0:
             self.previous[second] = first if near else -1
 
+    def weight_of(self, word: str) -> float:
+        """BM25's weight of a word now, by its stem; that of a word of one fact when no fact has it."""
+        return _weight(max(1, len(self.facts)), max(1, len(self.postings.get(word, ()))))
+
     def view(self) -> View:
         """The index as it is now."""
         if self._view is None or self._view.count != len(self.facts):
             self._view = View(self)
         return self._view
+
+
+def _weight(count: int, found: int) -> float:
+    return math.log(1.0 + (count - found + 0.5) / (found + 0.5))
 
 
 class View:
@@ -204,7 +214,7 @@ class View:
 
     def weight(self, found: int) -> float:
         """BM25's weight of a word that `found` facts have."""
-        return math.log(1.0 + (self.count - found + 0.5) / (found + 0.5))
+        return _weight(self.count, found)
 
     def _until_now(self, held: array[int] | None, shift: int) -> Numbers:
         import numpy as np

@@ -21,7 +21,7 @@ from stigmem.core import limits
 from stigmem.core.fact import Fact
 from stigmem.core.recall.stems import stem
 
-__all__ = ["STOP_WORDS", "fact_words", "query_words", "subject_words", "words_of"]
+__all__ = ["STOP_WORDS", "fact_words", "plain_words", "query_words", "subject_words", "words_of"]
 
 _STOPPED: Final = """
     a about am an and are as at be been being but by can could d did do does doing don done for from had has have
@@ -48,6 +48,11 @@ def words_of(text: str) -> list[str]:
         else:
             found.append(stem(_bare(word.replace("\u2019", "'"))))
     return found
+
+
+def plain_words(text: str) -> list[str]:
+    """The words of a text as they are written, in lower case, the first RECALL_WORDS_MAX of them."""
+    return _WORD.findall(text.lower())[: limits.RECALL_WORDS_MAX]
 
 
 def _bare(word: str) -> str:

@@ -27,7 +27,7 @@ def add_to(app: App) -> None:
 async def doctor(
     *, json: Annotated[bool, Parameter(negative=(), help="As JSON.")] = False, where: Where | None = None
 ) -> int:
-    """Check package, settings, data, audit log, clock, certificates and peers.
+    """Check package, settings, meaning, data, audit log, clock, certificates and peers.
 
     Reads only, also while the node runs. Exit status 1 when something is bad.
     """
@@ -36,7 +36,7 @@ async def doctor(
     place = where or Where()
     found = place.resolved()
     settings = found.settings
-    findings = [*checkup.check_package(), *checkup.check_settings_of(found)]
+    findings = [*checkup.check_package(), *checkup.check_settings_of(found), *checkup.check_meaning(settings)]
     if not database_of(settings.data_dir).exists():
         sentence = f"there is no node in {settings.data_dir}: start one with `stigmem serve`, or name another directory"
         findings.append(checkup.Finding("data directory", "bad", sentence))

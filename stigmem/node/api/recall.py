@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
@@ -26,6 +26,7 @@ from stigmem.core.wire import Response, json_response
 from stigmem.node.api.facts import check_scope_parameter
 from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
 from stigmem.node.api.garden_access import READING, garden_of_facts
+from stigmem.node.api.meanings import Meanings
 from stigmem.node.api.read_indexes import ReadIndexes
 from stigmem.node.api.reading import Reader
 from stigmem.node.api.request import ApiRequest
@@ -34,6 +35,9 @@ from stigmem.node.api.views import fact_record
 from stigmem.node.api.visibility import Sight
 from stigmem.node.identity import Identity
 from stigmem.node.transaction import Transaction
+
+if TYPE_CHECKING:  # the library behind it is imported where it is used
+    from stigmem.core.recall.meaning import Likenesses
 
 __all__ = ["OPERATIONS", "RecallApi"]
 
@@ -96,8 +100,8 @@ class ScoreBreakdown(msgspec.Struct):
 
 class ScoreExplanation(msgspec.Struct):
     """What a score is made of: `words`, `surroundings`, `answer`, `date` and `subject` sum to `lexical_score`, which
-    as a share of the best is `lexical`; `by_lexical`, `by_graph` and `by_recency` sum to `base`; that times
-    `confidence` and `contradiction_factor` is the score."""
+    as a share of the best is `lexical`; `by_lexical`, `by_semantic`, `by_graph` and `by_recency` sum to `base`; that
+    times `confidence` and `contradiction_factor` is the score."""
 
     words: float
     surroundings: float
@@ -106,6 +110,7 @@ class ScoreExplanation(msgspec.Struct):
     subject: float
     lexical_score: float
     by_lexical: float
+    by_semantic: float
     by_graph: float
     by_recency: float
     base: float
@@ -150,11 +155,13 @@ class RecallApi:
         identity: Identity,
         reader: Reader,
         guard: FeedbackGuard,
+        meanings: Meanings,
     ) -> None:
         self._identity = identity
         self._reader = reader
         self._indexes = reader.indexes
         self._guard = guard
+        self._meanings = meanings
         self._gardens: dict[str, ReadIndexes] = {}
 
     def post_recall(self, call: ApiRequest, txn: Transaction) -> Outcome:
@@ -196,7 +203,10 @@ class RecallApi:
 
         async def answer() -> Response:
             await indexes.catch_up()
-            ranked, packed = await indexes.in_slices(self._chosen(indexes, question, given.token_budget))
+            likenesses = None
+            if question.weights.semantic:
+                likenesses = await self._meanings.likenesses(indexes, scope, question.query)
+            ranked, packed = await indexes.in_slices(self._chosen(indexes, question, given.token_budget, likenesses))
             chosen = [ranked[place] for place in packed.places]
             if chosen:
                 self._guard.note(session, call.principal, (scope,))
@@ -239,7 +249,7 @@ class RecallApi:
         return indexes
 
     def _chosen(
-        self, indexes: ReadIndexes, question: Question, budget: int
+        self, indexes: ReadIndexes, question: Question, budget: int, likenesses: Likenesses | None
     ) -> Generator[None, None, tuple[list[Ranked], Packed]]:
         ranked = yield from Ranker(
             ledger=indexes.ledger,
@@ -247,6 +257,7 @@ class RecallApi:
             references=indexes.references,
             confidence=self._reader.confidence,
             question=question,
+            likenesses=likenesses,
         ).rank()
         packed = yield from pack(
             [token_estimate(each.fact) for each in ranked],
@@ -263,7 +274,7 @@ def _scored(ranked: Ranked, record: FactRecord, question: Question, *, explain: 
         score=ranked.score,
         score_breakdown=ScoreBreakdown(
             lexical=round(ranked.lexical, _ANSWER_DIGITS),
-            semantic=0.0,
+            semantic=round(ranked.semantic, _ANSWER_DIGITS),
             graph=round(ranked.graph, _ANSWER_DIGITS),
             source_trust=0.0,
             recency=round(ranked.recency, _ANSWER_DIGITS),
@@ -287,6 +298,7 @@ def _explanation(ranked: Ranked, weights: Weights) -> ScoreExplanation:
         subject=parts.subject if parts else 0.0,
         lexical_score=parts.total if parts else 0.0,
         by_lexical=weights.lexical * ranked.lexical / divisor,
+        by_semantic=weights.semantic * ranked.semantic / divisor,
         by_graph=weights.graph * ranked.graph / divisor,
         by_recency=weights.recency * ranked.recency / divisor,
         base=ranked.base,
