@@ -76,7 +76,7 @@ from typing import Final
 
 from stigmem.core import sorted_facts
 from stigmem.core.contradiction import Author, Claim, author_of, claim, is_operators_retraction
-from stigmem.core.fact import Fact
+from stigmem.core.fact import Fact, Slot
 from stigmem.core.resolution import Resolution, conflict_id
 from stigmem.core.slot_resolutions import Settlement, SlotResolutions
 from stigmem.core.sorted_facts import SortedFacts
@@ -162,13 +162,14 @@ class ConflictSet:
     and reserved facts never come here."""
 
     __slots__ = (
-        "_denials", "_firsts", "_identity", "_origins", "_resolutions", "_values", "_voices", "facts", "key", "live",
+        "_denials", "_firsts", "_identity", "_origins", "_resolutions", "_values", "_voices", "_voided", "facts", "key",
+        "live",
     )  # fmt: skip
 
-    def __init__(self, key: tuple[str, str, str]) -> None:
-        """`key`: entity, relation, scope."""
+    def __init__(self, key: Slot) -> None:
         self.key = key
         self.facts: SortedFacts = []
+        """Every word, also those that were voided."""
         self.live: SortedFacts = []
         self._voices: dict[Author, _Voice] = {}
         self._denials: SortedFacts = []
@@ -179,6 +180,8 @@ class ConflictSet:
         """Live facts of each claim, kept once there are too many to look through."""
         self._origins: dict[str, _OriginWords] | None = None
         self._resolutions: SlotResolutions | None = None
+        self._voided: dict[tuple[str, str], Fact] = {}
+        """(origin, id) of words that count for nothing."""
         self._identity = ("", "")
         """The latest resolution and the conflict id that follows from it, once asked for."""
 
@@ -245,9 +248,15 @@ class ConflictSet:
         return None if voice is None else next(sorted_facts.descending(voice.words, fact), None)
 
     def words_of(self, author: Author) -> SortedFacts:
-        """Every word of an author, by origin stamp."""
+        """Every word of an author, by origin stamp, also those that were voided."""
         voice = self._voices.get(author)
-        return [] if voice is None else voice.words
+        words = [] if voice is None else voice.words
+        voided = [word for word in self._voided.values() if author_of(word) == author]
+        return sorted([*words, *voided]) if voided else words
+
+    def resolutions(self) -> list[Resolution]:
+        """Every resolution of the slot that came, in the order of arrival."""
+        return [] if self._resolutions is None else list(self._resolutions.heard)
 
     def last_word(self, author: Author) -> Fact | None:
         """The last word of an author, or None."""
@@ -298,19 +307,28 @@ class ConflictSet:
 
     def expiry_passed(self, fact: Fact, *, horizon_us: int) -> None:
         """The fact's time has passed, or the clock was set back to before its expiry; `horizon_us` as in `add`."""
-        voice = self._voices[author_of(fact)]
-        if voice.last == fact:
+        voice = self._voices.get(author_of(fact))
+        if voice is not None and voice.last == fact:
             self._refresh(voice, horizon_us)
+
+    def add_voided(self, fact: Fact) -> None:
+        """Take in a word of this slot that counts for nothing: it is kept for who reads what was said."""
+        self.facts = sorted_facts.add(self.facts, fact)
+        self._voided[fact.origin, fact.id] = fact
+
+    def take_over(self, other: ConflictSet) -> None:
+        """Become what another set of the same slot is, which is not used any more."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(other, name))
 
     def resolve(self, resolution: Resolution, *, horizon_us: int) -> None:
         """Take in a resolution of this slot; `horizon_us` as in `add`."""
-        waiting = self._with_resolutions().conflict_known(conflict_id(self.key, resolution.fact.id))
-        self._apply([resolution, *waiting], horizon_us)
+        self._apply([resolution, *self._heard(resolution)], horizon_us)
 
     def mention(self, resolution: Resolution, *, horizon_us: int) -> None:
         """A resolution is held that has no effect on this node: others may build on the conflict that follows from
         it."""
-        self._apply(self._with_resolutions().conflict_known(conflict_id(self.key, resolution.fact.id)), horizon_us)
+        self._apply(self._heard(resolution), horizon_us)
 
     # --- keeping ---
 
@@ -403,7 +421,7 @@ class ConflictSet:
     def _keep_origins(self, horizon_us: int) -> None:
         """The first retraction of any operator: file all words under their origins, once."""
         self._origins = {}
-        for word in self.facts:
+        for word in self._words():
             origin = self._origins.get(word.origin)
             if origin is None:
                 origin = self._origins[word.origin] = _OriginWords()
@@ -412,7 +430,7 @@ class ConflictSet:
             if voice.standing is not None:
                 origin = self._origins[voice.standing.origin]
                 origin.standing = sorted_facts.add(origin.standing, voice.standing)
-        operators = next(word for word in self.facts if is_operators_retraction(word))
+        operators = next(word for word in self._words() if is_operators_retraction(word))
         self._advance_origin(self._origins[operators.origin], operators, horizon_us)
 
     def _file_under_origin(self, word: Fact, voice: _Voice, horizon_us: int) -> None:
@@ -457,8 +475,18 @@ class ConflictSet:
 
     def _with_resolutions(self) -> SlotResolutions:
         if self._resolutions is None:
-            self._resolutions = SlotResolutions(self.facts, conflict_id(self.key))
+            self._resolutions = SlotResolutions(self._words(), conflict_id(self.key))
         return self._resolutions
+
+    def _heard(self, resolution: Resolution) -> list[Resolution]:
+        """A resolution is held; those that waited for the conflict that follows from it."""
+        resolutions = self._with_resolutions()
+        resolutions.heard.append(resolution)
+        return resolutions.conflict_known(conflict_id(self.key, resolution.fact.id))
+
+    def _words(self) -> Iterator[Fact]:
+        """The words that count, by origin stamp."""
+        return (word for word in self.facts if (word.origin, word.id) not in self._voided)
 
     def _apply(self, waiting: list[Resolution], horizon_us: int) -> None:
         if not waiting:

@@ -96,10 +96,13 @@ class ConflictBook:
         if settlement is None:
             return None
         found = (fact for fact_id in settlement.covers for fact in self._ledger.find(fact_id))
-        members = sorted(fact for fact in found if fact.slot == conflict_set.key and fact.quarantine is None)
+        members = sorted(fact for fact in found if self._is_word(fact, conflict_set))
         if len(members) < 2:
             return None  # what the winner was preferred to has not reached this node yet
         return _record(name, conflict_set.key, members, settlement.latest)
+
+    def _is_word(self, fact: Fact, conflict_set: ConflictSet) -> bool:
+        return fact.slot == conflict_set.key and fact.quarantine is None and not self._ledger.voided(fact)
 
 
 def _record(name: str, slot: tuple[str, str, str], members: list[Fact], resolution: Resolution | None) -> Conflict:

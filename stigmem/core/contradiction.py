@@ -41,14 +41,14 @@ Counter-examples that shaped it (each is a test in tests/core/test_contradiction
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from stigmem.core.fact import Fact, rank
+from stigmem.core.fact import Fact, Slot, rank
 from stigmem.core.lookalikes import comparable_text
 from stigmem.core.resolution import Resolution, conflict_id
 
@@ -115,23 +115,27 @@ def is_operators_retraction(word: Fact) -> bool:
 
 
 def evaluate(
-    slot: tuple[str, str, str],
+    slot: Slot,
     words: Iterable[Fact],
     resolutions: Iterable[Resolution],
     now_us: int,
     *,
     cardinality: Cardinality = "one",
-    voided: frozenset[str] = frozenset(),
+    voided: Collection[tuple[str, str]] = (),
     unapplied: Iterable[Resolution] = (),
 ) -> SlotState:
     """The derived state of a slot, whatever the order and however often its words came.
 
     `words`: unreserved, unquarantined facts of the slot. `now_us`: the instant at which expiry is judged, in
-    microseconds since the epoch. `voided`: ids of facts that their origin voided: they count for nothing.
+    microseconds since the epoch. `voided`: (origin, id) of facts that their origin voided: they count for nothing,
+    except that a voided resolution makes conflict ids known, as those of `unapplied` do.
     `unapplied`: resolutions held that this node's operator gives no effect; they only make conflict ids known.
     """
-    slot_words = _Words({(word.origin, word.id): word for word in words if word.id not in voided}.values(), cardinality)
-    by_id = _effective(slot, {word.id for word in slot_words.all}, list(resolutions), unapplied)
+    names = {(word.origin, word.id): word for word in words}
+    slot_words = _Words((word for name, word in names.items() if name not in voided), cardinality)
+    heard = list(resolutions)
+    applied = [each for each in heard if (each.fact.origin, each.fact.id) not in voided]
+    by_id = _effective(slot, {word.id for word in slot_words.all}, applied, (*heard, *unapplied))
     superseded = {name for resolution in by_id.values() for name in resolution.supersedes}
     in_force = [resolution for name, resolution in by_id.items() if name not in superseded]
     unspent = [resolution for resolution in in_force if not slot_words.spends(resolution.winner)]
@@ -229,13 +233,12 @@ class _Words:
 
 
 def _effective(
-    slot: tuple[str, str, str], held: set[str], resolutions: list[Resolution], unapplied: Iterable[Resolution]
+    slot: Slot, held: set[str], resolutions: list[Resolution], heard: Iterable[Resolution]
 ) -> dict[str, Resolution]:
     """Those that are not inert: their winner is held, and they name a conflict that the slot has or had."""
     if not resolutions:
         return {}
-    last = (resolution.fact.id for resolution in (*resolutions, *unapplied))
-    names = {conflict_id(slot), *(conflict_id(slot, each) for each in last)}
+    names = {conflict_id(slot), *(conflict_id(slot, each.fact.id) for each in heard)}
     return {each.fact.id: each for each in resolutions if each.winner in held and each.resolves in names}
 
 

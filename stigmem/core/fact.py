@@ -7,7 +7,7 @@ same members under the names of the contract.
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
@@ -20,9 +20,12 @@ from stigmem.core.timestamps import format_us, parse_us
 from stigmem.core.uris import is_system
 from stigmem.core.values import Value, wire_value
 
-__all__ = ["NO_PROVENANCE", "Fact", "FactRecord", "derivation", "rank", "record_of"]
+__all__ = ["NO_PROVENANCE", "Fact", "FactRecord", "Slot", "derivation", "rank", "record_of"]
 
 NO_PROVENANCE: Final = ""
+
+Slot: TypeAlias = tuple[str, str, str]
+"""(entity, relation, scope): what a contradiction is about."""
 
 
 class Fact(msgspec.Struct, frozen=True, order=True, gc=False, array_like=True, tag="fact"):
@@ -73,8 +76,8 @@ class Fact(msgspec.Struct, frozen=True, order=True, gc=False, array_like=True, t
         return format_us(self.timestamp_us)
 
     @property
-    def slot(self) -> tuple[str, str, str]:
-        """(entity, relation, scope): what a contradiction is about. Facts of one slot are compared with each other."""
+    def slot(self) -> Slot:
+        """Facts of one slot are compared with each other."""
         return (self.entity, self.relation, self.scope)
 
     @property

@@ -8,7 +8,7 @@ hold the same facts agree whatever the order of arrival. Nothing here knows peer
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from sortedcontainers import SortedList
@@ -18,9 +18,10 @@ from stigmem.core.conflict_set import ConflictLog, ConflictSet
 from stigmem.core.contradiction import author_of
 from stigmem.core.errors import Rejection
 from stigmem.core.export_index import ExportIndex, is_exportable
-from stigmem.core.fact import Fact
+from stigmem.core.fact import Fact, Slot
 from stigmem.core.fact_index import FactIndex
 from stigmem.core.hlc import Stamp, stamp_wall_ms
+from stigmem.core.rederivation import Rederivation, Rederivations
 from stigmem.core.resolution import Resolution, conflict_id, read_resolution
 from stigmem.core.sorted_facts import SortedFacts
 
@@ -53,7 +54,7 @@ class Ledger:
         self.by_source: FactIndex[str] = FactIndex()
         self.by_scope: FactIndex[str] = FactIndex()
         self.horizon_us = _LONG_AGO
-        self.contested: dict[tuple[str, str, str], ConflictSet] = {}
+        self.contested: dict[Slot, ConflictSet] = {}
         self.conflict_log = ConflictLog()
         self.conflicts_opened = 0
         self.timestamp_lead_us = 0
@@ -62,11 +63,14 @@ class Ledger:
         self._by_cid: FactIndex[int] = FactIndex()
         self._unhashed: deque[Fact] = deque()
         """The newest facts, which `_by_cid` does not have yet."""
-        self._slots: dict[tuple[str, str, str], Fact | ConflictSet] = {}
+        self._slots: dict[Slot, Fact | ConflictSet] = {}
         self._expiring: SortedList = SortedList()
         self._exports = ExportIndex()
         self._swept: dict[int, int] = {}
         """Local sequence numbers of facts that a sweep ended here, and when."""
+        self._voided: dict[tuple[str, str], None] = {}
+        """(origin, id) of what its origin voided, also of what is not held yet."""
+        self._rederivations = Rederivations(self._begin_rederivation)
 
     def __len__(self) -> int:
         return len(self.log)
@@ -112,9 +116,11 @@ class Ledger:
         held = self._slots.get(draft.slot)
         if draft.is_system:
             same = (fact for fact in reversed(self.with_cid(cid)) if says_the_same(fact, draft))
-            return next((fact for fact in same if fact.quarantine is None and not self.expired(fact)), None)
+            standing = (fact for fact in same if fact.quarantine is None and not self.expired(fact))
+            return next((fact for fact in standing if not self.voided(fact)), None)
         if isinstance(held, Fact):
-            return held if says_the_same(held, draft) and not self.expired(held) else None
+            counts = says_the_same(held, draft) and not self.expired(held) and not self.voided(held)
+            return held if counts else None
         last = None if held is None else held.last_word(author_of(draft))
         if last is None or not says_the_same(last, draft) or self.expired(last) or self.overridden(last):
             return None
@@ -127,13 +133,13 @@ class Ledger:
             return held.last_word(author_of(draft))
         return held if held is not None and author_of(held) == author_of(draft) else None
 
-    def slot(self, key: tuple[str, str, str]) -> ConflictSet | None:
+    def slot(self, key: Slot) -> ConflictSet | None:
         """The derived state of a slot, or None when it never had two facts, a retraction or a resolution: then its one
         fact is all there is."""
         held = self._slots.get(key)
         return held if isinstance(held, ConflictSet) else None
 
-    def facts_of(self, key: tuple[str, str, str]) -> SortedFacts:
+    def facts_of(self, key: Slot) -> SortedFacts:
         """Every fact of a slot, by origin stamp."""
         held = self._slots.get(key)
         if held is None:
@@ -148,13 +154,15 @@ class Ledger:
     def ended_by(self, fact: Fact) -> Fact | None:
         """The first word that ended a fact, or None: an assertion supersedes it, a retraction retracts it."""
         held = self._slots.get(fact.slot)
-        return held.ended_by(fact) if isinstance(held, ConflictSet) and fact.quarantine is None else None
+        if not isinstance(held, ConflictSet) or fact.quarantine is not None or self.voided(fact):
+            return None
+        return held.ended_by(fact)
 
     def superseded(self, fact: Fact) -> Fact | None:
         """The word of its author that an assertion took the place of: the one just before it, unless an operator's
         retraction had ended that before; else None."""
         held = self._slots.get(fact.slot)
-        if fact.is_retraction or fact.quarantine is not None or not isinstance(held, ConflictSet):
+        if fact.is_retraction or fact.quarantine is not None or not isinstance(held, ConflictSet) or self.voided(fact):
             return None
         before = held.before(fact)
         return before if before is not None and held.ended_by(before) == fact else None
@@ -169,8 +177,14 @@ class Ledger:
         held = self._slots.get(fact.slot)
         return isinstance(held, ConflictSet) and held.overruled(fact)
 
+    def voided(self, fact: Fact) -> bool:
+        """Whether the origin of the fact voided it: it stays readable, and counts for nothing."""
+        return bool(self._voided) and (fact.origin, fact.id) in self._voided
+
     def overridden(self, fact: Fact) -> bool:
-        """Whether the fact is superseded, retracted or overruled."""
+        """Whether the fact is superseded, retracted, overruled or voided."""
+        if self.voided(fact):
+            return True
         held = self._slots.get(fact.slot)
         return isinstance(held, ConflictSet) and (held.overruled(fact) or held.ended_by(fact) is not None)
 
@@ -246,6 +260,27 @@ class Ledger:
         """End a fact for readers, by its local sequence number; of two sweeps the earlier counts."""
         self._swept[seq] = min(at_us, self._swept.get(seq, at_us))
 
+    def void(self, origin: str, fact_ids: Iterable[str]) -> None:
+        """Facts of an origin, held or still to come, count for nothing from now on. What follows for slots is shown
+        once `rederive` has come to them; that the facts themselves do not stand, at once."""
+        for fact_id in fact_ids:
+            if (origin, fact_id) in self._voided:
+                continue
+            self._voided[origin, fact_id] = None
+            fact = self.held(origin, fact_id)
+            if fact is not None and fact.quarantine is None:
+                self._ask_to_rederive(fact)
+
+    @property
+    def slots_to_rederive(self) -> int:
+        """How many slots do not show yet what follows from the present meaning of their words."""
+        return len(self._rederivations)
+
+    def rederive(self, words_max: int) -> None:
+        """Go on deriving the slots anew that need it, by at most so many words; a microsecond or ten each."""
+        for conflict_set in self._rederivations.step(words_max, horizon_us=self.horizon_us):
+            self._note(conflict_set)
+
     def advance(self, now_us: int) -> None:
         """Apply expiry as of an instant, which may lie before the last one when a clock was set back."""
         old, self.horizon_us = self.horizon_us, now_us
@@ -256,13 +291,15 @@ class Ledger:
                 self._apply_expiry(fact)
 
     def as_of(self, now_us: int) -> Ledger:
-        """What this ledger would be if expiry had been applied as of `now_us`: itself when nothing expires between
-        there and the horizon, else a copy with that horizon. This ledger stays as it is; a copy costs as much as adding
-        every fact again."""
+        """What this ledger would be if expiry had been applied as of `now_us`, and no slot waited to be derived anew:
+        itself when nothing expires between there and the horizon, else a copy with that horizon. This ledger stays as
+        it is; a copy costs as much as adding every fact again."""
         old = self.horizon_us
-        if not any(self._expiring.irange((min(old, now_us) + 1,), (max(old, now_us) + 1,), (True, False))):
+        expiring = self._expiring.irange((min(old, now_us) + 1,), (max(old, now_us) + 1,), (True, False))
+        if not self._rederivations and not any(expiring):
             return self
         copy = Ledger(relay=self._relay, resolvers=self._resolvers)
+        copy._voided = dict(self._voided)
         for fact in self.log:
             copy.add(fact)
         copy._swept = dict(self._swept)
@@ -277,23 +314,30 @@ class Ledger:
 
     def _derive(self, fact: Fact) -> None:
         key = fact.slot
+        if self.voided(fact):
+            self._opened(key).add_voided(fact)
+            return
         if not fact.is_retraction and self._slots.setdefault(key, fact) is fact:
             return  # a lone assertion contradicts nobody
         conflict_set = self._opened(key)
         conflict_set.add(fact, horizon_us=self.horizon_us)
+        if self._rederivations and (under_way := self._rederivations.of(key)) is not None:
+            under_way.arrived(fact)
         self._note(conflict_set)
 
     def _settle(self, resolution: Resolution) -> None:
         conflict_set = self._opened(resolution.slot)
-        if self._resolvers(resolution.fact.origin):
+        if self._rederivations and (under_way := self._rederivations.of(resolution.slot)) is not None:
+            under_way.arrived(resolution)
+        if self._applies(resolution):
             conflict_set.resolve(resolution, horizon_us=self.horizon_us)
-        else:  # a proposal: held, queryable, without effect of its own
+        else:
             conflict_set.mention(resolution, horizon_us=self.horizon_us)
         for last in ("", resolution.fact.id):  # the only conflicts of a slot that a resolution can have been about
             self.conflict_log.add(conflict_id(conflict_set.key, last), conflict_set)
         self._note(conflict_set)
 
-    def _opened(self, key: tuple[str, str, str]) -> ConflictSet:
+    def _opened(self, key: Slot) -> ConflictSet:
         held = self._slots.get(key)
         if isinstance(held, ConflictSet):
             return held
@@ -308,7 +352,27 @@ class Ledger:
         if not isinstance(held, ConflictSet):
             return  # a lone fact contradicts nobody; whether it is expired is asked of the horizon
         held.expiry_passed(fact, horizon_us=self.horizon_us)
+        if self._rederivations and (under_way := self._rederivations.of(fact.slot)) is not None:
+            under_way.expiry_passed(fact, horizon_us=self.horizon_us)
         self._note(held)
+
+    def _applies(self, resolution: Resolution) -> bool:
+        """Whether a resolution takes effect here; others are proposals: held, queryable, without effect of their own,
+        as one is that its origin voided."""
+        return self._resolvers(resolution.fact.origin) and not self.voided(resolution.fact)
+
+    def _ask_to_rederive(self, fact: Fact) -> None:
+        """The meaning of a word or of a resolution has changed."""
+        resolution = _resolution(fact) if fact.derived_from else None
+        if resolution is not None:
+            self._rederivations.ask((resolution.slot,))
+        elif not fact.is_system:
+            self._rederivations.ask((fact.slot,))
+
+    def _begin_rederivation(self, slot: Slot) -> Rederivation | None:
+        if slot not in self._slots:
+            return None
+        return Rederivation(self._opened(slot), is_voided=self.voided, applies=self._applies)
 
     def _note(self, conflict_set: ConflictSet) -> None:
         """Keep the tables of open conflicts right after a set may have changed."""

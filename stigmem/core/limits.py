@@ -123,6 +123,7 @@ __all__ = [
     "TOKEN_REACH_MS",
     "TURN_MESSAGES_MAX",
     "TURN_RECORDS_MAX",
+    "TURN_REDERIVED_WORDS_MAX",
     "UNKNOWN_ORIGINS_MAX",
     "UNKNOWN_ORIGIN_REST_NS",
     "UNREACHABLE_S_MAX",
@@ -246,6 +247,8 @@ MAILBOX_MESSAGES_MAX: Final = 4_096
 """Messages waiting for the writer; the next caller is told 503 with Retry-After."""
 TURN_MESSAGES_MAX: Final = 512
 """Messages in one turn, so that no reply waits for more than one batch."""
+TURN_REDERIVED_WORDS_MAX: Final = 2_000
+"""Words that one turn derives anew, where the meaning of words held has changed: some 20 ms."""
 TURN_RECORDS_MAX: Final = 4_000
 """Records after which the messages left wait for the next turn: a message may bring hundreds, and a read that came
 behind it should not wait for all of them."""

@@ -182,7 +182,7 @@ def _matches(ledger: Ledger, query: FactQuery, fact: Fact) -> bool:
 
 
 def _stands(ledger: Ledger, query: FactQuery, fact: Fact) -> bool:
-    if ledger.contradicted(fact) or ledger.overruled(fact):
+    if ledger.contradicted(fact) or ledger.overruled(fact) or ledger.voided(fact):
         return False
     ending = ledger.ended_by(fact)
     return ending is None or (query.include_superseded and not ending.is_retraction)

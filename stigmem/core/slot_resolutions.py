@@ -49,13 +49,15 @@ class SlotResolutions:
 
     __slots__ = (
         "_all", "_by_winner", "_in_force", "_known_conflicts", "_losses", "_spent", "_unspent", "_unspent_of_origin",
-        "_waiting", "_wins", "by_id", "effective", "last", "settlements", "superseded",
+        "_waiting", "_wins", "by_id", "effective", "heard", "last", "settlements", "superseded",
     )  # fmt: skip
 
     def __init__(self, facts: Iterable[Fact], first_conflict: str) -> None:
         """Begin with the words of a slot that had no resolution yet, and the id of its first conflict."""
         self.by_id: FactIndex[str] = FactIndex()
         """The words of the slot; several of one id only if an origin used another's."""
+        self.heard: list[Resolution] = []
+        """Every resolution that came, also without effect."""
         self._losses: dict[str, int] = {}
         self._wins: dict[str, int] = {}
         self.superseded: dict[str, None] = {}

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from stigmem.core import limits
 from stigmem.core.errors import JournalCorrupt
 from stigmem.core.hlc import stamp_wall_ms
 from stigmem.core.ingest import IngestPolicy
@@ -137,7 +138,7 @@ class Node:
         )
         self.timers = Timers(
             clock=clock,
-            ledger=self.state.ledger,
+            state=self.state,
             deferred=self._deferred,
             long_polls=self.long_polls,
             quotas=self.quotas,
@@ -383,6 +384,8 @@ class Node:
         # No stamp is issued twice, whatever the wall clock says now: the clock resumes at its high-water mark.
         self.clock.start_from(stamp_wall_ms(self.state.stamp))
         self.state.advance(self.clock.wall_ns() // 1_000)
+        while self.state.slots_to_rederive:
+            self.state.rederive(limits.TURN_REDERIVED_WORDS_MAX)
         return loaded
 
     def start(self) -> None:

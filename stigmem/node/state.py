@@ -13,7 +13,7 @@ folds of the same records end in the same state, whatever happened between them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from stigmem.core import limits
@@ -114,9 +114,18 @@ class NodeState:
 
     def advance(self, now_us: int) -> None:
         """Apply expiry as of an instant, in microseconds since the epoch."""
-        self.ledger.advance(now_us)
-        for garden in self.gardens:
-            garden.ledger.advance(now_us)
+        for ledger in self._ledgers():
+            ledger.advance(now_us)
+
+    def rederive(self, words_max: int) -> None:
+        """Go on deriving slots anew, by at most so many words of each ledger."""
+        for ledger in self._ledgers():
+            ledger.rederive(words_max)
+
+    @property
+    def slots_to_rederive(self) -> int:
+        """How many slots do not show yet what follows from the present meaning of their words."""
+        return sum(ledger.slots_to_rederive for ledger in self._ledgers())
 
     def peer_of(self, node_id: str) -> PeerRow | None:
         """The peer row of a node id, whatever its status."""
@@ -139,6 +148,11 @@ class NodeState:
         none, or it is longer than peers take."""
         row = self.origins.get(node_id)
         return row.manifest if row is not None and len(row.manifest) <= limits.MANIFEST_CHARS_MAX else ""
+
+    def _ledgers(self) -> Iterator[Ledger]:
+        yield self.ledger
+        for garden in self.gardens:
+            yield garden.ledger
 
     # --- one method per record ---
 

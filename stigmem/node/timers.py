@@ -1,18 +1,18 @@
 """Timers: what falls due by itself.
 
-Expiry, facts that were too early, long polls whose time is up, and the count of audit rows that were suppressed. This
-task only submits; the writer acts.
+Expiry, slots that are derived anew, facts that were too early, long polls whose time is up, and the count of audit rows
+that were suppressed. This task only submits; the writer acts.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from stigmem.core.ledger import Ledger
 from stigmem.node.mailbox import Mailbox, NotStored
 from stigmem.node.quotas import Quotas
 from stigmem.node.replication.deferred import DeferredFacts
 from stigmem.node.replication.long_polls import LongPolls
+from stigmem.node.state import NodeState
 from stigmem.node.transaction import Transaction
 from stigmem.node.trusted_clock import TrustedClock
 
@@ -30,14 +30,15 @@ class Timers:
         self,
         *,
         clock: TrustedClock,
-        ledger: Ledger,
+        state: NodeState,
         deferred: DeferredFacts,
         long_polls: LongPolls,
         quotas: Quotas,
         mailbox: Mailbox,
     ) -> None:
         self._clock = clock
-        self._ledger = ledger
+        self._state = state
+        self._ledger = state.ledger
         self._deferred = deferred
         self._long_polls = long_polls
         self._quotas = quotas
@@ -55,7 +56,7 @@ class Timers:
             await self._wake.wait(self._rest_ns())
             now_ns = clock.watch()
             expiry_us = self._ledger.next_expiry_us()
-            if expiry_us is not None and expiry_us <= now_ns // 1_000:
+            if (expiry_us is not None and expiry_us <= now_ns // 1_000) or self._state.slots_to_rederive:
                 await self._tick()
             self._long_polls.release(clock.monotonic_ns(), news=False)
             await self._deferred.retry(now_ns // 1_000_000)
@@ -63,6 +64,8 @@ class Timers:
                 await self._tick()
 
     def _rest_ns(self) -> int:
+        if self._state.slots_to_rederive:
+            return _REST_NS_MIN
         clock = self._clock
         rest = _REST_NS_MAX
         expiry_us = self._ledger.next_expiry_us()
@@ -84,8 +87,8 @@ class Timers:
 
 
 class _Tick:
-    """An empty command: its batch applies expiry, and records how many audit rows were suppressed, which is its
-    result."""
+    """An empty command: its batch applies expiry and derives slots anew, and records how many audit rows were
+    suppressed, which is its result."""
 
     def __init__(self, quotas: Quotas) -> None:
         self._quotas = quotas

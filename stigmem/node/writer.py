@@ -16,6 +16,9 @@ larger the batches, without a timer and without a setting.
 Between `take` and `release` nobody else changes the state, and nothing but the commit waits. So a submission's view of
 the state does not change while it is staged, and a reply that is made after the commit sees its own records.
 
+After the records, slots whose words mean something else now are derived anew, so many words a batch
+(`stigmem.core.rederivation`); while some wait, the timers see to it that the next batch comes.
+
 The expiry of facts and of spent nonces moves with the clock and not with records; both are brought up to the clock at
 the beginning of every batch, so that all submissions of one batch judge by the same instant.
 """
@@ -31,7 +34,7 @@ from stigmem.node.events import NodeEvents
 from stigmem.node.mailbox import Mailbox
 from stigmem.node.ports import Journal, JournalFull
 from stigmem.node.state import NodeState
-from stigmem.node.transaction import Notice, Submission, Transaction, stage_batch
+from stigmem.node.transaction import DeadlineAdded, Notice, Submission, Transaction, stage_batch
 
 __all__ = ["Writer"]
 
@@ -90,12 +93,15 @@ class Writer:
             for record in batch.records:
                 state.apply(record)
             self._tell(batch.records)
+        state.rederive(limits.TURN_REDERIVED_WORDS_MAX)
         for reply in batch.replies:
             reply.release()
         if again:
             self._mailbox.put_back(again)
         for notice in batch.notices:
             self._subscribers[type(notice)](notice)
+        if state.slots_to_rederive:
+            self._subscribers[DeadlineAdded](DeadlineAdded())
 
     def _tell(self, records: tuple[Record, ...]) -> None:
         try:
