@@ -23,6 +23,7 @@ from stigmem.host.web_guard import web_refusal
 from stigmem.node.api.clock import clock_answer
 from stigmem.node.api.head_admission import too_large
 from stigmem.node.api.peer_auth import PEER_URI_HEADER
+from stigmem.node.api.visibility import has_every_scope
 from stigmem.node.node import Node
 
 __all__ = ["App", "Stage"]
@@ -72,20 +73,25 @@ class App:
         if response is None and path in self._mounted and self.stage != "loading":
             response = await self._mounted[path](request, caller)
         if response is None and method in ("GET", "HEAD"):
-            response = self._page(path)
+            response = self._page(path, request)
         if response is None:
             response = await self._from_node(request, caller)
         self._observer.request(method, path, response.status, trio.current_time() - begin)
         return response
 
-    def _page(self, path: str) -> Response | None:
+    def _page(self, path: str, request: Request) -> Response | None:
         if path == "/readyz":
             return self._readiness()
         if path == "/healthz" and self.stage == "loading":
             return json_response(200, {"status": "ok"})  # alive, and the writer that answers later does not run yet
         if path == "/metrics":
-            return self._observer.metrics()
+            return self._observer.metrics(whole=self._operator or self._may_see_all(request))
         return page(path, self._node.settings.node_url)
+
+    def _may_see_all(self, request: Request) -> bool:
+        """Whether whoever asks may read every fact."""
+        caller = self._node.caller_of(request)
+        return caller is not None and "read" in caller.permissions and has_every_scope(caller)
 
     def _readiness(self) -> Response:
         if self.stage != "ready":

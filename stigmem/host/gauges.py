@@ -19,7 +19,7 @@ import stigmem
 from stigmem.host import schema
 from stigmem.node.node import Node
 
-__all__ = ["TENANT", "UNKNOWN", "ProcessCollector", "StateCollector"]
+__all__ = ["TENANT", "UNKNOWN", "NodeCollector", "ProcessCollector", "StateCollector"]
 
 TENANT: Final = "default"
 """The one tenant there is; a label that existing dashboards expect."""
@@ -27,6 +27,22 @@ TENANT: Final = "default"
 UNKNOWN: Final = "unknown"
 """In place of the id of a node that is no peer (any more): a stranger must not make up values for labels."""
 _BY: Final = ["node"]
+
+
+class NodeCollector(Collector):
+    """How a node fares, whatever it holds."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def collect(self) -> Iterator[Metric]:
+        node = self._node
+        yield GaugeMetricFamily("stigmem_mailbox_messages", "Messages waiting for the writer", len(node.mailbox))
+        yield CounterMetricFamily("stigmem_bugs", "Answers lost to a bug", len(node.bugs))
+        yield GaugeMetricFamily(
+            "stigmem_clock_in_doubt", "1 while the wall clock has jumped ahead and nothing is written",
+            node.clock.doubt is not None,
+        )  # fmt: skip
 
 
 class StateCollector(Collector):
@@ -45,15 +61,9 @@ class StateCollector(Collector):
         yield opened
         pending = len(node.state.quarantine.pending(node.context.clock.wall_ns() // 1_000))
         yield GaugeMetricFamily("stigmem_quarantine_pending", "Facts of peers that wait for a moderator", pending)
-        yield GaugeMetricFamily("stigmem_mailbox_messages", "Messages waiting for the writer", len(node.mailbox))
         yield GaugeMetricFamily("stigmem_pulls_held", "Pulls that wait for news here", len(node.long_polls))
         yield CounterMetricFamily("stigmem_commits", "Journal commits", node.writer.commits)
-        yield CounterMetricFamily("stigmem_bugs", "Answers lost to a bug", len(node.bugs))
         now_ms = node.clock.wall_ns() // 1_000_000
-        yield GaugeMetricFamily(
-            "stigmem_clock_in_doubt", "1 while the wall clock has jumped ahead and nothing is written",
-            node.clock.doubt is not None,
-        )  # fmt: skip
         yield GaugeMetricFamily(
             "stigmem_own_stamps_ahead_seconds", "By how much own stamps are ahead of what peers accept, else 0",
             node.state.stamps_ahead_ms(now_ms) / 1e3,

@@ -2,6 +2,9 @@
 
 structlog for lines, prometheus_client for scrapes (names of http-api 3.2), fed by commits, requests and the node's
 state. No secret, token or fact value goes into either.
+
+A scrape has two extents. How this process fares is for whoever reaches the port; what the node holds, who writes and
+which peers it has follow from facts, and are for who may read all of them.
 """
 
 from __future__ import annotations
@@ -56,9 +59,12 @@ class Observer(NodeEvents):
         self.limiter = LogLimiter(self.log)
         """For whatever a stranger or a peer can bring about."""
         registry = self._registry = CollectorRegistry()
+        """What follows from facts."""
+        self._process = CollectorRegistry()
+        """How this process fares."""
         self._latency = Histogram(
             "stigmem_request_latency_seconds", "Time from request to answer", ["route", "method", "status_code"],
-            registry=registry,
+            registry=self._process,
         )  # fmt: skip
         who = ["principal", "tenant"]
         self._writes = Counter("stigmem_fact_write", "Facts asserted here", who, registry=registry)
@@ -186,15 +192,19 @@ class Observer(NodeEvents):
 
     # --- what is ---
 
-    def watch(self, state: NodeState, *collectors: Collector) -> None:
-        """Begin to serve metrics: with the state that names of peers come from, and what is read when somebody asks."""
+    def watch(self, state: NodeState, *collectors: Collector, process: Sequence[Collector] = ()) -> None:
+        """Begin to serve metrics: with the state that names of peers come from, and what is read when somebody asks;
+        `process`: what anybody is told of that."""
         self._state = state
         for collector in collectors:
             self._registry.register(collector)
+        for collector in process:
+            self._process.register(collector)
 
-    def metrics(self) -> Response:
-        """The scrape."""
-        return Response(200, _METRICS_TYPE, generate_latest(self._registry))
+    def metrics(self, *, whole: bool) -> Response:
+        """The scrape: `whole`, or only how the process fares."""
+        text = generate_latest(self._process)
+        return Response(200, _METRICS_TYPE, text + generate_latest(self._registry) if whole else text)
 
 
 def _kind(entity_uri: str) -> str:

@@ -28,7 +28,7 @@ from stigmem.host.client import HttpTransport
 from stigmem.host.context import HostClock, HostEntropy, HostSignatures
 from stigmem.host.control import listen_at
 from stigmem.host.datadir import database_of
-from stigmem.host.gauges import ProcessCollector, StateCollector
+from stigmem.host.gauges import NodeCollector, ProcessCollector, StateCollector
 from stigmem.host.http import Server
 from stigmem.host.identity import Identity, read_identity, settle_identity
 from stigmem.host.journal import SqliteJournal
@@ -127,7 +127,7 @@ class Deployed:
             audit_log_broken=lambda: self.audit_walk.broken is not None,
             log_lines_dropped=self._log_lines_dropped,
         )
-        self.observer.watch(self.node.state, StateCollector(self.node), process)
+        self.observer.watch(self.node.state, StateCollector(self.node), process=(NodeCollector(self.node), process))
 
     def _read_certificate(self) -> None:
         """Note until when this node's own certificate is good. That it cannot be read is told by whoever uses it."""

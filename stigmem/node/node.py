@@ -52,12 +52,12 @@ from stigmem.node.api.feedback_guard import FeedbackGuard
 from stigmem.node.api.head_admission import HeadAdmission
 from stigmem.node.api.jobs import Jobs
 from stigmem.node.api.meanings import Meanings
-from stigmem.node.api.peer_auth import PeerAuthenticator
+from stigmem.node.api.peer_auth import PeerAuthenticator, bearer
 from stigmem.node.api.read_indexes import ReadIndexes
 from stigmem.node.api.reading import Reader
 from stigmem.node.api.routes import ROUTER
 from stigmem.node.api.routing import BoundHandler, bind
-from stigmem.node.callers import Principal
+from stigmem.node.callers import ANONYMOUS, Principal
 from stigmem.node.cursors import CursorCodec, PageCursorCodec
 from stigmem.node.decay import Sweeper
 from stigmem.node.events import NodeEvents
@@ -417,6 +417,14 @@ class Node:
         """How long the body of this head may be, before it is read. Changes nothing and decides nothing final; see
         `stigmem.node.api.head_admission`."""
         return self._head_admission.bound(head, self.context.clock.wall_ns())
+
+    def caller_of(self, request: Request) -> Principal | None:
+        """Who sends a request, by its key; None for nobody that is known. For carriers that answer something
+        themselves: changes nothing, and the first time that a key is shown costs 20 ms."""
+        secret, now_us = bearer(request), self.context.clock.wall_ns() // 1_000
+        if secret and (found := self._api_keys.who(secret, self.state.keys, now_us)) is not None:
+            return found
+        return None if self.settings.auth_required else ANONYMOUS
 
     def withdraw(self, answer: Callable[[Response], None]) -> None:
         """The caller of a request that was offered with this `answer` has gone. A request under way goes on, and is

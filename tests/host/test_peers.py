@@ -175,11 +175,11 @@ async def test_a_process_tells_its_versions_and_the_days_of_its_certificate(tmp_
         assert value(text, "stigmem_log_lines_dropped_total") == 0
         assert "stigmem_certificate_days_left" not in text
     async with node_at(tmp_path / "e", **authority.files("north")) as node:
-        assert value(node.observer.metrics().body.decode(), "stigmem_certificate_days_left") > 1
+        assert value(node.observer.metrics(whole=True).body.decode(), "stigmem_certificate_days_left") > 1
 
 
 def test_metrics_name_nobody_who_holds_a_key_and_no_stranger() -> None:
-    """`/metrics` is for anybody, and each key holder's name was a label."""
+    """Dashboards are seen by many, and each key holder's name was a label."""
     observer, head = Observer(), ChainHead()
     known = PeerRow("peer-1", "stigmem:node:one", "http://one", "k", ("public",), "active", "2.1")
 
@@ -195,7 +195,7 @@ def test_metrics_name_nobody_who_holds_a_key_and_no_stranger() -> None:
         made = append(head, event, subject, fact_id, detail, 0, salt=SALT)
         head = ChainHead(made.seq, made.hash)
         observer.committed([made])
-    text = observer.metrics().body.decode()
+    text = observer.metrics(whole=True).body.decode()
     assert "user:" not in text
     assert "made-up" not in text
     assert value(text, 'stigmem_fact_write_total{principal="key",tenant="default"}') == 50

@@ -17,8 +17,8 @@ anything else a caller must get the same answer, byte for byte, whether it is th
   administrators, and by whoever may read everything; one about peers by whoever may deal with them. Neither sequence
   numbers nor the hashes of the chain, nor names made of them, are shown to a scoped caller: they count what is hidden.
 
-What is not hidden: how long an answer takes, that a limit of the whole node was reached, and the counts of `/metrics`,
-which an operator keeps to itself (LIMITATIONS).
+What is not hidden: how long an answer takes, that a limit of the whole node was reached, and how many requests of each
+kind were answered, in `/metrics`. What there follows from facts is for who may read all of them.
 """
 
 from __future__ import annotations
