@@ -457,5 +457,9 @@ class Observed(Protocol):
         """(newcomer, host) of every link between nodes that have not left where the one is no active peer at the
         other; none when all handshakes have come to their end."""
 
+    def tried(self, newcomer: str, host: str) -> Mapping[str, int]:
+        """How the registrations of one node at another ended -> how often: a status, or why no answer came
+        (`timeout`, `refused`, `broken`)."""
+
     def obligations(self) -> Sequence[Obligation]:
         """What victims must have done with the facts of hostile peers that they are known to have stored."""

@@ -107,11 +107,13 @@ class Boot(NamedTuple):
 
 
 class CheckResult(NamedTuple):
-    """A checker's last word; `ok` is None when it could not be judged."""
+    """A checker's last word; `ok` is None when it could not be judged. What is `vacuous` holds because nothing happened
+    that could have broken it, which is no failure and no evidence."""
 
     name: str
     ok: bool | None
     detail: str
+    vacuous: bool = False
 
 
 class Checker:
@@ -174,6 +176,14 @@ class Checker:
     def holds(self, detail: str) -> CheckResult:
         """The property holds; `detail` says of what that was seen, in numbers."""
         return CheckResult(self.name, True, detail)
+
+    def vacuous(self, why: str) -> CheckResult:
+        """The property holds because nothing happened that could have broken it; `why` says what was missing."""
+        return CheckResult(self.name, True, why, vacuous=True)
+
+    def holds_of(self, count: int, detail: str) -> CheckResult:
+        """The property holds of so many things, or vacuously when there were none."""
+        return self.holds(detail) if count else self.vacuous(detail)
 
     def unjudged(self, why: str) -> CheckResult:
         """Nothing happened by which the property could have been seen to hold or not: a run is inconclusive then."""

@@ -51,7 +51,7 @@ class Causality(Checker):
             self._last[name] = fact.stamp
 
     def result(self) -> CheckResult:
-        return self.holds(f"{self.stamps} stamps in order")
+        return self.holds_of(self.stamps, f"{self.stamps} stamps in order")
 
 
 class Drag(Checker):

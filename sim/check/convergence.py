@@ -34,7 +34,7 @@ class Convergence(Checker):
     def result(self) -> CheckResult:
         seen = self.observed
         if not seen.must_converge:
-            return self.holds(f"not expected; {seen.visibility.missing} copies are missing")
+            return self.vacuous(f"not expected; {seen.visibility.missing} copies are missing")
         if seen.converged_at is None:
             self.fail("", self._why())
         sentence = self._too_much() or self._too_little()
@@ -78,12 +78,29 @@ class Convergence(Checker):
                 return f"{name} stored fact {fact.id} of {fact.origin} and does not hold it any more"
         return None
 
+    def _handshake(self, newcomer: str, host: str) -> str:
+        """How the registrations of one node at another ended, and why where that can be told."""
+        tried = self.observed.tried(newcomer, host)
+        if not tried:
+            return f"it never came to register, because {newcomer} was off"
+        counts = ", ".join(f"{count} {how}" for how, count in tried.items())
+        told = f"its registrations ended so: {counts}"
+        way_ns = self.observed.conditions.network.way_ns
+        longest_ns = way_ns(newcomer, host) + way_ns(host, newcomer)
+        patience_ns = self.observed.settings(host).discovery_timeout_ns
+        if longest_ns > patience_ns:
+            told += (
+                f"; a round trip on this link takes up to {format_duration(longest_ns)}, and discovery_timeout is "
+                f"{format_duration(patience_ns)}"
+            )
+        return told
+
     def _why(self) -> str:
         unlinked = self.observed.unlinked()
         if unlinked:
             newcomer, host = unlinked[0]
             rest = f", and {len(unlinked) - 1} more" if len(unlinked) > 1 else ""
-            return f"{newcomer} never became a peer of {host}{rest}: no handshake came to its end"
+            return f"{newcomer} never became a peer of {host}{rest}: {self._handshake(newcomer, host)}"
         visibility = self.observed.visibility
         lacking = visibility.lacking()
         if lacking:

@@ -108,7 +108,7 @@ class Cursors(Checker):
         return None
 
     def result(self) -> CheckResult:
-        return self.holds(f"{self.moves} moves of cursors, none of which tells a count")
+        return self.holds_of(self.moves, f"{self.moves} moves of cursors, none of which tells a count")
 
 
 @lru_cache(maxsize=1_024)

@@ -37,4 +37,4 @@ class Duplicates(Checker):
             held[key] = None
 
     def result(self) -> CheckResult:
-        return self.holds(f"{self.count} facts stored, each once a node")
+        return self.holds_of(self.count, f"{self.count} facts stored, each once a node")

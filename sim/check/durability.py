@@ -46,4 +46,4 @@ class Durability(Checker):
             lost = self._lost(machine)
             if lost is not None:
                 self.fail(machine, f"fact {lost} was acknowledged and is gone at the end")
-        return self.holds(f"{self.count} acknowledged writes, all there")
+        return self.holds_of(self.count, f"{self.count} acknowledged writes, all there")

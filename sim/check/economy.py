@@ -182,4 +182,4 @@ class Economy(Checker):
         link.rest_s = min(doubled_s, limits.BACKOFF_S_MAX)
 
     def result(self) -> CheckResult:
-        return self.holds(f"{self.judged} pulls, each in its measure")
+        return self.holds_of(self.judged, f"{self.judged} pulls, each in its measure")

@@ -26,7 +26,7 @@ class Erasure(Checker):
 
     def result(self) -> CheckResult:
         if not self.observed.hostile:
-            return self.holds("nobody hostile")
+            return self.vacuous("nobody hostile")
         for node in self.observed.nodes.values():
             erased = self._erased(node)
             if erased is not None:

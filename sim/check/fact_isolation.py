@@ -31,4 +31,6 @@ class FactIsolation(Checker):
             if not node.ledger.find(fact_id):
                 self.fail("", f"{victim} lost a good fact among the bad of {peer} ({fact_id})")
             kept += 1
-        return self.holds(f"{kept} good facts kept among the bad" if self.observed.hostile else "nobody hostile")
+        if not self.observed.hostile:
+            return self.vacuous("nobody hostile")
+        return self.holds_of(kept, f"{kept} good facts kept among the bad")

@@ -214,4 +214,4 @@ class Leaks(Checker):
         return None
 
     def result(self) -> CheckResult:
-        return self.holds(f"{self.entries} entries in {self.pages} pages read on the wire")
+        return self.holds_of(self.entries, f"{self.entries} entries in {self.pages} pages read on the wire")

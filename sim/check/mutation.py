@@ -36,7 +36,7 @@ class Mutation(Checker):
             changed = self._changed(machine)
             if changed is not None:
                 self.fail(machine, self._sentence(changed))
-        return self.holds(f"{self.compared} copies compared")
+        return self.holds_of(self.compared, f"{self.compared} copies compared")
 
     def _changed(self, machine: str) -> Fact | None:
         node = self.observed.node(machine)

@@ -65,7 +65,7 @@ class Tokens(Checker):
             self._spent.get(name, {}).pop(old, None)
 
     def result(self) -> CheckResult:
-        return self.holds(f"{self.count} tokens spent, {self.refused} refused the second time")
+        return self.holds_of(self.count, f"{self.count} tokens spent, {self.refused} refused the second time")
 
 
 def _nonce(request: Request) -> str | None:

@@ -49,4 +49,4 @@ class Unapproved(Checker):
             self.fail(asked.node, f"asked {asked.peer} for facts, whose status is {status or 'unknown'}")
 
     def result(self) -> CheckResult:
-        return self.holds(f"{self.judged} pulls of approved peers")
+        return self.holds_of(self.judged, f"{self.judged} pulls of approved peers")

@@ -67,6 +67,11 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field=
         """The nodes it names; each must exist."""
         return ()
 
+    def strikes(self, first: str, second: str) -> bool:
+        """Whether it may delay what two nodes say to each other: it strikes one of their machines, or their link."""
+        names = self.nodes()
+        return not names or first in names or second in names
+
     def absent_at_start(self) -> tuple[str, ...]:
         """Nodes that are held off from the start of the run until the fault lets them `join`."""
         return ()

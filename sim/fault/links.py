@@ -73,6 +73,10 @@ class LinkFault(Fault):
         struck = frozenset(ordered if self.one_way else [*ordered, *((b, a) for a, b in ordered)])
         return lambda source, target: (source, target) in struck
 
+    def strikes(self, first: str, second: str) -> bool:
+        touches = self.touches()
+        return touches(first, second) or touches(second, first)
+
     def _pairs(self) -> list[list[str]]:
         return [*([self.between] if self.between is not None else []), *(self.links or [])]
 

@@ -60,6 +60,9 @@ class Partition(Fault, kw_only=True):
     def label(self) -> str:
         return "cut" if not self.one_way else "one-way cut"
 
+    def strikes(self, first: str, second: str) -> bool:
+        return self.shape not in (None, "one") or super().strikes(first, second)
+
     def _apart(self, names: tuple[str, ...]) -> frozenset[tuple[str, str]]:
         """Ordered pairs (source, target) that are cut."""
         if self.shape == "majority-ring":

@@ -35,6 +35,13 @@ class FaultTimes(Protocol):
     def active(self) -> int:
         """How many have begun and not ended."""
 
+    def may_delay(self, first: str, second: str) -> bool:
+        """Whether one that has begun and not ended may delay what two nodes say to each other: it strikes a machine of
+        the two, their link, or the whole federation."""
+
+    def ended_ns(self, first: str, second: str) -> int | None:
+        """When the last of those that did so ended; None when none has."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConditions:
@@ -48,6 +55,8 @@ class NetworkConditions:
     """Whether a packet may have to wait for others on some link: for how long, no table says."""
     longest_way_ns: int = 0
     """How long a packet may take from one honest node to another, on the slowest link."""
+    way_ns: Callable[[str, str], int] = lambda _first, _second: 0
+    """How long it may take from one node to another."""
 
     @property
     def is_disturbed(self) -> bool:
@@ -64,9 +73,8 @@ class Conditions:
     disk_sync_ns: int
     network: NetworkConditions
     faults: FaultTimes
-    count_dropped: Callable[[], int]
+    count_dropped: Callable[[str, str], int]
 
-    @property
-    def dropped(self) -> int:
-        """Packets that were lost so far."""
-        return self.count_dropped()
+    def dropped_between(self, first: str, second: str) -> int:
+        """Packets that were lost so far between two nodes, both ways together."""
+        return self.count_dropped(first, second) + self.count_dropped(second, first)

@@ -95,15 +95,17 @@ def show_result(console: Console, result: Outcome, folder: str | None) -> None:
     for expectation in result.expectations:
         words.add_row(_mark(ok=expectation.ok), expectation.name, _expectation(expectation))
     for check in result.checks:
-        words.add_row(_mark(ok=check.ok), check.name, check.detail)
+        words.add_row(_mark(ok=check.ok, vacuous=check.vacuous), check.name, check.detail)
     console.print(numbers, words, sep="\n")
 
 
-def _mark(*, ok: bool | None) -> Text:
+def _mark(*, ok: bool | None, vacuous: bool = False) -> Text:
     from rich.text import Text
 
     if ok is None:
         return Text("unjudged", "yellow")
+    if ok and vacuous:
+        return Text("vacuous", "dim")
     return Text("ok", "green") if ok else Text("FAILED", "bold red")
 
 

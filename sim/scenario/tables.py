@@ -81,6 +81,8 @@ class Federation(_Table):
     """By which part of the interval each rest is longer or shorter, at random; 0 keeps the phases of a run."""
     pull_timeout: Positive = parse_duration("10s")
     """How long a node waits for an answer."""
+    discovery_timeout: Positive = parse_duration("5s")
+    """How long a node waits for a document of another one. Over links with longer round trips nobody can join."""
     pull_wait: NonNegative = Duration(0)
     """How long a peer that has nothing new may hold a pull; 0s is not at all."""
     pull_limit: Annotated[int, Meta(ge=1, le=500)] = 100

@@ -6,14 +6,21 @@ Mostly federations that cannot converge by construction. What is wrong rather th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import networkx as nx
 
 from sim.diagnostics.suggestions import listed, quoted
 from sim.fault.clocks import ClockStep, ClockStrobe
+from sim.fault.partition import Partition
 from sim.scenario.plan import Plan
+from sim.scenario.tables import Scenario
+from sim.topology.ways import usual, ways
 from sim.units import format_duration
+from sim.workload.contradictions import Contradictions
+from sim.workload.resolver import Resolver
+from sim.workload.storm import Storm
 
 __all__ = ["warnings"]
 
@@ -27,6 +34,7 @@ def warnings(plan: Plan) -> Iterator[str]:
         yield from _clocks(plan)
         yield from _steps(plan)
         yield from _patience(plan)
+        yield from _round_trips(plan)
 
 
 def _scopes(plan: Plan) -> Iterator[str]:
@@ -41,6 +49,28 @@ def _nothing_to_see(plan: Plan) -> Iterator[str]:
     """A scenario that cannot fail, whatever the nodes do."""
     if len(plan.nodes) == 1:
         yield "The federation has one node: nothing is replicated, and a run of it is inconclusive."
+    yield from _open_before_the_cut(plan.scenario)
+
+
+def _open_before_the_cut(scenario: Scenario) -> Iterator[str]:
+    """Contradictions of which none is new when the federation is cut: then both sides know every conflict before."""
+    first = min((fault.at for fault in scenario.fault if isinstance(fault, Partition)), default=None)
+    pairs = [each for each in scenario.workload if isinstance(each, Contradictions)]
+    if first is None or not pairs or any(isinstance(each, Storm | Resolver) for each in scenario.workload):
+        return
+    left = sum(each.entities * math.exp(-_pairs_before(each, first) / each.entities) for each in pairs)
+    if left < 1.0:
+        yield (
+            f"Every subject that workloads contradict each other about is in conflict before the first cut (at "
+            f"{format_duration(first)}), so that the cut shows no conflict that one side does not know. Begin them "
+            "later, or give them more entities."
+        )
+
+
+def _pairs_before(workload: Contradictions, when_ns: int) -> float:
+    """How many pairs of contradicting writes are expected before an instant."""
+    end_ns = when_ns if workload.stop is None else min(workload.stop, when_ns)
+    return workload.rate * max(0, end_ns - workload.start) / 1e9
 
 
 def _reach(plan: Plan) -> Iterator[str]:
@@ -120,3 +150,21 @@ def _patience(plan: Plan) -> Iterator[str]:
             f"settle ({format_duration(table.settle)}) is shorter than pull_interval "
             f"({format_duration(federation.pull_interval)}): a fact written at the end may not arrive in time."
         )
+
+
+def _round_trips(plan: Plan) -> Iterator[str]:
+    """Links that are slower than nodes are patient: nobody joins over them, or nobody reads."""
+    scenario, federation = plan.scenario, plan.scenario.federation
+    way_ns = ways(scenario.network, scenario.link, usual)
+    trips = sorted(((way_ns(a, b) + way_ns(b, a), a, b) for a, b in plan.links), key=lambda each: -each[0])
+    for key, bound, what in (
+        ("discovery_timeout", federation.discovery_timeout, "the two cannot become peers"),
+        ("pull_timeout", federation.pull_timeout, "no page arrives in time"),
+    ):
+        slow = [each for each in trips if each[0] > bound]
+        for trip, first, second in slow[:1]:
+            more = f"; so it is on {len(slow) - 1} more links" if len(slow) > 1 else ""
+            yield (
+                f"A round trip between {quoted(first)} and {quoted(second)} usually takes {format_duration(trip)}, "
+                f"longer than {key} ({format_duration(bound)}): {what}{more}."
+            )

@@ -74,6 +74,7 @@ def node_settings(scenario: Scenario, name: str, seed: int, suite: Suite) -> Nod
         pull_interval_s=federation.pull_interval / _SECOND,
         pull_jitter=federation.pull_jitter,
         pull_timeout_s=federation.pull_timeout / _SECOND,
+        discovery_timeout_s=federation.discovery_timeout / _SECOND,
         pull_wait_s=federation.pull_wait / _SECOND,
         pull_limit=federation.pull_limit,
         skew_future_ms=federation.skew_future // _MS,

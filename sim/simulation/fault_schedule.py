@@ -46,11 +46,21 @@ class FaultSchedule:
         self._trace = trace
         self._active: dict[int, _Running] = {}
         self._kept: list[AbstractContextManager[None]] = []
+        self._over: list[tuple[Fault, int]] = []
+        """Those that are over, and when they ended, in that order."""
 
     @property
     def active(self) -> int:
         """How many have begun and not ended."""
         return len(self._active)
+
+    def may_delay(self, first: str, second: str) -> bool:
+        """Whether one of those that last may delay what two nodes say to each other."""
+        return any(running.fault.strikes(first, second) for running in self._active.values())
+
+    def ended_ns(self, first: str, second: str) -> int | None:
+        """When the last of those that did so ended."""
+        return next((end_ns for fault, end_ns in reversed(self._over) if fault.strikes(first, second)), None)
 
     def schedule(self) -> None:
         """Let each begin at its time."""
@@ -94,4 +104,5 @@ class FaultSchedule:
     def _close(self, number: int) -> None:
         fault, _, begin_ns = self._active.pop(number)
         now = self._world.now
+        self._over.append((fault, now))
         self.fault_intervals.append(FaultInterval(fault.label(), fault.nodes(), begin_ns, now, fault.name))

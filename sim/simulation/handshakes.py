@@ -1,8 +1,9 @@
 """The operators: the people who introduce nodes to each other, over the simulated wire.
 
 For every link each side registers at the other, and the other's operator compares the fingerprint and
-approves; tried again while a side is off or cut off. Keys of nodes that are no neighbours are
-`sim.simulation.key_pinning`'s.
+approves; tried again while a side is off or cut off, each time after twice the rest, up to two minutes, so that a node
+that is absent for a month costs some ten thousand events. The rest is forgotten when one of the two boots, and when all
+faults end. Keys of nodes that are no neighbours are `sim.simulation.key_pinning`'s.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sim.simulation.key_pinning import KeyPinning
 from sim.topology.federation import Federation
 from sim.world.machine import Machine
 from sim.world.world import World
-from stigmem.core.declaration import ACTIVE, PENDING
+from stigmem.core.declaration import ACTIVE, PENDING, REJECTED
 from stigmem.core.keys import fingerprint
 from stigmem.core.wire import JSON_TYPE, Request, Response
 from stigmem.node.ports import Unreachable
@@ -25,6 +26,9 @@ from stigmem.node.ports import Unreachable
 __all__ = ["Handshakes"]
 
 _AGAIN_NS: Final = 5_000_000_000
+"""The first rest of an operator whose introduction did not work out."""
+_AGAIN_MOST_NS: Final = 120_000_000_000
+"""The longest rest."""
 _STAGGER_NS: Final = 10_000_000
 
 
@@ -50,6 +54,11 @@ class Handshakes:
         self._awaited: dict[tuple[str, str], None] = {}
         """(newcomer, host) of links between nodes that are there from the start, until the one is the other's peer."""
         self._last_linked_ns = 0
+        self._rests: dict[tuple[str, str], int] = {}
+        """(newcomer, host) -> how long the operator rests after the next attempt that fails."""
+        self._turns: dict[tuple[str, str], int] = {}
+        """(newcomer, host) -> which of the attempts that were planned still counts: the one that was planned last."""
+        self._tried: dict[tuple[str, str], dict[str, int]] = {}
 
     @property
     def linked_ns(self) -> int | None:
@@ -74,9 +83,21 @@ class Handshakes:
     def link(self, name: str) -> None:
         """See to the links of one node, after it booted."""
         for neighbour in self._federation.neighbours(name):
-            self._introduce(name, neighbour)
-            self._introduce(neighbour, name)
+            for pair in ((name, neighbour), (neighbour, name)):
+                self._rests.pop(pair, None)
+                self._introduce(*pair)
         self._key_pinning.see_to(name)
+
+    def try_again(self) -> None:
+        """Have every operator whose link is still missing try now: what kept it from being made may be over."""
+        for pair in self.unlinked():
+            self._rests.pop(pair, None)
+            self._introduce(*pair)
+
+    def tried(self, newcomer: str, host: str) -> dict[str, int]:
+        """How the registrations of one node at another ended so far -> how often: a status, or why there was no
+        answer (`timeout`, `refused`, `broken`)."""
+        return dict(self._tried.get((newcomer, host), {}))
 
     def all_linked(self) -> bool:
         """Whether every link between nodes that stay is a pair of active peers."""
@@ -107,7 +128,7 @@ class Handshakes:
             return
         newcomer, host = self._machines[name], self._machines[at]
         if newcomer.node is None or newcomer.paused:
-            self._world.after(_AGAIN_NS, lambda _: self._introduce(name, at))
+            self._try_after_rest(name, at)
             return
         self._busy[name, at] = None
         newcomer.spawn("register", partial(self._register, newcomer, host))
@@ -121,13 +142,32 @@ class Handshakes:
                 host.url, scopes=self._federation.scopes_on(newcomer.name, host.name)
             )
             done = response.status in (201, 409)
-        except Unreachable:
+            self._count(newcomer.name, host.name, str(response.status))
+        except Unreachable as error:
             done = False
+            self._count(newcomer.name, host.name, error.code)
         finally:
             self._busy.pop((newcomer.name, host.name), None)
         if done:
             self._approve(newcomer, host)
-        self._world.after(_AGAIN_NS, lambda _: self._introduce(newcomer.name, host.name))
+        self._try_after_rest(newcomer.name, host.name)
+
+    def _try_after_rest(self, name: str, at: str) -> None:
+        """Introduce two again after a rest that is longer each time; what was planned before is not done."""
+        pair = (name, at)
+        rest_ns = self._rests.get(pair, _AGAIN_NS)
+        self._rests[pair] = min(2 * rest_ns, _AGAIN_MOST_NS)
+        turn = self._turns[pair] = self._turns.get(pair, 0) + 1
+
+        def again(_: object) -> None:
+            if self._turns[pair] == turn:
+                self._introduce(name, at)
+
+        self._world.after(rest_ns, again)
+
+    def _count(self, newcomer: str, host: str, how: str) -> None:
+        counts = self._tried.setdefault((newcomer, host), {})
+        counts[how] = counts.get(how, 0) + 1
 
     def _approve(self, newcomer: Machine, host: Machine) -> None:
         """The host's operator knows the newcomer's fingerprint from elsewhere."""
@@ -136,6 +176,8 @@ class Handshakes:
             return
         row = there.state.peer_of(node.node_id)
         if row is None or row.status != PENDING:
+            if row is not None and row.status == REJECTED:
+                self._count(newcomer.name, host.name, f"rejected as {row.reason}")
             return
         body = msgspec.json.encode({"pubkey_fingerprint": fingerprint(node.signer.public_key)})
         request = Request("POST", f"/v1/federation/peers/{row.peer_id}/approve", JSON_TYPE, body)

@@ -35,6 +35,7 @@ class RunView:
     machines: Mapping[str, Machine]
     hostile: Mapping[str, PeerScript]
     unlinked: Callable[[], Sequence[tuple[str, str]]]
+    tried: Callable[[str, str], Mapping[str, int]]
     gone: Mapping[str, None]
     names: dict[str, str]
     converged_at: int | None = None

@@ -41,6 +41,8 @@ __all__ = ["PeerScript", "Surroundings", "make_peers"]
 
 _AGAIN_NS: Final = 5_000_000_000
 """How often a peer looks whether its victims know it."""
+_AGAIN_MOST_NS: Final = 120_000_000_000
+"""How often at least while a victim does not: the rest doubles, so that one that is off for a month is affordable."""
 _MANIFESTS: Final = "/v1/federation/manifest/"
 
 _Memory = TypeVar("_Memory")
@@ -103,6 +105,8 @@ class PeerScript:
         self._surroundings = surroundings
         self._wire = wire
         self._memories: dict[tuple[type, str], Any] = {}
+        self._rests: dict[str, int] = {}
+        """Victim -> how long to rest before it is looked at again, while it does not know the peer."""
         # What others do for the script.
         self.rng, self.uuid, self.sign = author.rng, author.uuid, author.sign
         self.fact, self.entry, self.manifest, self.authorised = (
@@ -156,7 +160,9 @@ class PeerScript:
             self.obligations.receipts.pop(victim, None)
             self.adversary.introduced(self, victim)
             self.send(victim, request, partial(self._registered, victim))
-        surroundings.world.after(_AGAIN_NS, self._join, victim)
+        rest_ns = _AGAIN_NS if status == ACTIVE else self._rests.get(victim, _AGAIN_NS)
+        self._rests[victim] = _AGAIN_NS if status == ACTIVE else min(2 * rest_ns, _AGAIN_MOST_NS)
+        surroundings.world.after(rest_ns, self._join, victim)
 
     def _registered(self, victim: str, answer: Response | str) -> None:
         peer_id = members(answer).get("peer_id") if isinstance(answer, Response) and answer.status == 201 else None

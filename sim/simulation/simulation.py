@@ -133,12 +133,15 @@ class Simulation:
             world=self.world,
             federation=plan.federation,
             visibility=self.visibility,
-            conditions=conditions_of(self.scenario, self.fault_schedule, lambda: self.network.dropped),
+            conditions=conditions_of(
+                self.scenario, self.fault_schedule, lambda first, second: self.network.dropped.get((first, second), 0)
+            ),
             faults_end_ns=self.duration,
             must_converge=self.scenario.scenario.converges,
             machines=self.machines,
             hostile=self.adversaries,
             unlinked=self.handshakes.unlinked,
+            tried=self.handshakes.tried,
             gone=self.gone,
             names=self.name_of_node,
         )
@@ -264,6 +267,7 @@ class Simulation:
         for peer in self.adversaries.values():
             peer.stop()
         self.power.release_all()
+        self.handshakes.try_again()
         self.world.after(_LOOK, self._watch_convergence)
 
     def _watch_convergence(self, _: Any) -> None:

@@ -66,8 +66,8 @@ class Network:
         self.bytes_lost = 0
         self.requests = 0
         """Requests that were sent, answered or not (`sim.world.rpc`)."""
-        self.dropped = 0
-        """Packets that were lost."""
+        self.dropped: dict[tuple[str, str], int] = {}
+        """(source, target) -> packets that were lost between them."""
 
     def add_rule(self, rule: Rule) -> None:
         """Put a rule in force, after those there are."""
@@ -127,6 +127,7 @@ class Network:
         if waits:
             self._waiting.setdefault(rule, []).append(packet)
         else:
-            self.dropped += 1
+            way = packet.source, packet.target
+            self.dropped[way] = self.dropped.get(way, 0) + 1
             self.bytes_lost += len(packet.data)
         self._trace.event("held" if waits else "dropped", packet.source, packet.target, packet.kind, rule.name)

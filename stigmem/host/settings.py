@@ -94,6 +94,16 @@ class HostSettings:
         20.0, "Seconds a pull may wait at a peer for news, which makes it visible at once; 0 to ask and go",
         least=0.0, most=limits.PULL_WAIT_S_MAX,
     )  # fmt: skip
+    federation_discovery_timeout_s: float = _is(
+        limits.DISCOVERY_TIMEOUT_S,
+        "Seconds that a document of another node may take, such as a new peer's; over slower links nobody can join",
+        least=0.1,
+        most=600.0,
+    )
+    federation_pull_timeout_s: float = _is(
+        limits.PULL_TIMEOUT_S, "Seconds that a page of a peer may take; waiting for news does not count",
+        least=0.1, most=600.0,
+    )  # fmt: skip
     federation_push_enabled: bool = _is(False, "Whether peers may push facts to this node")
     federation_pubkey: str = _is("", "Public half of the federation key, base64url; checked against the private half")
     federation_privkey: str = _is(
@@ -205,6 +215,8 @@ def node_settings(settings: HostSettings, *, seed: bytes, node_id: str, port: in
         mtls=settings.mutual_tls,
         pull_interval_s=settings.federation_pull_interval_s,
         pull_jitter=settings.federation_pull_jitter,
+        pull_timeout_s=settings.federation_pull_timeout_s,
+        discovery_timeout_s=settings.federation_discovery_timeout_s,
         pull_wait_s=settings.federation_pull_wait_s,
         skew_future_ms=settings.federation_hlc_max_future_skew_s * 1_000,
         skew_past_ms=settings.federation_hlc_max_past_skew_s * 1_000,

@@ -56,6 +56,9 @@ class NodeSettings:
     """By which part of the interval each rest is longer or shorter, at random."""
     pull_limit: int = limits.PULL_LIMIT_DEFAULT
     pull_timeout_s: float = limits.PULL_TIMEOUT_S
+    discovery_timeout_s: float = limits.DISCOVERY_TIMEOUT_S
+    """How long a public document of another node may take: over a link with longer round trips nobody can join. Who
+    registers waits twice as long, since the other side fetches a document meanwhile."""
     pull_wait_s: float = 0.0
     """How long a pull may wait at a peer that offers it; 0 asks for an answer at once."""
     pull_burst: float = limits.PULL_BUCKET_BURST
@@ -81,6 +84,11 @@ class NodeSettings:
     """Rest between two sweeps that the node makes by itself, where one of the above asks for any."""
     key_life_days: int = 90
     token_leeway_ms: int = limits.TOKEN_LEEWAY_MS
+
+    @property
+    def discovery_timeout_ns(self) -> int:
+        """The same in nanoseconds."""
+        return int(self.discovery_timeout_s * 1e9)
 
     @property
     def pull_rate_per_s(self) -> float:

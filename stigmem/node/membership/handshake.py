@@ -40,7 +40,6 @@ from stigmem.node.transaction import Transaction
 
 __all__ = ["Handshakes", "LearnDialect", "RegistrationOutcome"]
 
-_TIMEOUT_NS: Final = int(limits.DISCOVERY_TIMEOUT_S * 1e9)
 _RICHNESS: Final = ("0.5", "2.1", CERTIFYING)
 
 
@@ -79,7 +78,8 @@ class Handshakes:
         )
         request = Request("POST", "/v1/federation/peers", JSON_TYPE | (headers or {}), msgspec.json.encode(declaration))
         # The other node fetches our discovery document before it answers: twice the time of one fetch.
-        return await self._transport.request(url, request, 2 * _TIMEOUT_NS, limits.DISCOVERY_BYTES_MAX)
+        timeout_ns = 2 * self._settings.discovery_timeout_ns
+        return await self._transport.request(url, request, timeout_ns, limits.DISCOVERY_BYTES_MAX)
 
     # --- the other side ---
 
@@ -98,7 +98,7 @@ class Handshakes:
         self._clock.spawn("verify-declaration", check)
 
     async def _fetch_discovery(self, url: str) -> Discovery | None:
-        body = await fetch_document(self._transport, url, "/.well-known/stigmem")
+        body = await fetch_document(self._transport, url, "/.well-known/stigmem", self._settings.discovery_timeout_ns)
         try:
             return None if body is None else msgspec.json.decode(body, type=Discovery)
         except (msgspec.MsgspecError, ValueError, RecursionError):

@@ -32,14 +32,13 @@ __all__ = ["LearnOriginKeys", "OriginKeys", "fetch_document"]
 
 _WEIGHT: Final = {"vouched": 0, "certified": 1, "pinned": 2}
 _BIND_REST_NS: Final = 10_000_000_000
-_TIMEOUT_NS: Final = int(limits.DISCOVERY_TIMEOUT_S * 1e9)
 
 
-async def fetch_document(transport: Transport, url: str, path: str) -> bytes | None:
-    """The body of a public document of another node; None when there is none or nobody answers."""
+async def fetch_document(transport: Transport, url: str, path: str, timeout_ns: int) -> bytes | None:
+    """The body of a public document of another node; None when there is none or nobody answers in time."""
     request = Request("GET", path, {"accept": "application/json"})
     try:
-        response = await transport.request(url, request, _TIMEOUT_NS, limits.DISCOVERY_BYTES_MAX)
+        response = await transport.request(url, request, timeout_ns, limits.DISCOVERY_BYTES_MAX)
     except Unreachable:
         return None
     return response.body if response.status == 200 else None
@@ -82,7 +81,8 @@ class OriginKeys:
         if self._bind_after.get(row.peer_id, now_ns) > now_ns:
             return
         self._bind_after[row.peer_id] = now_ns + _BIND_REST_NS
-        body = await fetch_document(self._transport, row.node_url, "/.well-known/stigmem-manifest.json")
+        timeout_ns = self._settings.discovery_timeout_ns
+        body = await fetch_document(self._transport, row.node_url, "/.well-known/stigmem-manifest.json", timeout_ns)
         if body is None:
             return
         manifest = self._read(body)

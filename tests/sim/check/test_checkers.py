@@ -592,13 +592,13 @@ def test_a_queue_that_grows_past_its_bound_is_caught(grow: Callable[[Node], obje
 # --- hostile peers ---
 
 
-def test_a_node_that_lets_one_peer_hold_up_another_is_caught(monkeypatch: Patch) -> None:
+def read_one_after_the_other(monkeypatch: Patch, node: str) -> None:
+    """As in a single loop over all peers."""
     honest = Puller._drain
     waiting: list[object] = []
 
     async def drain(puller: Puller, row: Any) -> int:
-        # One after the other, as in a single loop over all peers.
-        while waiting and puller._reader._client._identity.entity_uri == "http://north.sim":
+        while waiting and puller._reader._client._identity.entity_uri == f"http://{node}.sim":
             await puller._clock.sleep(SECOND)
         waiting.append(puller)
         try:
@@ -607,12 +607,33 @@ def test_a_node_that_lets_one_peer_hold_up_another_is_caught(monkeypatch: Patch)
             waiting.remove(puller)
 
     monkeypatch.setattr(Puller, "_drain", drain)
+
+
+def test_a_node_that_lets_one_peer_hold_up_another_is_caught(monkeypatch: Patch) -> None:
+    read_one_after_the_other(monkeypatch, "north")
     caught(
         adversary("staller", ways=["late"]),
         by="one-bad-peer",
         saying="with hostile peers about",
         federation='pull_timeout = "20s"',
     )
+
+
+SLOW_LINK = '[[link]]\nbetween = ["north", "west"]\nlatency = "17.5s"\n'
+PATIENCE = 'pull_timeout = "60s"\ndiscovery_timeout = "60s"'
+
+
+def test_a_slow_link_that_holds_up_another_is_caught_also_when_nobody_is_hostile(monkeypatch: Patch) -> None:
+    read_one_after_the_other(monkeypatch, "north")
+    found = failures(run_simulation(SLOW_LINK, federation=PATIENCE, signatures="stand-in", duration="5m", settle="5m"))
+    assert "north: did not read south for" in found["one-bad-peer"]
+
+
+def test_a_slow_link_alone_raises_no_alarm() -> None:
+    simulation = run_simulation(SLOW_LINK, federation=PATIENCE, signatures="stand-in", duration="5m", settle="5m")
+    assert failures(simulation) == {}
+    isolation = next(checker for checker in simulation.checkers if checker.name == "one-bad-peer")
+    assert isolation.judged > 100  # type: ignore[attr-defined]
 
 
 def test_a_page_dropped_for_one_bad_fact_is_caught(monkeypatch: Patch) -> None:

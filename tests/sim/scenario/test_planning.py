@@ -506,6 +506,18 @@ def test_a_federation_in_two_parts_is_pointed_out(tmp_path: Path) -> None:
             'pull_interval = "20m"\n',
             "settle (5m) is shorter than pull_interval (20m): a fact written at the end may not arrive in time.",
         ),
+        (
+            '[[link]]\nbetween = ["north", "south"]\nlatency = "3s"\n',
+            (
+                "A round trip between 'north' and 'south' usually takes 6s, longer than discovery_timeout (5s): the "
+                "two cannot become peers."
+            ),
+        ),
+        (
+            '[[workload]]\nkind = "contradictions"\nrate = "1/s"\nentities = 5\n'
+            + fault("partition", "1m", "5m", shape="halves"),
+            "Every subject that workloads contradict each other about is in conflict before the first cut (at 1m)",
+        ),
     ],
 )
 def test_what_can_be_foreseen_is_said_and_stops_nothing(text: str, words: str, tmp_path: Path) -> None:
@@ -524,6 +536,9 @@ def test_what_can_be_foreseen_is_said_and_stops_nothing(text: str, words: str, t
         fault("clock-step", "1m", "1m", node="north", by="10m"),
         fault("clock-step", "1m", "1m", node="north", by="-1h"),
         fault("clock-step", "1m", by="1h"),
+        '[[link]]\nbetween = ["north", "south"]\nlatency = "2s"\n',
+        '[[workload]]\nkind = "contradictions"\nrate = "1/s"\nentities = 500\n'
+        + fault("partition", "1m", "5m", shape="halves"),
         "",
     ],
 )

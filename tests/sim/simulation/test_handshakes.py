@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.simulation.simulation import Simulation
-from tests.sim.small_runs import approve, fault, make_simulation, result_of, run, workload
+from tests.sim.small_runs import S, approve, at, fault, make_simulation, packets, result_of, run, workload
 
 PUBLIC = workload("writers", rate="10/m", scope="public")
 COMPANY = workload("writers", rate="10/m", scope="company")
@@ -50,7 +50,34 @@ def test_who_never_became_peers_is_named() -> None:
     assert simulation.handshakes.unlinked() == [("a", "b"), ("b", "a")]
     said = result_of(simulation, "convergence")
     assert said.ok is False
-    assert said.detail == "a never became a peer of b, and 1 more: no handshake came to its end"
+    assert said.detail == (
+        "a never became a peer of b, and 1 more: its registrations ended so: 5 timeout; a round trip on this link "
+        "takes up to 12s, and discovery_timeout is 5s"
+    )
+
+
+def test_a_link_that_is_slower_than_five_seconds_can_join_with_more_patience() -> None:
+    slow = '[[link]]\nbetween = ["a", "b"]\nlatency = "17.5s"'
+    keys = 'pull_timeout = "60s"\ndiscovery_timeout = "60s"'
+    simulation = federation(PUBLIC, slow, keys=keys, settle="5m", duration="4m")
+    simulation.run()
+    approve(simulation)
+    assert simulation.handshakes.unlinked() == []
+
+
+def test_operators_of_a_node_that_is_absent_knock_less_and_less() -> None:
+    simulation = make_simulation(PUBLIC, fault("join", at="20m", node="c"), duration="25m", pull_interval="60s")
+    simulation.run()
+    approve(simulation)
+    tried = [at for at, source, target, _ in packets(simulation) if source == "a" and target == "c" and at < 1_200 * S]
+    assert 10 < len(tried) < 20  # every two minutes in the end, where one every five seconds would be 240
+
+
+def test_operators_knock_again_at_once_when_a_node_boots() -> None:
+    simulation = make_simulation(PUBLIC, fault("join", at="20m", node="c"), duration="25m", pull_interval="60s")
+    linked = at(simulation, 1_210, simulation.handshakes.all_linked)
+    simulation.run()
+    assert linked == [True]
 
 
 def test_handshakes_outlast_a_pause_and_a_full_disk() -> None:
