@@ -39,7 +39,7 @@ EVENTS: Final = frozenset(
         "decay_swept", "alias_created", "alias_deleted",
         "clock_doubted", "clock_doubt_ended",
         "garden_created", "garden_deleted", "garden_member_added", "garden_member_changed", "garden_member_removed",
-        "garden_write", "quarantine_promote", "quarantine_reject", "instruction_promoted",
+        "garden_write", "garden_swept", "quarantine_promote", "quarantine_reject", "instruction_promoted",
         "peer_changed", "origin_key_pinned", "origin_confirm_failed",
         "audit_rechained",
     }

@@ -6,7 +6,8 @@ operator's policies and the instant:
 * a policy of mode `confidence` halves the confidence every `half_life_s`, down to `min_confidence` and never up;
 * a **sweep** ends facts here and now: it leaves one local record for each (`stigmem.core.records.SweptFact`), which is
   no fact, goes to no peer, and brings a fact's end forward but never back. A policy of mode `retract` names what a
-  sweep ends by its age; without policies the two thresholds of `Thresholds` do.
+  sweep ends by its age, and of the node's own facts takes back; without policies the two thresholds of `Thresholds`
+  name what ends.
 
 The policy of a fact is the most specific one that fits: an exact relation before a prefix (the longer before the
 shorter) before `*`, and an exact scope before `*`; of equals the first in the operator's list. Facts in the reserved

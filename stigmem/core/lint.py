@@ -16,6 +16,7 @@ the same facts find the same. A `None` among the findings is a place to rest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Final, Literal, get_args
 
 import msgspec
@@ -62,14 +63,17 @@ class LintScope(msgspec.Struct, frozen=True, kw_only=True):
     until_us: int
 
 
-def lint(ledger: Ledger, facts: list[Fact], chosen: Iterable[Check], of: LintScope) -> Iterator[Finding | None]:
+def lint(
+    ledger: Ledger, facts: list[Fact], chosen: Iterable[Check], of: LintScope, *, named_elsewhere: Ledger
+) -> Iterator[Finding | None]:
     """Findings of the checks chosen, in the order of CHECKS. `facts`: those of the scope and entity, of whatever
-    relation."""
+    relation. `named_elsewhere`: where else an entity that a reference names may be known; the node's own ledger, while
+    a garden is looked at."""
     checks: dict[Check, Callable[[Ledger, list[Fact], LintScope], Iterator[Finding | None]]] = {
         "contradiction": _contradictions,
         "stale": _stale,
         "orphan": _orphans,
-        "broken_ref": _broken,
+        "broken_ref": partial(_broken, named_elsewhere),
         "namespacing": _unnamed,
     }
     wanted = set(chosen)
@@ -126,7 +130,7 @@ def _orphans(ledger: Ledger, facts: list[Fact], of: LintScope) -> Iterator[Findi
             yield Finding("orphan", "info", entity, None, [], "nothing is known of it any more")
 
 
-def _broken(ledger: Ledger, facts: list[Fact], of: LintScope) -> Iterator[Finding | None]:
+def _broken(elsewhere: Ledger, ledger: Ledger, facts: list[Fact], of: LintScope) -> Iterator[Finding | None]:
     known: dict[str, bool] = {}
     for fact in _rested(facts, of.relation):
         if fact is None:
@@ -136,7 +140,7 @@ def _broken(ledger: Ledger, facts: list[Fact], of: LintScope) -> Iterator[Findin
             continue
         target = normalise_filter(fact.text)
         if target not in known:
-            known[target] = _lives(ledger, target, of.readable)
+            known[target] = _lives(ledger, target, of.readable) or _lives(elsewhere, target, of.readable)
         if not known[target]:
             severity: Severity = "error" if fact.relation in _HANDED_OVER else "warning"
             yield Finding(

@@ -18,7 +18,7 @@ from stigmem.core.nonces import SpentNonce
 __all__ = [
     "AliasRow", "ClockMark", "CursorRow", "DeadLetter", "DeliveryMark", "GardenFact", "GardenMember", "GardenRole",
     "GardenRow", "KeyRow", "OriginRow", "PeerRow", "QuarantineRow", "Receipt", "Record", "SubscriptionRow",
-    "SweptFact", "decode_record", "encode_record",
+    "SweptFact", "SweptGardenFact", "decode_record", "encode_record",
 ]  # fmt: skip
 
 
@@ -256,6 +256,14 @@ class GardenFact(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ga
     fact: Fact
 
 
+class SweptGardenFact(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="swept_garden_fact"):
+    """A sweep ended a fact of a garden for its members: the one with this sequence number within the garden."""
+
+    garden_id: str
+    seq: int
+    at_us: int
+
+
 class SweptFact(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="swept"):
     """A sweep ended a fact for the readers of this node (`stigmem.core.decay`): the fact with local sequence number
     `seq`, at `at_us`, in microseconds since the epoch. No peer is told."""
@@ -310,6 +318,7 @@ Record = (
     | GardenRow
     | GardenFact
     | SweptFact
+    | SweptGardenFact
     | AliasRow
     | QuarantineRow
 )

@@ -35,6 +35,7 @@ from stigmem.core.records import (
     Record,
     SubscriptionRow,
     SweptFact,
+    SweptGardenFact,
 )
 
 __all__ = [
@@ -128,6 +129,8 @@ DELETE FROM refused_deliveries WHERE subscription_id = ?1 AND seq <= (
 
 _SWEPT_COLUMNS: Final = "seq, at_us"
 _SWEPT: Final = _insert("swept_facts", _SWEPT_COLUMNS, key="seq")
+_SWEPT_GARDEN_COLUMNS: Final = "garden_id, seq, at_us"
+_SWEPT_GARDEN: Final = _insert("swept_garden_facts", _SWEPT_GARDEN_COLUMNS, replace=True)
 _ALIAS_COLUMNS: Final = "raw, canonical, given_by, scopes, created_us"
 _ALIAS: Final = _insert("aliases", _ALIAS_COLUMNS, replace=True)
 
@@ -242,6 +245,7 @@ WRITERS: Final[dict[type[Record], Callable[[Any], tuple[Write, ...]]]] = {
     GardenRow: _write_garden,
     GardenFact: _write_garden_fact,
     SweptFact: _plain(_SWEPT),
+    SweptGardenFact: _plain(_SWEPT_GARDEN),
     AliasRow: _write_alias,
     QuarantineRow: _plain(_QUARANTINE),
 }
@@ -365,6 +369,7 @@ LOADERS: Final = (
     _checked("deliveries", _DELIVERY_COLUMNS, DeliveryMark),  # after those refused: it says how far all of them came
     _checked("gardens", _GARDEN_COLUMNS, _garden),
     _checked("garden_facts", _GARDEN_FACT_COLUMNS, _garden_fact),
+    _checked("swept_garden_facts", _SWEPT_GARDEN_COLUMNS, SweptGardenFact),
     _checked("quarantine", _QUARANTINE_COLUMNS, QuarantineRow),
 )
 """Every table in the order in which a state is rebuilt. Of the audit log only the head is state."""

@@ -21,7 +21,7 @@ class ForeignJournal(JournalCorrupt):
     """A whole file, but not one that this program can go on with."""
 
 
-VERSION: Final = 7
+VERSION: Final = 8
 APPLICATION_ID: Final = 0x5374_6967
 """Marks the file as ours ("Stig"), so that no other database is ever taken for a journal."""
 
@@ -158,6 +158,13 @@ CREATE TABLE quarantine (            -- arrivals of facts that are held back, an
 ) STRICT;
 """
 
+_SWEPT_GARDENS: Final = """
+CREATE TABLE swept_garden_facts (         -- as swept_facts; seq counts within the garden
+  row INTEGER PRIMARY KEY, garden_id TEXT NOT NULL, seq INTEGER NOT NULL, at_us INTEGER NOT NULL,
+  checksum INTEGER NOT NULL, UNIQUE (garden_id, seq)
+) STRICT;
+"""
+
 _SALTED_AUDIT: Final = """
 ALTER TABLE audit ADD COLUMN salt TEXT NOT NULL DEFAULT '';        -- hex; empty on a row that was erased
 ALTER TABLE audit ADD COLUMN commitment TEXT NOT NULL DEFAULT '';  -- of an erased row, to what it said
@@ -174,6 +181,7 @@ MIGRATIONS: Final[Mapping[int, str]] = {
     4: _READERS,
     5: _QUARANTINE,
     6: _SALTED_AUDIT,
+    7: _SWEPT_GARDENS,
 }
 """Version -> the SQL that leads to the next one. Statements only: the transaction is put around them."""
 

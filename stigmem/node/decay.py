@@ -3,6 +3,11 @@
 A sweep looks through the ledger in slices, in a task, and hands what it found to the writer a thousand at a time. What
 it ends is decided again in the writer's turn, so that a fact which ended meanwhile is not ended twice; a second sweep
 finds nothing new. The keeper sweeps every `decay_interval_s`, where the operator's settings ask for anything.
+
+What a policy of mode `retract` names of this node's own facts is taken back by its operator: with a retraction that
+peers hear of (spec/contradiction.md, 2), one for each slot. That ends every word of this node in the slot; where one of
+them is not old enough, and for facts of other nodes, which only their own operator can take back, the fact is ended for
+the readers of this node alone. In a garden a sweep ends facts for its members, and writes no retraction.
 """
 
 from __future__ import annotations
@@ -10,15 +15,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+import msgspec
+
 from stigmem.core.decay import DecayPolicies, DecayPolicy, Thresholds
 from stigmem.core.fact import Fact
+from stigmem.core.gardens import Garden
 from stigmem.core.ledger import Ledger
-from stigmem.core.records import SweptFact
+from stigmem.core.records import SweptFact, SweptGardenFact
 from stigmem.core.scopes import SCOPES
 from stigmem.node.mailbox import Mailbox, NotStored
 from stigmem.node.ports import Clock
 from stigmem.node.settings import NodeSettings
-from stigmem.node.transaction import Transaction
+from stigmem.node.transaction import RetryNextBatch, Transaction
 
 __all__ = ["PolicySweep", "Sweep", "Sweeper"]
 
@@ -53,7 +61,8 @@ class PolicySweep(NamedTuple):
 class Sweeper:
     """Makes the sweeps of one node."""
 
-    def __init__(self, *, settings: NodeSettings, ledger: Ledger, clock: Clock, mailbox: Mailbox) -> None:
+    def __init__(self, *, node_id: str, settings: NodeSettings, ledger: Ledger, clock: Clock, mailbox: Mailbox) -> None:
+        self._node_id = node_id
         self.policies = DecayPolicies(settings.decay_policies)
         self._settings = settings
         self._thresholds = Thresholds(settings.decay_ttl_s or None, settings.decay_min_confidence or None)
@@ -67,32 +76,48 @@ class Sweeper:
         return self.policies.confidence(fact, self._now_us()) if self.policies else fact.confidence
 
     async def sweep(
-        self, by: str, scopes: tuple[str, ...], is_there: Among, thresholds: Thresholds, *, dry_run: bool
+        self,
+        by: str,
+        scopes: tuple[str, ...],
+        is_there: Among,
+        thresholds: Thresholds,
+        *,
+        dry_run: bool,
+        garden: Garden | None = None,
     ) -> Sweep:
-        """End what the thresholds name in these scopes. `by`: who asked, for the audit log; `is_there`: which facts are
-        there for who asked. Raises NotStored."""
+        """End what the thresholds name in these scopes, or in a garden. `by`: who asked, for the audit log;
+        `is_there`: which facts are there for who asked. Raises NotStored."""
         now_us = self._now_us()
         found: list[Fact] = []
         for scope in scopes:
             found += await self._live(
+                self._ledger if garden is None else garden.ledger,
                 scope,
                 lambda fact: is_there(fact) and thresholds.ends(fact, self.policies.confidence(fact, now_us), now_us),
             )
         if dry_run:
             return Sweep(len(found), 0)
-        return Sweep(len(found), await self._end(by, found))
+        return Sweep(len(found), await self._end(by, found, garden))
 
     async def sweep_by_policies(
-        self, by: str, scopes: tuple[str, ...], is_there: Among, only: DecayPolicy | None, *, dry_run: bool
+        self,
+        by: str,
+        scopes: tuple[str, ...],
+        is_there: Among,
+        only: DecayPolicy | None,
+        *,
+        dry_run: bool,
+        garden: Garden | None = None,
     ) -> PolicySweep:
         """End what policies of mode `retract` name in these scopes, and count what the others do. `only`: this policy
         alone; the others as for `sweep`. Raises NotStored."""
         now_us = self._now_us()
+        ledger = self._ledger if garden is None else garden.ledger
         applied: dict[str, None] = {}
         ended: list[Fact] = []
         evaluated = reduced = would_end = 0
         for scope in scopes:
-            for fact in await self._live(scope, lambda fact: is_there(fact) and self.policies.of(fact) is not None):
+            for fact in await self._live(ledger, scope, lambda f: is_there(f) and self.policies.of(f) is not None):
                 policy = self.policies.of(fact)
                 if policy is None or only not in (None, policy):
                     continue
@@ -100,12 +125,16 @@ class Sweeper:
                 applied[policy.id] = None
                 if policy.mode == "confidence":
                     reduced += self.policies.confidence(fact, now_us) < fact.confidence
-                elif now_us - fact.timestamp_us > 1e6 * (policy.ttl_s or 0.0):
+                elif _is_old(fact, policy, now_us):
                     if policy.mode == "retract" and not dry_run:
                         ended.append(fact)
                     else:
                         would_end += 1
-        count = await self._end(by, ended)
+        own = [] if garden is not None else [fact for fact in ended if fact.origin == self._node_id]
+        others = ended if garden is not None else [fact for fact in ended if fact.origin != self._node_id]
+        count = await self._end(by, others, garden)
+        for start in range(0, len(own), _PER_COMMAND):
+            count += await self._mailbox.submit(_TakeBack(by, own[start : start + _PER_COMMAND], self.policies))
         return PolicySweep(
             evaluated=evaluated,
             ended=count,
@@ -133,9 +162,8 @@ class Sweeper:
             except NotStored:
                 continue  # the disk is full, which is told elsewhere; what was to end is found by the next sweep
 
-    async def _live(self, scope: str, wanted: Callable[[Fact], bool]) -> list[Fact]:
+    async def _live(self, ledger: Ledger, scope: str, wanted: Callable[[Fact], bool]) -> list[Fact]:
         """Live facts of a scope that a sweep may end and that are wanted, oldest first."""
-        ledger = self._ledger
         held = list(ledger.by_scope.get(scope))
         found: list[Fact] = []
         for start in range(0, len(held), _SLICE):
@@ -144,10 +172,11 @@ class Sweeper:
             await self._clock.checkpoint()
         return found
 
-    async def _end(self, by: str, facts: list[Fact]) -> int:
+    async def _end(self, by: str, facts: list[Fact], garden: Garden | None) -> int:
         ended = 0
         for start in range(0, len(facts), _PER_COMMAND):
-            ended += await self._mailbox.submit(_EndFacts(by, facts[start : start + _PER_COMMAND]))
+            part = facts[start : start + _PER_COMMAND]
+            ended += await self._mailbox.submit(_EndFacts(by, part, "" if garden is None else garden.row.garden_id))
         return ended
 
     def _now_us(self) -> int:
@@ -158,17 +187,96 @@ def _any(fact: Fact) -> bool:
     return True
 
 
+def _is_old(fact: Fact, policy: DecayPolicy, now_us: int) -> bool:
+    return now_us - fact.timestamp_us > 1e6 * (policy.ttl_s or 0.0)
+
+
 class _EndFacts:
     """The command that ends facts now; its result is how many were not at an end already."""
 
-    def __init__(self, by: str, facts: list[Fact]) -> None:
+    def __init__(self, by: str, facts: list[Fact], garden_id: str) -> None:
+        """`garden_id`: empty for facts of the node itself."""
         self._by = by
         self._facts = facts
+        self._garden_id = garden_id
 
     def stage(self, txn: Transaction) -> int:
-        ended = [fact for fact in self._facts if txn.state.ledger.live(fact) and txn.try_reserve("sweep", fact.seq)]
-        for fact in ended:
-            txn.add(SweptFact(fact.seq, txn.now_us))
+        name = self._garden_id
+        if not name:
+            ended = _swept(txn, self._facts)
+            if ended:
+                txn.audit("decay_swept", self._by, count=ended)
+            return ended
+        garden = txn.state.gardens.get(name)
+        if garden is None:
+            return 0  # it was deleted meanwhile
+        wanted = [f for f in self._facts if garden.ledger.live(f) and txn.try_reserve("sweep", f"{name} {f.seq}")]
+        for fact in wanted:
+            txn.add(SweptGardenFact(name, fact.seq, txn.now_us))
+        if wanted:
+            txn.audit("garden_swept", self._by, garden=name)
+        return len(wanted)
+
+
+class _TakeBack:
+    """The command that takes back old facts of this node's own, by the operator's retractions; its result is how many
+    facts ended."""
+
+    def __init__(self, by: str, facts: list[Fact], policies: DecayPolicies) -> None:
+        self._by = by
+        self._facts = facts
+        self._policies = policies
+
+    def stage(self, txn: Transaction) -> int:
+        if txn.clock_lead_ns:
+            return 0  # nothing is stamped while the clock is in doubt; the next sweep finds them again
+        live = [fact for fact in self._facts if txn.state.ledger.live(fact)]
+        if any(txn.words.asserts(fact.slot) for fact in live):
+            raise RetryNextBatch  # something new is being said there, which a later stamp would end
+        taken_back: dict[tuple[str, str, str], None] = {}
+        only_here: list[Fact] = []
+        for fact in live:
+            if fact.slot in taken_back:
+                continue
+            if self._are_all_old(txn, fact):
+                taken_back[fact.slot] = None
+                _retract(txn, fact)
+            else:
+                only_here.append(fact)
+        ended = sum(fact.slot in taken_back for fact in live) + _swept(txn, only_here)
         if ended:
-            txn.audit("decay_swept", self._by, count=len(ended))
-        return len(ended)
+            txn.audit("decay_swept", self._by, count=ended)
+        return ended
+
+    def _are_all_old(self, txn: Transaction, fact: Fact) -> bool:
+        """Whether every live word of this node in the slot is as old as the policy says."""
+        ledger, policy = txn.state.ledger, self._policies.of(fact)
+        return policy is not None and all(
+            _is_old(word, policy, txn.now_us)
+            for word in ledger.facts_of(fact.slot)
+            if word.origin == fact.origin and ledger.live(word)
+        )
+
+
+def _retract(txn: Transaction, fact: Fact) -> None:
+    """Take back what this node says in the slot of a fact."""
+    word = msgspec.structs.replace(
+        fact,
+        stamp=txn.tick(),
+        source=fact.origin,
+        confidence=0.0,
+        timestamp_us=txn.now_us,
+        valid_until=None,
+        derived_from="",
+        certified=True,
+    )
+    stored = txn.store(msgspec.structs.replace(word, id=word.certified_id()))
+    txn.audit("fact_write", fact.origin, fact_id=stored.id, cid=stored.cid, scope=stored.scope)
+
+
+def _swept(txn: Transaction, facts: list[Fact]) -> int:
+    """End facts of the node itself here; how many were not at an end already."""
+    ended = [fact for fact in facts if txn.state.ledger.live(fact) and txn.try_reserve("sweep", fact.seq)]
+    for fact in ended:
+        txn.add(SweptFact(fact.seq, txn.now_us))
+    return len(ended)

@@ -118,7 +118,9 @@ class Node:
         self.quotas = Quotas()
         self.cursors = CursorCodec(settings.seed)
         self._api_keys = ApiKeys(settings.seed)
-        self.sweeper = Sweeper(settings=settings, ledger=self.state.ledger, clock=clock, mailbox=self.mailbox)
+        self.sweeper = Sweeper(
+            node_id=self.node_id, settings=settings, ledger=self.state.ledger, clock=clock, mailbox=self.mailbox
+        )
         self._build_following()
         self._build_membership()
         self._build_replication()

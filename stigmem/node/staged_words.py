@@ -57,6 +57,10 @@ class StagedWords:
         """The last word staged by a draft's author about its slot, or None."""
         return self._last.get((draft.slot, author_of(draft)))
 
+    def asserts(self, slot: Slot) -> bool:
+        """Whether something is asserted about a slot."""
+        return slot in self._assertions
+
     def overtakes(self, word: Fact) -> bool:
         """Whether something staged may have ended a word or settled against it, or has made it worth saying again: a
         retraction is, once somebody asserts something after it."""

@@ -42,6 +42,7 @@ from stigmem.core.records import (
     Record,
     SubscriptionRow,
     SweptFact,
+    SweptGardenFact,
 )
 from stigmem.node.ports import Clock
 from stigmem.node.settings import NodeSettings
@@ -104,6 +105,7 @@ class NodeState:
             GardenRow: self.gardens.apply_row,
             GardenFact: self._garden_fact,
             SweptFact: self._swept,
+            SweptGardenFact: self._swept_in_garden,
             AliasRow: self._alias,
             QuarantineRow: self.quarantine.apply,
         }
@@ -266,6 +268,11 @@ class NodeState:
 
     def _swept(self, row: SweptFact) -> None:
         self.ledger.sweep(row.seq, row.at_us)
+
+    def _swept_in_garden(self, row: SweptGardenFact) -> None:
+        garden = self.gardens.get(row.garden_id)
+        if garden is not None:
+            garden.ledger.sweep(row.seq, row.at_us)
 
     def _alias(self, row: AliasRow) -> None:
         held = self.aliases.pop(row.raw, None)

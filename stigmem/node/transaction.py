@@ -85,8 +85,8 @@ Reservable = Literal[
 """What only one submission of a batch may decide on: a conflict or a peer by its id, the cursor or the one long poll of
 a peer, every garden together, every API key together, a dead letter by peer, name and code, every manifest together, a
 fact that waits by origin and id, a nonce, the answer to an idempotency key, every registration together, a subscription
-by its id, every subscription of a subscriber together, a fact that is swept by its local sequence number, an alias by
-the other name."""
+by its id, every subscription of a subscriber together, a fact that is swept by its garden and local sequence number, an
+alias by the other name."""
 
 
 class RetryNextBatch(Exception):

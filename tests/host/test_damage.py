@@ -311,7 +311,16 @@ def test_an_old_journal_is_brought_forward_and_keeps_what_it_held(tmp_path: Path
 def test_a_journal_from_before_commits_were_counted_is_brought_forward(tmp_path: Path) -> None:
     facts = filled(tmp_path, 3)
     first_format(tmp_path)
-    later = ("subscriptions", "deliveries", "refused_deliveries", "gardens", "garden_facts", "swept_facts", "aliases")
+    later = (
+        "subscriptions",
+        "deliveries",
+        "refused_deliveries",
+        "gardens",
+        "garden_facts",
+        "swept_facts",
+        "swept_garden_facts",
+        "aliases",
+    )
     for table in ("commits", *later, "quarantine"):
         sql(tmp_path / "stigmem.db", f"DROP TABLE {table}")
     sql(tmp_path / "stigmem.db", "PRAGMA user_version = 1")

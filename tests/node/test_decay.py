@@ -148,3 +148,57 @@ async def test_the_keeper_sweeps_by_the_settings_once_an_hour() -> None:
         assert len(await texts(node)) == 1
         await node.bench.clock.advance(3_601)
         assert await texts(node) == []
+
+
+# --- mode retract ---
+
+
+async def history(node: Fresh, fact_id: str) -> list[tuple[str, float]]:
+    """What was said in the slot of a fact, newest first: who said it, and how surely."""
+    found = await node.get(f"/v1/facts/{fact_id}/history", all_authors="true")
+    return [(each["source"], each["confidence"]) for each in found["facts"]]
+
+
+async def test_a_policy_of_mode_retract_takes_own_facts_back_so_that_peers_hear_of_it() -> None:
+    async with fresh(decay_policies=(ENDING,)) as node:
+        old = await node.say(entity="a:old")
+        node.bench.wall_ms += HOUR_MS
+        assert (await swept(node, {"scope": "local"}))["facts_retracted"] == 1
+        assert await history(node, old["id"]) == [(node.node.node_id, 0.0), ("agent:test", 1.0)]
+        shown = await node.get(f"/v1/facts/{old['id']}")
+        assert (shown["retracted_by"] is not None, shown["valid_until"]) == (True, None)
+        assert not [each for each in node.bench.records if isinstance(each, SweptFact)]
+        assert (await swept(node, {"scope": "local"}))["facts_retracted"] == 0
+        again = await node.say(entity="a:old")
+        assert again["id"] != old["id"]
+        assert await texts(node) == ["a:old"]
+
+
+async def test_what_somebody_else_of_the_node_has_said_lately_is_not_taken_back_with_what_is_old() -> None:
+    async with fresh(decay_policies=(ENDING,)) as node:
+        old = await node.say(entity="a:old", source="agent:one", value={"type": "string", "v": "red"})
+        node.bench.wall_ms += HOUR_MS
+        new = await node.say(entity="a:old", source="agent:two", value={"type": "string", "v": "blue"})
+        assert (await swept(node, {"scope": "local"}))["facts_retracted"] == 1
+        assert len(await history(node, old["id"])) == 2
+        assert [each.seq for each in node.bench.records if isinstance(each, SweptFact)] == [1]
+        shown = await node.get(f"/v1/facts/{new['id']}")
+        assert shown.get("retracted_by") is None
+
+
+async def test_several_old_words_of_one_slot_are_taken_back_by_one_retraction() -> None:
+    async with fresh(decay_policies=(ENDING,)) as node:
+        old = await node.say(entity="a:old", source="agent:one", value={"type": "string", "v": "red"})
+        await node.say(entity="a:old", source="agent:two", value={"type": "string", "v": "blue"})
+        node.bench.wall_ms += HOUR_MS
+        assert (await swept(node, {"scope": "local"}))["facts_retracted"] == 2
+        assert [source for source, _ in await history(node, old["id"])].count(node.node.node_id) == 1
+
+
+async def test_nothing_is_taken_back_while_the_clock_is_in_doubt() -> None:
+    async with fresh(decay_policies=(ENDING,)) as node:
+        old = await node.say(entity="a:old")
+        node.bench.wall_ms += HOUR_MS
+        node.bench.clock.wall_ms += 2 * HOUR_MS  # it jumps ahead
+        assert (await swept(node, {"scope": "local"}))["facts_retracted"] == 0
+        assert len(await history(node, old["id"])) == 1

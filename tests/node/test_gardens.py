@@ -371,3 +371,87 @@ async def test_a_recall_in_a_garden_is_of_the_gardens_scope_whatever_the_default
         read(await write(bench, "swordfish"), 201)
         found = read(await ask(bench, "GET", f"/v1/recall?query=swordfish&garden_id={URI}", by=member_of_team))
         assert [each["fact"]["value"]["v"] for each in found["facts"]] == ["swordfish"]
+
+
+# --- what is derived from the facts of a garden ---
+
+CARD = "/v1/cards/stigmem://testnode/device/pump-7"
+
+
+async def crew(bench: Bench) -> None:
+    """Ann's garden, of which Bo is a reader and Cy a writer, with two facts that disagree, a reference and an old
+    guess."""
+    await garden(bench)
+    await member(bench, "agent:bo", "reader")
+    await member(bench, "agent:cy", "writer")
+    read(await write(bench, "swordfish", entity="room:b12", relation="password"), 201)
+    read(await write(bench, "marlin", entity="room:b12", relation="password", source="agent:cy", by=CY), 201)
+    to_room = {"type": "ref", "v": "room:b12"}
+    read(await write(bench, "", entity="device:pump-7", relation="site:in", value=to_room), 201)
+    to_known = {"type": "ref", "v": "device:outside"}
+    read(await write(bench, "", entity="device:pump-7", relation="site:near", value=to_known), 201)
+    read(await write(bench, "perhaps", entity="guess:1", relation="guess:x", confidence=0.1), 201)
+    read(await ask(bench, "POST", "/v1/facts", saying("here", entity="device:outside", scope="team"), by=ANN), 201)
+
+
+async def test_members_have_cards_neighbours_syntheses_and_lints_of_a_garden_and_nobody_else_has() -> None:
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS):
+        await crew(bench)
+        inside = f"garden_id={URI}"
+        card = read(await ask(bench, "GET", f"/v1/cards/room:b12?{inside}", by=BO))
+        assert ("swordfish" in card["summary"], card["has_contradictions"], card["scope"]) == (True, True, "team")
+        near = read(await ask(bench, "GET", f"/v1/graph/neighbors?entity=room:b12&scope=team&{inside}", by=BO))
+        assert [each["entity"] for each in near["neighbors"]] == ["device:pump-7"]
+        listed = read(await ask(bench, "GET", f"/v1/scopes/team/synthesize?{inside}", by=BO))
+        assert (listed["fact_count"], listed["contradiction_count"]) == (5, 2)
+        body = {"scope": "team", "garden_id": URI}
+        summed = read(await ask(bench, "POST", "/v1/synthesis", body, by=BO))
+        assert (summed["fact_count"], summed["contradiction_count"]) == (5, 1)
+        found = read(await ask(bench, "POST", "/v1/lint", body, by=BO))
+        checks = sorted((each["check"], each["entity"]) for each in found["findings"])
+        # The reference to what only the node's own facts know is not broken.
+        assert checks == [("contradiction", "room:b12"), ("namespacing", "room:b12")]
+        for outside in (caller("read", "write", entity="agent:nobody"),):
+            for method, target, given in (
+                ("GET", f"/v1/cards/room:b12?{inside}", None),
+                ("GET", f"/v1/graph/neighbors?entity=room:b12&scope=team&{inside}", None),
+                ("GET", f"/v1/scopes/team/synthesize?{inside}", None),
+                ("POST", "/v1/synthesis", body), ("POST", "/v1/lint", body), ("POST", "/v1/decay/sweep", body),
+                ("POST", f"/v1/decay/sweep?{inside}&ttl_seconds=0", None),
+            ):  # fmt: skip
+                answer = await ask(bench, method, target, given, by=outside)
+                assert (answer.status, b"swordfish" in answer.body) == (403, False), target
+        own = read(await ask(bench, "GET", "/v1/scopes/team/synthesize", by=ANN))
+        assert [each["entity"] for each in own["facts"]] == ["device:outside"]
+
+
+async def test_a_cursor_of_neighbours_in_a_garden_is_for_no_other_list() -> None:
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS):
+        await crew(bench)
+        target = "/v1/graph/neighbors?entity=device:pump-7&scope=team&page_size=1"
+        first = read(await ask(bench, "GET", f"{target}&garden_id={URI}", by=BO))
+        cursor = quote(first["next_cursor"])
+        second = read(await ask(bench, "GET", f"{target}&garden_id={URI}&cursor={cursor}", by=BO))
+        assert {each["entity"] for page in (first, second) for each in page["neighbors"]} == {
+            "room:b12", "device:outside",
+        }  # fmt: skip
+        assert (await ask(bench, "GET", f"{target}&cursor={cursor}", by=BO)).status == 400
+
+
+async def test_a_writer_sweeps_a_garden_and_nothing_beside_it_and_a_restart_keeps_that() -> None:
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS):
+        await crew(bench)
+        saying_it = saying("unsure", entity="a:b", scope="team", confidence=0.1)
+        read(await ask(bench, "POST", "/v1/facts", saying_it, by=ANN), 201)
+        target = f"/v1/decay/sweep?min_confidence=0.5&garden_id={URI}"
+        assert (await ask(bench, "POST", target, by=BO)).status == 403
+        done = read(await ask(bench, "POST", target, by=CY))
+        assert done == {"scanned": 1, "decayed": 1, "dry_run": False}
+        assert "perhaps" not in await texts(bench, BO)
+    async with running(bench, SETTINGS):
+        assert "perhaps" not in await texts(bench, BO)
+        outside = read(await ask(bench, "GET", "/v1/facts?scope=team&entity=a:b", by=ANN))
+        assert [each["value"]["v"] for each in outside["facts"]] == ["unsure"]

@@ -190,11 +190,17 @@ async def reads(world: World) -> None:
         for scope in ("public", "local"):
             await world.look("GET", f"/v1/cards/{entity}?scope={scope}")
             await world.look("GET", f"/v1/graph/neighbors?entity={entity}&scope={scope}&depth=3&page_size=1")
+        await world.look("GET", f"/v1/cards/{entity}?garden_id={GARDEN}")
+        await world.look("GET", f"/v1/graph/neighbors?entity={entity}&scope=public&garden_id={GARDEN}")
         await world.look("POST", "/v1/synthesis", {"scope": "public", "entity": entity})
         await world.look("POST", "/v1/lint", {"scope": "public", "entity": entity, "stale_lookahead_s": 86_400})
     await world.look("GET", "/v1/scopes/public/synthesize?include_expired=true&limit=3")
     await world.look("POST", "/v1/synthesis", {"scope": "public", "include_expired": True})
     await world.look("POST", "/v1/lint", {"scope": "public"})
+    await world.look("GET", f"/v1/scopes/public/synthesize?garden_id={GARDEN}")
+    await world.look("POST", "/v1/synthesis", {"scope": "public", "garden_id": GARDEN})
+    await world.look("POST", "/v1/lint", {"scope": "public", "garden_id": GARDEN})
+    await world.look("POST", f"/v1/decay/sweep?ttl_seconds=0&garden_id={GARDEN}")
     await world.look("GET", "/v1/lint/jobs/nothing")
     for uri in ("user:0", "user:hidden", "user:hiden", "user:alias"):
         await world.look("GET", f"/v1/entities/resolve?uri={uri}&threshold=0")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from stigmem.core.recall.meaning import Passage
+from stigmem.core.recall.word_index import TUNED
 from stigmem.node.api import meanings
 from stigmem.node.ports import MeaningFailed
 from tests.node.api import NOW_MS
@@ -58,7 +59,7 @@ async def test_a_car_is_found_as_an_automobile() -> None:
         found = await recall(node, "automobile", include_neighbors=False)
         assert [each["fact"]["value"]["v"] for each in found["facts"]] == ["Ada drives a car"]
         told = found["facts"][0]["score_breakdown"]
-        assert (told["lexical"], told["semantic"], told["graph"]) == (0.0, 1.0, 1.0)
+        assert (told["lexical"], told["semantic"], told["graph"]) == (0.0, TUNED.meaning, 1.0)
 
 
 async def test_words_and_meaning_together_go_before_either() -> None:

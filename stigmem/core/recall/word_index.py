@@ -71,7 +71,7 @@ class Tuning(NamedTuple):
     answer: float = 0.4
     date: float = 8.0
     subject: float = 0.6
-    meaning: float = 1.25
+    meaning: float = 0.8
 
 
 TUNED: Final = Tuning()

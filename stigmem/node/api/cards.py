@@ -21,7 +21,7 @@ from stigmem.core.timestamps import format_us
 from stigmem.core.uris import normalise, normalise_filter
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.names import canonical_name
-from stigmem.node.api.reading import Reader
+from stigmem.node.api.reading import Reader, Room
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.cursors import CursorCodec
@@ -39,6 +39,7 @@ class CardParameters(msgspec.Struct, kw_only=True):
 
     scope: str = "local"
     refresh: bool = False
+    garden_id: str | None = None
 
 
 class CardAnswer(msgspec.Struct):
@@ -67,6 +68,7 @@ class NeighborParameters(msgspec.Struct, kw_only=True):
     min_trust: _Share = 0.0
     page_size: Annotated[int, msgspec.Meta(ge=1, le=200)] = 20
     cursor: str | None = None
+    garden_id: str | None = None
 
 
 class Neighbor(msgspec.Struct):
@@ -101,20 +103,20 @@ class CardsApi:
 
     def get_card(self, call: ApiRequest, txn: Transaction) -> Outcome:
         given: CardParameters = call.query
-        self._reader.begin(call, txn, given.scope)
+        room = self._reader.begin(call, txn, given.scope, given.garden_id)
         entity = canonical_name(txn.state, call.principal, normalise(call.params["entity"]))
         now_us = txn.now_us
         reader = self._reader
 
         async def make() -> Response:
-            card = await reader.indexes.in_slices(card_of(reader.ledger, entity, given.scope, reader.confidence))
+            card = await room.indexes.in_slices(card_of(room.ledger, entity, room.scope, reader.confidence))
             if card is None:
                 raise Refusal(404, "card_not_found", "nothing is known of this entity in this scope")
             return json_response(
                 200,
                 CardAnswer(
                     entity_uri=entity,
-                    scope=given.scope,
+                    scope=room.scope,
                     summary=card.summary,
                     fact_hashes=card.hashes(),
                     avg_confidence=card.confidence,
@@ -129,38 +131,38 @@ class CardsApi:
 
     def get_neighbors(self, call: ApiRequest, txn: Transaction) -> Outcome:
         given: NeighborParameters = call.query
-        self._reader.begin(call, txn, given.scope)
+        room = self._reader.begin(call, txn, given.scope, given.garden_id)
         if given.depth > _DEPTH_MAX:
             message = f"depth is at most {_DEPTH_MAX}: further away everything is near everything"
             raise Refusal(400, "graph_depth_exceeded", message, field="depth")
         entity = canonical_name(txn.state, call.principal, normalise_filter(given.entity))
         now_ms = txn.now_ms
-        begin = 0 if given.cursor is None else self._place(given.cursor, entity, now_ms)
+        name = entity if room.garden is None else f"{entity} {room.garden.row.garden_id}"
+        begin = 0 if given.cursor is None else self._place(given.cursor, name, now_ms)
 
         async def make() -> Response:
-            indexes = self._reader.indexes
-            await indexes.catch_up()
-            found = await indexes.in_slices(self._walk(entity, given))
+            await room.indexes.catch_up()
+            found = await room.indexes.in_slices(self._walk(entity, given, room))
             end = begin + given.page_size
             more = end < len(found)
-            cursor = self._cursors.close(f"graph\n{end}\n{now_ms}\n{entity}") if more else None
+            cursor = self._cursors.close(f"graph\n{end}\n{now_ms}\n{name}") if more else None
             page = [self._neighbor(each) for each in found[begin:end]]
             return json_response(200, NeighborsAnswer(entity, given.depth, page, cursor, len(found)))
 
         return self._reader.answer("neighbours", make)
 
-    def _walk(self, entity: str, given: NeighborParameters) -> Generator[None, None, list[Reached]]:
-        ledger, reader = self._reader.ledger, self._reader
+    def _walk(self, entity: str, given: NeighborParameters, room: Room) -> Generator[None, None, list[Reached]]:
+        ledger, reader = room.ledger, self._reader
         wanted = given.relation_filter
         prefix = wanted[:-1] if wanted is not None and wanted.endswith("*") else None
 
         def counts(fact: Fact) -> bool:
             named = wanted is None or (fact.relation == wanted if prefix is None else fact.relation.startswith(prefix))
             sure = reader.confidence(fact) >= given.min_confidence
-            return named and sure and fact.scope == given.scope and ledger.live(fact)
+            return named and sure and fact.scope == room.scope and ledger.live(fact)
 
         found: list[Reached] = []
-        for reached in reader.indexes.references.walk([entity], given.depth, counts):
+        for reached in room.indexes.references.walk([entity], given.depth, counts):
             if reached is None:
                 yield
                 continue
@@ -181,10 +183,10 @@ class CardsApi:
             fact_id=fact.id,
         )
 
-    def _place(self, cursor: str, entity: str, now_ms: int) -> int:
+    def _place(self, cursor: str, name: str, now_ms: int) -> int:
         """Where a page begins; raises Refusal 400 for a cursor of another list, and for one that is too old."""
         kind, *rest = self._cursors.open(cursor).split("\n")
-        if kind != "graph" or len(rest) != 3 or rest[2] != entity:
+        if kind != "graph" or len(rest) != 3 or rest[2] != name:
             raise Refusal(400, "invalid_cursor", "the cursor is one of another list", field="cursor")
         if now_ms - int(rest[1]) > _CURSOR_LIFE_MS:
             raise Refusal(400, "cursor_expired", "a cursor of neighbours holds for five minutes", field="cursor")
@@ -201,6 +203,6 @@ OPERATIONS = (
     Operation(
         "graph_neighbors", "GET", "/v1/graph/neighbors", "read", CardsApi.get_neighbors,
         "Entities that one refers to or is referred to by, nearest first",
-        query=NeighborParameters, answer=NeighborsAnswer, refusals=_REFUSALS, tags=("recall",),
+        query=NeighborParameters, answer=NeighborsAnswer, refusals=(*_REFUSALS, 404), tags=("recall",),
     ),
 )  # fmt: skip

@@ -17,10 +17,12 @@ import msgspec
 from stigmem.core import limits
 from stigmem.core.decay import Thresholds
 from stigmem.core.errors import Refusal
+from stigmem.core.gardens import Garden
 from stigmem.core.scopes import ordered
 from stigmem.core.timestamps import format_us
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.facts import check_scope_parameter
+from stigmem.node.api.garden_access import WRITING, garden_of_facts
 from stigmem.node.api.jobs import JobAnswer, Jobs
 from stigmem.node.api.reading import Reader
 from stigmem.node.api.request import ApiRequest
@@ -42,6 +44,7 @@ class SweepParameters(msgspec.Struct, kw_only=True):
     ttl_seconds: Annotated[int, msgspec.Meta(ge=0, le=10**10)] | None = None
     min_confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None = None
     dry_run: bool = False
+    garden_id: str | None = None
 
 
 class PolicySweepRequest(msgspec.Struct, kw_only=True):
@@ -51,6 +54,7 @@ class PolicySweepRequest(msgspec.Struct, kw_only=True):
     scope: str
     mode: Literal["retract", "confidence", "dry_run"] | None = None
     policy_id: str | None = None
+    garden_id: str | None = None
 
 
 class SweepAnswer(msgspec.Struct):
@@ -91,7 +95,9 @@ class DecayApi:
         self._reader.charge_write(call, txn)
         check_scope_parameter(call.principal, given.scope)
         caller, settings = call.principal, txn.settings
+        garden = _garden(call, txn, given.garden_id)
         scopes = ordered(caller.scopes) if given.scope is None else (given.scope,)
+        scopes = scopes if garden is None else (garden.row.scope,)
         thresholds = Thresholds(
             settings.decay_ttl_s or None if given.ttl_seconds is None else float(given.ttl_seconds),
             (settings.decay_min_confidence if given.min_confidence is None else given.min_confidence) or None,
@@ -99,14 +105,14 @@ class DecayApi:
 
         async def made() -> SweepAnswer:
             done = await self._sweeper.sweep(
-                caller.entity_uri, scopes, partial(is_there, caller), thresholds, dry_run=given.dry_run
+                caller.entity_uri, scopes, partial(is_there, caller), thresholds, dry_run=given.dry_run, garden=garden
             )
             return SweepAnswer(done.scanned, done.decayed, given.dry_run)
 
         async def make() -> Response:
             return json_response(200, await _stored(made()))
 
-        rows = sum(self._reader.ledger.by_scope.count(scope) for scope in scopes)
+        rows = 0 if garden is not None else sum(self._reader.ledger.by_scope.count(scope) for scope in scopes)
         # How a job stands is for who may read, and so is how much there is.
         if rows > limits.JOB_ROWS_MIN and not given.dry_run and "read" in caller.permissions:
             return self._jobs.begin("decay", call, given.scope, max(60, rows // 1_000), lambda: _stored(made()))
@@ -122,18 +128,20 @@ class DecayApi:
             message = f"the policy {policy.id} is of mode {policy.mode}; only dry_run goes with every policy"
             raise Refusal(400, "policy_mode_differs", message, field="mode")
         now_us, dry_run, caller = txn.now_us, given.mode == "dry_run", call.principal
+        garden = _garden(call, txn, given.garden_id)
+        scope = given.scope if garden is None else garden.row.scope
 
         async def make() -> Response:
             done = await _stored(
                 self._sweeper.sweep_by_policies(
-                    caller.entity_uri, (given.scope,), partial(is_there, caller), policy, dry_run=dry_run
+                    caller.entity_uri, (scope,), partial(is_there, caller), policy, dry_run=dry_run, garden=garden
                 )
             )
             return json_response(
                 200,
                 PolicySweepAnswer(
                     swept_at=format_us(now_us),
-                    scope=given.scope,
+                    scope=scope,
                     mode=given.mode or (policy.mode if policy is not None else "policy"),
                     facts_evaluated=done.evaluated,
                     facts_retracted=done.ended,
@@ -150,6 +158,11 @@ class DecayApi:
         return self._jobs.answer("decay", call)
 
 
+def _garden(call: ApiRequest, txn: Transaction, uri: str | None) -> Garden | None:
+    """The garden in which to sweep, for who may write there. Raises Refusal 403 and 404."""
+    return None if uri is None else garden_of_facts(txn, call.principal, uri, WRITING)
+
+
 async def _stored(work: Awaitable[T]) -> T:
     """The result of a sweep; a journal that refuses is told as to every writer."""
     try:
@@ -158,7 +171,7 @@ async def _stored(work: Awaitable[T]) -> T:
         raise Refusal(507, failure.code, failure.message, headers=(("retry-after", "5"),)) from failure
 
 
-_REFUSALS: Final = (400, 401, 403, 422, 429, 503, 507)
+_REFUSALS: Final = (400, 401, 403, 404, 422, 429, 503, 507)
 
 OPERATIONS = (
     Operation(

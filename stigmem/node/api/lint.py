@@ -9,12 +9,14 @@ import msgspec
 
 from stigmem.core import limits
 from stigmem.core.fact import Fact
+from stigmem.core.ledger import Ledger
 from stigmem.core.lint import CHECKS, Check, Finding, LintScope, lint
 from stigmem.core.scopes import ordered
 from stigmem.core.timestamps import format_us
 from stigmem.core.uris import normalise_filter
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.jobs import JobAnswer, Jobs
+from stigmem.node.api.names import canonical_name
 from stigmem.node.api.reading import Reader
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
@@ -35,6 +37,7 @@ class LintRequest(msgspec.Struct, kw_only=True):
     entity: str | None = None
     relation: str | None = None
     stale_lookahead_s: Annotated[int, msgspec.Meta(ge=0, le=_LOOKAHEAD_S_MAX)] = 0
+    garden_id: str | None = None
 
 
 class LintAnswer(msgspec.Struct):
@@ -58,10 +61,13 @@ class LintApi:
 
     def post_lint(self, call: ApiRequest, txn: Transaction) -> Outcome:
         given: LintRequest = call.body
-        self._reader.begin(call, txn, given.scope)
+        room = self._reader.begin(call, txn, given.scope, given.garden_id)
+        entity = None
+        if given.entity is not None:
+            entity = canonical_name(txn.state, call.principal, normalise_filter(given.entity))
         of = LintScope(
-            scope=given.scope,
-            entity=None if given.entity is None else normalise_filter(given.entity),
+            scope=room.scope,
+            entity=entity,
             relation=given.relation,
             readable=ordered(call.principal.scopes),
             now_us=txn.now_us,
@@ -70,14 +76,15 @@ class LintApi:
         chosen = [check for check in CHECKS if not given.checks or check in given.checks]
 
         async def made() -> LintAnswer:
-            return await self._reader.indexes.in_slices(self._linted(of, chosen))
+            return await room.indexes.in_slices(self._linted(of, chosen, room.ledger))
 
         async def make() -> Response:
             return json_response(200, await made())
 
-        ledger = self._reader.ledger
-        # Of one entity nothing is counted: its facts in scopes that are closed to the caller would count with them.
-        rows = ledger.by_scope.count(of.scope) if of.entity is None else 0
+        ledger = room.ledger
+        # Of one entity nothing is counted: its facts in scopes that are closed to the caller would count with them. A
+        # garden has no jobs, which are there for whoever may read a scope.
+        rows = ledger.by_scope.count(of.scope) if of.entity is None and room.garden is None else 0
         if rows > limits.JOB_ROWS_MIN:
             return self._jobs.begin("lint", call, of.scope, max(10, rows // 5_000), made)
         return self._reader.answer("lint", make)
@@ -85,8 +92,7 @@ class LintApi:
     def get_job(self, call: ApiRequest, txn: Transaction) -> Outcome:
         return self._jobs.answer("lint", call)
 
-    def _linted(self, of: LintScope, chosen: list[Check]) -> Generator[None, None, LintAnswer]:
-        ledger = self._reader.ledger
+    def _linted(self, of: LintScope, chosen: list[Check], ledger: Ledger) -> Generator[None, None, LintAnswer]:
         held = list(ledger.by_scope.get(of.scope) if of.entity is None else ledger.by_entity.get(of.entity))
         facts: list[Fact] = []
         for start in range(0, len(held), _SLICE):
@@ -98,7 +104,7 @@ class LintApi:
             yield
         findings: list[Finding] = []
         truncated = False
-        for finding in lint(ledger, facts, chosen, of):
+        for finding in lint(ledger, facts, chosen, of, named_elsewhere=self._reader.ledger):
             if finding is None:
                 yield
             elif len(findings) == limits.LINT_FINDINGS_MAX:
@@ -116,7 +122,7 @@ class LintApi:
         )
 
 
-_REFUSALS: Final = (400, 401, 403, 422, 429, 503)
+_REFUSALS: Final = (400, 401, 403, 404, 422, 429, 503)
 
 OPERATIONS = (
     Operation(

@@ -1,18 +1,25 @@
-"""What every operation that derives something from facts needs: a charge, a task that works in slices, and the ledger.
+"""What every operation that derives something from facts needs: a charge, a task that works in slices, and the facts.
 
 The work of such an answer may be long, so it is never done in the writer's turn: `Reader.answer` has a task make it
 from committed state, at most RECALLS_MAX of a kind at one time.
+
+The facts are those of one room: the node's own of a scope, or those of a garden whose member the caller is. Each has a
+ledger and indexes of its own, so that nothing of one takes part in what is derived from another, not even as a count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
 
 from stigmem.core import limits
 from stigmem.core.fact import Fact
+from stigmem.core.gardens import Garden
+from stigmem.core.ledger import Ledger
 from stigmem.core.wire import Response
 from stigmem.node.api.background import Background, ConcurrencyLimit
 from stigmem.node.api.facts import check_scope_parameter
+from stigmem.node.api.garden_access import READING, garden_of_facts
 from stigmem.node.api.read_indexes import ReadIndexes
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Outcome
@@ -20,7 +27,19 @@ from stigmem.node.quotas import Quotas
 from stigmem.node.responses import busy
 from stigmem.node.transaction import Transaction
 
-__all__ = ["Reader"]
+__all__ = ["Reader", "Room"]
+
+_GARDENS_MAX: Final = 64
+"""Gardens whose indexes are kept; one more makes the oldest anew when it is asked for."""
+
+
+class Room(NamedTuple):
+    """Whose facts an answer is made from. `garden`: None for the node's own."""
+
+    scope: str
+    ledger: Ledger
+    indexes: ReadIndexes
+    garden: Garden | None
 
 
 class Reader:
@@ -35,11 +54,29 @@ class Reader:
         self._background = background
         self.indexes = indexes
         self.ledger = indexes.ledger
+        self._gardens: dict[str, ReadIndexes] = {}
 
-    def begin(self, call: ApiRequest, txn: Transaction, scope: str) -> None:
-        """Charge a read of a scope to its caller. Raises Refusal 400, 403 and 429."""
+    def begin(self, call: ApiRequest, txn: Transaction, scope: str, garden_uri: str | None = None) -> Room:
+        """Charge a read of a scope, or of a garden whatever the scope, to its caller. Raises Refusal 400, 403, 404
+        and 429."""
         self.charge_read(call, txn)
-        check_scope_parameter(call.principal, scope)
+        if garden_uri is None:
+            check_scope_parameter(call.principal, scope)
+            return Room(scope, self.ledger, self.indexes, None)
+        garden = garden_of_facts(txn, call.principal, garden_uri, READING)
+        check_scope_parameter(call.principal, garden.row.scope)
+        return Room(garden.row.scope, garden.ledger, self._of_garden(garden), garden)
+
+    def _of_garden(self, garden: Garden) -> ReadIndexes:
+        """The indexes of a garden; those that were asked for least lately are made anew when they are asked for."""
+        name = garden.row.garden_id
+        indexes = self._gardens.pop(name, None)
+        if indexes is None or indexes.ledger is not garden.ledger:
+            indexes = self.indexes.of(garden.ledger)
+        self._gardens[name] = indexes
+        if len(self._gardens) > _GARDENS_MAX:
+            del self._gardens[next(iter(self._gardens))]
+        return indexes
 
     def charge_read(self, call: ApiRequest, txn: Transaction) -> None:
         """Charge a read to its caller. Raises Refusal 429."""

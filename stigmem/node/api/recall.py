@@ -18,14 +18,11 @@ from stigmem.core import limits
 from stigmem.core.errors import Refusal
 from stigmem.core.export_index import is_foreign_instruction, is_instruction
 from stigmem.core.fact import FactRecord
-from stigmem.core.gardens import Garden
 from stigmem.core.recall.packing import Packed, pack, token_estimate
 from stigmem.core.recall.ranking import Question, Ranked, Ranker, Weights
 from stigmem.core.recall.words import fact_words
 from stigmem.core.wire import Response, json_response
-from stigmem.node.api.facts import check_scope_parameter
 from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
-from stigmem.node.api.garden_access import READING, garden_of_facts
 from stigmem.node.api.meanings import Meanings
 from stigmem.node.api.read_indexes import ReadIndexes
 from stigmem.node.api.reading import Reader
@@ -43,8 +40,6 @@ __all__ = ["OPERATIONS", "RecallApi"]
 
 _Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.RECALL_QUERY_CHARS_MAX)]
-_GARDENS_MAX: Final = 64
-"""Gardens whose indexes are kept; one more makes the oldest anew when it is asked for."""
 _ANSWER_DIGITS: Final = 4
 """Decimals of a breakdown, as in the reference."""
 
@@ -159,10 +154,8 @@ class RecallApi:
     ) -> None:
         self._identity = identity
         self._reader = reader
-        self._indexes = reader.indexes
         self._guard = guard
         self._meanings = meanings
-        self._gardens: dict[str, ReadIndexes] = {}
 
     def post_recall(self, call: ApiRequest, txn: Transaction) -> Outcome:
         request: RecallRequest = call.body
@@ -175,12 +168,7 @@ class RecallApi:
     def _recall(
         self, call: ApiRequest, txn: Transaction, given: RecallParameters, weights: Weights, *, legacy: bool
     ) -> Outcome:
-        self._reader.charge_read(call, txn)
-        garden = None
-        if given.garden_id is not None:
-            garden = garden_of_facts(txn, call.principal, given.garden_id, READING)
-        scope = given.scope if garden is None else garden.row.scope
-        check_scope_parameter(call.principal, scope)
+        room = self._reader.begin(call, txn, given.scope, given.garden_id)
         if given.as_of is not None:
             raise Refusal(
                 501, "time_travel_plugin_not_loaded", "as_of needs the time travel add-on, which this node lacks"
@@ -188,7 +176,7 @@ class RecallApi:
         session = session_of(call.request)
         question = Question(
             query=given.query,
-            scope=scope,
+            scope=room.scope,
             weights=weights,
             depth=given.depth,
             min_confidence=given.min_confidence,
@@ -198,18 +186,18 @@ class RecallApi:
         )
         recall_id = self._identity.new_uuid()
         sight = Sight(call.principal, txn.state)
-        indexes = self._indexes if garden is None else self._of_garden(garden)
-        garden_uri = None if garden is None else garden.uri(self._identity.authority)
+        indexes = room.indexes
+        garden_uri = None if room.garden is None else room.garden.uri(self._identity.authority)
 
         async def answer() -> Response:
             await indexes.catch_up()
             likenesses = None
             if question.weights.semantic:
-                likenesses = await self._meanings.likenesses(indexes, scope, question.query)
+                likenesses = await self._meanings.likenesses(indexes, room.scope, question.query)
             ranked, packed = await indexes.in_slices(self._chosen(indexes, question, given.token_budget, likenesses))
             chosen = [ranked[place] for place in packed.places]
             if chosen:
-                self._guard.note(session, call.principal, (scope,))
+                self._guard.note(session, call.principal, (room.scope,))
             facts = [
                 _scored(
                     each,
@@ -236,17 +224,6 @@ class RecallApi:
             return json_response(200, body, {"x-total-count": str(len(ranked))})
 
         return self._reader.answer("recall", answer)
-
-    def _of_garden(self, garden: Garden) -> ReadIndexes:
-        """The indexes of a garden; those that were asked for least lately are made anew when they are asked for."""
-        name = garden.row.garden_id
-        indexes = self._gardens.pop(name, None)
-        if indexes is None or indexes.ledger is not garden.ledger:
-            indexes = self._indexes.of(garden.ledger)
-        self._gardens[name] = indexes
-        if len(self._gardens) > _GARDENS_MAX:
-            del self._gardens[next(iter(self._gardens))]
-        return indexes
 
     def _chosen(
         self, indexes: ReadIndexes, question: Question, budget: int, likenesses: Likenesses | None

@@ -11,11 +11,13 @@ import msgspec
 
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import format_stamp
+from stigmem.core.ledger import Ledger
 from stigmem.core.synthesis import SlotSummary, standing, synthesis_of
 from stigmem.core.timestamps import format_us
 from stigmem.core.uris import normalise_filter
 from stigmem.core.values import wire_value
 from stigmem.core.wire import Response, json_response
+from stigmem.node.api.names import canonical_name
 from stigmem.node.api.reading import Reader
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
@@ -31,6 +33,7 @@ class SynthesizeParameters(msgspec.Struct, kw_only=True):
 
     include_expired: bool = False
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 200
+    garden_id: str | None = None
 
 
 class SynthesizedFact(msgspec.Struct):
@@ -70,6 +73,7 @@ class SynthesisRequest(msgspec.Struct, kw_only=True):
     entity: str | None = None
     min_confidence: _Share = 0.0
     include_expired: bool = False
+    garden_id: str | None = None
 
 
 class SynthesisRow(msgspec.Struct, omit_defaults=True):
@@ -110,21 +114,21 @@ class SynthesisApi:
 
     def get_synthesis(self, call: ApiRequest, txn: Transaction) -> Outcome:
         given: SynthesizeParameters = call.query
-        scope, now_us = call.params["scope"], txn.now_us
-        self._reader.begin(call, txn, scope)
+        now_us = txn.now_us
+        room = self._reader.begin(call, txn, call.params["scope"], given.garden_id)
         reader = self._reader
 
         async def make() -> Response:
-            facts = await reader.indexes.in_slices(
-                standing(reader.ledger, scope, None, include_expired=given.include_expired)
+            facts = await room.indexes.in_slices(
+                standing(room.ledger, room.scope, None, include_expired=given.include_expired)
             )
             facts.sort(key=lambda fact: (reader.confidence(fact), fact.timestamp_us, fact), reverse=True)
-            rows = [self._row(fact, now_us) for fact in facts[: given.limit]]
+            rows = [self._row(fact, room.ledger, now_us) for fact in facts[: given.limit]]
             times = sorted(fact.timestamp_us for fact in facts[: given.limit])
             return json_response(
                 200,
                 SynthesizeAnswer(
-                    scope=scope,
+                    scope=room.scope,
                     fact_count=len(rows),
                     facts=rows,
                     contradiction_count=sum(row.contradicted for row in rows),
@@ -141,24 +145,25 @@ class SynthesisApi:
     def post_synthesis(self, call: ApiRequest, txn: Transaction) -> Outcome:
         given: SynthesisRequest = call.body
         now_us = txn.now_us
-        self._reader.begin(call, txn, given.scope)
-        entity = None if given.entity is None else normalise_filter(given.entity)
-        reader = self._reader
+        room = self._reader.begin(call, txn, given.scope, given.garden_id)
+        entity = None
+        if given.entity is not None:
+            entity = canonical_name(txn.state, call.principal, normalise_filter(given.entity))
+        reader, indexes = self._reader, room.indexes
 
         async def make() -> Response:
-            indexes = reader.indexes
             facts = await indexes.in_slices(
-                standing(reader.ledger, given.scope, entity, include_expired=given.include_expired)
+                standing(room.ledger, room.scope, entity, include_expired=given.include_expired)
             )
             found = await indexes.in_slices(
-                synthesis_of(reader.ledger, facts, reader.confidence, min_confidence=given.min_confidence)
+                synthesis_of(room.ledger, facts, reader.confidence, min_confidence=given.min_confidence)
             )
             return json_response(
                 200,
                 SynthesisAnswer(
                     summary=[self._summary(each) for each in found.summaries],
                     synthesized_at=format_us(now_us),
-                    scope=given.scope,
+                    scope=room.scope,
                     fact_count=found.seen,
                     contradiction_count=sum(each.against is not None for each in found.summaries),
                     filtered_count=found.filtered,
@@ -168,8 +173,7 @@ class SynthesisApi:
 
         return reader.answer("synthesis", make)
 
-    def _row(self, fact: Fact, now_us: int) -> SynthesizedFact:
-        ledger = self._reader.ledger
+    def _row(self, fact: Fact, ledger: Ledger, now_us: int) -> SynthesizedFact:
         return SynthesizedFact(
             id=fact.id,
             entity=fact.entity,
@@ -208,7 +212,7 @@ def _value(fact: Fact) -> dict[str, Any]:
     return {"type": value["type"], "v": value["v"]}
 
 
-_REFUSALS: Final = (400, 401, 403, 422, 429, 503)
+_REFUSALS: Final = (400, 401, 403, 404, 422, 429, 503)
 
 OPERATIONS = (
     Operation(
