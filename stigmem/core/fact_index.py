@@ -6,7 +6,7 @@ needs (spec/queries.md).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from stigmem.core import sorted_facts
@@ -38,6 +38,15 @@ class FactIndex(Generic[K]):
             self._by_key[key] = [held, fact] if held < fact else [fact, held]
         else:
             self._by_key[key] = sorted_facts.add(held, fact)
+
+    def extend(self, pairs: Iterable[tuple[K, Fact]]) -> None:
+        """File facts, each under its key."""
+        by_key, add = self._by_key, self.add
+        for key, fact in pairs:
+            if key in by_key:
+                add(key, fact)
+            else:
+                by_key[key] = fact
 
     def get(self, key: K) -> SortedFacts:
         """The facts under a key, oldest first; empty when there are none. Not to be changed by the caller."""

@@ -36,7 +36,7 @@ from stigmem.host.datadir import (
     read_only,
     read_unchanging,
 )
-from stigmem.host.rows import AUDIT_COLUMNS, LOADERS, REPLACE_AUDIT, WRITERS, Damaged, checksum
+from stigmem.host.rows import AUDIT_COLUMNS, LOADERS, REPLACE_AUDIT, WRITERS, Damaged, checksum, fact_reader, read_fact
 from stigmem.host.schema import migrate
 from stigmem.host.wal import dropped_commits, frames_recovered
 from stigmem.node.ports import JournalFull
@@ -304,7 +304,8 @@ class _Loading:
                     loader = next(self._tables, None)
                     if loader is None:
                         raise StopAsyncIteration
-                    self._cursor, self._read = self._connection.execute(loader.query), loader.read
+                    self._cursor = self._connection.execute(loader.query)
+                    self._read = fact_reader() if loader.read is read_fact else loader.read
                 batch = [self._read(row) for row in self._cursor.fetchmany(_ROWS_PER_BATCH)]
                 if batch:
                     return batch

@@ -40,7 +40,7 @@ from stigmem.core.records import (
 
 __all__ = [
     "AUDIT_COLUMNS", "FACTS", "FACT_COLUMNS", "LOADERS", "REPLACE_AUDIT", "WRITERS", "Damaged", "Loader", "checksum",
-    "read_audit", "read_fact",
+    "fact_reader", "read_audit", "read_fact",
 ]  # fmt: skip
 
 Row = tuple[Any, ...]
@@ -269,19 +269,32 @@ def _damaged(what: str, row: Row) -> Damaged:
 
 def read_fact(row: Row) -> Fact:
     """A fact from a row of FACT_COLUMNS, hlc and checksum; raises Damaged."""
-    if zlib.crc32(_encode(row[:-1])) != row[-1]:
+    return _checked_fact(row, _intern)
+
+
+def fact_reader() -> Callable[[Row], Fact]:
+    """As `read_fact`, for a whole journal: an entity that comes again is one text in memory, and none stays in the
+    interpreter's table of names, which costs as much as an index of the ledger."""
+    names: dict[str, str] = {}
+    return lambda row: _checked_fact(row, lambda name: names.setdefault(name, name))
+
+
+def _checked_fact(row: Row, known: Callable[[str], str]) -> Fact:
+    members = row[:-1]
+    if zlib.crc32(_encode(members)) != row[-1]:
         raise _damaged("facts", row)
-    return _fact(row[:-1])
+    return _fact(members, known)
 
 
-def _fact(row: Row) -> Fact:
+def _fact(row: Row, known: Callable[[str], str] = _intern) -> Fact:
     (
         stamp, origin, fact_id, entity, relation, scope, source, kind, text, interpret_as, confidence, timestamp_us,
         valid_until, derived_from, signature, entity_uri, grant, seq, received_from, certified, quarantine, _,
     ) = row  # fmt: skip
     return Fact(
-        stamp, _intern(origin), fact_id, _intern(entity), _intern(relation), _intern(scope), _intern(source),
-        _intern(kind), text, _intern(interpret_as), confidence, timestamp_us, valid_until, derived_from, signature,
+        stamp, _intern(origin), fact_id, known(entity), _intern(relation), _intern(scope), _intern(source),
+        _intern(kind), text, _intern(interpret_as), 1.0 if confidence == 1.0 else confidence, timestamp_us, valid_until,
+        derived_from, signature,
         _intern(entity_uri), _intern(grant), seq, received_from and _intern(received_from), certified == 1, quarantine,
     )  # fmt: skip
 

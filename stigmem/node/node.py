@@ -19,6 +19,7 @@ from stigmem.core import limits
 from stigmem.core.errors import JournalCorrupt
 from stigmem.core.hlc import stamp_wall_ms
 from stigmem.core.ingest import IngestPolicy
+from stigmem.core.ledger import UNHASHED_MAX
 from stigmem.core.wire import BodyBound, Request, Response
 from stigmem.node.api import (
     aliases,
@@ -373,14 +374,11 @@ class Node:
         number so far. Raises JournalCorrupt."""
         loaded = 0
         async for records in self.context.journal.load():
-            for record in records:
-                try:
-                    self.state.apply(record)
-                except ValueError as error:
-                    raise JournalCorrupt(
-                        f"record {loaded + 1} does not follow from those before it: {error}"
-                    ) from error
-                loaded += 1
+            try:
+                self.state.apply_all(records)
+            except ValueError as error:
+                raise JournalCorrupt(f"a record does not follow from those before it: {error}") from error
+            loaded += len(records)
             if progress is not None:
                 progress(loaded)
         # No stamp is issued twice, whatever the wall clock says now: the clock resumes at its high-water mark.
@@ -398,6 +396,13 @@ class Node:
         if self.sweeper.is_wanted:
             self.clock.spawn("decay", self.sweeper.keep)
         self.webhooks.start(list(self.state.subscriptions.values()))
+        if self.state.ledger.unhashed > UNHASHED_MAX:
+            self.context.clock.spawn("content-ids", self._hash_contents)
+
+    async def _hash_contents(self) -> None:
+        """Hash what a start left, so many facts at a time, so that nobody has to wait for it who asks by content id."""
+        while self.state.ledger.hash_some(limits.TURN_HASHED_MAX):
+            await self.context.clock.checkpoint()
 
     def start_writer(self) -> None:
         """Set only the writer going: requests and commands are answered, and nothing happens by itself. For a command

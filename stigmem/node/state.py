@@ -13,7 +13,8 @@ folds of the same records end in the same state, whatever happened between them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from stigmem.core import limits
@@ -114,6 +115,16 @@ class NodeState:
         """Take in one committed record."""
         self._appliers[type(record)](record)
 
+    def apply_all(self, records: Sequence[Record]) -> None:
+        """Take in a batch of the journal at a start: as `apply` for each, facts in a row together. Raises ValueError
+        when a fact does not follow from those before it."""
+        for kind, run in groupby(records, key=type):
+            if kind is Fact:
+                self._facts([record for record in run if isinstance(record, Fact)])
+            else:
+                for record in run:
+                    self.apply(record)
+
     def advance(self, now_us: int) -> None:
         """Apply expiry as of an instant, in microseconds since the epoch."""
         for ledger in self._ledgers():
@@ -160,6 +171,14 @@ class NodeState:
 
     def _fact(self, fact: Fact) -> None:
         self.ledger.add(fact)
+        self._came(fact)
+
+    def _facts(self, facts: Sequence[Fact]) -> None:
+        self.ledger.extend(facts)
+        for fact in facts:
+            self._came(fact)
+
+    def _came(self, fact: Fact) -> None:
         if fact.quarantine is not None:
             self.quarantine.add(fact)
         if fact.received_from is None and fact.stamp > self.stamp:
