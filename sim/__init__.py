@@ -7,9 +7,9 @@
 The names below are the library; whatever else is in this package may change without notice, but for `sim.ports` and the
 bases of kinds, which are written for whoever extends it:
 
-* to run and look: `run`, `sweep` (many seeds, many values), `load_scenario`, `Scenario`, `Result`; `BadScenario` says
-  what is wrong with a scenario, by file, line and key; `Simulation` is one run with all its parts, for whoever wants
-  to step into it;
+* to run and look: `run`, `sweep` (many seeds, many values), `band_figure` (what came of them), `load_scenario`,
+  `Scenario`, `Result`; `BadScenario` says what is wrong with a scenario, by file, line and key; `Simulation` is one run
+  with all its parts, for whoever wants to step into it;
 * to extend: `Fault`, `Workload` and `Adversary` under `@kind("name")`, and `Checker`, which raises `PropertyViolated`
   and ends with a `CheckResult`. `sim.kinds` says how scenarios find them.
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sim.scenario.tables import Scenario
     from sim.simulation.simulation import Simulation
     from sim.study.study import sweep
+    from sim.study.telling import band_figure
     from sim.workload.base import Workload
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Scenario",
     "Simulation",
     "Workload",
+    "band_figure",
     "kind",
     "load_scenario",
     "run",
@@ -65,6 +67,7 @@ _HOMES: Final = {
     "Scenario": "sim.scenario.tables",
     "Simulation": "sim.simulation.simulation",
     "Workload": "sim.workload.base",
+    "band_figure": "sim.study.telling",
     "kind": "sim.kinds",
     "load_scenario": "sim.scenario.reading",
     "run": "sim.runner",

@@ -17,6 +17,7 @@ from sim.units import format_duration, parse_duration
 
 if TYPE_CHECKING:
     import polars as pl
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from rich.console import Console
     from rich.table import Table
@@ -177,14 +178,13 @@ def _points(frame: pl.DataFrame, key: str, metric: str) -> list[_Point]:
     return sorted(found, key=lambda point: point.x)
 
 
-def band_figure(frame: pl.DataFrame, key: str, metric: str, *, by: str | None = None) -> Figure:
+def band_figure(frame: pl.DataFrame, key: str, metric: str, *, by: str | None = None, ax: Axes | None = None) -> Figure:
     """A metric over the values of a key, numbers or durations: the median over runs as a line, the 95 % interval of the
     median as a dark band, the middle 90 % of the runs as a light one; a line for each value of `by`. Any frame of
-    `sim.sweep` will do."""
+    `sim.sweep` will do. Drawn into `ax`, or on a figure of its own."""
     from sim.report.style import COLOURS, canvas, legend
 
-    figure = canvas(3.3)
-    axes = figure.add_subplot()
+    axes = canvas(3.3).add_subplot() if ax is None else ax
     parts = {"": frame}
     if by is not None:
         parts = {f", {by} = {value}": part for (value,), part in frame.group_by(by, maintain_order=True)}
@@ -202,4 +202,7 @@ def band_figure(frame: pl.DataFrame, key: str, metric: str, *, by: str | None = 
     axes.set_ylabel(f"{metric} (s)" if is_timed(metric) else metric)
     axes.set_ylim(bottom=0)
     legend(axes)
+    figure = axes.get_figure(root=True)
+    if figure is None:
+        raise ValueError("the axes to draw into belong to no figure")
     return figure

@@ -29,7 +29,7 @@ def test_a_notebook_runs_headless_and_shows_its_figures(notebook: Path, tmp_path
     cells = json.loads((tmp_path / f"{notebook.stem}.ipynb").read_text())["cells"]
     outputs = [output for cell in cells for output in cell.get("outputs", ())]
     assert {output["output_type"] for output in outputs} <= {"display_data", "execute_result"}
-    assert sum("image/png" in output["data"] for output in outputs) == 3
+    assert sum("image/png" in output["data"] for output in outputs) == 6
     assert cells[-1]["execution_count"] is not None
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import sim
 
-TO_RUN = {"BadScenario", "Result", "Scenario", "Simulation", "load_scenario", "run", "sweep"}
+TO_RUN = {"BadScenario", "Result", "Scenario", "Simulation", "band_figure", "load_scenario", "run", "sweep"}
 TO_EXTEND = {"Adversary", "CheckResult", "Checker", "Fault", "PropertyViolated", "Workload", "kind"}
 
 
