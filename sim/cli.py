@@ -143,6 +143,7 @@ def run(
     json: Annotated[bool, _Flag] = False,
     no_figures: Annotated[bool, _Flag] = False,
     trace: Literal["full", "none"] = "full",
+    verbose: Annotated[bool, Parameter(negative=(), alias="-v")] = False,
     keep_going: Annotated[bool, _Flag] = False,
     seeds: Annotated[int | None, Parameter(converter=_count)] = None,
     jobs: Annotated[int | None, Parameter(converter=_count)] = None,
@@ -153,12 +154,9 @@ def run(
 ) -> int:
     """Run scenarios and judge them.
 
-    Without --out each run is written to runs/NAME-seedSEED under the current
-    directory; with --json and without --out nothing is written.
-
+    A run is written to runs/NAME-seedSEED or --out; with --json only to --out.
     With --seeds, or when a file has a [[sweep]], it is a study: every seed in
-    every cell, by worker processes, and one table with medians and 95 % intervals
-    over seeds. It is kept in runs/NAME-study or --out, and taken up again there.
+    every cell, kept and taken up again in runs/NAME-study, and one table.
     Exit status: that of the worst run.
 
     Parameters
@@ -173,6 +171,8 @@ def run(
         Draw no figures.
     trace
         Whether the trace is written.
+    verbose
+        Show every number and every checker, of a pass too.
     keep_going
         Go on when a property is violated, and tell every property that is.
     seeds
@@ -202,7 +202,7 @@ def run(
         return run_studies(files, console_for(), console_for(stderr=True), many)
     from sim.cli_session import RunOptions, Session
 
-    single = RunOptions(seed=seed, trace=trace == "full", keep_going=keep_going, **given)
+    single = RunOptions(seed=seed, trace=trace == "full", keep_going=keep_going, verbose=verbose, **given)
     return Session(console_for(), console_for(stderr=True), single).run(files)
 
 

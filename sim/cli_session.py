@@ -29,6 +29,7 @@ from sim.report.folder import (
     was_interrupted,
     write_traceback,
 )
+from sim.report.listing import question
 from sim.report.terminal import progress_bar, show_failure, show_result
 from sim.runner import run_plan
 from sim.scenario.planning import load_plan
@@ -63,6 +64,8 @@ class RunOptions:
     trace: bool = True
     allow_plugins: bool = False
     """Whether modules that scenarios name may be imported."""
+    verbose: bool = False
+    """Whether every number and every checker is shown, of a pass too."""
     keep_going: bool = False
     """Whether a run goes on after a property was violated."""
 
@@ -141,7 +144,13 @@ class Session:
             sys.stdout.write(encode_run(result).decode() + "\n")
             sys.stdout.flush()
         else:
-            show_result(self._screen, result, str(folder) if folder is not None else None)
+            show_result(
+                self._screen,
+                result,
+                str(folder) if folder is not None else None,
+                question=question(file),
+                verbose=self._options.verbose,
+            )
         if result.verdict != "pass":
             again = _replay(folder, result.plan) if folder is not None else _run_again(file, result)
             show_failure(self._aside, result, again)
@@ -208,7 +217,7 @@ def replay_folder(folder: Path, screen: Console, aside: Console, *, allow_plugin
         except Exception as error:
             (folder / TRACEBACK).write_text("".join(traceback.format_exception(error)), encoding="utf-8")
             return _tell_bug(aside, error, plan, folder)
-        show_result(screen, result, None)
+        show_result(screen, result, None, question=question(folder / SCENARIO))
         if result.violation is not None:
             show_failure(screen, result, _replay(folder, plan))
         if known is None:

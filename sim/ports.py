@@ -30,6 +30,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from sim.observation.conditions import Conditions
 from sim.observation.node_view import NodeView
 from sim.observation.obligations import Obligation
+from sim.observation.pages import PageLog
 from sim.observation.visibility import Visibility
 from sim.topology.federation import Federation
 from sim.world.clocks import ClockError
@@ -460,6 +461,10 @@ class Observed(Protocol):
     def tried(self, newcomer: str, host: str) -> Mapping[str, int]:
         """How the registrations of one node at another ended -> how often: a status, or why no answer came
         (`timeout`, `refused`, `broken`)."""
+
+    @property
+    def pages(self) -> PageLog:
+        """The last pages of facts that passed on every link."""
 
     def obligations(self) -> Sequence[Obligation]:
         """What victims must have done with the facts of hostile peers that they are known to have stored."""

@@ -7,7 +7,6 @@ people are given is `sim.result.Outcome`, which is an Outcome that can draw and 
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-import stigmem
 from sim.analysis.catch_up import CatchUp
 from sim.analysis.frames import facts_frame, faults_frame, samples_frame
 from sim.analysis.lag import Copies
 from sim.analysis.measurement import Measurement, measure
+from sim.analysis.provenance import made_with
 from sim.analysis.verdict import (
     ExpectationResult,
     Verdict,
@@ -252,9 +251,8 @@ def _words(checks: tuple[CheckResult, ...], expectations: tuple[ExpectationResul
 
 def _made_with(scenario: Scenario) -> dict[str, Any]:
     """Which Python and which code; plugins are named only where there are any."""
-    versions = {"python": platform.python_version(), "version": stigmem.__version__}
     plugins = named_modules(scenario.scenario.plugins)
-    return {**versions, "plugins": list(plugins)} if plugins else versions
+    return {**made_with(), "plugins": list(plugins)} if plugins else dict(made_with())
 
 
 def encode_run(outcome: Outcome, *, indent: int = 0) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from sim.observation.node_view import NodeView
 from sim.observation.visibility import TrackedFact
 from sim.ports import Observed
+from sim.units import format_duration
 
 __all__ = ["explain"]
 
@@ -47,7 +48,7 @@ def _links(observed: Observed, fact: TrackedFact, reader: NodeView, origin_id: s
         if held is None:
             continue
         holders += 1
-        yield _reading(reader, neighbour, held.seq)
+        yield _reading(reader, neighbour, held.seq) + _last_page(observed, reader, neighbour, held.seq)
     if not holders:
         yield f"no neighbour of {reader.name} that runs and may serve it holds it"
 
@@ -63,3 +64,16 @@ def _reading(reader: NodeView, neighbour: NodeView, place: int) -> str:
     if read >= place:
         return f"{stands} has read to place {read}, past it"
     return f"{stands} has read to place {read}, not yet so far"
+
+
+def _last_page(observed: Observed, reader: NodeView, neighbour: NodeView, place: int) -> str:
+    """The last page on the link that passed the place of a fact, in words."""
+    for page in observed.pages.of(neighbour.name, reader.name):
+        begin = neighbour.position(page.after or None)
+        end = neighbour.position(page.upto) if page.upto else begin
+        if begin < place <= end:
+            return (
+                f" (the last page that passed it left {neighbour.name} at {format_duration(page.at_ns)}, from place "
+                f"{begin} to {end}, {page.size:,} bytes)"
+            )
+    return f" (no page that passed it is among the last that left {neighbour.name} for {reader.name})"

@@ -46,6 +46,7 @@ __all__ = [
 
 FEW_NODES: Final = 7
 _WORST: Final = 5
+_ABSENT_NAMED: Final = 3
 _BINS: Final = 60
 _COPIES_PER_BIN: Final = 10
 _CURVE_POINTS: Final = 1_500
@@ -131,8 +132,20 @@ def plot_lag(axes: Axes, result: Outcome) -> None:
         return
     draw = _each_node if len(lags.readers()) <= FEW_NODES else _many_nodes
     low, high = draw(axes, lags, unit)
+    _name_absent(axes, lags)
     lag_axis(axes, low, max(high, _draw_missing(axes, lags, unit)), vertical=True)
     legend(axes, title="facts seen on")
+
+
+def _name_absent(axes: Axes, lags: Lags) -> None:
+    """Say of nodes that no copy is measured for, so that they do not seem to be forgotten."""
+    readers = lags.readers()
+    absent = [name for number, name in enumerate(lags.names) if number not in readers]
+    told = [fit_name(name) for name in absent[:_ABSENT_NAMED]]
+    if len(absent) > _ABSENT_NAMED:
+        told.append(f"{len(absent) - _ABSENT_NAMED} more")
+    for name in told:
+        axes.plot([], [], linestyle="none", label=f"{name}: no fact of others")
 
 
 def _draw_missing(axes: Axes, lags: Lags, unit: TimeUnit) -> float:
@@ -162,6 +175,8 @@ def _each_node(axes: Axes, lags: Lags, unit: TimeUnit) -> tuple[float, float]:
         )  # fmt: skip
         middle, (median,) = _binned(written, lag, (50,))
         name = fit_name(lags.names[number])
+        if not lags.came[lags.node == number].any():
+            name = f"{name}: nothing came"
         if len(median) > 1:
             axes.plot(middle / unit.length_s, median, color=colour, label=name)
         else:

@@ -1,37 +1,49 @@
-"""Fault lanes: over the curves of a run a strip that shows which faults were in force when, and shading under it.
+"""Lanes: over the curves of a run a strip that shows which faults were in force, who was hostile and when writes came
+in bursts; and shading under it.
 
-One lane a kind of fault, named at its left, so that colours need no key. Nothing here knows what is plotted.
+One lane a kind of fault, one a hostile peer, one a workload of bursts, named at its left, so that colours need no key;
+they are none of those that nodes have. Nothing here knows what is plotted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sim.report.style import COLOURS, FAULTS_END, INK, canvas, fit_name, time_unit
+from sim.observation.conditions import FaultInterval
+from sim.report.style import (
+    BURST,
+    CUT,
+    FAULTS_END,
+    HOSTILE,
+    INK,
+    OUTAGE,
+    TROUBLE_COLOURS,
+    canvas,
+    fit_name,
+    time_unit,
+)
+from sim.workload.burst import Burst
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from sim.analysis.outcome import Outcome
-    from sim.observation.conditions import FaultInterval
     from sim.report.style import TimeUnit
 
 __all__ = ["shade", "with_lanes"]
 
 _LANE_IN: Final = 0.17
 _LANES_MAX: Final = 12
-_CUT, _OUTAGE = COLOURS[1], INK
-_OTHERS: Final = tuple(colour for colour in COLOURS[:-1] if colour != _CUT)
 _OUTAGES: Final = ("crash", "random crashes", "restart", "wipe")
 
 
 def with_lanes(result: Outcome, height_in: float, panels: Sequence[float] = (1.0,)) -> tuple[Figure, list[Axes]]:
     """A figure with one lane a kind of fault on top and panels of these relative heights under it, all over the
     run's time. Faults are shaded in the panels too."""
-    lanes = _lanes(result)
+    lanes = _strip_of(result)
     strip_in = _LANE_IN * max(1, len(lanes))
     figure = canvas(height_in + strip_in)
     total = sum(panels)
@@ -70,8 +82,8 @@ def _lanes(result: Outcome) -> dict[str, list[FaultInterval]]:
 def _kind_colour(label: str) -> str | None:
     """Cuts look the same in every figure of every run, and so do machines that are off; others have no fixed colour."""
     if label.endswith("cut"):
-        return _CUT
-    return _OUTAGE if label.startswith(_OUTAGES) else None
+        return CUT
+    return OUTAGE if label.startswith(_OUTAGES) else None
 
 
 def _lane_name(label: str, fault_intervals: Sequence[FaultInterval]) -> str:
@@ -80,17 +92,53 @@ def _lane_name(label: str, fault_intervals: Sequence[FaultInterval]) -> str:
     return fit_name(f"{label}: {nodes[0]}") if same else fit_name(label)
 
 
-def _draw_lanes(strip: Axes, result: Outcome, lanes: dict[str, list[FaultInterval]]) -> None:
+class _Lane(NamedTuple):
+    """One line of the strip: its name, its colour (None is the next that is free), and when it is filled."""
+
+    name: str
+    colour: str | None
+    spans: Sequence[tuple[int, int]]
+
+
+def _strip_of(result: Outcome) -> list[_Lane]:
+    """Faults first, then who is hostile, then bursts of writes."""
+    lanes = [
+        _Lane(name, _kind_colour(intervals[0].label), [(each.begin_ns, each.end_ns) for each in intervals])
+        for name, intervals in _lanes(result).items()
+    ]
+    duration = int(result.scenario.scenario.duration)
+    for adversary in result.scenario.adversary:
+        end = duration if adversary.lasts is None else min(duration, adversary.at + adversary.lasts)
+        kind = str(adversary.__struct_config__.tag)
+        name = kind if adversary.node == kind else f"{kind}: {adversary.node}"
+        lanes.append(_Lane(fit_name(name), HOSTILE, [(int(adversary.at), min(int(end), result.ended_ns))]))
+    hidden = lanes[_LANES_MAX:]
+    if hidden:
+        spans = [span for lane in hidden for span in lane.spans]
+        lanes[_LANES_MAX - 1 :] = [_Lane("others", HOSTILE, [*lanes[_LANES_MAX - 1].spans, *spans])]
+    bursts = [at for workload in result.scenario.workload if isinstance(workload, Burst) for at in _burst_times(
+        workload, min(duration, result.ended_ns))]  # fmt: skip
+    return [*lanes, _Lane("burst of writes", BURST, [(at, at) for at in bursts])] if bursts else lanes
+
+
+def _burst_times(burst: Burst, end: int) -> list[int]:
+    last = end if burst.stop is None else min(end, burst.stop)
+    if burst.every is None:
+        return [int(burst.start)] if burst.start <= end else []
+    return list(range(int(burst.start), int(last) + 1, int(burst.every)))
+
+
+def _draw_lanes(strip: Axes, result: Outcome, lanes: Sequence[_Lane]) -> None:
     unit = time_unit(result.ended_ns / 1e9)
     scale = 1e9 * unit.length_s
-    others = cycle(_OTHERS)
-    for row, fault_intervals in enumerate(lanes.values()):
-        colour = _kind_colour(fault_intervals[0][0]) or next(others)
-        lasting = [(begin / scale, (end - begin) / scale) for _, _, begin, end, _ in fault_intervals if end > begin]
+    others = cycle(TROUBLE_COLOURS)
+    for row, lane in enumerate(lanes):
+        colour = lane.colour or next(others)
+        lasting = [(begin / scale, (end - begin) / scale) for begin, end in lane.spans if end > begin]
         strip.broken_barh(lasting, (row - 0.36, 0.72), facecolors=colour, edgecolors=colour, linewidth=0.5)
-        moments = [begin / scale for _, _, begin, end, _ in fault_intervals if end == begin]
+        moments = [begin / scale for begin, end in lane.spans if end == begin]
         strip.plot(moments, [row] * len(moments), "|", color=colour, markersize=7, markeredgewidth=1.4)
-    strip.set_yticks(range(len(lanes)) if lanes else [0.0], list(lanes) or ["no faults"])
+    strip.set_yticks(range(len(lanes)) if lanes else [0.0], [lane.name for lane in lanes] or ["no faults"])
     strip.set_ylim(max(1, len(lanes)) - 0.4, -0.6)
     strip.tick_params(axis="both", length=0)
     strip.tick_params(axis="x", labelbottom=False)

@@ -56,7 +56,7 @@ def list_folder(folder: Path, console: Console, complain: Say) -> int:
 
 
 def question(file: Path) -> str:
-    """What the first comment of a scenario file asks."""
+    """What the first comment of a scenario file asks; it may be long."""
     try:
         first = file.read_text(encoding="utf-8-sig", errors="replace").partition("\n")[0]
     except OSError as error:

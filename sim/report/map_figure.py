@@ -12,7 +12,7 @@ from sim.report.labels import Box, place_names
 from sim.report.lag_figures import lags_of, worst_nodes
 from sim.report.places import fit, places, set_apart
 from sim.report.projection import graticule
-from sim.report.style import INK, canvas, fit_name, lag_text
+from sim.report.style import CUT, INK, canvas, fit_name, lag_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,8 +37,10 @@ _ROOMY: Final = 150
 _THIN: Final = ((200, 0.9), (800, 0.4), (1 << 62, 0.15))
 """Up to so many links: how thick a line is, in points."""
 _NAMES_MAX: Final = 60
+_SCALE_NODES_MIN: Final = 3
+"""Nodes with a measured lag from which on their colours say how long it is."""
+_ONE_COLOUR: Final = "#7C8A93"
 _WORST_NAMED: Final = 12
-_CUT: Final = "#D55E00"
 _EVERYDAY_RULES: Final = ("loss",)
 """Rules that lose single packets without a fault."""
 
@@ -143,7 +145,7 @@ def _draw_links(axes: Axes, result: Outcome, points: NDArray[np.float64]) -> NDA
     if whole:
         axes.add_collection(LineCollection(whole, colors="#8FA3AD", linewidths=thin, zorder=2, label="link"))
     if broken:
-        dashes = LineCollection(broken, colors=_CUT, linewidths=thin * 1.2, zorder=2, linestyles=[(0, (4, 2.2))],
+        dashes = LineCollection(broken, colors=CUT, linewidths=thin * 1.2, zorder=2, linestyles=[(0, (4, 2.2))],
                                 label="link that a\nfault cut")  # fmt: skip
         axes.add_collection(dashes)
     shares = np.linspace(0.02, 0.98, 40)[:, None]
@@ -172,6 +174,12 @@ def _draw_nodes(figure: Figure, axes: Axes, result: Outcome, points: NDArray[np.
     if (~seen).any():
         axes.scatter(x[~seen], y[~seen], c="white", label="node without a\nmeasured lag", **look)
     if seen.any():
+        if seen.sum() < _SCALE_NODES_MIN:  # a scale of two colours says less than two numbers
+            axes.scatter(x[seen], y[seen], c=_ONE_COLOUR, label="node", **look)
+            for number in np.flatnonzero(seen):
+                told = f"{fit_name(result.nodes[number])}: {lag_text(float(medians[number]))}"
+                axes.plot([], [], linestyle="none", label=f"median lag at\n{told}")
+            return
         norm = _norm(medians[seen])
         drawn = axes.scatter(x[seen], y[seen], c=medians[seen], cmap="cividis", norm=norm, label="node", **look)
         bar = figure.colorbar(drawn, cax=figure.add_axes((0.815, 0.1, 0.018, 0.45)))

@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from sim.analysis.outcome import Outcome
 
 __all__ = [
-    "COLOURS", "FAULTS_END", "GREY", "INK", "MARKERS", "TimeUnit", "canvas", "fit_name", "lag_axis", "lag_text",
-    "legend", "save", "say_nothing_there", "styled", "time_axis", "time_unit",
+    "BURST", "COLOURS", "CUT", "FAULTS_END", "GREY", "HOSTILE", "INK", "MARKERS", "OUTAGE", "TROUBLE_COLOURS",
+    "TimeUnit", "canvas", "fit_name", "lag_axis", "lag_text", "legend", "save", "say_nothing_there", "styled",
+    "time_axis", "time_unit",
 ]  # fmt: skip
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D00", "#000000")
 """Okabe and Ito's palette, its yellow darkened for lines on white."""
+CUT, OUTAGE, HOSTILE, BURST = "#882255", "#222222", "#B3003C", "#6E6E6E"
+"""The colours of cuts, of machines that are off, of hostile peers and of bursts of writes, in every figure alike."""
+TROUBLE_COLOURS: Final = ("#999933", "#AA4499", "#661100", "#DDCC77", "#6A51A3", "#44767A")
+"""Other faults: colours that no node has."""
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK: Final = "#222222"
 GREY: Final = "#9A9A9A"

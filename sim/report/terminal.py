@@ -30,6 +30,8 @@ __all__ = ["progress_bar", "show_failure", "show_result", "speed"]
 _STYLES: Final = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 _REFRESH_S: Final = 0.1
 _EVENTS_SHOWN: Final = 12
+_SHORT: Final = ("time", "lag", "convergence", "conflicts")
+"""The numbers that are shown of every run; the others are shown on request."""
 _UNITS: Final = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
@@ -73,8 +75,11 @@ def speed(simulated_s: float, wall_s: float) -> str:
 # --- when it is over ---
 
 
-def show_result(console: Console, result: Outcome, folder: str | None) -> None:
-    """The table of a run: verdict, numbers, what was expected, what the checkers say."""
+def show_result(
+    console: Console, result: Outcome, folder: str | None, *, question: str = "", verbose: bool = False
+) -> None:
+    """What a run came to: the verdict, what was asked, eight lines in all of a pass; `verbose` shows every number and
+    every checker. Whatever is no plain *ok* is always shown."""
     from rich.table import Table
     from rich.text import Text
 
@@ -82,21 +87,40 @@ def show_result(console: Console, result: Outcome, folder: str | None) -> None:
         (result.verdict.upper(), _STYLES[result.verdict]), f"  {result.scenario.name}, seed {result.seed}"
     )
     console.print(heading)
+    if question:
+        console.print(question, style="italic", soft_wrap=True)
     numbers = Table(box=None, show_header=False, padding=(0, 1, 0, 2))
     numbers.add_column(style="dim", no_wrap=True)
     numbers.add_column(overflow="fold")
     for label, value in _numbers(result):
-        numbers.add_row(label, value)
+        if verbose or label in _SHORT:
+            numbers.add_row(label, value)
+    if not verbose:
+        numbers.add_row("checks", _tally(result))
     if folder is not None:
         numbers.add_row("folder", folder)
     words = Table(box=None, show_header=False, padding=(0, 1, 0, 2))
     for _ in range(3):
         words.add_column(overflow="fold")
     for expectation in result.expectations:
-        words.add_row(_mark(ok=expectation.ok), expectation.name, _expectation(expectation))
+        if verbose or expectation.ok is not True:
+            words.add_row(_mark(ok=expectation.ok), expectation.name, _expectation(expectation))
     for check in result.checks:
-        words.add_row(_mark(ok=check.ok, vacuous=check.vacuous), check.name, check.detail)
-    console.print(numbers, words, sep="\n")
+        if verbose or check.ok is not True:
+            words.add_row(_mark(ok=check.ok, vacuous=check.vacuous), check.name, check.detail)
+    console.print(numbers)
+    if words.row_count:
+        console.print(words)
+
+
+def _tally(result: Outcome) -> str:
+    """How many properties and expectations hold, and which hold only because nothing could have broken them."""
+    vacuous = [check.name for check in result.checks if check.ok and check.vacuous]
+    sound = sum(check.ok is True for check in result.checks) - len(vacuous)
+    met = sum(each.ok is True for each in result.expectations)
+    told = f"{sound} of {len(result.checks)} ok"
+    told += f", {met} of {len(result.expectations)} expectations met" if result.expectations else ""
+    return told + (f"; {len(vacuous)} vacuous: {', '.join(vacuous)}" if vacuous else "")
 
 
 def _mark(*, ok: bool | None, vacuous: bool = False) -> Text:

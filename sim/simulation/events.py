@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -89,8 +89,7 @@ class EventRelay:
 
     def committed(self, machine: Machine, records: Sequence[Record], payload: bytes) -> None:
         """A batch became durable on a machine."""
-        self._trace.commit(machine.name, len(records), payload)
-        facts, rows, telling = [], [], False
+        facts, rows, letters = [], [], []
         for record in records:
             if isinstance(record, SpentNonce):
                 continue  # all that most commits hold
@@ -101,9 +100,10 @@ class EventRelay:
                 rows.append(record)
                 self._audited(record)
             elif isinstance(record, DeadLetter):
-                telling = True
+                letters.append(record)
+        self._trace.commit(machine.name, len(records), payload, _told_of(facts, letters))
         commit = Commit(machine.name, records, self._world.now, facts, rows)
-        for checker in self._see_commits if telling or facts or rows else self._see_all_commits:
+        for checker in self._see_commits if letters or facts or rows else self._see_all_commits:
             try:
                 checker.on_commit(commit)
             except PropertyViolated as broken:
@@ -145,6 +145,7 @@ class EventRelay:
     def answered(self, machine: Machine, asker: str, request: Request, response: Response) -> None:
         """A node is about to put an answer on the wire."""
         served = Served(machine.name, asker, request, response)
+        self._observed.pages.passed(machine.name, asker, self._world.now, request, response)
         for checker in self._see_answers:
             try:
                 checker.on_response(served)
@@ -287,3 +288,13 @@ class EventRelay:
         reason = msgspec.json.decode(row.detail).get("reason")
         if reason is not None:
             self.rejections[reason] = self.rejections.get(reason, 0) + 1
+
+
+def _told_of(facts: Sequence[Fact], letters: Sequence[DeadLetter]) -> dict[str, Any]:
+    """What the trace file says of a batch: the ids of its facts, and what was refused with which code."""
+    told: dict[str, Any] = {}
+    if facts:
+        told["facts"] = [fact.id for fact in facts]
+    if letters:
+        told["refused"] = [[letter.name, letter.code] for letter in letters]
+    return told

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from sim.observation.conditions import Conditions
 from sim.observation.node_view import NodeView
 from sim.observation.obligations import Obligation
+from sim.observation.pages import PageLog
 from sim.observation.visibility import Visibility
 from sim.simulation.peer_script import PeerScript
 from sim.topology.federation import Federation
@@ -39,6 +40,7 @@ class RunView:
     gone: Mapping[str, None]
     names: dict[str, str]
     converged_at: int | None = None
+    pages: PageLog = field(default_factory=PageLog)
     views: dict[str, NodeView] = field(default_factory=dict)
     """The nodes that run, by name, in the order in which they booted."""
 

@@ -1,8 +1,9 @@
 """The trace: every event of a run in order, its digest, and the last ones for a failure report.
 
-One line of JSON per event, `[t_ns, kind, ...]`. The digest is over those bytes, so two runs with the same
-digest did the same things in the same order. Writing to a file is optional and never changes a run; comparing
-two written traces is here too, because it is the same lines that are compared.
+The digest is over one line of JSON per event, `[t_ns, kind, ...]`, so two runs with the same digest did the same things
+in the same order. Writing to a file is optional and never changes a run; there each event is an object with named
+members (`sim.world.trace_lines`). Comparing two written traces is here too, because it is the same lines that are
+compared.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import gzip
 import hashlib
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from sim.world.trace_lines import event_of, line_of
 from sim.world.world import World
 
 __all__ = ["Difference", "Stop", "Trace", "TraceUnreadable", "first_difference", "read_trace"]
@@ -26,6 +28,7 @@ _TAIL: Final = 400
 _BUFFER_BYTES: Final = 1 << 20
 _STOPS: Final = ("dropped", "held")
 _encode: Final = msgspec.json.Encoder().encode
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Stop(NamedTuple):
@@ -44,6 +47,8 @@ class Trace:
         self._digest = hashlib.blake2b(digest_size=16)
         self._tail: deque[bytes] = deque(maxlen=_TAIL)
         self._buffer = bytearray()
+        self._written = bytearray()
+        """Lines for the file that are not in it yet."""
         self._file = gzip.GzipFile(path, "wb", compresslevel=1, mtime=0) if path is not None else None
         self.count = 0
         self.stops: dict[Stop, int] = {}
@@ -51,7 +56,7 @@ class Trace:
 
     def event(self, kind: str, *details: Any) -> None:
         """Record an event at the present instant."""
-        self._line(_encode((self._world.now, kind, *details)))
+        self._record((self._world.now, kind, *details))
         if kind in _STOPS:
             source, target, _, rule = details
             stop = Stop(source, target, rule)
@@ -59,14 +64,18 @@ class Trace:
 
     def packet(self, source: str, target: str, kind: str, data: bytes, delay_ns: int) -> None:
         """Record a packet that was put on the wire: who, what, how many bytes with which checksum, how long."""
-        self._line(_encode((self._world.now, "sent", source, target, kind, len(data), zlib.crc32(data), delay_ns)))
+        self._record((self._world.now, "sent", source, target, kind, len(data), zlib.crc32(data), delay_ns))
 
-    def commit(self, node: str, records: int, payload: bytes) -> None:
-        """Record a batch that became durable."""
-        self._line(_encode((self._world.now, "committed", node, records, len(payload), zlib.crc32(payload))))
+    def commit(self, node: str, records: int, payload: bytes, more: Mapping[str, Any] = _NOTHING) -> None:
+        """Record a batch that became durable; `more` is what only the file says of it."""
+        self._record((self._world.now, "committed", node, records, len(payload), zlib.crc32(payload)), more)
 
-    def _line(self, line: bytes) -> None:
+    def _record(self, event: Sequence[Any], more: Mapping[str, Any] = _NOTHING) -> None:
+        line = _encode(event)
         self.count += 1
+        if self._file is not None:
+            self._written += line_of(event, more)
+            self._written += b"\n"
         self._tail.append(line)
         buffer = self._buffer
         buffer += line
@@ -77,7 +86,8 @@ class Trace:
     def _flush(self) -> None:
         self._digest.update(self._buffer)
         if self._file is not None:
-            self._file.write(self._buffer)
+            self._file.write(self._written)
+            self._written.clear()
         self._buffer.clear()
 
     def tail(self, most: int) -> list[list[Any]]:
@@ -124,8 +134,8 @@ def _lines(path: Path) -> Iterator[bytes]:
 def read_trace(path: Path) -> list[list[Any]]:
     """The events of a trace file. Raises TraceUnreadable."""
     try:
-        return [msgspec.json.decode(line) for line in _lines(path)]
-    except msgspec.MsgspecError as error:
+        return [event_of(line) for line in _lines(path)]
+    except ValueError as error:
         raise TraceUnreadable(f"{path} holds a line that is not an event: {error}") from error
 
 

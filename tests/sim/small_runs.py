@@ -84,9 +84,9 @@ def make_simulation(
         record.packets.append((simulation.world.now, source, target, kind))
         told_packet(source, target, kind, data, delay_ns)
 
-    def commit(node: str, records: int, payload: bytes) -> None:
+    def commit(node: str, records: int, payload: bytes, more: dict[str, Any]) -> None:
         record.commits.append((simulation.world.now, node))
-        told_commit(node, records, payload)
+        told_commit(node, records, payload, more)
 
     vars(trace).update(event=event, packet=packet, commit=commit)
     return simulation

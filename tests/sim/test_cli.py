@@ -45,10 +45,23 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # --- run ---
 
 
-def test_a_passing_run_prints_its_table_and_exits_0(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pass_is_told_in_eight_lines_the_question_before_the_numbers(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["run", "good.toml", *FAST]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 8
+    assert lines[:2] == ["PASS  small, seed 3", "does it work?"]
+    assert re.search(r"checks +\d+ of \d+ ok; 2 vacuous: bad-facts-alone, no-silent-erasure", lines[6])
+
+
+def test_a_passing_run_prints_every_number_and_checker_on_request(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "good.toml", "-v", *FAST]) == 0
     told = capsys.readouterr()
     assert told.out.startswith("PASS  small, seed 3")
+    assert re.search(r"vacuous +bad-facts-alone +nobody hostile", told.out)
     words = ("lag", "p50", "convergence", "conflicts", "wire", "rejections", "times real time", "state digest")
     assert [word for word in words if word not in told.out] == []
     assert told.err == ""
@@ -366,8 +379,8 @@ def test_trace_diff_tells_equal_traces_from_different_ones(here: Path, capsys: p
     assert main(["trace", "diff", "runs/small-seed1", "runs/small-seed2/trace.jsonl.gz"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("the traces differ from event ")
-    assert lines[-2].startswith("< [")
-    assert lines[-1].startswith("> [")
+    assert lines[-2].startswith('< {"t_ns":')
+    assert lines[-1].startswith('> {"t_ns":')
 
 
 def test_a_trace_of_a_shallow_clone_says_that_it_begins_late(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

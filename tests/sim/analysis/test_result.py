@@ -170,7 +170,7 @@ KEYS = [
     "scenario", "seed", "verdict", "trace_digest", "state_digest", "knowledge_digest", "simulated_s", "wall_s",
     "events", "requests", "bytes", "bytes_delivered", "bytes_lost", "facts", "nodes", "lag", "lag_per_fact", "missing",
     "measured_from_s", "convergence_s", "catch_up", "comeback", "joining", "conflicts", "rejections", "refused_writes",
-    "destroyed", "checks", "expectations", "python", "version",
+    "destroyed", "checks", "expectations", "python", "version", "revision", "platform",
 ]  # fmt: skip
 
 
@@ -178,7 +178,7 @@ def test_run_json_has_the_agreed_keys(result: Result) -> None:
     assert list(result.run_json) == KEYS
     assert list(result.run_json["lag"]) == ["p50_s", "p90_s", "p99_s", "max_s"]
     assert list(result.run_json["conflicts"]) == ["open", "resolved", "divergent"]
-    assert {tuple(check) for check in result.run_json["checks"]} == {("name", "ok", "detail")}
+    assert {tuple(check) for check in result.run_json["checks"]} == {("name", "ok", "detail", "vacuous")}
 
 
 def test_a_sound_run_passes_with_status_0(result: Result) -> None:

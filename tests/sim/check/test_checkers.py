@@ -693,6 +693,7 @@ def test_a_missing_copy_is_told_with_what_each_neighbour_could_have_served(monke
     told = failures(run_simulation(signatures="stand-in", settle="20s"))["convergence"]
     assert re.search(r"refused it \(malformed_fact\)", told)
     assert re.search(r"(\w+) holds it at place (\d+) of \d+, and \w+ has read to place \d+, past it", told)
+    assert re.search(r"the last page that passed it left \w+ at \S+, from place \d+ to \d+, [\d,]+ bytes", told)
 
 
 SEVERED = frozenset((a, b) for other in ("north", "west") for a, b in (("south", other), (other, "south")))

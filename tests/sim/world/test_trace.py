@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import pytest
 
 from sim.world.trace import Stop, Trace, TraceUnreadable, first_difference, read_trace
 from sim.world.world import World
+
+TWO, THREE, DREI = (f'{{"t_ns":0,"event":"{kind}","details":["north",7]}}' for kind in ("two", "three", "drei"))
 
 
 def recorded(path: Path | None, *kinds: str) -> Trace:
@@ -46,6 +49,24 @@ def test_a_packet_is_recorded_with_its_size_checksum_and_delay() -> None:
     assert trace.tail(1) == [[0, "sent", "a", "b", "GET /x", 9, 0xCBF43926, 40]]
 
 
+def test_members_have_names_in_the_file_and_places_in_the_digest(tmp_path: Path) -> None:
+    trace = Trace(World(), tmp_path / "t.gz")
+    trace.commit("north", 2, b"123456789", {"facts": ["f-1"], "refused": [["f-2", "clock_skew_future"]]})
+    trace.event("crash", "north", "kept")
+    digest = trace.close()
+    first, second = map(json.loads, gzip.decompress((tmp_path / "t.gz").read_bytes()).splitlines())
+    assert first == {
+        "t_ns": 0, "event": "committed", "node": "north", "records": 2, "bytes": 9, "crc32": 0xCBF43926,
+        "facts": ["f-1"], "refused": [["f-2", "clock_skew_future"]],
+    }  # fmt: skip
+    assert second == {"t_ns": 0, "event": "crash", "node": "north", "unsynced": "kept"}
+    assert read_trace(tmp_path / "t.gz") == [[0, "committed", "north", 2, 9, 0xCBF43926], [0, "crash", "north", "kept"]]
+    unwritten = Trace(World())
+    unwritten.commit("north", 2, b"123456789")
+    unwritten.event("crash", "north", "kept")
+    assert unwritten.close() == digest
+
+
 def test_the_tail_is_the_last_events_oldest_first() -> None:
     trace = recorded(None, "one", "two", "three")
     assert [event[1] for event in trace.tail(2)] == ["two", "three"]
@@ -70,8 +91,8 @@ def test_the_first_differing_event_is_found_with_what_came_before(tmp_path: Path
     recorded(tmp_path / "b.gz", "one", "two", "drei", "vier")
     found = first_difference(tmp_path / "a.gz", tmp_path / "b.gz", context=1)
     assert found is not None
-    assert (found.number, found.first, found.second) == (3, '[0,"three","north",7]', '[0,"drei","north",7]')
-    assert found.before == ('[0,"two","north",7]',)
+    assert (found.number, found.first, found.second) == (3, THREE, DREI)
+    assert found.before == (TWO,)
 
 
 def test_a_trace_that_ends_early_differs_there(tmp_path: Path) -> None:
@@ -79,10 +100,10 @@ def test_a_trace_that_ends_early_differs_there(tmp_path: Path) -> None:
     recorded(tmp_path / "b.gz", "one", "two")
     found = first_difference(tmp_path / "a.gz", tmp_path / "b.gz")
     assert found is not None
-    assert (found.number, found.first, found.second) == (2, None, '[0,"two","north",7]')
+    assert (found.number, found.first, found.second) == (2, None, TWO)
 
 
-@pytest.mark.parametrize("damage", ["missing", "plain text", "cut off", "no events"])
+@pytest.mark.parametrize("damage", ["missing", "plain text", "cut off", "no events", "a list"])
 def test_what_is_no_trace_is_refused_with_a_sentence_that_names_it(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "t.gz"
     recorded(path, *(["booted"] * 2_000))
@@ -90,7 +111,12 @@ def test_what_is_no_trace_is_refused_with_a_sentence_that_names_it(tmp_path: Pat
     if damage == "missing":
         path.unlink()
     else:
-        kinds = {"plain text": b"hello", "cut off": whole[: len(whole) // 2], "no events": gzip.compress(b"{oops\n")}
+        kinds = {
+            "plain text": b"hello",
+            "cut off": whole[: len(whole) // 2],
+            "no events": gzip.compress(b"{oops\n"),
+            "a list": gzip.compress(b'[0,"crash"]\n'),
+        }
         path.write_bytes(kinds[damage])
     with pytest.raises(TraceUnreadable, match=str(path)) as refused:
         read_trace(path)
