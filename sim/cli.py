@@ -12,13 +12,16 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import App, CycloptsError, Parameter, Token
 
 import stigmem
 from sim.report.console import console_for, examples, say, tell
 from sim.report.trace_commands import trace
+
+if TYPE_CHECKING:
+    from sim.scenario.tables import Scenario
 
 __all__ = ["BAD_INPUT", "BUG", "app", "main"]
 
@@ -398,7 +401,12 @@ def check(files: _Files, /, *, allow_plugins: Annotated[bool, _Flag] = False) ->
     """
     from sim.report.listing import check_files
 
-    return check_files(files, tell, say, allow_plugins=allow_plugins)
+    def cells(scenario: Scenario, file: Path) -> int:
+        from sim.study.session import study_of
+
+        return len(study_of(scenario, file, allow_plugins=allow_plugins).cells)
+
+    return check_files(files, tell, say, cells, allow_plugins=allow_plugins)
 
 
 @app.command(name="list", help_epilogue=examples("list", "list my-scenarios"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sim.scenario.planning import load_plan
 from sim.scenario.reading import BadScenario
 from sim.scenario.required_data import DataAbsent
+from sim.scenario.tables import Scenario
 from sim.units import format_duration
 
 if TYPE_CHECKING:
@@ -18,14 +19,17 @@ __all__ = ["check_files", "list_folder", "question"]
 
 _BAD_INPUT, _ABSENT = 2, 3
 Say = Callable[[str], None]
+Cells = Callable[[Scenario, Path], int]
 
 
-def check_files(files: Iterable[Path], tell: Say, complain: Say, *, allow_plugins: bool = False) -> int:
-    """Say of each file that it can be run, or why not; 2 when one cannot, 3 when only data are absent."""
+def check_files(files: Iterable[Path], tell: Say, complain: Say, cells: Cells, *, allow_plugins: bool = False) -> int:
+    """Say of each file that it can be run, or why not; 2 when one cannot, 3 when only data are absent. `cells` counts
+    those of the sweep in a file, and raises BadScenario when one of them cannot be run."""
     status = 0
     for file in files:
         try:
             plan = load_plan(file, allow_plugins=allow_plugins)
+            swept = f", cells of its sweep: {cells(plan.scenario, file)}" if plan.scenario.sweep else ""
         except BadScenario as error:
             complain(str(error))
             status = (status or _ABSENT) if isinstance(error, DataAbsent) else _BAD_INPUT
@@ -34,7 +38,7 @@ def check_files(files: Iterable[Path], tell: Say, complain: Say, *, allow_plugin
         for warning in plan.warnings:
             complain(f"{file}: warning: {warning}")
         lasts = format_duration(table.duration)
-        tell(f"{file}: ok: {table.name}, {lasts}, nodes: {len(plan.nodes)}, links: {len(plan.links)}")
+        tell(f"{file}: ok: {table.name}, {lasts}, nodes: {len(plan.nodes)}, links: {len(plan.links)}{swept}")
     return status
 
 

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, get_origin
+
+import msgspec
 
 from sim.diagnostics.suggestions import quoted, suggestion
 from sim.scenario.reading import BadScenario, plain_values, typed
@@ -16,10 +18,18 @@ from sim.scenario.tables import Scenario
 
 __all__ = ["variant_of", "with_key"]
 
+_LISTS: Final = frozenset(
+    field.encode_name for field in msgspec.structs.fields(Scenario) if get_origin(field.type) in (list, tuple)
+)
+"""Tables of which there may be several."""
+
 
 def with_key(values: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
     """The same plain values with another one at a place. Raises BadScenario."""
-    changed: dict[str, Any] = _changed(values, key.split("."), value, key)
+    path = key.split(".")
+    if len(path) > 1 and path[0] in _LISTS and not values.get(path[0]):
+        raise BadScenario([Mistake((), f"{key}: there is no [[{path[0]}]]")])
+    changed: dict[str, Any] = _changed(values, path, value, key)
     return changed
 
 
@@ -60,4 +70,4 @@ def _place(items: list[Any], name: str, key: str) -> int:
     for number, item in enumerate(items):
         if isinstance(item, dict) and item.get("name") == name:
             return number
-    raise BadScenario([Mistake(("sweep",), f"{key}: there is no entry {name!r}; write its name, or its number from 0")])
+    raise BadScenario([Mistake((), f"{key}: there is no entry {name!r}; write its name, or its number from 0")])

@@ -21,9 +21,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sim.diagnostics.toml_lines import KeyPath, key_text
+from sim.diagnostics.toml_text import toml_value
 from sim.scenario.changes import with_key
 from sim.scenario.planning import make_plan
 from sim.scenario.reading import BadScenario, plain_values, typed
+from sim.scenario.required_data import DataAbsent
 from sim.scenario.schema_errors import Mistake
 from sim.scenario.tables import Scenario, Sweep
 from sim.units import format_duration, parse_duration
@@ -66,12 +69,25 @@ def cells_of(
     found = []
     for point in product(*(range(len(next(iter(axis.values())))) for axis in axes)):
         values = {key: axis[key][place] for axis, place in zip(axes, point, strict=True) for key in axis}
-        changed = plain
-        for key, value in values.items():
-            changed = with_key(changed, key, value)
-        make_plan(typed(changed, folder=folder, allow_plugins=allow_plugins), folder)
+        try:
+            changed = plain
+            for key, value in values.items():
+                changed = with_key(changed, key, value)
+            make_plan(typed(changed, folder=folder, allow_plugins=allow_plugins), folder)
+        except DataAbsent:
+            raise
+        except BadScenario as error:
+            where = () if not scenario.sweep or not values else ("sweep",)
+            raise BadScenario([_mistake(where, values, each) for each in error.mistakes[:1]]) from None
         found.append(Cell(values, changed))
     return found
+
+
+def _mistake(where: KeyPath, values: Mapping[str, Any], each: Mistake) -> Mistake:
+    """A mistake of a cell, told with what was varied."""
+    told = ", ".join(f"{key} = {toml_value(value)}" for key, value in values.items())
+    key = "" if key_text(each.path) in ("", *values) else f"{key_text(each.path)}: "
+    return Mistake(where, f"with {told}: {key}{each.sentence}" if told else f"{key}{each.sentence}")
 
 
 def _values(sweep: Sweep, number: int) -> list[Any]:
@@ -82,7 +98,10 @@ def _values(sweep: Sweep, number: int) -> list[Any]:
     if sweep.first is None or sweep.last is None or sweep.count is None:
         raise BadScenario([Mistake(("sweep", number), "a sweep needs values, or first, last and count")])
     if isinstance(sweep.first, str) and isinstance(sweep.last, str):
-        first, last = parse_duration(sweep.first), parse_duration(sweep.last)
+        try:
+            first, last = parse_duration(sweep.first), parse_duration(sweep.last)
+        except ValueError as error:
+            raise BadScenario([Mistake(("sweep", number), str(error))]) from None
         return [format_duration(round(each)) for each in np.linspace(first, last, sweep.count)]
     if isinstance(sweep.first, str) or isinstance(sweep.last, str):
         raise BadScenario([Mistake(("sweep", number), "first and last are both numbers or both durations")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from sim.analysis.outcome import worst
 from sim.report.folder import BadFolder
 from sim.scenario.planning import load_plan
+from sim.scenario.reading import BadScenario, read_source
+from sim.scenario.tables import Scenario
 from sim.study.cluster import BadCluster, Cluster
 from sim.study.pool import Pool, default_jobs
 from sim.study.store import Store, merge_rows
@@ -23,7 +25,7 @@ from sim.study.telling import show_study, write_study
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["StudyOptions", "merge_folders", "run_studies"]
+__all__ = ["StudyOptions", "merge_folders", "run_studies", "study_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,14 @@ class StudyOptions:
     """The variant of the scenario to run instead."""
 
 
+def study_of(scenario: Scenario, file: Path, seeds: Iterable[int] = (), *, allow_plugins: bool) -> Study:
+    """The study of a scenario that stands in this file. Raises BadScenario with file and line."""
+    try:
+        return Study.of(scenario, seeds, folder=file.parent.absolute(), allow_plugins=allow_plugins)
+    except BadScenario as error:
+        raise error.located(file, read_source(file, allow_plugins=allow_plugins).lines) from None
+
+
 def run_studies(files: list[Path], screen: Console, aside: Console, options: StudyOptions) -> int:
     """Run a study of every file; the worst exit status."""
     outs = [options.out if options.out is None or len(files) == 1 else options.out / f"{file.stem}-study"
@@ -60,12 +70,7 @@ def _run_study(file: Path, out: Path | None, screen: Console, aside: Console, op
     for warning in plan.warnings:
         aside.print(f"warning: {warning}", soft_wrap=True)
     first, name = plan.scenario.scenario.seed, plan.scenario.name
-    study = Study.of(
-        plan.scenario,
-        range(first, first + options.seeds),
-        folder=file.parent.absolute(),
-        allow_plugins=options.allow_plugins,
-    )
+    study = study_of(plan.scenario, file, range(first, first + options.seeds), allow_plugins=options.allow_plugins)
     folder = out if out is not None or options.json else Path("runs") / f"{name}-study"
     store = Store(folder, name=name, identity=study.identity)
     try:

@@ -4,10 +4,9 @@ Nothing of `stigmem` or `sim` is imported and no signature, text or byte exists 
 modelled, in the words of the specification:
 
     puller   asks at once, stores the page, goes on while there is more, and rests: a random part of the interval the
-             first time, then the interval, spread by the jitter (1, 2). What follows a page that says "more" is asked
-             for when it arrives, without a wait, and looked at when the page is stored; if it is empty, it is asked
-             for again (1). No answer within the timeout: back-off (2). A peer that is heard from ends it; while a
-             retry is under way, it ends the rest after that (2).
+             first time, then the interval, spread by the jitter (1, 2). After a page that says "more" the next is asked
+             for when it arrives, without a wait, and looked at when it is stored; if empty, it is asked for again (1).
+             No answer within the timeout: back-off, which ends when the peer is heard from, or after a retry (2).
     server   a writer that takes everything in its mailbox, makes it durable in one sync and then answers. A page is
              chosen when the writer begins (1). Not served: what the asker wrote, what came from it, what it names (1).
     waits    a question says which origins' facts come from elsewhere; those end no wait and are left out, and the
@@ -30,12 +29,12 @@ from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 
-BACKOFF_BASE_S_MIN = 1.0
-BACKOFF_S_MAX = 60.0
-BACKOFF_SPREAD = 0.2
-FULL_PAGES_TO_DOUBLE = 5
-LIMIT_MIN, LIMIT_MAX = 10, 500
-NAMED_MAX = 128
+BACKOFF_BASE_S_MIN, BACKOFF_S_MAX, BACKOFF_SPREAD = 1.0, 60.0, 0.2
+FULL_PAGES_TO_DOUBLE, LIMIT_MIN, LIMIT_MAX, NAMED_MAX = 5, 10, 500, 128
+
+Action = Callable[[], None]
+Stage = Callable[[], Action | None]  # runs when a writer takes it; what it returns, if it stores anything, when synced
+Page = tuple[list[int], int, bool]  # facts, the cursor after them, and whether there is more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +55,8 @@ class Rules:
 
 @dataclass(eq=False)
 class Question:
-    """A pull on its way: who asks whom, from where, how much, and what need not be sent; when it was asked, and how
-    long the asker's log was then."""
+    """A pull on its way: who asks, from where, how much, and what need not be sent; when it was asked, and how long the
+    asker's log was then; origins whose facts come from others; how long the peer may hold it."""
 
     puller: Puller
     number: int
@@ -67,16 +66,12 @@ class Question:
     asked: float
     length: int
     elsewhere: frozenset[int]
-    """Origins whose facts come from others."""
     wait_s: float
-    """How long the peer may hold it."""
-    deadline: float = 0.0
-    """Until when the peer may hold it."""
 
 
 @dataclass
 class Puller:
-    """What node `here` knows of its reading of `peer`."""
+    """What node `here` knows of its reading of `peer`. `marks`: our log's length at its last two answered questions."""
 
     here: int
     peer: int
@@ -84,36 +79,25 @@ class Puller:
     cursor: int = 0
     failures: int = 0
     full_pages: int = 0
-    in_step: bool = True
-    """Whether it has not rested yet."""
-    number: int = 0
-    """Of the question or rest under way; events that carry another number come too late."""
+    in_step: bool = True  # has not rested yet
+    number: int = 0  # of the question or rest under way; events that carry another number come too late
     resting: bool = False
-    gave_up: bool = False
-    """Whether the last question had no answer."""
-    heard: bool = False
-    """Whether the peer was heard from while a retry was under way."""
-    storing: bool = False
-    """Whether a page is being stored whose successor was asked for already."""
-    came: Callable[[], None] | None = None
-    """What is to be done with that one, which arrived first."""
+    heard: bool = False  # of the peer, while a retry was under way
+    storing: bool = False  # a page whose successor was asked for already
+    came: Action | None = None  # what is to be done with that one, which arrived first
     marks: deque[int] = field(default_factory=lambda: deque([0, 0], 2))
-    """How long our log was when the last two answered questions were asked."""
 
 
 @dataclass
 class Node:
-    """A log of (fact, from whom), what is in it, and a mailbox of (stage) functions that the writer takes."""
+    """A log of (fact, from whom), when each fact became durable here, and a mailbox that the writer takes."""
 
     log: list[tuple[int, int]] = field(default_factory=list)
     seen: dict[int, float] = field(default_factory=dict)
-    """Fact -> when it became durable here."""
-    mailbox: list[Callable[[], Callable[[], None] | None]] = field(default_factory=list)
+    mailbox: list[Stage] = field(default_factory=list)
     waiting: list[Question] = field(default_factory=list)
-    known: set[int] = field(default_factory=set)
-    """Peers, and other origins whose manifests came."""
-    eager: dict[int, int] = field(default_factory=dict)
-    """Origin -> the peer that brings its facts first."""
+    known: set[int] = field(default_factory=set)  # peers, and other origins whose manifests came
+    eager: dict[int, int] = field(default_factory=dict)  # origin -> the peer that brings its facts first
     busy: bool = False
 
 
@@ -121,20 +105,17 @@ class Model:
     """One run. `links` are ordered pairs (who asks, whom); `starts` the moment at which each such puller exists."""
 
     def __init__(self, nodes: int, links: Sequence[tuple[int, int]], rules: Rules, random: Random) -> None:
-        self.rules, self.random = rules, random
-        self.now = 0.0
+        self.rules, self.random, self.now = rules, random, 0.0
         self.nodes = [Node() for _ in range(nodes)]
         self.pullers = {link: Puller(*link, rules.page) for link in links}
         for here, peer in links:
             self.nodes[here].known |= {here, peer}
-        self.origins: list[int] = []
-        """Fact -> the node that wrote it."""
-        self.pulls: list[float] = []
-        """When each question was sent."""
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self.origins: list[int] = []  # fact -> the node that wrote it
+        self.pulls: list[float] = []  # when each question was sent
+        self._events: list[tuple[float, int, Action]] = []
         self._order = count()
 
-    def at(self, time: float, action: Callable[[], None]) -> None:
+    def at(self, time: float, action: Action) -> None:
         heapq.heappush(self._events, (time, next(self._order), action))
 
     def run(self, writes: Iterable[tuple[float, int]], until: float, starts: dict[tuple[int, int], float]) -> None:
@@ -149,8 +130,7 @@ class Model:
 
     # --- the writer of a node ---
 
-    def _mail(self, node: Node, stage: Callable[[], Callable[[], None] | None]) -> None:
-        """`stage` runs when the writer takes it; what it returns runs after the sync, None when nothing is stored."""
+    def _mail(self, node: Node, stage: Stage) -> None:
         node.mailbox.append(stage)
         if not node.busy:
             node.busy = True
@@ -159,21 +139,15 @@ class Model:
     def _turn(self, node: Node) -> None:
         batch, node.mailbox = node.mailbox, []
         finish = [done for stage in batch if (done := stage()) is not None]
-        if finish:
-            self.at(self.now + self.rules.sync_s, lambda: self._durable(node, finish))
-        else:
-            self._next_turn(node)
+        self.at(self.now + (self.rules.sync_s if finish else 0.0), lambda: self._durable(node, finish))
 
-    def _durable(self, node: Node, finish: list[Callable[[], None]]) -> None:
+    def _durable(self, node: Node, finish: list[Action]) -> None:
         before = len(node.log)
         for done in finish:
             done()
         if len(node.log) > before:
             for question in [held for held in node.waiting if self._choose(node, held, held.elsewhere)[0]]:
                 self._release(node, question)
-        self._next_turn(node)
-
-    def _next_turn(self, node: Node) -> None:
         node.busy = bool(node.mailbox)
         if node.busy:
             self.at(self.now, lambda: self._turn(node))
@@ -191,10 +165,7 @@ class Model:
 
     # --- serving ---
 
-    def _choose(
-        self, node: Node, question: Question, elsewhere: frozenset[int] = frozenset()
-    ) -> tuple[list[int], int, bool]:
-        """The facts of a page, the cursor after it, and whether there is more."""
+    def _choose(self, node: Node, question: Question, elsewhere: frozenset[int] = frozenset()) -> Page:
         asker, cursor, stays = question.puller.here, question.cursor, False
         chosen: list[int] = []
         for fact, source in node.log[question.cursor :]:
@@ -207,31 +178,25 @@ class Model:
             cursor += not stays
         return chosen, cursor, False
 
-    def _serve(self, node: Node, question: Question) -> Callable[[], None]:
+    def _serve(self, node: Node, question: Question) -> Action:
         self._hear(self.pullers.get((question.puller.peer, question.puller.here)))
-        if question.wait_s and not self._choose(node, question)[0]:
-            question.deadline = self.now + question.wait_s
-            return lambda: self._hold(node, question)
-        page = self._choose(node, question)
+        page, due = self._choose(node, question), self.now + question.wait_s
+        if question.wait_s and not page[0]:
+            return lambda: self._hold(node, question, due)
         return lambda: self._send_back(question, page)
 
-    def _hold(self, node: Node, question: Question) -> None:
+    def _hold(self, node: Node, question: Question, due: float) -> None:
         node.waiting.append(question)
-        self.at(question.deadline, lambda: self._due(node, question))
-
-    def _due(self, node: Node, question: Question) -> None:
-        if question in node.waiting:
-            self._release(node, question)
+        self.at(due, lambda: self._release(node, question) if question in node.waiting else None)
 
     def _release(self, node: Node, question: Question) -> None:
         node.waiting.remove(question)
         self._mail(node, lambda: self._send_back(question, self._choose(node, question, question.elsewhere)))
 
-    def _send_back(self, question: Question, page: tuple[list[int], int, bool]) -> None:
-        puller = question.puller
-        self._send(puller.peer, puller.here, lambda: self._arrived(question, *page))
+    def _send_back(self, question: Question, page: Page) -> None:
+        self._send(question.puller.peer, question.puller.here, lambda: self._arrived(question, page))
 
-    def _send(self, source: int, target: int, arrives: Callable[[], None]) -> None:
+    def _send(self, source: int, target: int, arrives: Action) -> None:
         if not self.rules.lost(source, target, self.now, self.random):
             self.at(self.now + self.rules.delay(self.random), arrives)
 
@@ -249,65 +214,53 @@ class Model:
         self.at(self.now + rest_s, lambda: self._ask(puller) if puller.number == number else None)
 
     def _hear(self, puller: Puller | None) -> None:
-        if puller is not None and puller.gave_up:
+        if puller is not None and puller.failures:
+            puller.heard = not puller.resting
             if puller.resting:
                 self._ask(puller)
-            else:
-                puller.heard = True
 
     def _ask(self, puller: Puller, *, ahead: bool = False) -> None:
         puller.resting, puller.storing = False, ahead
         puller.number += 1
-        log, peer = self.nodes[puller.here].log, self.nodes[puller.peer]
-        eager = self.nodes[puller.here].eager
+        here, peer = self.nodes[puller.here], self.nodes[puller.peer]
+        wait_s, eager = (0.0, {}) if ahead else (self.rules.wait_s, here.eager)
         others = frozenset(origin for origin, first in eager.items() if puller.peer not in (first, origin))
-        others, wait_s = (frozenset(), 0.0) if ahead else (others, self.rules.wait_s)
         unnamed = (puller.here,) if others else (puller.here, puller.peer)
-        names = frozenset([fact for fact, source in log[puller.marks[0] :] if source not in unnamed][-NAMED_MAX:])
-        question = Question(
-            puller, puller.number, puller.cursor, puller.page, names, self.now, len(log), others, wait_s
-        )
+        names = [fact for fact, source in here.log[puller.marks[0] :] if source not in unnamed][-NAMED_MAX:]
+        place = (puller.number, puller.cursor, puller.page)
+        question = Question(puller, *place, frozenset(names), self.now, len(here.log), others, wait_s)
         self.pulls.append(self.now)
         self._send(puller.here, puller.peer, lambda: self._mail(peer, lambda: self._serve(peer, question)))
-        patience_s = self.rules.timeout_s + wait_s
-        self.at(self.now + patience_s, lambda: self._silence(question))
+        self.at(self.now + self.rules.timeout_s + wait_s, lambda: self._silence(question))
 
     def _silence(self, question: Question) -> None:
-        puller = question.puller
+        puller, interval_s = question.puller, self.rules.interval_s
         if puller.number != question.number:
             return
-        puller.failures += 1
-        puller.gave_up = True
-        puller.full_pages, puller.page = 0, max(puller.page // 2, LIMIT_MIN)
-        interval_s = self.rules.interval_s
+        puller.failures, puller.full_pages, puller.page = puller.failures + 1, 0, max(puller.page // 2, LIMIT_MIN)
         base_s = max(interval_s, BACKOFF_BASE_S_MIN) * 2.0 ** (puller.failures - 1)
         spread = 1.0 + BACKOFF_SPREAD * (2.0 * self.random.random() - 1.0)
         self._rest(puller, min(base_s, max(BACKOFF_S_MAX, interval_s)) * spread)
 
-    def _arrived(self, question: Question, facts: list[int], cursor: int, more: bool) -> None:
-        puller = question.puller
+    def _arrived(self, question: Question, page: Page) -> None:
+        puller, took_s = question.puller, self.now - question.asked
         if puller.number != question.number:
             return  # too late: the puller gave up
         if puller.storing:
-            took_s = self.now - question.asked
-            puller.came = lambda: self._taken(question, facts, cursor, more, took_s, ahead=True)
+            puller.came = lambda: self._taken(question, page, took_s, ahead=True)
         else:
-            self._taken(question, facts, cursor, more, self.now - question.asked)
+            self._taken(question, page, took_s)
 
-    def _taken(
-        self, question: Question, facts: list[int], cursor: int, more: bool, took_s: float, *, ahead: bool = False
-    ) -> None:
-        puller = question.puller
+    def _taken(self, question: Question, page: Page, took_s: float, *, ahead: bool = False) -> None:
+        puller, (facts, cursor, more) = question.puller, page
         if ahead and not facts:
             self._ask(puller)
             return
-        puller.number += 1
-        puller.failures, puller.gave_up = 0, False
+        puller.number, puller.failures = puller.number + 1, 0
         puller.marks.append(question.length)
-        waited = question.wait_s > 0 and took_s >= question.wait_s / 2
         if not facts:
             puller.cursor, puller.full_pages = cursor, 0
-            self._go_on(puller, at_once=waited)
+            self._go_on(puller, at_once=question.wait_s > 0 and took_s >= question.wait_s / 2)
             return
         if more:
             puller.cursor = cursor
@@ -339,8 +292,8 @@ class Model:
     def _go_on(self, puller: Puller, *, at_once: bool) -> None:
         if at_once:
             self._ask(puller)
-        else:
-            spread = 1.0 + self.rules.jitter * (2.0 * self.random.random() - 1.0)
-            share = self.random.random() if puller.in_step else spread
-            puller.in_step = False
-            self._rest(puller, self.rules.interval_s * share)
+            return
+        spread = 1.0 + self.rules.jitter * (2.0 * self.random.random() - 1.0)
+        share = self.random.random() if puller.in_step else spread
+        puller.in_step = False
+        self._rest(puller, self.rules.interval_s * share)

@@ -144,7 +144,7 @@ def test_a_file_that_sweeps_is_a_study_however_it_is_written(
 @pytest.mark.parametrize(
     ("sweep", "words"),
     [
-        (table("sweep", key="network.los", values=[0.1]), "network.los: unknown key"),
+        (table("sweep", key="network.los", values=[0.1]), "with network.los = 0.1: unknown key"),
         (table("sweep", key="network.loss", values=[7.0]), "network.loss"),
         (table("sweep", key="fault.cat.for", values=["1s"]), "there is no entry 'cat'"),
         (table("sweep", key="network.loss", first=0.0, last=0.4), "a sweep needs values, or first, last and count"),
@@ -311,6 +311,39 @@ def test_the_command_to_replay_a_run_of_a_variant_names_the_variant(
     options = ["--variant", "lossy", "--seeds", "1", "--jobs", "1", "--out", str(tmp_path / "out")]
     assert main(["run", str(file), *options]) == 0
     assert f"to replay it: stigmem-sim run {file} --variant lossy --seed 3" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("sweep", "sentence"),
+    [
+        (table("sweep", key="network.los", values=[0.1]), "with network.los = 0.1: unknown key; did you mean 'loss'?"),
+        (table("sweep", key="network", values=[1]), "with network = 1.0: 1.0 is not a table"),
+        (table("sweep", key="clock.0.offset", values=["1s"]), "clock.0.offset: there is no [[clock]]"),
+        (table("sweep", key="fault.cut.for", first="1s", last="x", count=2), "'x' is not a duration"),
+        (
+            table("sweep", key="network.loss", values=[0.0, 0.5], together="x")
+            + "\n\n"
+            + table("sweep", key="fault.cut.for", values=["1s"], together="x"),
+            "sweeps of one group have equally many values; this one has 1",
+        ),
+    ],
+)
+def test_a_wrong_sweep_is_one_sentence_with_its_file_and_line(
+    sweep: str, sentence: str, file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(text(sweep))
+    for command in ("run", "check"):
+        assert main([command, str(file)]) == 2
+        (told,) = capfd.readouterr().err.splitlines()
+        assert told.startswith(f"{file}:")
+        assert told.split(":")[1].isdigit()
+        assert sentence in told
+
+
+def test_check_counts_the_cells_of_a_sweep(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file.write_text(text(table("sweep", key="network.loss", values=[0.0, 0.1, 0.2])))
+    assert main(["check", str(file)]) == 0
+    assert capfd.readouterr().out.rstrip().endswith("cells of its sweep: 3")
 
 
 def test_rows_of_another_version_of_the_packages_are_not_mixed_in(
