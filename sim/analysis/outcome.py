@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from sim.analysis.beliefs import NO_BELIEFS, Beliefs, beliefs_of
 from sim.analysis.catch_up import CatchUp
 from sim.analysis.frames import facts_frame, faults_frame, samples_frame
 from sim.analysis.lag import Copies
@@ -85,6 +86,8 @@ class Outcome:
     converged_ns: int | None
     ended_ns: int
     trace_path: Path | None = None
+    beliefs: Beliefs = NO_BELIEFS
+    """What nodes believed about the subject that most was said about, where agents change their minds."""
 
     @property
     def scenario(self) -> Scenario:
@@ -194,6 +197,7 @@ def conclude(
         converged_ns=_converged_ns(measured),
         ended_ns=simulation.world.now,
         trace_path=trace_path,
+        beliefs=beliefs_of(simulation),
     )
 
 

@@ -31,6 +31,7 @@ from sim.check.erasure import Erasure
 from sim.check.fact_isolation import FactIsolation
 from sim.check.leaks import Leaks
 from sim.check.mutation import Mutation
+from sim.check.past import Past
 from sim.check.peer_isolation import PeerIsolation
 from sim.check.queues import Queues
 from sim.check.tokens import Tokens
@@ -43,6 +44,6 @@ __all__ = [
 
 CHECKERS: tuple[type[Checker], ...] = (
     Durability, Duplicates, Mutation, Leaks, Cursors, Causality, Drag, Skew, Audit, Answers, Tokens, Queues,
-    Unapproved, Economy, PeerIsolation, FactIsolation, Erasure, ConflictAgreement, Convergence,
+    Unapproved, Economy, PeerIsolation, FactIsolation, Erasure, ConflictAgreement, Past, Convergence,
 )  # fmt: skip
 """Safety first, then what is judged at the end."""

@@ -18,7 +18,9 @@ from stigmem.core.audit import ChainHead
 from stigmem.core.conflict_set import ConflictSet
 from stigmem.core.conflicts import Conflict, ConflictBook
 from stigmem.core.fact import Fact
+from stigmem.core.hlc import Stamp
 from stigmem.core.ledger import Ledger
+from stigmem.core.past import PastFacts, PointOfTime
 from stigmem.node.node import Node
 from stigmem.node.settings import NodeSettings
 
@@ -110,6 +112,22 @@ class NodeView:
             known = self._copy = own.as_of(now_us)
             self._copy_seq = own.last_seq
         return known
+
+    def known_at(self, seq: int) -> PastFacts | None:
+        """What the node knew when it had stored so many facts; None when it did not record by which instant it judged
+        then."""
+        state = self._node.state
+        mark = state.horizons.at(seq)
+        return None if mark is None else PastFacts(state.ledger, PointOfTime(seq, mark.horizon_us, sweeps=mark.sweeps))
+
+    def as_of(self, now_us: int, newest: Stamp) -> PastFacts:
+        """Facts stamped up to a stamp, with expiry as of an instant, in microseconds since the epoch."""
+        ledger = self._node.state.ledger
+        return PastFacts(ledger, PointOfTime(ledger.last_seq, now_us, newest))
+
+    def resolves(self, origin: str) -> bool:
+        """Whether resolutions of an origin take effect on this node."""
+        return "*" in self.settings.resolvers or origin in self.settings.resolvers
 
     @property
     def audit_head(self) -> ChainHead:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sim.analysis.outcome import Outcome
+from sim.report.belief_figure import beliefs_figure, plot_beliefs
 from sim.report.lag_figures import distribution_figure, lag_figure, plot_distribution, plot_lag
 from sim.report.map_figure import map_figure
 from sim.report.progress_figures import conflicts_figure, convergence_figure, plot_conflicts, plot_convergence
@@ -25,29 +26,34 @@ FIGURES: Final[dict[str, Callable[[Outcome], Figure]]] = {
     "conflicts": conflicts_figure,
     "map": map_figure,
 }
+OF_BELIEFS: Final = "beliefs"
+"""One more, drawn where agents said what they believe."""
 _PLOTS: Final[dict[str, Callable[[Axes, Outcome], None]]] = {
     "lag": plot_lag,
     "lag_distribution": plot_distribution,
     "convergence": plot_convergence,
     "conflicts": plot_conflicts,
+    OF_BELIEFS: plot_beliefs,
 }
 """Those that can be drawn into axes of somebody else's."""
 
 
 def draw_figures(result: Outcome, folder: Path) -> list[Path]:
     """Draw every figure into a folder, each under its name with `.png`."""
+    wanted = FIGURES | ({OF_BELIEFS: beliefs_figure} if result.beliefs.told else {})
     with styled():
-        return [save(draw(result), folder / f"{name}.png") for name, draw in FIGURES.items()]
+        return [save(draw(result), folder / f"{name}.png") for name, draw in wanted.items()]
 
 
 def draw_figure(result: Outcome, name: str, axes: Axes | None = None) -> Figure:
     """One figure; with `axes` it is drawn into these. Raises ValueError for a name that there is not, and for one that
     cannot be drawn into axes."""
-    if name not in FIGURES:
-        raise ValueError(f"there is no figure {name!r}; the figures are {', '.join(FIGURES)}")
+    drawn = FIGURES | {OF_BELIEFS: beliefs_figure}
+    if name not in drawn:
+        raise ValueError(f"there is no figure {name!r}; the figures are {', '.join(drawn)}")
     with styled():
         if axes is None:
-            return FIGURES[name](result)
+            return drawn[name](result)
         if name not in _PLOTS:
             raise ValueError(f"the figure {name!r} has a layout of its own; leave out ax")
         _PLOTS[name](axes, result)

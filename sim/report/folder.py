@@ -37,7 +37,7 @@ SCENARIO: Final = "scenario.toml"
 TRACEBACK: Final = "traceback.txt"
 DATA: Final = "data"
 DIGESTS: Final = ("trace_digest", "state_digest", "knowledge_digest")
-_FIGURES: Final = ("lag.png", "lag_distribution.png", "convergence.png", "conflicts.png", "map.png")
+_FIGURES: Final = ("lag.png", "lag_distribution.png", "convergence.png", "conflicts.png", "map.png", "beliefs.png")
 _FRAMES: Final = (FACTS, SAMPLES, FAULTS, STOPS)
 _MARKS: Final = (RUN, TRACE, TRACEBACK)
 """A folder with one of these holds a run of ours."""

@@ -86,6 +86,7 @@ class StigmemClient:
     get = _calls(operations.get)
     query = _calls(operations.query)
     iter_facts = _paged(operations.iter_facts)
+    iter_history = _paged(operations.iter_history)
     history = _flows(operations.history)
     list_conflicts = _calls(operations.list_conflicts)
     iter_conflicts = _paged(operations.iter_conflicts)

@@ -154,11 +154,13 @@ class Fact(_Answer):
 
 
 class FactPage(BaseModel):
-    """Facts, newest first, and where to go on; `total` counts this page."""
+    """Facts, newest first, and where to go on; `total` counts this page. `point_of_time`: which one was asked about, by
+    the name under which it can be asked about again."""
 
     facts: list[Fact]
     total: int
     cursor: str | None = None
+    point_of_time: dict[str, str] | None = None
 
 
 class BatchItem(_Answer):
@@ -282,6 +284,7 @@ class RecallRequest(_Answer):
     min_confidence: float = 0.1
     include_neighbors: bool = True
     limit: int = 100
+    as_of: str | None = None
 
 
 class ScoreBreakdown(_Answer):

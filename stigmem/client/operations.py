@@ -42,8 +42,8 @@ from stigmem.client.models import (
 
 __all__ = [
     "assert_batch", "assert_fact", "delete_subscription", "federation_status", "get", "get_card", "history",
-    "iter_conflicts", "iter_facts", "lint", "list_conflicts", "list_subscriptions", "neighbors", "node_info", "query",
-    "recall", "resolve_conflict", "retract", "subscribe", "synthesize",
+    "iter_conflicts", "iter_facts", "iter_history", "lint", "list_conflicts", "list_subscriptions", "neighbors",
+    "node_info", "query", "recall", "resolve_conflict", "retract", "subscribe", "synthesize",
 ]  # fmt: skip
 
 M = TypeVar("M", bound=BaseModel)
@@ -152,12 +152,18 @@ def query(
     limit: int = 50,
     after: str | None = None,
     session_id: str | None = None,
+    include_superseded: bool = False,
+    as_of: str | None = None,
+    known_at: str | None = None,
 ) -> Call[FactPage]:
-    """A page of facts, newest first."""
+    """A page of facts, newest first; also what their authors replaced since with `include_superseded`. `as_of`: those
+    of an instant or stamp, `known_at`: what the node answered at a point of time (`s:<number>`, `now`, or a name that
+    it gave)."""
     parameters = {
         "limit": limit, "entity": entity, "relation": relation, "source": source, "scope": scope,
         "min_confidence": min_confidence, "include_contradicted": include_contradicted,
         "include_expired": include_expired, "cursor": cursor, "after": after,
+        "include_superseded": include_superseded, "as_of": as_of, "known_at": known_at,
     }  # fmt: skip
     return Call("GET", target_of("/v1/facts", parameters), model(FactPage), headers=_session(session_id))
 
@@ -174,8 +180,12 @@ def iter_facts(
     after: str | None = None,
     session_id: str | None = None,
     page_size: int = 100,
+    include_superseded: bool = False,
+    as_of: str | None = None,
+    known_at: str | None = None,
 ) -> Pages[FactPage, Fact]:
-    """Every fact that matches, newest first, page by page as they are wanted."""
+    """Every fact that matches, newest first, page by page as they are wanted; the arguments are those of `query`. All
+    pages about a point of time are about the same one, also about `now`."""
 
     def page(cursor: str | None) -> Call[FactPage]:
         return query(
@@ -190,14 +200,44 @@ def iter_facts(
             limit=page_size,
             after=after,
             session_id=session_id,
+            include_superseded=include_superseded,
+            as_of=as_of,
+            known_at=known_at,
         )
 
     return Pages(page, lambda found: found.facts, lambda found: found.cursor)
 
 
-def history(entity: str, relation: str | None = None, *, scope: FactScope | None = None) -> Flow[list[Fact]]:
+def iter_history(
+    fact_id: str,
+    *,
+    all_authors: bool = False,
+    as_of: str | None = None,
+    known_at: str | None = None,
+    page_size: int = 100,
+) -> Pages[FactPage, Fact]:
+    """What the author of a fact said about the same before and since, newest first; `all_authors`: everybody. Points of
+    time as in `query`."""
+
+    def page(cursor: str | None) -> Call[FactPage]:
+        parameters = {
+            "limit": page_size, "all_authors": all_authors, "as_of": as_of, "known_at": known_at, "cursor": cursor,
+        }  # fmt: skip
+        return Call("GET", target_of(f"/v1/facts/{_name(fact_id)}/history", parameters), model(FactPage))
+
+    return Pages(page, lambda found: found.facts, lambda found: found.cursor)
+
+
+def history(
+    entity: str,
+    relation: str | None = None,
+    *,
+    scope: FactScope | None = None,
+    as_of: str | None = None,
+    known_at: str | None = None,
+) -> Flow[list[Fact]]:
     """Everything that was ever said of an entity (and relation), oldest first: also what has ended, expired or is
-    contested."""
+    contested. Points of time as in `query`."""
     found: list[Fact] = []
     cursor: str | None = None
     while True:
@@ -209,6 +249,8 @@ def history(entity: str, relation: str | None = None, *, scope: FactScope | None
             include_expired=True,
             cursor=cursor,
             limit=_PAGE,
+            as_of=as_of,
+            known_at=known_at,
         )
         found += page.facts
         cursor = page.cursor
@@ -266,8 +308,9 @@ def recall(
     legacy_format: bool = False,
     session_id: str | None = None,
     verify_full: bool = False,
+    as_of: str | None = None,
 ) -> Call[RecallResponse]:
-    """Facts that answer a question, within a number of tokens."""
+    """Facts that answer a question, within a number of tokens; those that stood `as_of` an instant or stamp."""
     given = RecallRequest(
         query=query,
         scope=scope,
@@ -277,15 +320,18 @@ def recall(
         min_confidence=min_confidence,
         include_neighbors=include_neighbors,
         limit=limit,
+        as_of=as_of,
     )
     headers = _JSON | _session(session_id) | ({"stigmem-verify": "full"} if verify_full else {})
     target = target_of("/v1/recall", {"legacy_format": legacy_format})
-    return Call("POST", target, model(RecallResponse), given.model_dump_json().encode(), headers)
+    return Call("POST", target, model(RecallResponse), given.model_dump_json(exclude_none=True).encode(), headers)
 
 
-def get_card(entity_uri: str, *, scope: FactScope = "local", refresh: bool = False) -> Call[MemoryCard]:
-    """What is known of one entity, in a few lines."""
-    target = target_of(f"/v1/cards/{_name(entity_uri)}", {"scope": scope, "refresh": refresh})
+def get_card(
+    entity_uri: str, *, scope: FactScope = "local", refresh: bool = False, as_of: str | None = None
+) -> Call[MemoryCard]:
+    """What is known of one entity, in a few lines; `as_of` an instant or stamp, what was."""
+    target = target_of(f"/v1/cards/{_name(entity_uri)}", {"scope": scope, "refresh": refresh, "as_of": as_of})
     return Call("GET", target, model(MemoryCard))
 
 
@@ -297,25 +343,33 @@ def neighbors(
     relation_filter: str | None = None,
     min_confidence: float | None = None,
     cursor: str | None = None,
+    as_of: str | None = None,
 ) -> Call[NeighborPage]:
     """Entities that an entity is linked to by references, both ways, at most three steps away."""
     parameters = {
         "entity": entity, "scope": scope, "depth": depth, "relation_filter": relation_filter,
-        "min_confidence": min_confidence, "cursor": cursor,
+        "min_confidence": min_confidence, "cursor": cursor, "as_of": as_of,
     }  # fmt: skip
     return Call("GET", target_of("/v1/graph/neighbors", parameters), model(NeighborPage))
 
 
 def lint(
-    scope: FactScope, *, checks: list[str] | None = None, entity: str | None = None, relation: str | None = None
+    scope: FactScope,
+    *,
+    checks: list[str] | None = None,
+    entity: str | None = None,
+    relation: str | None = None,
+    as_of: str | None = None,
 ) -> Call[LintReport]:
     """What in a scope wants attention: contradictions, what is stale, orphaned or broken."""
-    return _asked("/v1/lint", LintReport, scope=scope, checks=checks, entity=entity, relation=relation)
+    return _asked("/v1/lint", LintReport, scope=scope, checks=checks, entity=entity, relation=relation, as_of=as_of)
 
 
-def synthesize(scope: FactScope, *, entity: str | None = None, min_confidence: float | None = None) -> Call[Synthesis]:
+def synthesize(
+    scope: FactScope, *, entity: str | None = None, min_confidence: float | None = None, as_of: str | None = None
+) -> Call[Synthesis]:
     """What a scope holds to be so, or what it holds of one entity."""
-    return _asked("/v1/synthesis", Synthesis, scope=scope, entity=entity, min_confidence=min_confidence)
+    return _asked("/v1/synthesis", Synthesis, scope=scope, entity=entity, min_confidence=min_confidence, as_of=as_of)
 
 
 def _asked(path: str, kind: type[M], **members: Any) -> Call[M]:

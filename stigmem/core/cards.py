@@ -16,7 +16,7 @@ import msgspec
 
 from stigmem.core.export_index import is_foreign_instruction
 from stigmem.core.fact import Fact
-from stigmem.core.ledger import Ledger
+from stigmem.core.known_facts import KnownFacts
 
 __all__ = ["Card", "card_of"]
 
@@ -39,16 +39,16 @@ class Card(msgspec.Struct, frozen=True):
 
 
 def card_of(
-    ledger: Ledger, entity: str, scope: str, confidence: Callable[[Fact], float]
+    known: KnownFacts, entity: str, scope: str, confidence: Callable[[Fact], float]
 ) -> Generator[None, None, Card | None]:
-    """The card of an entity in a scope, or None when nothing live is known of it. `confidence`: that of a fact now.
-    Yields between slices of its facts."""
+    """The card of an entity in a scope, or None when nothing live is known of it. `confidence`: that of a fact at
+    the instant of `known`. Yields between slices of its facts."""
     best: list[tuple[float, Fact]] = []
-    held = list(ledger.by_entity.get(entity))
+    held = list(known.by_entity.get(entity))
     for start in range(0, len(held), _SLICE):
         some = (fact for fact in held[start : start + _SLICE] if fact.scope == scope and not fact.is_system)
-        known = (fact for fact in some if ledger.live(fact) and not is_foreign_instruction(fact))
-        best = nlargest(FACTS_MAX, [*best, *((confidence(fact), fact) for fact in known)])
+        live = (fact for fact in some if known.live(fact) and not is_foreign_instruction(fact))
+        best = nlargest(FACTS_MAX, [*best, *((confidence(fact), fact) for fact in live)])
         yield
     if not best:
         return None
@@ -57,5 +57,5 @@ def card_of(
         summary="\n".join(lines),
         facts=tuple(fact for _, fact in best),
         confidence=round(sum(sure for sure, _ in best) / len(best), 6),
-        is_contradicted=any(ledger.contradicted(fact) for _, fact in best),
+        is_contradicted=any(known.contradicted(fact) for _, fact in best),
     )

@@ -7,7 +7,7 @@ hold the same facts agree whatever the order of arrival. Nothing here knows peer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Final
 
 from sortedcontainers import SortedList
@@ -31,6 +31,8 @@ _LONG_AGO: Final = -(1 << 62)
 UNHASHED_MAX: Final = 2_048
 """How many facts wait to be hashed at most. Peers' facts come by the thousand and are seldom asked for by their content
 id, whose hash is a tenth of what it costs to take one in; whoever asks waits for so many hashes at most, some 20 ms."""
+_WORDS_PER_STEP: Final = 500
+"""Words of a slot that are looked at again before somebody else has a turn: some milliseconds."""
 
 
 def _anyone(_origin: str) -> bool:
@@ -64,11 +66,13 @@ class Ledger:
         self._slots: dict[Slot, Fact | ConflictSet] = {}
         self._expiring: SortedList = SortedList()
         self._exports = ExportIndex()
-        self._swept: dict[int, int] = {}
-        """Local sequence numbers of facts that a sweep ended here, and when."""
+        self._swept: dict[int, tuple[int, int]] = {}
+        """Local sequence numbers of facts that a sweep ended here: when, and how many it had ended before."""
         self._voided: dict[tuple[str, str], None] = {}
         """(origin, id) of what its origin voided, also of what is not held yet."""
         self._rederivations = Rederivations(self._begin_rederivation)
+        self.long_slots: dict[Slot, None] = {}
+        """Slots that have more words than are looked at again at once."""
 
     def __len__(self) -> int:
         return len(self.log)
@@ -79,6 +83,10 @@ class Ledger:
     def last_seq(self) -> int:
         """Local sequence number of the newest fact; 0 when empty."""
         return len(self.log)
+
+    def holds(self, fact: Fact) -> bool:
+        """Whether a fact of the indexes belongs to what is known: of now, all do."""
+        return True
 
     def find(self, fact_id: str) -> SortedFacts:
         """Facts with this id; more than one only if an origin claimed another's id."""
@@ -204,9 +212,18 @@ class Ledger:
     def expires_us(self, fact: Fact) -> int | None:
         """When the fact ends for the readers of this node, in microseconds since the epoch: its own expiry, or the
         sweep that ended it before. Conflicts go by the fact's own, as on every other node."""
-        own_us = fact.expires_us
-        swept_us = self._swept.get(fact.seq)
-        return own_us if swept_us is None or (own_us is not None and own_us < swept_us) else swept_us
+        own_us, swept = fact.expires_us, self._swept.get(fact.seq)
+        return own_us if swept is None or (own_us is not None and own_us < swept[0]) else swept[0]
+
+    @property
+    def sweeps(self) -> int:
+        """How many facts sweeps have ended here."""
+        return len(self._swept)
+
+    def swept(self, fact: Fact) -> tuple[int, int] | None:
+        """When a sweep ended the fact, in microseconds since the epoch, and how many it had ended before; None when
+        none did."""
+        return self._swept.get(fact.seq)
 
     def live(self, fact: Fact) -> bool:
         """Whether the fact is an assertion that stands."""
@@ -228,6 +245,31 @@ class Ledger:
     def first_after_stamp(self, scopes: tuple[str, ...], stamp: Stamp) -> int:
         """Sequence number before the first exported fact whose origin stamp is greater than `stamp`."""
         return self._exports.before(scopes, stamp, self.log)
+
+    def derived(
+        self, key: Slot, holds: Callable[[Fact], bool], horizon_us: int
+    ) -> Generator[None, None, ConflictSet | None]:
+        """The derived state of a slot, made anew of those words and resolutions that `holds` takes, at an instant; None
+        where it says nothing of a single word. Yields after every few hundred words. What is held is that of the
+        beginning, whatever is added meanwhile."""
+        held = self._slots.get(key)
+        if not isinstance(held, ConflictSet):
+            return None
+        conflict_set = ConflictSet(key)
+        settling = held.resolutions()
+        for number, word in enumerate(list(held.facts), 1):
+            if holds(word):
+                if self.voided(word):
+                    conflict_set.add_voided(word)
+                else:
+                    conflict_set.add(word, horizon_us=horizon_us)
+            if number % _WORDS_PER_STEP == 0:
+                yield
+        for resolution in settling:
+            if holds(resolution.fact):
+                self._take_effect(conflict_set, resolution, horizon_us)
+                yield
+        return conflict_set
 
     # --- growing ---
 
@@ -286,7 +328,8 @@ class Ledger:
 
     def sweep(self, seq: int, at_us: int) -> None:
         """End a fact for readers, by its local sequence number; of two sweeps the earlier counts."""
-        self._swept[seq] = min(at_us, self._swept.get(seq, at_us))
+        before_us, number = self._swept.get(seq, (at_us, len(self._swept)))
+        self._swept[seq] = (min(at_us, before_us), number)
 
     def void(self, origin: str, fact_ids: Iterable[str]) -> None:
         """Facts of an origin, held or still to come, count for nothing from now on. What follows for slots is shown
@@ -347,16 +390,15 @@ class Ledger:
         conflict_set.add(fact, horizon_us=self.horizon_us)
         if self._rederivations and (under_way := self._rederivations.of(key)) is not None:
             under_way.arrived(fact)
+        if len(conflict_set.facts) == _WORDS_PER_STEP + 1:
+            self.long_slots[key] = None
         self._note(conflict_set)
 
     def _settle(self, resolution: Resolution) -> None:
         conflict_set = self._opened(resolution.slot)
         if self._rederivations and (under_way := self._rederivations.of(resolution.slot)) is not None:
             under_way.arrived(resolution)
-        if self._applies(resolution):
-            conflict_set.resolve(resolution, horizon_us=self.horizon_us)
-        else:
-            conflict_set.mention(resolution, horizon_us=self.horizon_us)
+        self._take_effect(conflict_set, resolution, self.horizon_us)
         for last in ("", resolution.fact.id):  # the only conflicts of a slot that a resolution can have been about
             self.conflict_log.add(conflict_id(conflict_set.key, last), conflict_set)
         self._note(conflict_set)
@@ -379,6 +421,12 @@ class Ledger:
         if self._rederivations and (under_way := self._rederivations.of(fact.slot)) is not None:
             under_way.expiry_passed(fact, horizon_us=self.horizon_us)
         self._note(held)
+
+    def _take_effect(self, conflict_set: ConflictSet, resolution: Resolution, horizon_us: int) -> None:
+        if self._applies(resolution):
+            conflict_set.resolve(resolution, horizon_us=horizon_us)
+        else:
+            conflict_set.mention(resolution, horizon_us=horizon_us)
 
     def _applies(self, resolution: Resolution) -> bool:
         """Whether a resolution takes effect here; others are proposals: held, queryable, without effect of their own,

@@ -76,6 +76,7 @@ __all__ = [
     "ORIGINS_MAX",
     "PAGE_LIMIT_DEFAULT",
     "PAGE_LIMIT_MAX",
+    "PAST_ANSWERS_MAX",
     "PEERS_MAX",
     "PENDING_PEERS_MAX",
     "PULL_BUCKET_BURST",
@@ -443,5 +444,7 @@ LINT_FINDINGS_MAX: Final = 10_000
 """Findings of one lint, some megabytes of JSON: who has more to mend begins with these."""
 JOB_ROWS_MIN: Final = 100_000
 """Facts above which an answer is made as a job: the contract's 100,000 (http-api 3.7)."""
+PAST_ANSWERS_MAX: Final = 16
+"""Answers about other points of time in the making at one time: each judges the slots that it touches anew."""
 RECALLS_MAX: Final = 16
 """Answers of this kind in the making at one time: each holds some arrays as long as its scope."""

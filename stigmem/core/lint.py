@@ -1,6 +1,6 @@
 """Lint: what in a scope wants somebody's attention (http-api 3.7, 6.1). Reads only.
 
-Five checks, each a generator of findings over the ledger:
+Five checks, each a generator of findings over what is known:
 
 * `contradiction`: an open conflict; its two best facts are named.
 * `stale`: a fact whose time has passed, or passes within the time looked ahead.
@@ -21,9 +21,9 @@ from typing import Final, Literal, get_args
 
 import msgspec
 
-from stigmem.core.conflicts import ConflictBook
+from stigmem.core.contradiction import best_two
 from stigmem.core.fact import Fact
-from stigmem.core.ledger import Ledger
+from stigmem.core.known_facts import KnownFacts
 from stigmem.core.timestamps import format_us
 from stigmem.core.uris import normalise_filter
 
@@ -36,7 +36,6 @@ CHECKS: Final[tuple[Check, ...]] = get_args(Check)
 _HANDED_OVER: Final = ("intent:handoff_to", "intent:context_ref")
 """References that somebody acts on: broken, they are errors."""
 _SLICE: Final = 500
-_CONFLICTS_PER_LOOK: Final = 100
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -64,12 +63,12 @@ class LintScope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lint(
-    ledger: Ledger, facts: list[Fact], chosen: Iterable[Check], of: LintScope, *, named_elsewhere: Ledger
+    known: KnownFacts, facts: list[Fact], chosen: Iterable[Check], of: LintScope, *, named_elsewhere: KnownFacts
 ) -> Iterator[Finding | None]:
     """Findings of the checks chosen, in the order of CHECKS. `facts`: those of the scope and entity, of whatever
     relation. `named_elsewhere`: where else an entity that a reference names may be known; the node's own ledger, while
     a garden is looked at."""
-    checks: dict[Check, Callable[[Ledger, list[Fact], LintScope], Iterator[Finding | None]]] = {
+    checks: dict[Check, Callable[[KnownFacts, list[Fact], LintScope], Iterator[Finding | None]]] = {
         "contradiction": _contradictions,
         "stale": _stale,
         "orphan": _orphans,
@@ -80,7 +79,7 @@ def lint(
     for check in CHECKS:
         if check in wanted:
             found: list[Finding] = []
-            for finding in checks[check](ledger, facts, of):
+            for finding in checks[check](known, facts, of):
                 if finding is None:
                     yield None
                 else:
@@ -88,72 +87,73 @@ def lint(
             yield from sorted(found, key=lambda each: (each.entity, each.relation or "", each.fact_ids))
 
 
-def _contradictions(ledger: Ledger, facts: list[Fact], of: LintScope) -> Iterator[Finding | None]:
-    book, cursor = ConflictBook(ledger), None
-    while True:
-        rows, cursor = book.page(
-            status="unresolved", scopes=frozenset((of.scope,)), cursor=cursor, limit=_CONFLICTS_PER_LOOK
-        )
-        for conflict in rows:
-            entity, relation, _ = conflict.slot
-            if of.entity in (None, entity) and of.relation in (None, relation):
-                first, second = conflict.fact_a, conflict.fact_b
-                detail = f"{conflict.id} is open: {len(conflict.members)} facts disagree"
-                yield Finding("contradiction", "error", entity, relation, [first.id, second.id], detail)
-        yield None
-        if cursor is None:
-            return
-
-
-def _stale(ledger: Ledger, facts: list[Fact], of: LintScope) -> Iterator[Finding | None]:
+def _contradictions(known: KnownFacts, facts: list[Fact], of: LintScope) -> Iterator[Finding | None]:
+    seen: dict[tuple[str, str, str], None] = {}
     for fact in _rested(facts, of.relation):
         if fact is None:
             yield None
             continue
-        expires_us = ledger.expires_us(fact)
-        if expires_us is None or expires_us > of.until_us or fact.is_retraction or ledger.overridden(fact):
+        if fact.slot in seen:
+            continue
+        seen[fact.slot] = None
+        state = known.slot(fact.slot)
+        conflict = None if state is None else state.conflict
+        if state is not None and conflict is not None:
+            members = state.members()
+            first, second = best_two(members)
+            detail = f"{conflict} is open: {len(members)} facts disagree"
+            yield Finding("contradiction", "error", fact.entity, fact.relation, [first.id, second.id], detail)
+
+
+def _stale(known: KnownFacts, facts: list[Fact], of: LintScope) -> Iterator[Finding | None]:
+    for fact in _rested(facts, of.relation):
+        if fact is None:
+            yield None
+            continue
+        expires_us = known.expires_us(fact)
+        if expires_us is None or expires_us > of.until_us or fact.is_retraction or known.overridden(fact):
             continue
         past = expires_us <= of.now_us
         detail = f"{'expired' if past else 'expires'} {format_us(expires_us)}"
         yield Finding("stale", "warning" if past else "info", fact.entity, fact.relation, [fact.id], detail)
 
 
-def _orphans(ledger: Ledger, facts: list[Fact], of: LintScope) -> Iterator[Finding | None]:
+def _orphans(known: KnownFacts, facts: list[Fact], of: LintScope) -> Iterator[Finding | None]:
     alive: dict[str, bool] = {}
     for fact in _rested(facts, None):  # an entity is orphaned as a whole
         if fact is None:
             yield None
         elif not alive.get(fact.entity):
-            alive[fact.entity] = ledger.live(fact)
+            alive[fact.entity] = known.live(fact)
     for entity, lives in alive.items():
         if not lives:
             yield Finding("orphan", "info", entity, None, [], "nothing is known of it any more")
 
 
-def _broken(elsewhere: Ledger, ledger: Ledger, facts: list[Fact], of: LintScope) -> Iterator[Finding | None]:
-    known: dict[str, bool] = {}
+def _broken(elsewhere: KnownFacts, known: KnownFacts, facts: list[Fact], of: LintScope) -> Iterator[Finding | None]:
+    lives: dict[str, bool] = {}
     for fact in _rested(facts, of.relation):
         if fact is None:
             yield None
             continue
-        if fact.kind != "ref" or not ledger.live(fact):
+        if fact.kind != "ref" or not known.live(fact):
             continue
         target = normalise_filter(fact.text)
-        if target not in known:
-            known[target] = _lives(ledger, target, of.readable) or _lives(elsewhere, target, of.readable)
-        if not known[target]:
+        if target not in lives:
+            lives[target] = _lives(known, target, of.readable) or _lives(elsewhere, target, of.readable)
+        if not lives[target]:
             severity: Severity = "error" if fact.relation in _HANDED_OVER else "warning"
             yield Finding(
                 "broken_ref", severity, fact.entity, fact.relation, [fact.id], f"nothing is known of {target}"
             )
 
 
-def _unnamed(ledger: Ledger, facts: list[Fact], of: LintScope) -> Iterator[Finding | None]:
+def _unnamed(known: KnownFacts, facts: list[Fact], of: LintScope) -> Iterator[Finding | None]:
     found: dict[tuple[str, str], list[str]] = {}
     for fact in _rested(facts, of.relation):
         if fact is None:
             yield None
-        elif ":" not in fact.relation and ledger.live(fact):
+        elif ":" not in fact.relation and known.live(fact):
             found.setdefault((fact.entity, fact.relation), []).append(fact.id)
     for (entity, relation), ids in found.items():
         detail = f"prefer a relation with a prefix, such as memory:{relation}"
@@ -169,5 +169,5 @@ def _rested(facts: list[Fact], relation: str | None) -> Iterator[Fact | None]:
             yield fact
 
 
-def _lives(ledger: Ledger, entity: str, scopes: tuple[str, ...]) -> bool:
-    return any(fact.scope in scopes and ledger.live(fact) for fact in reversed(ledger.by_entity.get(entity)))
+def _lives(known: KnownFacts, entity: str, scopes: tuple[str, ...]) -> bool:
+    return any(fact.scope in scopes and known.live(fact) for fact in reversed(known.by_entity.get(entity)))

@@ -3,12 +3,13 @@ following, which is the same filters over facts in the order in which this node 
 
 A cursor is the place of the last row looked at in stamp order, so writes that go on meanwhile can neither
 shift a page nor hide a row (spec/queries.md). Work per page is bounded: a filter that matches little gives a
-short page with a cursor, never a long turn.
+short page with a cursor, never a long turn. A query about another point of time (`stigmem.core.past`) is the same one
+over facts as they were known then; it is made in steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from heapq import merge
 from itertools import islice
 from typing import Final, NamedTuple
@@ -21,15 +22,30 @@ from stigmem.core.export_index import is_foreign_instruction
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp, format_stamp, parse_stamp
 from stigmem.core.keys import decode_base64, encode_base64
+from stigmem.core.known_facts import KnownFacts
 from stigmem.core.ledger import Ledger
+from stigmem.core.past import PastFacts
 from stigmem.core.scopes import SCOPES
 from stigmem.core.sorted_facts import SortedFacts
 from stigmem.core.uris import is_system
 
-__all__ = ["ROWS_SCANNED_MAX", "FactPage", "FactQuery", "StoredFacts", "run_history", "run_query", "stored_after"]
+__all__ = [
+    "ROWS_SCANNED_MAX",
+    "FactPage",
+    "FactQuery",
+    "StoredFacts",
+    "history_past",
+    "query_past",
+    "run_history",
+    "run_query",
+    "stored_after",
+]
 
 ROWS_SCANNED_MAX: Final = 20_000
 """Rows that one page looks through: some tens of milliseconds. The cursor goes on where it stopped."""
+_ROWS_PER_STEP: Final = 200
+"""Rows of the past that are looked through before somebody else has a turn: a few milliseconds."""
+_STEPS_MAX: Final = ROWS_SCANNED_MAX // _ROWS_PER_STEP
 ROWS_FOLLOWED_MAX: Final = 2_000
 """Rows that one step of following looks through: two milliseconds at most, between which others have their turn."""
 
@@ -76,7 +92,38 @@ def run_query(ledger: Ledger, query: FactQuery) -> FactPage:
 
     Raises Refusal 400 `invalid_cursor`.
     """
+    return _page(ledger, None, query, ROWS_SCANNED_MAX)
+
+
+def query_past(past: PastFacts, query: FactQuery) -> Generator[None, None, FactPage]:
+    """As `run_query`, at another point of time; yields where somebody else may go on. Raises Refusal 400
+    `invalid_cursor`."""
+    found: list[Fact] = []
+    hidden, cursor = 0, query.cursor
+    for _ in range(_STEPS_MAX):
+        step = msgspec.structs.replace(query, cursor=cursor, limit=query.limit - len(found))
+        ahead = _rows(past.ledger, query, _below(step, past))
+        yield from past.prepare(list(islice(ahead, _ROWS_PER_STEP + 1)))
+        page = _page(past.ledger, past, step, _ROWS_PER_STEP)
+        found += page.facts
+        hidden, cursor = hidden + page.hidden_by_conflict, page.cursor
+        if cursor is None or len(found) == query.limit:
+            break
+        yield
+    return FactPage(found, cursor, hidden)
+
+
+def _below(query: FactQuery, past: PastFacts | None) -> Fact | None:
+    """The place below which the rows of a page begin, None for the newest. Raises Refusal 400 `invalid_cursor`."""
     below = _read_cursor(query.cursor) if query.cursor else None
+    newest = None if past is None else past.point.stamp
+    return below if newest is None or below is not None else _place(Stamp(newest + 1), "", "")
+
+
+def _page(ledger: Ledger, past: PastFacts | None, query: FactQuery, rows_max: int) -> FactPage:
+    """One page that at most so many rows are looked through for."""
+    below = _below(query, past)
+    known: KnownFacts = ledger if past is None else past
     found: list[Fact] = []
     last, scanned, hidden = below, 0, 0
     openly = query if query.include_contradicted else msgspec.structs.replace(query, include_contradicted=True)
@@ -85,23 +132,37 @@ def run_query(ledger: Ledger, query: FactQuery) -> FactPage:
             break  # neither this fact nor one with an older stamp was written later than that
         if fact.quarantine is not None or (query.scopes is not None and fact.scope not in query.scopes):
             continue  # what is hidden must show neither as a further page nor in the place of a cursor
-        if last is not None and (len(found) >= query.limit or scanned >= ROWS_SCANNED_MAX):
+        held = past is None or past.point.holds(fact)  # what is not is no further page while one can look on
+        if last is not None and ((held and len(found) >= query.limit) or scanned >= rows_max):
             return FactPage(found, _cursor(last), hidden)
         last = fact
         scanned += 1
-        if _matches(ledger, query, fact):
+        if not held:
+            continue
+        if _matches(known, query, fact):
             found.append(fact)
-        elif openly is not query and ledger.contradicted(fact) and _matches(ledger, openly, fact):
+        elif openly is not query and known.contradicted(fact) and _matches(known, openly, fact):
             hidden += 1
     return FactPage(found, None, hidden)
 
 
-def run_history(ledger: Ledger, fact: Fact, *, everybody: bool, cursor: str | None, limit: int) -> FactPage:
+def run_history(known: KnownFacts, fact: Fact, *, everybody: bool, cursor: str | None, limit: int) -> FactPage:
     """One page of what the author of a fact, or everybody, said in its slot, newest first: also what is ended, expired
     or overruled. `limit`: from 1. Raises Refusal 400 `invalid_cursor`."""
-    words = ledger.facts_of(fact.slot) if everybody and not fact.is_system else ledger.words_of(fact)
+    words = known.facts_of(fact.slot) if everybody and not fact.is_system else known.words_of(fact)
     rows = list(islice(sorted_facts.descending(words, _read_cursor(cursor) if cursor else None), limit + 1))
     return FactPage(rows[:limit], _cursor(rows[limit - 1]) if len(rows) > limit else None)
+
+
+def history_past(
+    past: PastFacts, fact: Fact, *, everybody: bool, cursor: str | None, limit: int
+) -> Generator[None, None, FactPage]:
+    """As `run_history`, at another point of time; nothing where the fact does not belong to it. Yields where somebody
+    else may go on."""
+    yield from past.prepare([fact])
+    if not past.point.holds(fact):
+        return FactPage([], None)
+    return run_history(past, fact, everybody=everybody, cursor=cursor, limit=limit)
 
 
 class StoredFacts(NamedTuple):
@@ -165,7 +226,7 @@ def _candidates(ledger: Ledger, query: FactQuery) -> SortedFacts:
     return min(choices, key=len, default=ledger.by_stamp)
 
 
-def _matches(ledger: Ledger, query: FactQuery, fact: Fact) -> bool:
+def _matches(known: KnownFacts, query: FactQuery, fact: Fact) -> bool:
     return (
         (query.entity is None or fact.entity == query.entity or fact.entity in query.also)
         and (query.relation is None or fact.relation == query.relation)
@@ -176,15 +237,15 @@ def _matches(ledger: Ledger, query: FactQuery, fact: Fact) -> bool:
         and (query.after_us is None or fact.timestamp_us > query.after_us)
         and (not fact.is_system or _asks_for_system(query))
         and (query.foreign_instructions or not is_foreign_instruction(fact))
-        and (query.include_expired or not ledger.expired(fact))
-        and (query.include_contradicted or _stands(ledger, query, fact))
+        and (query.include_expired or not known.expired(fact))
+        and (query.include_contradicted or _stands(known, query, fact))
     )
 
 
-def _stands(ledger: Ledger, query: FactQuery, fact: Fact) -> bool:
-    if ledger.contradicted(fact) or ledger.overruled(fact) or ledger.voided(fact):
+def _stands(known: KnownFacts, query: FactQuery, fact: Fact) -> bool:
+    if known.contradicted(fact) or known.overruled(fact) or known.voided(fact):
         return False
-    ending = ledger.ended_by(fact)
+    ending = known.ended_by(fact)
     return ending is None or (query.include_superseded and not ending.is_retraction)
 
 

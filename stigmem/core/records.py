@@ -17,8 +17,8 @@ from stigmem.core.nonces import SpentNonce
 
 __all__ = [
     "AliasRow", "ClockMark", "CursorRow", "DeadLetter", "DeliveryMark", "GardenFact", "GardenMember", "GardenRole",
-    "GardenRow", "KeyRow", "OriginRow", "PeerRow", "QuarantineRow", "Receipt", "Record", "SubscriptionRow",
-    "SweptFact", "SweptGardenFact", "decode_record", "encode_record",
+    "GardenRow", "HorizonMark", "KeyRow", "OriginRow", "PeerRow", "QuarantineRow", "Receipt", "Record",
+    "SubscriptionRow", "SweptFact", "SweptGardenFact", "decode_record", "encode_record",
 ]  # fmt: skip
 
 
@@ -272,6 +272,17 @@ class SweptFact(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="swe
     at_us: int
 
 
+class HorizonMark(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="horizon"):
+    """A batch stored facts: those with local sequence numbers above `after`, up to `seq`. `horizon_us`: the instant up
+    to which expiry was applied then, in microseconds since the epoch; `sweeps`: how many facts sweeps had ended. What
+    this node answered at that moment can be told again from it (`stigmem.core.past`)."""
+
+    after: int
+    seq: int
+    horizon_us: int
+    sweeps: int
+
+
 class AliasRow(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="alias"):
     """Another name of an entity (http-api 2.3), both normalised. An empty `canonical` is a deleted row. `by`: who gave
     it, with a key for these `scopes`."""
@@ -319,6 +330,7 @@ Record = (
     | GardenFact
     | SweptFact
     | SweptGardenFact
+    | HorizonMark
     | AliasRow
     | QuarantineRow
 )

@@ -16,7 +16,7 @@ import msgspec
 from stigmem.core.contradiction import best_two
 from stigmem.core.export_index import is_foreign_instruction
 from stigmem.core.fact import Fact, rank
-from stigmem.core.ledger import Ledger
+from stigmem.core.known_facts import KnownFacts
 
 __all__ = ["SLOTS_MAX", "SlotSummary", "Synthesis", "standing", "synthesis_of"]
 
@@ -44,23 +44,26 @@ class Synthesis(msgspec.Struct, frozen=True):
 
 
 def standing(
-    ledger: Ledger, scope: str, entity: str | None, *, include_expired: bool
+    known: KnownFacts, scope: str, entity: str | None, *, include_expired: bool
 ) -> Generator[None, None, list[Fact]]:
     """Facts of a scope that stand, oldest first; also those whose time has passed, on request."""
     found: list[Fact] = []
-    held = list(ledger.by_scope.get(scope) if entity is None else ledger.by_entity.get(entity))
+    held = list(known.by_scope.get(scope) if entity is None else known.by_entity.get(entity))
     for start in range(0, len(held), _SLICE):
         found += (
             fact
             for fact in held[start : start + _SLICE]
-            if fact.scope == scope and not fact.is_system and _stands(ledger, fact, include_expired=include_expired)
+            if fact.scope == scope
+            and known.holds(fact)
+            and not fact.is_system
+            and _stands(known, fact, include_expired=include_expired)
         )
         yield
     return found
 
 
 def synthesis_of(
-    ledger: Ledger,
+    known: KnownFacts,
     facts: list[Fact],
     confidence: Callable[[Fact], float],
     *,
@@ -84,13 +87,13 @@ def synthesis_of(
         elif len(summaries) == SLOTS_MAX:
             truncated = True
         else:
-            summaries.append(SlotSummary(first, confidence(first), _against(ledger, first, members)))
+            summaries.append(SlotSummary(first, confidence(first), _against(known, first, members)))
     return Synthesis(summaries, len(facts), filtered, truncated)
 
 
-def _against(ledger: Ledger, first: Fact, members: list[Fact]) -> Fact | None:
+def _against(known: KnownFacts, first: Fact, members: list[Fact]) -> Fact | None:
     """The best fact against one that is contradicted; itself where what is against it is a denial alone."""
-    if not ledger.contradicted(first):
+    if not known.contradicted(first):
         return None
     others = [fact for fact in members if fact is not first]
     if not others:
@@ -99,10 +102,10 @@ def _against(ledger: Ledger, first: Fact, members: list[Fact]) -> Fact | None:
     return second if best is first else best
 
 
-def _stands(ledger: Ledger, fact: Fact, *, include_expired: bool) -> bool:
+def _stands(known: KnownFacts, fact: Fact, *, include_expired: bool) -> bool:
     if is_foreign_instruction(fact):
         return False
-    if ledger.live(fact):
+    if known.live(fact):
         return True
-    ended = fact.is_retraction or fact.quarantine is not None or ledger.overridden(fact)
-    return include_expired and ledger.expired(fact) and not ended
+    ended = fact.is_retraction or fact.quarantine is not None or known.overridden(fact)
+    return include_expired and known.expired(fact) and not ended

@@ -21,7 +21,7 @@ class ForeignJournal(JournalCorrupt):
     """A whole file, but not one that this program can go on with."""
 
 
-VERSION: Final = 8
+VERSION: Final = 9
 APPLICATION_ID: Final = 0x5374_6967
 """Marks the file as ours ("Stig"), so that no other database is ever taken for a journal."""
 
@@ -174,6 +174,16 @@ ALTER TABLE audit ADD COLUMN commitment TEXT NOT NULL DEFAULT '';  -- of an eras
 SALTED_AUDIT_SINCE: Final = 7
 """The first version whose audit rows have a salt."""
 
+_HORIZONS: Final = """
+CREATE TABLE horizons (              -- by which instant this node judged when it stored facts
+  seq INTEGER PRIMARY KEY,           -- the last of them
+  after INTEGER NOT NULL,            -- the last one before them
+  horizon_us INTEGER NOT NULL,       -- up to when expiry was applied, microseconds since 1970
+  sweeps INTEGER NOT NULL,           -- rows of swept_facts that there were
+  checksum INTEGER NOT NULL
+) STRICT;
+"""
+
 MIGRATIONS: Final[Mapping[int, str]] = {
     1: _COMMITS,
     2: _SUBSCRIPTIONS,
@@ -182,6 +192,7 @@ MIGRATIONS: Final[Mapping[int, str]] = {
     5: _QUARANTINE,
     6: _SALTED_AUDIT,
     7: _SWEPT_GARDENS,
+    8: _HORIZONS,
 }
 """Version -> the SQL that leads to the next one. Statements only: the transaction is put around them."""
 

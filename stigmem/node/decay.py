@@ -71,9 +71,9 @@ class Sweeper:
         self._clock = clock
         self._mailbox = mailbox
 
-    def confidence(self, fact: Fact) -> float:
-        """How sure a fact is read to be now."""
-        return self.policies.confidence(fact, self._now_us()) if self.policies else fact.confidence
+    def confidence(self, fact: Fact, now_us: int) -> float:
+        """How sure a fact is read to be at an instant, in microseconds since the epoch."""
+        return self.policies.confidence(fact, now_us) if self.policies else fact.confidence
 
     async def sweep(
         self,

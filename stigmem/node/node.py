@@ -54,6 +54,7 @@ from stigmem.node.api.head_admission import HeadAdmission
 from stigmem.node.api.jobs import Jobs
 from stigmem.node.api.meanings import Meanings
 from stigmem.node.api.peer_auth import PeerAuthenticator, bearer
+from stigmem.node.api.points_of_time import PointsOfTime
 from stigmem.node.api.read_indexes import ReadIndexes
 from stigmem.node.api.reading import Reader
 from stigmem.node.api.routes import ROUTER
@@ -279,7 +280,6 @@ class Node:
         guard = FeedbackGuard()
         background = Background(clock=context.clock, quotas=quotas, events=self.events)
         return {
-            **bind(facts.OPERATIONS, facts.FactsApi(identity=identity, quotas=quotas, cursors=cursors, guard=guard)),
             **bind(batch.OPERATIONS, batch.BatchApi(identity=identity, quotas=quotas, guard=guard)),
             **bind(
                 events.OPERATIONS, events.EventsApi(identity=identity, quotas=quotas, streams=self.streams, guard=guard)
@@ -347,10 +347,21 @@ class Node:
         """Handlers of what is derived from facts for readers."""
         identity, quotas, clock = self.identity, self.quotas, self.context.clock
         indexes = ReadIndexes(ledger=self.state.ledger, clock=clock)
-        reader = Reader(quotas=quotas, background=background, indexes=indexes, confidence=self.sweeper.confidence)
+        points = PointsOfTime(cursors=self.cursors, background=background, clock=clock)
+        reader = Reader(
+            quotas=quotas,
+            background=background,
+            indexes=indexes,
+            confidence=self.sweeper.confidence,
+            points=points,
+        )
         jobs = Jobs(identity=identity, clock=clock, events=self.events)
         meanings = Meanings(meaning=self.context.meaning, clock=clock, on_failure=self.events.meaning_failed)
         return {
+            **bind(
+                facts.OPERATIONS,
+                facts.FactsApi(identity=identity, quotas=quotas, cursors=self.cursors, guard=guard, points=points),
+            ),
             **bind(
                 recall.OPERATIONS,
                 recall.RecallApi(identity=identity, reader=reader, guard=guard, meanings=meanings),

@@ -24,6 +24,7 @@ from stigmem.core.declaration import ACTIVE
 from stigmem.core.fact import Fact
 from stigmem.core.gardens import Gardens
 from stigmem.core.hlc import ZERO, Stamp, stamp_wall_ms
+from stigmem.core.horizons import Horizons
 from stigmem.core.ledger import Ledger
 from stigmem.core.nonces import NonceTable, SpentNonce
 from stigmem.core.quarantine import Quarantine
@@ -35,6 +36,7 @@ from stigmem.core.records import (
     DeliveryMark,
     GardenFact,
     GardenRow,
+    HorizonMark,
     KeyRow,
     OriginRow,
     PeerRow,
@@ -88,6 +90,7 @@ class NodeState:
         self.aliases: dict[str, AliasRow] = {}
         """Other names of entities, by the other name, oldest first."""
         self.quarantine = Quarantine()
+        self.horizons = Horizons()
         self._receipt_bytes = 0
         self._peer_of_node: dict[str, str] = {}
         self._appliers: dict[type, Callable[[Any], None]] = {
@@ -107,6 +110,7 @@ class NodeState:
             GardenFact: self._garden_fact,
             SweptFact: self._swept,
             SweptGardenFact: self._swept_in_garden,
+            HorizonMark: self.horizons.add,
             AliasRow: self._alias,
             QuarantineRow: self.quarantine.apply,
         }

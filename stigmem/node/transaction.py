@@ -56,7 +56,16 @@ from stigmem.core.gardens import Garden
 from stigmem.core.hlc import Stamp
 from stigmem.core.ledger import Ledger
 from stigmem.core.nonces import SpentNonce
-from stigmem.core.records import ClockMark, DeadLetter, GardenFact, PeerRow, Record, SubscriptionRow
+from stigmem.core.records import (
+    ClockMark,
+    DeadLetter,
+    GardenFact,
+    HorizonMark,
+    PeerRow,
+    Record,
+    SubscriptionRow,
+    SweptFact,
+)
 from stigmem.node.ports import Entropy
 from stigmem.node.settings import NodeSettings
 from stigmem.node.staged_garden import StagedGarden
@@ -344,7 +353,12 @@ class Transaction:
                     self.garden(garden).file(record.fact)
 
     def finish(self, replies: Iterable[Reply]) -> Batch:
-        """The batch; a moved clock is among its records, so that no restart issues a stamp again."""
+        """The batch; a moved clock is among its records, so that no restart issues a stamp again, and by which instant
+        readers were answered once its facts were there."""
+        ledger = self.state.ledger
+        if self._next_seq > ledger.last_seq:
+            sweeps = ledger.sweeps + sum(isinstance(record, SweptFact) for record in self.records)
+            self.records.append(HorizonMark(ledger.last_seq, self._next_seq, self.now_us, sweeps))
         if self.records and self.stamp > self.state.stamp:
             self.records.append(ClockMark(self.stamp))
         return Batch(tuple(self.records), tuple(replies), self._notices())
@@ -354,8 +368,8 @@ class Transaction:
         has_facts = has_deadline = has_garden_facts = False
         for record in self.records:
             kind = type(record)
-            if kind is SpentNonce or kind is AuditRow:
-                continue  # all that most batches hold
+            if kind is SpentNonce or kind is AuditRow or kind is HorizonMark:
+                continue  # beside facts all that most batches hold
             if isinstance(record, Fact):
                 has_facts = True
                 has_deadline = has_deadline or record.valid_until is not None

@@ -79,6 +79,32 @@ async def test_history_is_all_that_was_ever_said_oldest_first(tmp_path: Path) ->
         assert await client.history("user:ada", "memory:nothing") == []
 
 
+async def test_a_client_looks_up_what_it_believed_before(tmp_path: Path) -> None:
+    async with client_at(tmp_path) as (_, client):
+        first, second, third = await say(client, "engineer", "teacher", "pilot")
+        shown = [fact.id async for fact in client.iter_facts(include_superseded=True, page_size=2)]
+        assert shown == [third.id, second.id, first.id]
+        then = await client.query(as_of=second.hlc)
+        assert [fact.id for fact in then.facts] == [second.id]
+        assert then.point_of_time is not None
+        assert then.point_of_time["as_of"] == second.hlc
+        known = await client.query(known_at="s:1")
+        assert [fact.id for fact in known.facts] == [first.id]
+        named = await client.query(known_at="now", limit=1)
+        (fourth,) = await say(client, "painter")
+        assert named.point_of_time is not None
+        name = named.point_of_time["known_at"]
+        assert [fact.id async for fact in client.iter_facts(known_at=name)] == [third.id]
+        words = [fact.id async for fact in client.iter_history(first.id, page_size=3)]
+        assert words == [fourth.id, third.id, second.id, first.id]
+        assert [fact.id async for fact in client.iter_history(first.id, as_of=second.hlc)] == [second.id, first.id]
+        assert [fact.id for fact in await client.history("user:ada", known_at="s:2")] == [first.id, second.id]
+        card = await client.get_card("user:ada", scope="public", as_of=first.hlc)
+        assert "engineer" in card.summary
+        recalled = await client.recall("engineer", scope="public", as_of=first.hlc)
+        assert [each.fact.id for each in recalled.facts] == [first.id]
+
+
 async def test_a_conflict_is_listed_and_decided(tmp_path: Path) -> None:
     async with client_at(tmp_path) as (_, client):
         mine, _other = await say(client, "engineer"), await say(client, "teacher", source="agent:other")

@@ -91,6 +91,8 @@ def first_format(directory: Path) -> ChainHead:
             new = unsalted_hash(AuditRow(*row, previous=None, hash="", salt=""), head.hash)
             old.execute("UPDATE audit SET previous = ?, hash = ? WHERE seq = ?", (head.hash, new, row[0]))
             head = ChainHead(row[0], new)
+        for later in ("horizons", "swept_garden_facts"):
+            old.execute(f"DROP TABLE IF EXISTS {later}")
         old.execute("PRAGMA user_version = 6")
     return head
 

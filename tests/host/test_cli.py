@@ -460,3 +460,24 @@ def test_a_query_says_how_many_facts_are_hidden_by_open_conflicts_and_marks_what
     assert "Rome" not in run("fact", "query", "--entity", "user:bob").out
     assert "Rome (taken back)" in run("fact", "query", "--entity", "user:bob", "--include-retracted").out
     assert "Rome (taken back)" in run("fact", "query", "--entity", "user:bob", "--min-confidence", "0").out
+
+
+def test_a_terminal_looks_up_what_was_so_before_and_says_as_of_when(run: Any) -> None:
+    new_node(run)
+    first = run("fact", "put", "user:ada", "memory:city", "Bonn", "--source", "agent:me", "--json").json
+    run("fact", "put", "user:ada", "memory:city", "Rome", "--source", "agent:me")
+    said = run("fact", "query", "--as-of", first["hlc"])
+    assert ("Bonn" in said.out, "Rome" in said.out) == (True, False)
+    assert f"as of {first['hlc']}; what had expired is judged at" in said.err
+    (known,) = run("fact", "query", "--known-at", "s:1", "--json").json
+    assert known["id"] == first["id"]
+    named = run("fact", "query", "--known-at", "now")
+    name = named.err.rsplit("--known-at ", 1)[1].strip()
+    run("fact", "put", "user:ada", "memory:city", "Oslo", "--source", "agent:me")
+    assert "Rome" in run("fact", "query", "--known-at", name).out
+    history = run("fact", "history", first["id"], "--as-of", first["hlc"])
+    assert ("Bonn" in history.out, "Rome" in history.out) == (True, False)
+    refused = run("fact", "query", "--as-of", "yesterday")
+    assert refused.status == 2
+    assert "as_of is an ISO-8601 instant, or a stamp such as 1795161344436.000" in refused.err
+    assert "this node has stored 3 facts" in run("fact", "query", "--known-at", "s:9").err

@@ -318,7 +318,6 @@ def test_a_journal_from_before_commits_were_counted_is_brought_forward(tmp_path:
         "gardens",
         "garden_facts",
         "swept_facts",
-        "swept_garden_facts",
         "aliases",
     )
     for table in ("commits", *later, "quarantine"):

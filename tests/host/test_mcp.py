@@ -97,6 +97,13 @@ async def test_a_model_remembers_recalls_and_reads_history(tmp_path: Path) -> No
         await call(client, "assert_fact", value="retracted", confidence=0, **FACT)
         history = await call(client, "fact_history", entity="user:ada", relation="memory:role")
         assert [fact["confidence"] for fact in history["facts"]] == [1.0, 0.0]
+        then = {"as_of": made["hlc"]}
+        assert [fact["id"] for fact in (await call(client, "query_facts", **then))["facts"]] == [made["id"]]
+        before = await call(client, "fact_history", entity="user:ada", relation="memory:role", **then)
+        assert [fact["id"] for fact in before["facts"]] == [made["id"]]
+        recalled = await call(client, "recall", query="who builds bridges", scope="company", **then)
+        assert recalled["facts"][0]["fact"]["id"] == made["id"]
+        assert "engineer of bridges" in (await call(client, "get_card", entity="user:ada", **then))["summary"]
 
 
 async def test_objects_may_come_as_text(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.interop.processes import plain_environment
 DRIVE = Path(__file__).with_name("client_drive.py")
 ROOT = Path(__file__).parents[2]
 BEYOND = {
-    "assert_batch", "delete_subscription", "follow", "history", "iter_conflicts", "iter_facts", "lint",
+    "assert_batch", "delete_subscription", "follow", "history", "iter_conflicts", "iter_facts", "iter_history", "lint",
     "list_subscriptions", "neighbors", "subscribe", "synthesize",
 }  # fmt: skip
 """Methods of ours that the published client has not; `tests/client` drives them."""

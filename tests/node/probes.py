@@ -32,7 +32,8 @@ _BY_NAME = {
     "delivery_address": ("https://hooks.example/x",), "after": ("2026-11-20T07:55:44.010Z",), "status": ("resolved",),
     "principal": ("user:holder", "agent:shared"), "peer_id": ("peer-1",), "permissions": (["read"],),
     "allowed_scopes": (["public"], ["company"]), "scopes": (["public"],), "idempotency_key": ("k1", "k2"),
-    "as_of": ("2026-11-20T07:55:44Z",), "node": ("stigmem:node:x", "user:secret"),
+    "as_of": ("2026-11-20T07:55:44Z", "2026-11-20T07:55:44.450Z", "2027-01-01T00:00:00Z"),
+    "known_at": ("now", "s:3", "s:9"), "node": ("stigmem:node:x", "user:secret"),
 }  # fmt: skip
 _NEVER = ("cursor", "wait", "raw_key")
 """Cursors are followed where an answer has one; what waits is not waited for."""

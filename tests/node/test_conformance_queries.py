@@ -114,7 +114,10 @@ async def test_a_page_that_is_just_full_is_the_last_one() -> None:
         ("limit=99999999999999999999", 422), ("min_confidence=1.1", 422), ("min_confidence=nan", 422),
         ("min_confidence=inf", 422), ("include_expired=maybe", 422), ("attested=perhaps", 422), ("after=later", 422),
         ("limit=5&limit=6", 422), ("scope=public&scope=company", 422),
-        ("garden_id=stigmem://testnode/garden/x", 404), ("as_of=2026-01-01T00:00:00Z", 501), ("as_of=x", 501),
+        ("garden_id=stigmem://testnode/garden/x", 404), ("as_of=x", 400), ("as_of=99999999999999.000", 400),
+        ("as_of=2999-01-01", 400),
+        ("known_at=x", 422), ("known_at=s:x", 422), ("known_at=s:9", 422), ("known_at=s:0", 422),
+        ("known_at=" + "A" * 40, 422),
     ],
 )  # fmt: skip
 async def test_a_parameter_that_means_nothing_is_refused(query: str, status: int) -> None:

@@ -71,7 +71,7 @@ async def test_a_budget_that_nothing_fits_gives_nothing_and_says_so() -> None:
     ("members", "status"),
     [({"query": ""}, 422), ({}, 422), ({"query": "a", "token_budget": 0}, 422), ({"query": "a", "depth": 4}, 422),
      ({"query": "a", "limit": 501}, 422), ({"query": "a", "weights": {"graph": 2}}, 422),
-     ({"query": "a", "scope": "everywhere"}, 400), ({"query": "a", "as_of": "2026-01-01"}, 501)],
+     ({"query": "a", "scope": "everywhere"}, 400), ({"query": "a", "as_of": "2999-01-01"}, 400)],
 )  # fmt: skip
 async def test_what_cannot_be_meant_is_refused(members: dict[str, Any], status: int) -> None:
     async with fresh() as node:

@@ -43,7 +43,7 @@ CALLERS = {
 PAGES_MAX = 40
 """Pages of one row are followed so far."""
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_SEALED = re.compile(r'"(?:cursor|signing_secret|raw_key)":"[^"]+"|^id: ?.*$', re.MULTILINE)
+_SEALED = re.compile(r'"(?:cursor|signing_secret|raw_key|known_at)":"[^"]+"|^id: ?.*$', re.MULTILINE)
 
 
 class World:

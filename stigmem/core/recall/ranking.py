@@ -24,7 +24,7 @@ import msgspec
 
 from stigmem.core import sorted_facts
 from stigmem.core.fact import Fact
-from stigmem.core.ledger import Ledger
+from stigmem.core.known_facts import KnownFacts
 from stigmem.core.recall.meaning import LEAST, WHOLE
 from stigmem.core.recall.search import Parts, Search, best_of
 from stigmem.core.recall.word_index import View
@@ -98,15 +98,16 @@ class Ranker:
     def __init__(
         self,
         *,
-        ledger: Ledger,
+        ledger: KnownFacts,
         view: View,
         references: ReferenceIndex,
         confidence: Callable[[Fact], float],
         question: Question,
         likenesses: Likenesses | None = None,
     ) -> None:
-        """`confidence`: that of a fact as of now. `likenesses`: how like the question each fact of the view is in
-        meaning, by number; facts beyond its end are not known to be like it at all."""
+        """`confidence`: that of a fact at the instant of `ledger`, which is that of now or of then. `likenesses`: how
+        like the question each fact of the view is in meaning, by number; facts beyond its end are not known to be like
+        it at all."""
         self._ledger = ledger
         self._view = view
         self._references = references

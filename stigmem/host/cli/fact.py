@@ -20,6 +20,14 @@ _HOW_TO_SEE: Final = "; --include-contradicted shows them too, and `stigmem conf
 Kind = Literal["string", "text", "number", "boolean", "datetime", "ref", "null"]
 Scope = Literal["local", "team", "company", "public"]
 _Json = Annotated[bool, Parameter(negative=(), help="As JSON.")]
+_AsOf = Annotated[
+    str | None,
+    Parameter(help="As of this ISO-8601 instant or stamp, wherever the facts were then; alike on all nodes."),
+]
+_KnownAt = Annotated[
+    str | None,
+    Parameter(help="What this node knew when it had stored so many facts (s:120), or at a moment that it named (now)."),
+]
 
 
 def add_to(app: App) -> None:
@@ -41,6 +49,7 @@ def add_to(app: App) -> None:
             "fact query --entity user:ada",
             "fact query --relation memory:role --scope company --include-contradicted",
             "fact query --all --json > facts.json",
+            "fact query --entity user:ada --as-of 2026-11-20T09:00:00Z",
         ),
     )
     app.command(fact)
@@ -105,6 +114,8 @@ async def history(
     /,
     *,
     all_authors: Annotated[bool, Parameter(negative=(), help="Also what others said about the same.")] = False,
+    as_of: _AsOf = None,
+    known_at: _KnownAt = None,
     json: _Json = False,
     where: Where | None = None,
 ) -> None:
@@ -119,7 +130,9 @@ async def history(
     async with (where or Where()).connect() as place:
         cursor: str | None = None
         while True:
-            given = {"all_authors": all_authors, "limit": _PAGE, "cursor": cursor}
+            given = {
+                "all_authors": all_authors, "as_of": as_of, "known_at": known_at, "limit": _PAGE, "cursor": cursor,
+            }  # fmt: skip
             page = answer(await place.asker.ask("GET", f"/v1/facts/{fact_id}/history", given))
             found += page["facts"]
             cursor = page["cursor"]
@@ -132,6 +145,7 @@ async def history(
     ended = [fact.get("superseded_by") or fact.get("retracted_by") or "" for fact in found]
     rows = [(*_row(fact)[2:3], *_row(fact)[4:], by) for fact, by in zip(found, ended, strict=True)]
     show_table(columns, rows, empty="nothing was said")
+    _tell_point(page)
 
 
 async def query(
@@ -148,6 +162,8 @@ async def query(
     include_expired: Annotated[bool, Parameter(negative=(), help="Show expired facts too.")] = False,
     include_retracted: Annotated[bool, Parameter(negative=(), help="Show what was taken back, too.")] = False,
     after: Annotated[str | None, Parameter(help="Only facts written after this ISO-8601 instant.")] = None,
+    as_of: _AsOf = None,
+    known_at: _KnownAt = None,
     limit: Annotated[int, Parameter(help="At most so many, newest first.")] = 50,
     all: Annotated[bool, Parameter(negative=(), help="All of them, however many.")] = False,  # noqa: A002
     json: _Json = False,
@@ -160,6 +176,7 @@ async def query(
         "entity": entity, "relation": relation, "source": source, "scope": scope, "min_confidence": min_confidence,
         "include_contradicted": include_contradicted, "include_superseded": include_superseded,
         "include_expired": include_expired, "after": after, "include_retracted": include_retracted or None,
+        "as_of": as_of, "known_at": known_at,
     }  # fmt: skip
     found: list[dict[str, Any]] = []
     hidden = 0
@@ -185,6 +202,20 @@ async def query(
         say(f"{len(found)} shown, {hidden} in open conflicts{_HOW_TO_SEE}")
     if cursor is not None and not json:
         say("there are more; --limit or --all shows them")
+    if not json:
+        _tell_point(page)
+
+
+def _tell_point(page: dict[str, Any]) -> None:
+    """Say which point of time an answer was about."""
+    point = page.get("point_of_time")
+    if point is None:
+        return
+    expiry = f"what had expired is judged at {point['expiry_at']}"
+    if "as_of" in point:
+        say(f"as of {point['as_of']}; {expiry}")
+    else:
+        say(f"as this node knew it then; {expiry}; ask for it again with --known-at {point['known_at']}")
 
 
 def typed(text: str, kind: Kind) -> dict[str, Any]:

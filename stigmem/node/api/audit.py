@@ -27,7 +27,7 @@ from stigmem.node.api.audit_views import (
     peer_entry,
 )
 from stigmem.node.api.background import Background, ConcurrencyLimit
-from stigmem.node.api.facts import instant_us
+from stigmem.node.api.points_of_time import instant_us
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.api.visibility import has_every_scope, may_read

@@ -5,8 +5,8 @@ Only the frame is here: counting, starting, catching. A turn never waits for wha
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Generator
+from typing import NamedTuple, TypeVar
 
 from stigmem.core.errors import Refusal
 from stigmem.core.wire import Response
@@ -16,7 +16,9 @@ from stigmem.node.ports import Clock
 from stigmem.node.quotas import Quotas
 from stigmem.node.responses import internal_error, render
 
-__all__ = ["Background", "ConcurrencyLimit"]
+__all__ = ["Background", "ConcurrencyLimit", "in_slices"]
+
+T = TypeVar("T")
 
 
 class ConcurrencyLimit(NamedTuple):
@@ -26,6 +28,17 @@ class ConcurrencyLimit(NamedTuple):
     name: str
     most: int
     full: Refusal
+
+
+async def in_slices(clock: Clock, work: Generator[None, None, T]) -> T:
+    """The result of work that yields where something else may go on."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        await clock.checkpoint()
 
 
 class Background:

@@ -11,6 +11,7 @@ from collections.abc import Generator
 from typing import Annotated, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from stigmem.core import limits
 from stigmem.core.cards import card_of
@@ -21,7 +22,8 @@ from stigmem.core.timestamps import format_us
 from stigmem.core.uris import normalise, normalise_filter
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.names import canonical_name
-from stigmem.node.api.reading import Reader, Room
+from stigmem.node.api.points_of_time import AsOf, PointRecord
+from stigmem.node.api.reading import Reader, Room, When
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.cursors import CursorCodec
@@ -39,6 +41,7 @@ class CardParameters(msgspec.Struct, kw_only=True):
 
     scope: str = "local"
     refresh: bool = False
+    as_of: AsOf = None
     garden_id: str | None = None
 
 
@@ -55,6 +58,7 @@ class CardAnswer(msgspec.Struct):
     is_stale: bool
     has_contradictions: bool
     fact_ids: list[str]
+    point_of_time: PointRecord | UnsetType = UNSET
 
 
 class NeighborParameters(msgspec.Struct, kw_only=True):
@@ -67,6 +71,7 @@ class NeighborParameters(msgspec.Struct, kw_only=True):
     min_confidence: _Share = 0.1
     min_trust: _Share = 0.0
     page_size: Annotated[int, msgspec.Meta(ge=1, le=200)] = 20
+    as_of: AsOf = None
     cursor: str | None = None
     garden_id: str | None = None
 
@@ -92,6 +97,7 @@ class NeighborsAnswer(msgspec.Struct):
     neighbors: list[Neighbor]
     next_cursor: str | None
     total_hint: int
+    point_of_time: PointRecord | UnsetType = UNSET
 
 
 class CardsApi:
@@ -107,9 +113,11 @@ class CardsApi:
         entity = canonical_name(txn.state, call.principal, normalise(call.params["entity"]))
         now_us = txn.now_us
         reader = self._reader
+        when = reader.when(given.as_of, txn, room.ledger)
 
         async def make() -> Response:
-            card = await room.indexes.in_slices(card_of(room.ledger, entity, room.scope, reader.confidence))
+            await reader.prepare(when, list(when.known.by_entity.get(entity)))
+            card = await room.indexes.in_slices(card_of(when.known, entity, room.scope, when.confidence))
             if card is None:
                 raise Refusal(404, "card_not_found", "nothing is known of this entity in this scope")
             return json_response(
@@ -124,6 +132,7 @@ class CardsApi:
                     is_stale=False,
                     has_contradictions=card.is_contradicted,
                     fact_ids=[fact.id for fact in card.facts],
+                    point_of_time=when.record,
                 ),
             )
 
@@ -138,28 +147,34 @@ class CardsApi:
         entity = canonical_name(txn.state, call.principal, normalise_filter(given.entity))
         now_ms = txn.now_ms
         name = entity if room.garden is None else f"{entity} {room.garden.row.garden_id}"
+        if given.as_of is not None:  # another point of time is another list
+            name += f" {given.as_of}"
         begin = 0 if given.cursor is None else self._place(given.cursor, name, now_ms)
+        when = self._reader.when(given.as_of, txn, room.ledger)
 
         async def make() -> Response:
             await room.indexes.catch_up()
-            found = await room.indexes.in_slices(self._walk(entity, given, room))
+            await self._reader.prepare(when, scope=room.scope)
+            found = await room.indexes.in_slices(self._walk(entity, given, room, when))
             end = begin + given.page_size
             more = end < len(found)
             cursor = self._cursors.close(f"graph\n{end}\n{now_ms}\n{name}") if more else None
-            page = [self._neighbor(each) for each in found[begin:end]]
-            return json_response(200, NeighborsAnswer(entity, given.depth, page, cursor, len(found)))
+            page = [_neighbor(each, when) for each in found[begin:end]]
+            return json_response(200, NeighborsAnswer(entity, given.depth, page, cursor, len(found), when.record))
 
         return self._reader.answer("neighbours", make)
 
-    def _walk(self, entity: str, given: NeighborParameters, room: Room) -> Generator[None, None, list[Reached]]:
-        ledger, reader = room.ledger, self._reader
+    def _walk(
+        self, entity: str, given: NeighborParameters, room: Room, when: When
+    ) -> Generator[None, None, list[Reached]]:
+        known = when.known
         wanted = given.relation_filter
         prefix = wanted[:-1] if wanted is not None and wanted.endswith("*") else None
 
         def counts(fact: Fact) -> bool:
             named = wanted is None or (fact.relation == wanted if prefix is None else fact.relation.startswith(prefix))
-            sure = reader.confidence(fact) >= given.min_confidence
-            return named and sure and fact.scope == room.scope and ledger.live(fact)
+            sure = when.confidence(fact) >= given.min_confidence
+            return named and sure and fact.scope == room.scope and known.live(fact)
 
         found: list[Reached] = []
         for reached in room.indexes.references.walk([entity], given.depth, counts):
@@ -171,18 +186,6 @@ class CardsApi:
                 break
         return found
 
-    def _neighbor(self, reached: Reached) -> Neighbor:
-        fact = reached.fact
-        return Neighbor(
-            entity=reached.entity,
-            relation=fact.relation,
-            hops=reached.hops,
-            confidence=self._reader.confidence(fact),
-            source_trust=None,
-            path=list(reached.path),
-            fact_id=fact.id,
-        )
-
     def _place(self, cursor: str, name: str, now_ms: int) -> int:
         """Where a page begins; raises Refusal 400 for a cursor of another list, and for one that is too old."""
         kind, *rest = self._cursors.open(cursor).split("\n")
@@ -191,6 +194,19 @@ class CardsApi:
         if now_ms - int(rest[1]) > _CURSOR_LIFE_MS:
             raise Refusal(400, "cursor_expired", "a cursor of neighbours holds for five minutes", field="cursor")
         return int(rest[0])
+
+
+def _neighbor(reached: Reached, when: When) -> Neighbor:
+    fact = reached.fact
+    return Neighbor(
+        entity=reached.entity,
+        relation=fact.relation,
+        hops=reached.hops,
+        confidence=when.confidence(fact),
+        source_trust=None,
+        path=list(reached.path),
+        fact_id=fact.id,
+    )
 
 
 _REFUSALS: Final = (400, 401, 403, 422, 429, 503)

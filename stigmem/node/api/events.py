@@ -16,9 +16,10 @@ from stigmem.core.gardens import Garden
 from stigmem.core.query import FactQuery
 from stigmem.core.uris import normalise_filter
 from stigmem.core.wire import StreamedResponse
-from stigmem.node.api.facts import check_scope_parameter, instant_us
+from stigmem.node.api.facts import check_scope_parameter
 from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
 from stigmem.node.api.garden_access import READING, garden_of_facts
+from stigmem.node.api.points_of_time import instant_us
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.api.views import fact_record

@@ -5,6 +5,7 @@ Handlers only: reading parameters, asking the ledger, shaping answers.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Annotated, Any
 
 import msgspec
@@ -12,21 +13,22 @@ from msgspec import UNSET, UnsetType
 
 from stigmem.core import limits
 from stigmem.core.content_id import is_cid
-from stigmem.core.errors import Refusal, invalid, shown
+from stigmem.core.errors import Refusal, shown
 from stigmem.core.export_index import is_foreign_instruction
 from stigmem.core.fact import Fact, FactRecord
 from stigmem.core.gardens import Garden
-from stigmem.core.ledger import Ledger
-from stigmem.core.query import FactPage, FactQuery, run_history, run_query
+from stigmem.core.known_facts import KnownFacts
+from stigmem.core.past import PastFacts
+from stigmem.core.query import FactPage, FactQuery, history_past, query_past, run_history, run_query
 from stigmem.core.scopes import SCOPES, is_scope
 from stigmem.core.suggestions import one_of
-from stigmem.core.timestamps import parse_us
 from stigmem.core.uris import normalise_filter, relation_warnings
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.assertion import AssertRequest, draft_fact, owner_warnings, spelling_warnings, write_fact
 from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
 from stigmem.node.api.garden_access import READING, facts_in_gardens, garden_of_facts
 from stigmem.node.api.names import canonical_name, other_names
+from stigmem.node.api.points_of_time import AskedPoint, AsOf, KnownAt, PointRecord, PointsOfTime, instant_us
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import AfterCommit, Operation, Outcome
 from stigmem.node.api.views import fact_record, shown_cid
@@ -37,7 +39,7 @@ from stigmem.node.identity import Identity
 from stigmem.node.quotas import Quotas
 from stigmem.node.transaction import Transaction
 
-__all__ = ["OPERATIONS", "FactsApi", "check_scope_parameter", "instant_us"]
+__all__ = ["OPERATIONS", "FactsApi", "check_scope_parameter"]
 
 
 class QueryParameters(msgspec.Struct, kw_only=True):
@@ -58,7 +60,8 @@ class QueryParameters(msgspec.Struct, kw_only=True):
     include_low_trust: bool = False
     attested: bool | None = None
     after: str | None = None
-    as_of: str | None = None
+    as_of: AsOf = None
+    known_at: KnownAt = None
     garden_id: str | None = None
     cursor: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=limits.PAGE_LIMIT_MAX)] = limits.PAGE_LIMIT_DEFAULT
@@ -73,6 +76,8 @@ class FactsAnswer(msgspec.Struct):
     cursor: str | None
     hidden_by_conflict: int = 0
     tombstone_notices: list[Any] = []
+    point_of_time: PointRecord | UnsetType = UNSET
+    """Which one was asked for; there only when one was."""
     instructions: list[FactRecord] | UnsetType = UNSET
     """Instructions of peers that somebody admitted; there only when the page has some, and never among `facts`."""
 
@@ -82,6 +87,8 @@ class HistoryParameters(msgspec.Struct, kw_only=True):
 
     all_authors: bool = False
     """Also what others said in the slot."""
+    as_of: AsOf = None
+    known_at: KnownAt = None
     cursor: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=limits.PAGE_LIMIT_MAX)] = limits.PAGE_LIMIT_DEFAULT
 
@@ -118,11 +125,20 @@ class ProvenanceAnswer(msgspec.Struct):
 class FactsApi:
     """Facts of this node: writing them, and looking at them."""
 
-    def __init__(self, *, identity: Identity, quotas: Quotas, cursors: CursorCodec, guard: FeedbackGuard) -> None:
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        quotas: Quotas,
+        cursors: CursorCodec,
+        guard: FeedbackGuard,
+        points: PointsOfTime,
+    ) -> None:
         self._identity = identity
         self._quotas = quotas
         self._cursors = cursors
         self._guard = guard
+        self._points = points
 
     def post_fact(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_write")
@@ -150,10 +166,6 @@ class FactsApi:
     def get_facts(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
         given: QueryParameters = call.query
-        if given.as_of is not None:
-            raise Refusal(
-                501, "time_travel_plugin_not_loaded", "as_of needs the time travel add-on, which this node lacks"
-            )
         garden = None
         if given.garden_id is not None:
             garden = garden_of_facts(txn, call.principal, given.garden_id, READING)
@@ -163,6 +175,9 @@ class FactsApi:
         if given.entity is not None:
             entity = canonical_name(txn.state, call.principal, normalise_filter(given.entity))
             also = other_names(txn.state, call.principal, entity)
+        ledger = txn.ledger if garden is None else garden.ledger
+        sight = Sight(call.principal, txn.state)
+        asked = self._points.asked(given, ledger, sight, garden=garden)
         query = FactQuery(
             entity=entity,
             also=also,
@@ -175,25 +190,50 @@ class FactsApi:
             include_expired=given.include_expired,
             include_retracted=_shows_retractions(given),
             after_us=None if given.after is None else instant_us("after", given.after),
-            cursor=None if given.cursor is None else self._cursors.open(given.cursor),
+            cursor=asked.cursor if asked else None if given.cursor is None else self._cursors.open(given.cursor),
             limit=given.limit,
             scopes=readable_scopes(call.principal),
             foreign_instructions=True,
         )
-        ledger = txn.ledger if garden is None else garden.ledger
         session = session_of(call.request)
         if given.attested is not None:
             # Nothing is attested here, neither well nor badly, so nothing matches.
             return _facts_answer(FactsAnswer([], 0, None))
+        if asked is not None:
+            past = PastFacts(ledger, asked.point)
+            return self._past_page(call, asked, query_past(past, query), past, garden)
         page = run_query(ledger, query)
         self._guard.note(session, call.principal, (fact.scope for fact in page.facts))
-        return self._page(page, ledger, garden, Sight(call.principal, txn.state))
+        return self._page(page, ledger, garden, sight)
 
-    def _page(self, page: FactPage, ledger: Ledger, garden: Garden | None, sight: Sight) -> Response:
+    def _past_page(
+        self,
+        call: ApiRequest,
+        asked: AskedPoint,
+        work: Generator[None, None, FactPage],
+        past: PastFacts,
+        garden: Garden | None,
+    ) -> Outcome:
+        """Have a task make a page about another point of time."""
+        session, sight = session_of(call.request), asked.sight
+
+        async def answer() -> Response:
+            page = await self._points.made(work)
+            self._guard.note(session, sight.reader, (fact.scope for fact in page.facts))
+            return self._page(page, past, garden, sight, asked)
+
+        return self._points.answer(answer)
+
+    def _page(
+        self, page: FactPage, ledger: KnownFacts, garden: Garden | None, sight: Sight, asked: AskedPoint | None = None
+    ) -> Response:
         """A page as callers see it: instructions of peers apart from what is known."""
-        cursor = None if page.cursor is None else self._cursors.close(page.cursor)
+        place = page.cursor if page.cursor is None or asked is None else asked.cursor_to(page.cursor)
+        cursor = None if place is None else self._cursors.close(place)
         garden_uri = self._uri(garden)
         answer = FactsAnswer([], len(page.facts), cursor, page.hidden_by_conflict)
+        if asked is not None:
+            answer.point_of_time = asked.record
         instructions: list[FactRecord] = []
         for fact in page.facts:
             shown_with = instructions if is_foreign_instruction(fact) else answer.facts
@@ -218,6 +258,11 @@ class FactsApi:
         session = session_of(call.request)
         fact, garden = _visible(call, txn, call.params["fact"])
         ledger = txn.ledger if garden is None else garden.ledger
+        asked = self._points.asked(given, ledger, Sight(call.principal, txn.state), garden=garden)
+        if asked is not None:
+            past = PastFacts(ledger, asked.point)
+            work = history_past(past, fact, everybody=given.all_authors, cursor=asked.cursor, limit=given.limit)
+            return self._past_page(call, asked, work, past, garden)
         opened = None if given.cursor is None else self._cursors.open(given.cursor)
         page = run_history(ledger, fact, everybody=given.all_authors, cursor=opened, limit=given.limit)
         self._guard.note(session, call.principal, (each.scope for each in page.facts))
@@ -258,14 +303,6 @@ def check_scope_parameter(principal: Principal, scope: str | None) -> None:
         message = f"unknown scope '{shown(scope)}': {one_of('scope', scope, SCOPES)}"
         raise Refusal(400, "unknown_scope", message, field="scope")
     principal.need_scope(scope)
-
-
-def instant_us(name: str, text: str) -> int:
-    """The instant that a query parameter names, in microseconds since the epoch. Raises Refusal 422."""
-    try:
-        return parse_us(text.replace(" ", "+"))  # an unescaped + in a query string reads as a space
-    except ValueError as error:
-        raise invalid(name, f"{name} must be an ISO-8601 instant", where="query", given=text) from error
 
 
 def _visible(call: ApiRequest, txn: Transaction, name: str) -> tuple[Fact, Garden | None]:

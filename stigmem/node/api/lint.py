@@ -6,10 +6,10 @@ from collections.abc import Generator
 from typing import Annotated, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from stigmem.core import limits
 from stigmem.core.fact import Fact
-from stigmem.core.ledger import Ledger
 from stigmem.core.lint import CHECKS, Check, Finding, LintScope, lint
 from stigmem.core.scopes import ordered
 from stigmem.core.timestamps import format_us
@@ -17,7 +17,8 @@ from stigmem.core.uris import normalise_filter
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.jobs import JobAnswer, Jobs
 from stigmem.node.api.names import canonical_name
-from stigmem.node.api.reading import Reader
+from stigmem.node.api.points_of_time import AsOf, PointRecord
+from stigmem.node.api.reading import Reader, When
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.transaction import Transaction
@@ -36,6 +37,7 @@ class LintRequest(msgspec.Struct, kw_only=True):
     checks: list[Check] | None = None
     entity: str | None = None
     relation: str | None = None
+    as_of: AsOf = None
     stale_lookahead_s: Annotated[int, msgspec.Meta(ge=0, le=_LOOKAHEAD_S_MAX)] = 0
     garden_id: str | None = None
 
@@ -50,6 +52,7 @@ class LintAnswer(msgspec.Struct):
     checks_run: list[Check]
     fact_count: int
     truncated: bool
+    point_of_time: PointRecord | UnsetType = UNSET
 
 
 class LintApi:
@@ -65,18 +68,21 @@ class LintApi:
         entity = None
         if given.entity is not None:
             entity = canonical_name(txn.state, call.principal, normalise_filter(given.entity))
+        when, checked_us = self._reader.when(given.as_of, txn, room.ledger), txn.now_us
+        elsewhere = self._reader.when(given.as_of, txn)
         of = LintScope(
             scope=room.scope,
             entity=entity,
             relation=given.relation,
             readable=ordered(call.principal.scopes),
-            now_us=txn.now_us,
-            until_us=txn.now_us + 1_000_000 * given.stale_lookahead_s,
+            now_us=when.now_us,
+            until_us=when.now_us + 1_000_000 * given.stale_lookahead_s,
         )
         chosen = [check for check in CHECKS if not given.checks or check in given.checks]
 
         async def made() -> LintAnswer:
-            return await room.indexes.in_slices(self._linted(of, chosen, room.ledger))
+            await self._reader.prepare(when, scope=of.scope)
+            return await room.indexes.in_slices(_linted(of, chosen, when, elsewhere, checked_us))
 
         async def make() -> Response:
             return json_response(200, await made())
@@ -92,34 +98,39 @@ class LintApi:
     def get_job(self, call: ApiRequest, txn: Transaction) -> Outcome:
         return self._jobs.answer("lint", call)
 
-    def _linted(self, of: LintScope, chosen: list[Check], ledger: Ledger) -> Generator[None, None, LintAnswer]:
-        held = list(ledger.by_scope.get(of.scope) if of.entity is None else ledger.by_entity.get(of.entity))
-        facts: list[Fact] = []
-        for start in range(0, len(held), _SLICE):
-            facts += (
-                fact
-                for fact in held[start : start + _SLICE]
-                if fact.scope == of.scope and fact.quarantine is None and not fact.is_system
-            )
-            yield
-        findings: list[Finding] = []
-        truncated = False
-        for finding in lint(ledger, facts, chosen, of, named_elsewhere=self._reader.ledger):
-            if finding is None:
-                yield
-            elif len(findings) == limits.LINT_FINDINGS_MAX:
-                truncated = True
-                break
-            else:
-                findings.append(finding)
-        return LintAnswer(
-            findings=findings,
-            checked_at=format_us(of.now_us),
-            scope=of.scope,
-            checks_run=chosen,
-            fact_count=sum(of.relation in (None, fact.relation) for fact in facts),
-            truncated=truncated,
+
+def _linted(
+    of: LintScope, chosen: list[Check], when: When, elsewhere: When, checked_us: int
+) -> Generator[None, None, LintAnswer]:
+    known = when.known
+    held = list(known.by_scope.get(of.scope) if of.entity is None else known.by_entity.get(of.entity))
+    facts: list[Fact] = []
+    for start in range(0, len(held), _SLICE):
+        facts += (
+            fact
+            for fact in held[start : start + _SLICE]
+            if fact.scope == of.scope and known.holds(fact) and fact.quarantine is None and not fact.is_system
         )
+        yield
+    findings: list[Finding] = []
+    truncated = False
+    for finding in lint(known, facts, chosen, of, named_elsewhere=elsewhere.known):
+        if finding is None:
+            yield
+        elif len(findings) == limits.LINT_FINDINGS_MAX:
+            truncated = True
+            break
+        else:
+            findings.append(finding)
+    return LintAnswer(
+        findings=findings,
+        checked_at=format_us(checked_us),
+        scope=of.scope,
+        checks_run=chosen,
+        fact_count=sum(of.relation in (None, fact.relation) for fact in facts),
+        truncated=truncated,
+        point_of_time=when.record,
+    )
 
 
 _REFUSALS: Final = (400, 401, 403, 404, 422, 429, 503)

@@ -14,6 +14,7 @@ from stigmem.core.fact import Fact
 from stigmem.core.ledger import Ledger
 from stigmem.core.recall.word_index import WordIndex
 from stigmem.core.references import ReferenceIndex
+from stigmem.node.api.background import in_slices
 from stigmem.node.ports import Clock
 
 __all__ = ["ReadIndexes"]
@@ -53,13 +54,7 @@ class ReadIndexes:
 
     async def in_slices(self, work: Generator[None, None, T]) -> T:
         """The result of work that yields where something else may go on."""
-        while True:
-            try:
-                next(work)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            await self._clock.checkpoint()
+        return await in_slices(self._clock, work)
 
     def _take(self, fact: Fact) -> None:
         if fact.quarantine is not None or fact.is_system:

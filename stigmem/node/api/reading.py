@@ -9,17 +9,22 @@ ledger and indexes of its own, so that nothing of one takes part in what is deri
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, NamedTuple
+
+from msgspec import UNSET, UnsetType
 
 from stigmem.core import limits
 from stigmem.core.fact import Fact
 from stigmem.core.gardens import Garden
+from stigmem.core.known_facts import KnownFacts
 from stigmem.core.ledger import Ledger
+from stigmem.core.past import PastFacts
 from stigmem.core.wire import Response
 from stigmem.node.api.background import Background, ConcurrencyLimit
 from stigmem.node.api.facts import check_scope_parameter
 from stigmem.node.api.garden_access import READING, garden_of_facts
+from stigmem.node.api.points_of_time import PointRecord, PointsOfTime
 from stigmem.node.api.read_indexes import ReadIndexes
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Outcome
@@ -27,7 +32,7 @@ from stigmem.node.quotas import Quotas
 from stigmem.node.responses import busy
 from stigmem.node.transaction import Transaction
 
-__all__ = ["Reader", "Room"]
+__all__ = ["Reader", "Room", "When"]
 
 _GARDENS_MAX: Final = 64
 """Gardens whose indexes are kept; one more makes the oldest anew when it is asked for."""
@@ -42,16 +47,33 @@ class Room(NamedTuple):
     garden: Garden | None
 
 
+class When(NamedTuple):
+    """The instant of an answer, now or another one: what was known, and how sure a fact was read to be. `now_us`: the
+    instant, in microseconds since the epoch; `record`: how the answer names it, where one was asked for."""
+
+    known: KnownFacts
+    confidence: Callable[[Fact], float]
+    now_us: int
+    record: PointRecord | UnsetType = UNSET
+
+
 class Reader:
     """Makes derived answers for the operations of several API classes."""
 
     def __init__(
-        self, *, quotas: Quotas, background: Background, indexes: ReadIndexes, confidence: Callable[[Fact], float]
+        self,
+        *,
+        quotas: Quotas,
+        background: Background,
+        indexes: ReadIndexes,
+        confidence: Callable[[Fact, int], float],
+        points: PointsOfTime,
     ) -> None:
-        """`confidence`: how sure a fact is read to be now."""
+        """`confidence`: how sure a fact is read to be at an instant, in microseconds since the epoch."""
         self._quotas = quotas
-        self.confidence = confidence
+        self._confidence = confidence
         self._background = background
+        self._points = points
         self.indexes = indexes
         self.ledger = indexes.ledger
         self._gardens: dict[str, ReadIndexes] = {}
@@ -85,6 +107,22 @@ class Reader:
     def charge_write(self, call: ApiRequest, txn: Transaction) -> None:
         """Charge a write to its caller. Raises Refusal 429."""
         self._quotas.charge(txn, call.principal, "fact_write")
+
+    def when(self, as_of: str | None, txn: Transaction, ledger: Ledger | None = None) -> When:
+        """The instant that a request names, of the node's ledger or another one. Raises Refusal 400."""
+        ledger, at_us = ledger or self.ledger, txn.now_us
+        known: KnownFacts = ledger
+        record: PointRecord | UnsetType = UNSET
+        if as_of is not None:
+            point, record = self._points.as_of(as_of, ledger)
+            known, at_us = PastFacts(ledger, point), point.at_us
+        return When(known, lambda fact: self._confidence(fact, at_us), at_us, record)
+
+    async def prepare(self, when: When, facts: Iterable[Fact] | None = None, *, scope: str = "") -> None:
+        """Judge long slots of a past in slices, before an answer asks about facts or, without them, about a scope."""
+        if isinstance(when.known, PastFacts):
+            known = when.known
+            await self.indexes.in_slices(known.prepare_scope(scope) if facts is None else known.prepare(facts))
 
     def answer(self, kind: str, make: Callable[[], Awaitable[Response]]) -> Outcome:
         """Have a task make the response. `kind`: what is made, as a word for a sentence."""

@@ -13,9 +13,9 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from stigmem.core import limits
-from stigmem.core.errors import Refusal
 from stigmem.core.export_index import is_foreign_instruction, is_instruction
 from stigmem.core.fact import FactRecord
 from stigmem.core.recall.packing import Packed, pack, token_estimate
@@ -24,8 +24,9 @@ from stigmem.core.recall.words import fact_words
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
 from stigmem.node.api.meanings import Meanings
+from stigmem.node.api.points_of_time import AsOf, PointRecord
 from stigmem.node.api.read_indexes import ReadIndexes
-from stigmem.node.api.reading import Reader
+from stigmem.node.api.reading import Reader, When
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.api.views import fact_record
@@ -65,7 +66,7 @@ class RecallParameters(msgspec.Struct, kw_only=True):
     include_neighbors: bool = True
     limit: Annotated[int, msgspec.Meta(ge=1, le=limits.PAGE_LIMIT_MAX)] = 100
     garden_id: str | None = None
-    as_of: str | None = None
+    as_of: AsOf = None
     explain: bool = False
     legacy_format: bool = False
 
@@ -139,6 +140,7 @@ class RecallAnswer(msgspec.Struct, kw_only=True):
     truncated: bool
     tombstone_notices: list[Any] = []
     chain_proof: None = None
+    point_of_time: PointRecord | UnsetType = UNSET
 
 
 class RecallApi:
@@ -169,10 +171,7 @@ class RecallApi:
         self, call: ApiRequest, txn: Transaction, given: RecallParameters, weights: Weights, *, legacy: bool
     ) -> Outcome:
         room = self._reader.begin(call, txn, given.scope, given.garden_id)
-        if given.as_of is not None:
-            raise Refusal(
-                501, "time_travel_plugin_not_loaded", "as_of needs the time travel add-on, which this node lacks"
-            )
+        when = self._reader.when(given.as_of, txn, room.ledger)
         session = session_of(call.request)
         question = Question(
             query=given.query,
@@ -182,7 +181,7 @@ class RecallApi:
             min_confidence=given.min_confidence,
             neighbours=given.include_neighbors,
             limit=given.limit,
-            now_us=txn.now_us,
+            now_us=when.now_us,
         )
         recall_id = self._identity.new_uuid()
         sight = Sight(call.principal, txn.state)
@@ -191,17 +190,20 @@ class RecallApi:
 
         async def answer() -> Response:
             await indexes.catch_up()
+            await self._reader.prepare(when, scope=room.scope)
             likenesses = None
             if question.weights.semantic:
                 likenesses = await self._meanings.likenesses(indexes, room.scope, question.query)
-            ranked, packed = await indexes.in_slices(self._chosen(indexes, question, given.token_budget, likenesses))
+            ranked, packed = await indexes.in_slices(
+                self._chosen(indexes, question, given.token_budget, likenesses, when)
+            )
             chosen = [ranked[place] for place in packed.places]
             if chosen:
                 self._guard.note(session, call.principal, (room.scope,))
             facts = [
                 _scored(
                     each,
-                    fact_record(each.fact, indexes.ledger, sight, garden_uri=garden_uri),
+                    fact_record(each.fact, when.known, sight, garden_uri=garden_uri),
                     question,
                     explain=given.explain,
                 )
@@ -215,6 +217,7 @@ class RecallApi:
                 token_budget=given.token_budget,
                 tokens_used=packed.tokens,
                 truncated=packed.truncated,
+                point_of_time=when.record,
             )
             if not legacy:
                 told = [is_instruction(each.fact) for each in chosen]
@@ -226,13 +229,13 @@ class RecallApi:
         return self._reader.answer("recall", answer)
 
     def _chosen(
-        self, indexes: ReadIndexes, question: Question, budget: int, likenesses: Likenesses | None
+        self, indexes: ReadIndexes, question: Question, budget: int, likenesses: Likenesses | None, when: When
     ) -> Generator[None, None, tuple[list[Ranked], Packed]]:
         ranked = yield from Ranker(
-            ledger=indexes.ledger,
+            ledger=when.known,
             view=indexes.words(question.scope).view(),
             references=indexes.references,
-            confidence=self._reader.confidence,
+            confidence=when.confidence,
             question=question,
             likenesses=likenesses,
         ).rank()
@@ -284,7 +287,7 @@ def _explanation(ranked: Ranked, weights: Weights) -> ScoreExplanation:
     )
 
 
-_REFUSALS: Final = (400, 401, 403, 404, 422, 429, 501, 503)
+_REFUSALS: Final = (400, 401, 403, 404, 422, 429, 503)
 
 OPERATIONS = (
     Operation(

@@ -18,7 +18,7 @@ from stigmem.core.scopes import is_scope
 from stigmem.core.timestamps import format_us
 from stigmem.core.uris import normalise
 from stigmem.core.wire import Response, json_response
-from stigmem.node.api.facts import instant_us
+from stigmem.node.api.points_of_time import instant_us
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.cursors import CursorCodec

@@ -8,17 +8,18 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import format_stamp
-from stigmem.core.ledger import Ledger
 from stigmem.core.synthesis import SlotSummary, standing, synthesis_of
 from stigmem.core.timestamps import format_us
 from stigmem.core.uris import normalise_filter
 from stigmem.core.values import wire_value
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.names import canonical_name
-from stigmem.node.api.reading import Reader
+from stigmem.node.api.points_of_time import AsOf, PointRecord
+from stigmem.node.api.reading import Reader, When
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.transaction import Transaction
@@ -32,6 +33,7 @@ class SynthesizeParameters(msgspec.Struct, kw_only=True):
     """Parameters of `GET /v1/scopes/{scope}/synthesize`."""
 
     include_expired: bool = False
+    as_of: AsOf = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 200
     garden_id: str | None = None
 
@@ -64,6 +66,7 @@ class SynthesizeAnswer(msgspec.Struct):
     oldest_timestamp: str | None
     expired_fact_count: int
     synthesized_at: str
+    point_of_time: PointRecord | UnsetType = UNSET
 
 
 class SynthesisRequest(msgspec.Struct, kw_only=True):
@@ -74,6 +77,7 @@ class SynthesisRequest(msgspec.Struct, kw_only=True):
     min_confidence: _Share = 0.0
     include_expired: bool = False
     garden_id: str | None = None
+    as_of: AsOf = None
 
 
 class SynthesisRow(msgspec.Struct, omit_defaults=True):
@@ -104,6 +108,7 @@ class SynthesisAnswer(msgspec.Struct):
     contradiction_count: int
     filtered_count: int
     truncated: bool
+    point_of_time: PointRecord | UnsetType = UNSET
 
 
 class SynthesisApi:
@@ -117,13 +122,15 @@ class SynthesisApi:
         now_us = txn.now_us
         room = self._reader.begin(call, txn, call.params["scope"], given.garden_id)
         reader = self._reader
+        when = reader.when(given.as_of, txn, room.ledger)
 
         async def make() -> Response:
+            await reader.prepare(when, scope=room.scope)
             facts = await room.indexes.in_slices(
-                standing(room.ledger, room.scope, None, include_expired=given.include_expired)
+                standing(when.known, room.scope, None, include_expired=given.include_expired)
             )
-            facts.sort(key=lambda fact: (reader.confidence(fact), fact.timestamp_us, fact), reverse=True)
-            rows = [self._row(fact, room.ledger, now_us) for fact in facts[: given.limit]]
+            facts.sort(key=lambda fact: (when.confidence(fact), fact.timestamp_us, fact), reverse=True)
+            rows = [_row(fact, when) for fact in facts[: given.limit]]
             times = sorted(fact.timestamp_us for fact in facts[: given.limit])
             return json_response(
                 200,
@@ -137,6 +144,7 @@ class SynthesisApi:
                     oldest_timestamp=format_us(times[0]) if times else None,
                     expired_fact_count=sum(row.is_expired for row in rows),
                     synthesized_at=format_us(now_us),
+                    point_of_time=when.record,
                 ),
             )
 
@@ -151,60 +159,66 @@ class SynthesisApi:
             entity = canonical_name(txn.state, call.principal, normalise_filter(given.entity))
         reader, indexes = self._reader, room.indexes
 
+        when = reader.when(given.as_of, txn, room.ledger)
+
         async def make() -> Response:
+            await reader.prepare(when, scope=room.scope)
             facts = await indexes.in_slices(
-                standing(room.ledger, room.scope, entity, include_expired=given.include_expired)
+                standing(when.known, room.scope, entity, include_expired=given.include_expired)
             )
             found = await indexes.in_slices(
-                synthesis_of(room.ledger, facts, reader.confidence, min_confidence=given.min_confidence)
+                synthesis_of(when.known, facts, when.confidence, min_confidence=given.min_confidence)
             )
             return json_response(
                 200,
                 SynthesisAnswer(
-                    summary=[self._summary(each) for each in found.summaries],
+                    summary=[_summary(each, when) for each in found.summaries],
                     synthesized_at=format_us(now_us),
                     scope=room.scope,
                     fact_count=found.seen,
                     contradiction_count=sum(each.against is not None for each in found.summaries),
                     filtered_count=found.filtered,
                     truncated=found.truncated,
+                    point_of_time=when.record,
                 ),
             )
 
         return reader.answer("synthesis", make)
 
-    def _row(self, fact: Fact, ledger: Ledger, now_us: int) -> SynthesizedFact:
-        return SynthesizedFact(
-            id=fact.id,
-            entity=fact.entity,
-            relation=fact.relation,
-            value=_value(fact),
-            confidence=self._reader.confidence(fact),
-            timestamp=fact.timestamp,
-            valid_until=fact.valid_until,
-            is_expired=ledger.expired(fact),
-            age_seconds=max(0, now_us - fact.timestamp_us) / 1e6,
-            contradicted=ledger.contradicted(fact),
-            source=fact.source,
-        )
 
-    def _summary(self, each: SlotSummary) -> SynthesisRow:
-        fact, against = each.fact, each.against
-        row = SynthesisRow(
-            entity=fact.entity,
-            relation=fact.relation,
-            scope=fact.scope,
-            value=_value(fact),
-            confidence=each.confidence,
-            hlc=format_stamp(fact.stamp),
-            contradicted=against is not None,
-            fact_id=fact.id,
-        )
-        if against is not None and against is not fact:
-            row.alt_value = _value(against)
-            row.alt_confidence = self._reader.confidence(against)
-            row.alt_fact_id = against.id
-        return row
+def _row(fact: Fact, when: When) -> SynthesizedFact:
+    return SynthesizedFact(
+        id=fact.id,
+        entity=fact.entity,
+        relation=fact.relation,
+        value=_value(fact),
+        confidence=when.confidence(fact),
+        timestamp=fact.timestamp,
+        valid_until=fact.valid_until,
+        is_expired=when.known.expired(fact),
+        age_seconds=max(0, when.now_us - fact.timestamp_us) / 1e6,
+        contradicted=when.known.contradicted(fact),
+        source=fact.source,
+    )
+
+
+def _summary(each: SlotSummary, when: When) -> SynthesisRow:
+    fact, against = each.fact, each.against
+    row = SynthesisRow(
+        entity=fact.entity,
+        relation=fact.relation,
+        scope=fact.scope,
+        value=_value(fact),
+        confidence=each.confidence,
+        hlc=format_stamp(fact.stamp),
+        contradicted=against is not None,
+        fact_id=fact.id,
+    )
+    if against is not None and against is not fact:
+        row.alt_value = _value(against)
+        row.alt_confidence = when.confidence(against)
+        row.alt_fact_id = against.id
+    return row
 
 
 def _value(fact: Fact) -> dict[str, Any]:

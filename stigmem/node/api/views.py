@@ -11,7 +11,7 @@ import msgspec
 from stigmem.core import limits
 from stigmem.core.conflicts import Conflict
 from stigmem.core.fact import Fact, FactRecord, record_of
-from stigmem.core.ledger import Ledger
+from stigmem.core.known_facts import KnownFacts
 from stigmem.core.sanitiser import sanitizer_warnings
 from stigmem.core.timestamps import format_us
 from stigmem.core.uris import RESOLUTION_PREFIX
@@ -22,14 +22,15 @@ __all__ = ["ConflictRecord", "conflict_record", "fact_record", "shown_cid"]
 
 def fact_record(
     fact: Fact,
-    ledger: Ledger,
+    ledger: KnownFacts,
     sight: Sight,
     *,
     garden_uri: str | None = None,
     warnings: list[str] | None = None,
     own: bool = False,
 ) -> FactRecord:
-    """A fact as a response carries it, with its content id of seven fields. `ledger`: the one that holds it; `sight`:
+    """A fact as a response carries it, with its content id of seven fields. `ledger`: the one that holds it, now
+    or as it was known at another point of time; `sight`:
     what the caller sees; `garden_uri`: of which garden it is, None for none; `own`: the caller has said it just now,
     and is shown its own words as they are."""
     record = record_of(fact, shown_cid(fact))
@@ -55,7 +56,7 @@ def fact_record(
     return record
 
 
-def _tell_standing(record: FactRecord, fact: Fact, ledger: Ledger) -> None:
+def _tell_standing(record: FactRecord, fact: Fact, ledger: KnownFacts) -> None:
     superseded, ending = ledger.superseded(fact), ledger.ended_by(fact)
     if superseded is not None:
         record.supersedes = superseded.id
@@ -85,7 +86,9 @@ class ConflictRecord(msgspec.Struct):
     member_count: int = 0
 
 
-def conflict_record(conflict: Conflict, ledger: Ledger, sight: Sight, garden_uri: str | None = None) -> ConflictRecord:
+def conflict_record(
+    conflict: Conflict, ledger: KnownFacts, sight: Sight, garden_uri: str | None = None
+) -> ConflictRecord:
     """A conflict as a response carries it; the others as for `fact_record`."""
     return ConflictRecord(
         conflict_id=conflict.id,

@@ -7,6 +7,7 @@ import pytest
 from sim.adversary import ADVERSARIES
 from sim.adversary.flooder import Flood
 from sim.adversary.holder import Questions, Reading
+from sim.adversary.impersonator import IMPERSONATIONS
 from sim.adversary.page_liar import LIES
 from sim.adversary.pusher import Pushes
 from sim.adversary.replayer import Presented
@@ -66,7 +67,8 @@ def watched(*parts: str, **keys: object) -> tuple[Simulation, Reader]:
 def test_every_kind_is_tested_here() -> None:
     kinds = {str(kind.__struct_config__.tag) for kind in ADVERSARIES}
     assert kinds == set(EXPECTED) | {
-        "staller", "retractor", "false-voucher", "registration-abuser", "resurrector", "stranger", "withholder",
+        "staller", "retractor", "impersonator", "false-voucher", "registration-abuser", "resurrector", "stranger",
+        "withholder",
     }  # fmt: skip
 
 
@@ -116,6 +118,22 @@ def test_retractions_against_others_are_kept_and_erase_nobody_in_silence(way: st
         assert machine.node is not None
         log = machine.node.state.ledger.log
         assert any(fact.is_retraction and fact.origin not in simulation.name_of_node for fact in log)
+
+
+@pytest.mark.parametrize("way", [None, *IMPERSONATIONS])
+def test_words_under_the_names_of_others_are_kept_and_supersede_and_end_nothing_of_theirs(way: str | None) -> None:
+    ways = {} if way is None else {"ways": [way]}
+    simulation, reader = watched(adversary("impersonator", peers=["south"], **ways), signatures="stand-in")
+    assert_unharmed(simulation, reader)
+    claimed = 0
+    for machine in simulation.machines.values():
+        assert machine.node is not None
+        ledger = machine.node.state.ledger
+        for fact in ledger.log:
+            ending = ledger.ended_by(fact)
+            assert ending is None or ending.origin == fact.origin, "a word under a claimed name ended another's"
+            claimed += fact.origin not in simulation.name_of_node
+    assert claimed > 10
 
 
 @pytest.mark.parametrize("lie", LIES)

@@ -10,6 +10,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+import stigmem.core.conflict_set
 import stigmem.core.ingest
 from sim.check import CHECKERS
 from sim.check.queues import Queues
@@ -25,6 +26,7 @@ from stigmem.core.fact import Fact, record_of
 from stigmem.core.ingest import IngestPolicy
 from stigmem.core.ledger import Ledger
 from stigmem.core.nonces import NonceTable
+from stigmem.core.past import PastFacts, PointOfTime
 from stigmem.core.records import PeerRow
 from stigmem.core.token import Token
 from stigmem.core.wire import Request, Response, json_response
@@ -45,6 +47,7 @@ LOCAL_WRITES = '[[workload]]\nkind = "contradictions"\nrate = "1/s"\nscope = "lo
 COMPANY_WRITES = '[[workload]]\nkind = "contradictions"\nrate = "1/s"\nscope = "company"\n'
 PROBES = '[[workload]]\nkind = "probe"\nperiod = "10s"\n'
 CRASH = '[[fault]]\nkind = "crash"\nnode = "north"\nat = "40s"\nfor = "5s"\n'
+MINDS = '[[workload]]\nkind = "updaters"\nrate = "30/m"\n'
 Patch = pytest.MonkeyPatch
 
 
@@ -666,6 +669,13 @@ def test_a_fact_that_disappears_without_a_conflict_is_caught() -> None:
     caught(adversary("pusher"), PROBES, by="no-silent-erasure", saying="and no conflict tells of it", before=hide)
 
 
+def test_a_node_on_which_a_claimed_name_counts_as_the_author_is_caught(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(stigmem.core.conflict_set, "author_of", lambda word: (word.source, ""))
+    claims = adversary("impersonator", peers=["south"], ways=["supersede"])
+    found = failures(run_simulation(claims, PROBES, signatures="stand-in"))
+    assert "was ended by a hostile one" in found["no-silent-erasure"]
+
+
 # --- at the end ---
 
 
@@ -825,6 +835,24 @@ def test_a_node_that_serves_whoever_has_registered_is_caught(monkeypatch: Patch)
     monkeypatch.setattr(PeerAuthenticator, "_registered", registered)
     abuser = adversary("registration-abuser", peers=["north"], period="1s")
     caught(abuser, by="approved-only", saying="served mallory, whose status is pending")
+
+
+def test_a_node_that_tells_its_past_by_the_present_instant_is_caught(monkeypatch: Patch) -> None:
+    honest = PastFacts.live
+
+    def live(past: PastFacts, fact: Fact) -> bool:
+        return honest(past, fact) and not past.ledger.overridden(fact)
+
+    monkeypatch.setattr(PastFacts, "live", live)
+    caught(MINDS, by="past", saying="does not know any more what it answered at")
+
+
+def test_a_past_in_which_later_words_speak_is_caught(monkeypatch: Patch) -> None:
+    def holds(point: PointOfTime, fact: Fact) -> bool:
+        return fact.seq <= point.seq
+
+    monkeypatch.setattr(PointOfTime, "holds", holds)
+    caught(MINDS, by="past", saying="than its words say")
 
 
 def test_every_checker_is_broken_here() -> None:

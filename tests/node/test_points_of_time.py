@@ -1,0 +1,173 @@
+"""`as_of` and `known_at` (spec/queries.md): what a node answered then, what all nodes agree on, and for whom."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from stigmem.core.hlc import format_stamp, stamp
+from stigmem.core.records import HorizonMark, Record
+from stigmem.core.timestamps import format_us
+from stigmem.node.callers import PERMISSIONS
+from stigmem.node.settings import NodeSettings
+from tests.node.api import NOW_MS, SEED, ask, caller, read, saying
+from tests.node.still import Bench, running
+
+SETTINGS = NodeSettings(seed=SEED)
+QUERIES = (
+    "limit=3", "include_superseded=true&limit=4", "include_contradicted=true&include_expired=true",
+    "entity=user:1&include_retracted=true", "scope=public",
+)  # fmt: skip
+
+
+async def said(bench: Bench, text: str, **members: Any) -> Any:
+    bench.wall_ms += 1
+    return read(await ask(bench, "POST", "/v1/facts", saying(text, **members)), 201)
+
+
+async def pages(bench: Bench, query: str, **by: Any) -> list[Any]:
+    """Every page of an answer, without its cursors and the name of its point of time."""
+    found, cursor = [], None
+    while True:
+        path = f"/v1/facts?{query}" + (f"&cursor={cursor}" if cursor else "")
+        page = read(await ask(bench, "GET", path, **by))
+        cursor = page.pop("cursor")
+        page.pop("point_of_time", None)
+        found.append(page)
+        if cursor is None:
+            return found
+
+
+async def values(bench: Bench, query: str, **by: Any) -> list[str]:
+    return [each["value"]["v"] for page in await pages(bench, query, **by) for each in page["facts"]]
+
+
+async def happen(bench: Bench, draw: random.Random) -> None:
+    """Something that changes what is answered: a word, a retraction, an expiry, a settlement, a sweep."""
+    members: dict[str, Any] = {
+        "entity": f"user:{draw.randint(0, 3)}", "source": f"agent:{draw.choice('abc')}",
+        "scope": draw.choice(("public", "team")),
+    }  # fmt: skip
+    if draw.random() < 0.3:
+        members["valid_until"] = format_us((bench.wall_ms + draw.randint(1, 4_000)) * 1000)
+    if draw.random() < 0.2:
+        members["confidence"] = 0.0
+    await said(bench, f"value {draw.randint(0, 2)}" if "confidence" not in members else "retracted", **members)
+    swept = bool(bench.node.state.ledger.sweeps)
+    bench.wall_ms += draw.choice((0, 5, 1_500, 0 if swept else -800))  # a second sweep of one fact would move the first
+    if draw.random() < 0.2:
+        listed = read(await ask(bench, "GET", "/v1/conflicts?status=unresolved"))["conflicts"]
+        if listed:
+            body = {"winning_fact_id": draw.choice(listed[0]["members"])}
+            await ask(bench, "POST", f"/v1/conflicts/{listed[0]['conflict_id']}/resolve", body)
+    if draw.random() < 0.25:
+        read(await ask(bench, "POST", "/v1/decay/sweep?scope=public&ttl_seconds=1"), 200)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_known_at_is_what_the_node_answered_then_also_after_a_restart(seed: int) -> None:
+    draw, bench = random.Random(seed), Bench(NOW_MS)
+    recorded: dict[int, list[Any]] = {}
+    async with running(bench, SETTINGS):
+        for number in range(25):
+            await happen(bench, draw)
+            await said(bench, f"mark {number}", entity="user:mark")
+            recorded[bench.node.state.ledger.last_seq] = [await pages(bench, query) for query in QUERIES]
+        assert bench.node.state.ledger.sweeps or seed, "a sweep must be among what happens"
+        for seq, answered in recorded.items():
+            assert [await pages(bench, f"{query}&known_at=s:{seq}") for query in QUERIES] == answered, seq
+    async with running(bench, SETTINGS):
+        bench.wall_ms += 100_000_000
+        for seq, answered in list(recorded.items())[::6]:
+            assert [await pages(bench, f"{query}&known_at=s:{seq}") for query in QUERIES] == answered, seq
+
+
+async def test_as_of_shows_the_facts_stamped_up_to_then_and_judges_expiry_then() -> None:
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS):
+        until = format_us((NOW_MS + 5_000) * 1000)
+        await said(bench, "Rome", source="agent:a", valid_until=until)
+        first_ms = bench.wall_ms
+        await said(bench, "Bonn", source="agent:b")
+        second = await said(bench, "Oslo", source="agent:a")
+        bench.wall_ms += 60_000
+        at_first = quote(format_us(first_ms * 1000))
+        assert await values(bench, f"as_of={at_first}") == ["Rome"]
+        assert await values(bench, f"as_of={format_stamp(stamp(first_ms, 0))}") == ["Rome"]
+        at_second = format_stamp(stamp(first_ms + 1, 0))
+        assert await values(bench, f"as_of={at_second}") == []
+        assert await values(bench, f"as_of={at_second}&include_contradicted=true") == ["Bonn", "Rome"]
+        late = quote(format_us((NOW_MS + 5_001) * 1000))
+        assert await values(bench, f"as_of={late}&include_contradicted=true&include_superseded=true") == [
+            "Oslo",
+            "Bonn",
+        ]
+        assert await values(bench, f"as_of={quote(format_us((NOW_MS - 1) * 1000))}") == []
+        told = read(await ask(bench, "GET", f"/v1/facts?as_of={at_first}"))
+        assert told["point_of_time"] == {"as_of": format_us(first_ms * 1000), "expiry_at": format_us(first_ms * 1000)}
+        assert "superseded_by" not in told["facts"][0], "nothing had ended it then"
+        history = read(await ask(bench, "GET", f"/v1/facts/{second['id']}/history?as_of={at_second}"))
+        assert history["facts"] == [], "what is asked about had not been said"
+
+
+async def test_pages_stay_at_their_point_of_time_while_the_past_is_written_to() -> None:
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS):
+        for number in range(6):
+            await said(bench, f"value {number}", entity=f"user:{number}")
+        for point in (f"as_of={format_stamp(stamp(bench.wall_ms + 900, 0))}", "known_at=s:6", "known_at=now"):
+            before = await values(bench, f"{point}&limit=100")
+            first = read(await ask(bench, "GET", f"/v1/facts?{point}&limit=2"))
+            await said(bench, f"late {point[:5]}", entity="user:0", source="agent:late")
+            name = quote(first["point_of_time"].get("known_at", ""))
+            again = f"known_at={name}" if point == "known_at=now" else point
+            rest = f"/v1/facts?{again}&limit=100&cursor={first['cursor']}"
+            shown = [*first["facts"], *read(await ask(bench, "GET", rest))["facts"]]
+            assert [each["value"]["v"] for each in shown] == before
+            other = await ask(bench, "GET", f"/v1/facts?as_of=2026-11-20T07:00:00Z&cursor={first['cursor']}")
+            assert (other.status, read(other, 400)["code"]) == (400, "invalid_cursor")
+            assert read(await ask(bench, "GET", f"/v1/facts?cursor={first['cursor']}"), 400)["code"] == "invalid_cursor"
+
+
+async def test_numbers_are_for_callers_from_whom_nothing_is_hidden_and_the_others_name_their_moments() -> None:
+    bench, one = Bench(NOW_MS), caller("read", scopes=("public",))
+    async with running(bench, SETTINGS):
+        await said(bench, "seen", scope="public")
+        told = read(await ask(bench, "GET", "/v1/facts?known_at=now", by=one))["point_of_time"]
+        await said(bench, "hidden", scope="team")
+        await said(bench, "later", scope="public")
+        assert await values(bench, f"known_at={told['known_at']}", by=one) == ["seen"]
+        refused = read(await ask(bench, "GET", "/v1/facts?known_at=s:1", by=one), 403)
+        assert (refused["code"], refused["field"]) == ("scope_not_allowed", "known_at")
+        assert await values(bench, "known_at=s:2", by=caller(*PERMISSIONS)) == ["hidden", "seen"]
+
+
+async def test_one_point_of_time_is_named_at_once_and_none_by_number_in_a_garden() -> None:
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS):
+        await said(bench, "one")
+        both = read(await ask(bench, "GET", "/v1/facts?known_at=s:1&as_of=2026-11-20T07:00:00Z"), 422)
+        assert both["detail"] == "as_of and known_at are two points of time; name one"
+        read(await ask(bench, "POST", "/v1/gardens", {"slug": "g", "name": "g", "scope": "team"}), 201)
+        garden = "stigmem://testnode/garden/g"
+        told = read(await ask(bench, "GET", f"/v1/facts?garden_id={garden}&known_at=s:1"), 422)
+        assert told["field"] == "known_at"
+        assert await values(bench, f"garden_id={garden}&as_of=2026-11-20T07:00:00Z") == []
+
+
+async def test_what_was_stored_before_instants_were_recorded_is_refused_and_not_made_up_for() -> None:
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS):
+        await said(bench, "old")
+    old: list[Record] = [each for each in bench.records if not isinstance(each, HorizonMark)]
+    bench.records[:] = old
+    async with running(bench, SETTINGS):
+        await said(bench, "new")
+        told = read(await ask(bench, "GET", "/v1/facts?known_at=s:1"), 422)
+        assert "was not recorded" in told["detail"]
+        assert await values(bench, "known_at=s:2&include_superseded=true") == ["new", "old"]
+        many = read(await ask(bench, "GET", "/v1/facts?known_at=s:3"), 422)
+        assert many["detail"] == "this node has stored 2 facts"
