@@ -13,7 +13,7 @@ folds of the same records end in the same state, whatever happened between them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -131,18 +131,24 @@ class NodeState:
 
     def advance(self, now_us: int) -> None:
         """Apply expiry as of an instant, in microseconds since the epoch."""
-        for ledger in self._ledgers():
-            ledger.advance(now_us)
+        self.ledger.advance(now_us)
+        if len(self.gardens):  # most nodes have none, and this is asked of each batch
+            for garden in self.gardens:
+                garden.ledger.advance(now_us)
 
     def rederive(self, words_max: int) -> None:
         """Go on deriving slots anew, by at most so many words of each ledger."""
-        for ledger in self._ledgers():
-            ledger.rederive(words_max)
+        if self.slots_to_rederive:
+            for ledger in (self.ledger, *(garden.ledger for garden in self.gardens)):
+                ledger.rederive(words_max)
 
     @property
     def slots_to_rederive(self) -> int:
         """How many slots do not show yet what follows from the present meaning of their words."""
-        return sum(ledger.slots_to_rederive for ledger in self._ledgers())
+        waiting = self.ledger.slots_to_rederive
+        if len(self.gardens):
+            waiting += sum(garden.ledger.slots_to_rederive for garden in self.gardens)
+        return waiting
 
     def peer_of(self, node_id: str) -> PeerRow | None:
         """The peer row of a node id, whatever its status."""
@@ -165,11 +171,6 @@ class NodeState:
         none, or it is longer than peers take."""
         row = self.origins.get(node_id)
         return row.manifest if row is not None and len(row.manifest) <= limits.MANIFEST_CHARS_MAX else ""
-
-    def _ledgers(self) -> Iterator[Ledger]:
-        yield self.ledger
-        for garden in self.gardens:
-            yield garden.ledger
 
     # --- one method per record ---
 

@@ -233,6 +233,7 @@ def _plain(kind: inspect.Type) -> tuple[inspect.Type, ...]:
     )
 
 
+@lru_cache(maxsize=512)
 def _struct_in(kind: type[msgspec.Struct], member: str) -> tuple[type[msgspec.Struct] | None, bool]:
     """The struct that a member is read into, None where it is something else; and whether it may be null."""
     types = types_of(kind)[member]
