@@ -411,9 +411,10 @@ class Node:
             self.context.clock.spawn("content-ids", self._hash_contents)
 
     async def _hash_contents(self) -> None:
-        """Hash what a start left, so many facts at a time, so that nobody has to wait for it who asks by content id."""
+        """Hash what a start left, so many facts at a time, so that nobody has to wait for it who asks by content id.
+        With rests: whoever asks anything else waits for one slice, and not for one at each step of a request."""
         while self.state.ledger.hash_some(limits.TURN_HASHED_MAX):
-            await self.context.clock.checkpoint()
+            await self.context.clock.sleep(limits.TURN_HASHED_REST_NS)
 
     def start_writer(self) -> None:
         """Set only the writer going: requests and commands are answered, and nothing happens by itself. For a command
