@@ -179,7 +179,8 @@ def _catch_up(result: Outcome) -> str:
 
 def _expectation(expectation: ExpectationResult) -> str:
     told = _seconds if is_timed(expectation.name) else _number
-    return f"{BOUNDS[expectation.bound]} {told(expectation.limit)}: it is {told(expectation.value)}"
+    found = "there was nothing to measure" if expectation.value is None else f"it is {told(expectation.value)}"
+    return f"{BOUNDS[expectation.bound]} {told(expectation.limit)}: {found}"
 
 
 def _seconds(seconds: float | None) -> str:

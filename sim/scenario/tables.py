@@ -176,11 +176,11 @@ class Sweep(_Table):
 
     key: str
     """Dotted, as in `network.loss` or `fault.cut.for`: faults by their names, other entries by their numbers from 0."""
-    values: list[str | float | bool] | None = None
+    values: list[str | int | float | bool] | None = None
     """The values that the key takes, one after the other."""
-    first: str | float | None = None
+    first: str | int | float | None = None
     """The first of equally distant values."""
-    last: str | float | None = None
+    last: str | int | float | None = None
     """The last of them."""
     count: Annotated[int, Meta(ge=2, le=10_000)] | None = None
     """How many they are."""

@@ -86,7 +86,7 @@ def cells_of(
 def _mistake(where: KeyPath, values: Mapping[str, Any], each: Mistake) -> Mistake:
     """A mistake of a cell, told with what was varied."""
     told = ", ".join(f"{key} = {toml_value(value)}" for key, value in values.items())
-    key = "" if key_text(each.path) in ("", *values) else f"{key_text(each.path)}: "
+    key = "" if not each.path or [key_text(each.path)] == list(values) else f"{key_text(each.path)}: "
     return Mistake(where, f"with {told}: {key}{each.sentence}" if told else f"{key}{each.sentence}")
 
 
@@ -105,4 +105,6 @@ def _values(sweep: Sweep, number: int) -> list[Any]:
         return [format_duration(round(each)) for each in np.linspace(first, last, sweep.count)]
     if isinstance(sweep.first, str) or isinstance(sweep.last, str):
         raise BadScenario([Mistake(("sweep", number), "first and last are both numbers or both durations")])
-    return [float(each) for each in np.linspace(sweep.first, sweep.last, sweep.count)]
+    found = [float(each) for each in np.linspace(sweep.first, sweep.last, sweep.count)]
+    whole = isinstance(sweep.first, int) and isinstance(sweep.last, int) and all(each.is_integer() for each in found)
+    return [int(each) for each in found] if whole else found

@@ -26,6 +26,8 @@ __all__ = ["band_figure", "metric_text", "show_study", "write_study"]
 
 _SHOWN: Final = ("lag.p50", "lag.p99", "lag.max", "catch_up", "convergence", "missing", "requests")
 _STYLES: Final = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
+_RUNS_MIN: Final = 10
+"""Fewer are not enough for the interval to hold what it says (`sim.study.statistics`)."""
 _FIGURES: Final = ("lag.p99", "catch_up")
 
 
@@ -41,7 +43,8 @@ def show_study(console: Console, study: Study, rows: Sequence[Mapping[str, Any]]
         Text.assemble((verdict.upper(), _STYLES[verdict]), f"  {study.scenario.name}: {len(rows)} runs ({told})")
     )
     console.print(_table(study, rows) if study.cells[0].values else _table_of_one(rows))
-    console.print("median over seeds [95 % interval of the median, by a bootstrap over runs]", style="dim")
+    few = "" if len(study.seeds) >= _RUNS_MIN else "; of so few runs it is too narrow"
+    console.print(f"median over seeds [95 % interval of the median, by a bootstrap over runs{few}]", style="dim")
     for line in _expected(study, rows):
         console.print(line, soft_wrap=True)
     for line in _worst(study, rows, command):

@@ -20,9 +20,9 @@ LOSS = fault("loss", between=["a", "b"], share=0.5, at="10s", for_="30s")
 Events = list[tuple[Any, ...]]
 
 
-def line(*parts: str) -> Simulation:
+def line(*parts: str, nodes: list[str] = LINE) -> Simulation:
     """A run of the line that is over; `told` holds what crossed the wire, was lost there, and was committed."""
-    simulation = make_simulation(TALK, WIRE, *parts, nodes=LINE, topology="line")
+    simulation = make_simulation(TALK, WIRE, *parts, nodes=nodes, topology="line")
     trace, told = simulation.trace, []
     packet, event = trace.packet, trace.event
 
@@ -73,6 +73,17 @@ def test_a_loss_on_one_link_leaves_every_packet_of_the_other_links_as_it_was_to_
     assert len(copies(without, *far)) > 50
     near = ("a", "b")
     assert copies(with_loss, *near) != copies(without, *near), "the loss did nothing, so nothing was shown"
+
+
+def test_a_node_more_at_the_end_of_the_line_leaves_every_packet_of_those_far_from_it_as_it_was_to_the_byte(
+    without: Simulation,
+) -> None:
+    with_one_more = line(nodes=[*LINE, "g"])
+    far = ("a", "b", "c", "d")
+    assert wire(with_one_more, *far) == wire(without, *far)
+    assert copies(with_one_more, *far) == copies(without, *far)
+    assert len(wire(without, *far)) > 200
+    assert len(wire(with_one_more, "f", "g")) > 20, "the new node said nothing, so nothing was shown"
 
 
 def test_who_pulls_a_node_that_lost_messages_does_so_at_the_same_moments_with_the_same_delays(

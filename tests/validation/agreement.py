@@ -211,7 +211,7 @@ def _case(case: Case, runs: int, modelled_runs: int) -> Experiment:
 
     def jobs() -> list[Job]:
         half = modelled_runs // 2
-        models = [(modelled, (half, case, 1)), (modelled, (half, case, 2)), (modelled, (60, replace(case, **fields)))]
+        models = [(modelled, (half, case, 1)), (modelled, (half, case, 2)), (modelled, (40, replace(case, **fields)))]
         return [*in_chunks(simulated, range(1, runs + 1), 4, case), *models]
 
     def judge(results: list[Any]) -> list[Row]:
@@ -240,10 +240,10 @@ def _percentiles() -> Experiment:
 
 LINE, CUT, LOSS, WAITING_TWO, WAITING_MESH = CASES
 EXPERIMENTS = (
-    _case(LINE, 48, 160),
-    _case(CUT, 48, 160),
-    _case(LOSS, 60, 400),
-    _case(WAITING_TWO, 48, 400),
-    _case(WAITING_MESH, 48, 300),
+    _case(LINE, 36, 100),
+    _case(CUT, 36, 100),
+    _case(LOSS, 48, 300),
+    _case(WAITING_TWO, 48, 300),
+    _case(WAITING_MESH, 36, 200),
     _percentiles(),
 )

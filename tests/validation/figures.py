@@ -109,8 +109,8 @@ def _model(results: Mapping[str, list[Any]]) -> Figure:
             _steps(each, table[:, place], colour, agreement.NUMBERS[place])
             _curve(each, law[:, place])
         each.set_title(case.told, fontsize=8)
-        each.legend(fontsize=7, frameon=False, loc="lower right")
         _named(each, "s", "share of runs" if each is axes[0] else "")
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=7, frameon=False, loc="outside lower center", ncols=3)
     return figure
 
 

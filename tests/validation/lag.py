@@ -274,7 +274,7 @@ def _line() -> Experiment:
         return [*judge_line(lags), *judge_phases(lags)]
 
     return Experiment(
-        name="line", title="Lag without faults", jobs=lambda: in_chunks(line, range(1, 201), 10), judge=judge,
+        name="line", title="Lag without faults", jobs=lambda: in_chunks(line, range(1, 161), 10), judge=judge,
         wrong=wrong,
     )  # fmt: skip
 
@@ -299,6 +299,6 @@ EXPERIMENTS = (
     _two_nodes(),
     _jittered(),
     _line(),
-    _graph(f"mesh of {MESH}", "mesh", MESH, 60),
-    _graph(f"random graph of {REGULAR}, degree {DEGREE}", "random-regular", REGULAR, 24),
+    _graph(f"mesh of {MESH}", "mesh", MESH, 40),
+    _graph(f"random graph of {REGULAR}, degree {DEGREE}", "random-regular", REGULAR, 20),
 )

@@ -9,7 +9,7 @@ from tests.validation.rows import FALSE_ALARMS, Experiment, Row, is_noticed
 
 _HEAD = """# Is the laboratory right?
 
-This page is written by `make validate`, which takes about a minute and a half on two cores and exits with 1 when a row
+This page is written by `make validate`, which takes less than two minutes on two cores and exits with 1 when a row
 fails. Short scenarios run through the public door (`sim.run`, the command line, the run folder); what comes out is held
 against closed forms, small Monte Carlo recursions, and a second model of the pull protocol that was written from
 [spec/replication.md](../spec/replication.md) alone, on a plain heap, with nothing of the node or the simulator in it

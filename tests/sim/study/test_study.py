@@ -115,6 +115,14 @@ def test_ranges_are_of_numbers_or_of_durations(file: Path) -> None:
     assert [each["fault.cut.for"] for each in durations] == ["1s", "2s", "3s"]
 
 
+def test_whole_numbers_stay_whole_so_that_nodes_can_be_counted(file: Path) -> None:
+    given = cells(file, table("sweep", key="workload.0.entities", values=[2, 3]))
+    counted = cells(file, table("sweep", key="workload.0.entities", first=1, last=5, count=3))
+    halved = cells(file, table("sweep", key="network.loss", first=0, last=1, count=3))
+    assert [each["workload.0.entities"] for each in (*given, *counted)] == [2, 3, 1, 3, 5]
+    assert [each["network.loss"] for each in halved] == [0.0, 0.5, 1.0]
+
+
 def test_what_a_cell_changes_is_changed_in_the_scenario_and_nothing_else(file: Path) -> None:
     study = study_of(file, over={"fault.cut.for": ["1s"], "workload.0.entities": [7]})
     (cell,) = study.cells
@@ -283,6 +291,7 @@ def test_a_study_at_the_command_line_tells_a_table_and_goes_on_where_it_was(
     assert main(["run", str(file), "--seeds", "3", "--jobs", "2", "--out", str(out)]) == 0
     told = capfd.readouterr().out
     assert "PASS  small: 3 runs (3 pass)" in told
+    assert "of so few runs it is too narrow" in " ".join(told.split())
     assert "lag.p99" in told
     assert "--seed " in told
     assert main(["run", str(file), "--seeds", "3", "--out", str(out), "--json"]) == 0
@@ -317,7 +326,7 @@ def test_the_command_to_replay_a_run_of_a_variant_names_the_variant(
     ("sweep", "sentence"),
     [
         (table("sweep", key="network.los", values=[0.1]), "with network.los = 0.1: unknown key; did you mean 'loss'?"),
-        (table("sweep", key="network", values=[1]), "with network = 1.0: 1.0 is not a table"),
+        (table("sweep", key="network", values=[1]), "with network = 1: 1 is not a table"),
         (table("sweep", key="clock.0.offset", values=["1s"]), "clock.0.offset: there is no [[clock]]"),
         (table("sweep", key="fault.cut.for", first="1s", last="x", count=2), "'x' is not a duration"),
         (
