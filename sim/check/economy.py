@@ -103,8 +103,9 @@ class Economy(Checker):
             return
         if response.status != 200 or not request.target.startswith(_PULL + "?"):
             return
-        self._begins_anew(machine, asker, request)
         settings, conditions = self.observed.settings(asker), self.observed.conditions
+        if not settings.pull_wait_s:  # a question that waited may be older than the place that its asker has by now
+            self._begins_anew(machine, asker, request)
         if settings.pull_wait_s or response.body.endswith(b'"has_more":true}'):
             return
         self.judged += 1

@@ -28,6 +28,8 @@ _SHOWN: Final = ("lag.p50", "lag.p99", "lag.max", "catch_up", "convergence", "mi
 _STYLES: Final = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 _RUNS_MIN: Final = 10
 """Fewer are not enough for the interval to hold what it says (`sim.study.statistics`)."""
+_WIDTH_MAX: Final = 1_000
+"""More than any table needs: how wide one would be is measured within it."""
 _FIGURES: Final = ("lag.p99", "catch_up")
 
 
@@ -42,13 +44,42 @@ def show_study(console: Console, study: Study, rows: Sequence[Mapping[str, Any]]
     console.print(
         Text.assemble((verdict.upper(), _STYLES[verdict]), f"  {study.scenario.name}: {len(rows)} runs ({told})")
     )
-    console.print(_table(study, rows) if study.cells[0].values else _table_of_one(rows))
+    for table in _tables(study, rows, console):
+        console.print(table)
     few = "" if len(study.seeds) >= _RUNS_MIN else "; of so few runs it is too narrow"
     console.print(f"median over seeds [95 % interval of the median, by a bootstrap over runs{few}]", style="dim")
     for line in _expected(study, rows):
         console.print(line, soft_wrap=True)
     for line in _worst(study, rows, command):
         console.print(line, soft_wrap=True)
+
+
+def _tables(study: Study, rows: Sequence[Mapping[str, Any]], console: Console) -> Iterator[Table]:
+    """One table where it fits; else one for each metric, with a line for every cell."""
+    if not study.cells[0].values:
+        yield _table_of_one(rows)
+        return
+    whole = _table(study, rows)
+    if console.measure(whole, options=console.options.update(max_width=_WIDTH_MAX)).maximum <= console.width:
+        yield whole
+        return
+    for name in _SHOWN:
+        if any(_values([row["metrics"]], name) for row in rows if "metrics" in row):
+            yield _table_of_metric(study, rows, name)
+
+
+def _table_of_metric(study: Study, rows: Sequence[Mapping[str, Any]], name: str) -> Table:
+    """A line for every cell: the median of one metric with the interval, and the worst of the runs."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in (*study.cells[0].values, name, "max", "runs"):
+        table.add_column(column, overflow="fold")
+    for number, cell in enumerate(study.cells):
+        values = _values([row["metrics"] for row in rows if row["cell"] == number and "metrics" in row], name)
+        found = (_median(name, values), metric_text(name, max(values))) if values else ("–", "–")
+        table.add_row(*map(str, cell.values.values()), *found, str(len(values)))
+    return table
 
 
 def _table(study: Study, rows: Sequence[Mapping[str, Any]]) -> Table:

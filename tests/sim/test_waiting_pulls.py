@@ -10,7 +10,9 @@ from math import ceil
 
 import pytest
 
+from sim import run
 from sim.observation.visibility import NEVER
+from sim.scenario.reading import parse_scenario
 from sim.simulation.simulation import Simulation
 from tests.sim.small import fault, make_simulation, workload
 
@@ -95,3 +97,39 @@ def test_a_peer_that_answers_at_once_and_always_with_the_same_is_asked_a_bounded
     asked = sum(backoff.may_repeat(tick * S // 20) for tick in range(20 * 60))  # twenty times a second for a minute
     assert asked <= limits.REPEATED_PAGES_BURST + 60 * limits.REPEATED_PAGES_PER_S + 1
     assert asked > limits.REPEATED_PAGES_BURST
+
+
+def test_a_question_that_waits_longer_than_its_asker_lives_is_no_reading_from_the_beginning() -> None:
+    """It was asked before a crash, without a place at the peer; the node that came back had stored one meanwhile."""
+    scenario = parse_scenario("""
+        [scenario]
+        name = "crashes-while-waiting"
+        duration = "60s"
+        signatures = "stand-in"
+        [federation]
+        nodes = 6
+        topology = "mesh"
+        pull_interval = "2s"
+        pull_wait = "10s"
+        [network]
+        latency = "20ms"
+        loss = 0.05
+        [[workload]]
+        kind = "contradictions"
+        rate = "10/m"
+        [[fault]]
+        kind = "random-crashes"
+        name = "crashes"
+        rate = "6/m"
+        down = "1s"
+        at = "15s"
+        for = "30s"
+        [[fault]]
+        kind = "join"
+        node = "node-06"
+        at = "25s"
+    """)
+    result = run(scenario, seed=2)
+    assert result.verdict == "pass", [check.detail for check in result.checks if check.ok is False]
+    assert "crashes" in [each["name"] for each in result.run_json["catch_up"]]
+    assert result.run_json["missing"] == 0

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import sim
 from sim.cli import main
@@ -26,7 +28,7 @@ from sim.study.pool import Pool
 from sim.study.statistics import interval_of
 from sim.study.store import ROWS, Store, merge_rows
 from sim.study.study import Study, frame_of
-from sim.study.telling import band_figure, write_study
+from sim.study.telling import band_figure, show_study, write_study
 from sim.study.worker import Job, run_job
 from tests.sim.small import fault, small_text, workload
 
@@ -298,6 +300,23 @@ def test_a_study_at_the_command_line_tells_a_table_and_goes_on_where_it_was(
     rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [row["seed"] for row in rows] == [3, 4, 5]
     assert (out / "runs.parquet").is_file()
+
+
+def test_a_table_of_cells_that_is_too_wide_becomes_one_for_each_metric(file: Path) -> None:
+    study = study_of(file, over={"fault.cut.for": ["1s", "9s"], "federation.topology": ["mesh", "ring"]})
+    store = store_of(study)
+    without_workers(study, store, range(1, 3))
+    told = {}
+    for width in (80, 300):
+        console = Console(width=width, file=StringIO())
+        show_study(console, study, store.rows, command="stigmem-sim run small.toml")
+        told[width] = console.file.getvalue().splitlines()
+    keys = ["fault.cut.for", "federation.topology"]
+    narrow, wide = ([line.split() for line in told[width] if line.startswith(keys[0])] for width in (80, 300))
+    assert [head[:3] for head in narrow[:2]] == [[*keys, "lag.p50"], [*keys, "lag.p99"]]
+    assert [head[:5] for head in wide] == [[*keys, "runs", "lag.p50", "lag.p99"]]
+    cells = [line.split()[:2] for line in told[80] if line.startswith(("1s", "9s"))]
+    assert cells[:4] == [["1s", "mesh"], ["1s", "ring"], ["9s", "mesh"], ["9s", "ring"]]
 
 
 def test_the_status_of_several_studies_is_that_of_the_worst(
