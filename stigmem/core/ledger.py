@@ -31,7 +31,7 @@ _LONG_AGO: Final = -(1 << 62)
 UNHASHED_MAX: Final = 2_048
 """How many facts wait to be hashed at most. Peers' facts come by the thousand and are seldom asked for by their content
 id, whose hash is a tenth of what it costs to take one in; whoever asks waits for so many hashes at most, some 20 ms."""
-_WORDS_PER_STEP: Final = 500
+_WORDS_PER_STEP: Final = 200
 """Words of a slot that are looked at again before somebody else has a turn: some milliseconds."""
 
 

@@ -45,7 +45,9 @@ ROWS_SCANNED_MAX: Final = 20_000
 """Rows that one page looks through: some tens of milliseconds. The cursor goes on where it stopped."""
 _ROWS_PER_STEP: Final = 200
 """Rows of the past that are looked through before somebody else has a turn: a few milliseconds."""
-_STEPS_MAX: Final = ROWS_SCANNED_MAX // _ROWS_PER_STEP
+_STEPS_MAX: Final = 1_000
+"""Steps of one page about the past: what was stored after a number lies in front of what was not, and is passed over.
+A second or so, in which others have their turns."""
 ROWS_FOLLOWED_MAX: Final = 2_000
 """Rows that one step of following looks through: two milliseconds at most, between which others have their turn."""
 

@@ -109,3 +109,22 @@ async def test_pages_of_neighbours_as_of_one_point_are_no_pages_of_another() -> 
         (last,) = read(await ask(bench, "GET", f"{path}&as_of={then}&cursor={cursor}"))["neighbors"]
         assert last["entity"] == "project:p2"
         assert read(await ask(bench, "GET", f"{path}&cursor={cursor}"), 400)["code"] == "invalid_cursor"
+
+
+async def test_a_garden_is_read_as_of_an_instant_too() -> None:
+    bench = Bench(NOW_MS)
+    garden = "stigmem://testnode/garden/crew"
+    async with running(bench, SETTINGS):
+        read(await ask(bench, "POST", "/v1/gardens", {"slug": "crew", "name": "Crew", "scope": "public"}), 201)
+        await said(bench, "pilot", entity="user:ada", relation="memory:role", garden_id=garden)
+        instant = format_us(bench.wall_ms * 1000)
+        then = quote(instant)
+        await said(bench, "painter", entity="user:ada", relation="memory:role", garden_id=garden)
+        card = f"/v1/cards/user:ada?garden_id={garden}"
+        assert "painter" in read(await ask(bench, "GET", card))["summary"]
+        assert "pilot" in read(await ask(bench, "GET", f"{card}&as_of={then}"))["summary"]
+        body = {"scope": "public", "garden_id": garden}
+        recalled = read(await ask(bench, "GET", f"/v1/recall?query=role&garden_id={garden}&as_of={then}"))
+        assert [each["fact"]["value"]["v"] for each in recalled["facts"]] == ["pilot"]
+        summary = read(await ask(bench, "POST", "/v1/synthesis", body | {"as_of": instant}))
+        assert [each["value"]["v"] for each in summary["summary"]] == ["pilot"]
