@@ -4,9 +4,10 @@
     runs.parquet     the rows as a frame, a row a run, when the study is over
     *.png            a figure with bands over seeds for each key that has several values
 
-Taking a study up again is reading which runs there are. A folder knows which scenario it is of, and which source its
-runs were made by: rows of another scenario, or of another version of the packages, are never mixed in. Shards are
-folders of their own, with rows that the others lack; merging is putting them together.
+Taking a study up again is reading which runs there are; one that was an error is done again. A folder knows which
+scenario it is of, and which source its runs were made by: rows of another scenario, or of another version of the
+packages, are never mixed in. Shards are folders of their own, with rows that the others lack; merging is putting them
+together.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ class Store:
         except OSError as error:
             raise BadFolder(f"{folder} cannot be made into the folder of a study: {error.strerror}") from error
         if self._path.exists():
-            head, self.rows = _read(self._path)
+            head, rows = _read(self._path)
+            self.rows = [row for row in rows if row["verdict"] != "error"]  # which may go better another time
             if head["identity"] != identity:
                 raise BadFolder(f"{folder} holds a study of another scenario ({head['name']}); give another folder")
             if self.rows and head.get("source") != source_identity():

@@ -104,7 +104,10 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     rows.write(b"ready\n")
     rows.flush()
-    _serve(sys.stdin.buffer, rows)
+    try:
+        _serve(sys.stdin.buffer, rows)
+    except BrokenPipeError:  # who started this one was killed, and reads no more rows
+        os.dup2(os.open(os.devnull, os.O_WRONLY), rows.fileno())  # so that what is still buffered goes somewhere
 
 
 if __name__ == "__main__":

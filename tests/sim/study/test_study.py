@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from sim.study.statistics import interval_of
 from sim.study.store import ROWS, Store, merge_rows
 from sim.study.study import Study, frame_of
 from sim.study.telling import band_figure, show_study, write_study
-from sim.study.worker import Job, run_job
+from sim.study.worker import LENGTH_BYTES, Job, run_job
 from tests.sim.small import fault, small_text, workload
 
 TALK = workload("contradictions", rate="30/m", entities=5)
@@ -204,6 +205,21 @@ def test_a_worker_that_is_killed_loses_nothing(file: Path) -> None:
     assert {row["verdict"] for row in rows.values()} == {"pass"}
 
 
+def test_a_worker_whose_starter_was_killed_ends_without_a_word(file: Path) -> None:
+    command = [sys.executable, "-m", "sim.study.worker"]
+    job = pickle.dumps(Job(study_of(file).cells[0].scenario, file.parent, 3))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        assert worker.stderr is not None
+        assert worker.stdout.readline() == b"ready\n"
+        worker.stdout.close()
+        worker.stdin.write(len(job).to_bytes(LENGTH_BYTES) + job)
+        worker.stdin.close()
+        assert worker.stderr.read() == b""
+    assert worker.returncode == 0
+
+
 def test_a_run_that_meets_a_bug_is_a_row_with_its_traceback(file: Path) -> None:
     row = run_job(Job({"scenario": {"name": "x"}, "federation": 3}, file.parent, 1))
     assert row["verdict"] == "error"
@@ -222,6 +238,16 @@ def test_a_study_is_taken_up_again_where_it_was_left(file: Path, tmp_path: Path)
     rows = study.run(store_of(study, folder), Pool(1), told=lambda done, every: told.append((done, every)))
     assert told == [(2, 3), (3, 3)]
     assert [row["seed"] for row in rows] == [1, 2, 3]
+    assert len((folder / ROWS).read_text().splitlines()) == 4
+
+
+def test_a_run_that_was_an_error_is_done_again_when_the_study_is_taken_up(file: Path, tmp_path: Path) -> None:
+    study, folder = study_of(file), tmp_path / "out"
+    store = store_of(study, folder)
+    without_workers(study, store, range(1, 3))
+    store.add({"cell": 0, "seed": 3, "values": {}, "verdict": "error", "error": "there was not enough memory"})
+    rows = study.run(store_of(study, folder), Pool(1))
+    assert [(row["seed"], row["verdict"]) for row in rows] == [(1, "pass"), (2, "pass"), (3, "pass")]
     assert len((folder / ROWS).read_text().splitlines()) == 4
 
 
