@@ -11,6 +11,7 @@ from sim.check.conflict_views import resolutions_of
 from sim.observation.node_view import LedgerReader, SlotKey
 from sim.ports import Observed
 from sim.units import format_duration
+from stigmem.core.cardinality import cardinality_of
 from stigmem.core.conflicts import Conflict
 from stigmem.core.contradiction import SlotState, evaluate
 from stigmem.core.fact import Fact
@@ -33,7 +34,8 @@ def open_by_definition(ledger: LedgerReader, now_us: int) -> dict[SlotKey, SlotS
     found: dict[SlotKey, SlotState] = {}
     for key, facts in by_slot.items():
         if len(facts) > 1:
-            state = evaluate(key, facts, resolutions.get(key, ()), now_us)
+            found_here = resolutions.get(key, ())
+            state = evaluate(key, facts, found_here, now_us, cardinality=cardinality_of(key[1]))
             if state.conflict is not None:
                 found[key] = state
     return found

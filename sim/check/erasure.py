@@ -6,6 +6,7 @@ from sim.check.base import Checker, CheckResult
 from sim.check.conflict_views import resolutions_of
 from sim.observation.node_view import LedgerReader, NodeView
 from sim.ports import Observed
+from stigmem.core.cardinality import cardinality_of
 from stigmem.core.contradiction import evaluate
 from stigmem.core.fact import Fact
 from stigmem.core.resolution import Resolution
@@ -60,4 +61,6 @@ def _stands(observed: Observed, ledger: LedgerReader, fact: Fact, resolutions: l
     honest = [other for other in ledger.facts_of(fact.slot) if other.origin in observed.names]
     theirs = [resolution for resolution in resolutions if resolution.fact.origin in observed.names]
     hostile = [resolution for resolution in resolutions if resolution.fact.origin not in observed.names]
-    return fact in evaluate(fact.slot, honest, theirs, ledger.horizon_us, unapplied=hostile).live
+    cardinality = cardinality_of(fact.relation)
+    state = evaluate(fact.slot, honest, theirs, ledger.horizon_us, cardinality=cardinality, unapplied=hostile)
+    return fact in state.live

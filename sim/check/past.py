@@ -9,6 +9,7 @@ from sim.check.base import Checker, CheckResult
 from sim.check.conflict_views import resolutions_of
 from sim.observation.node_view import LedgerReader, NodeView
 from sim.ports import Observed
+from stigmem.core.cardinality import cardinality_of
 from stigmem.core.contradiction import evaluate
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import stamp
@@ -91,6 +92,7 @@ class Past(Checker):
                     words,
                     [each for each, applies in zip(resolutions, counts, strict=True) if applies],
                     then_us,
+                    cardinality=cardinality_of(slot[1]),
                     voided=frozenset((fact.origin, fact.id) for fact in words if past.voided(fact)),
                     unapplied=[each for each, applies in zip(resolutions, counts, strict=True) if not applies],
                 )

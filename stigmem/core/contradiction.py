@@ -30,12 +30,18 @@ Counter-examples that shaped it (each is a test in tests/core/test_contradiction
   each renewal would bring y back. So it is spent only by a word with another claim.
 * a1 says x on node A, a2 says y there and takes it back, and the operator of A retracts: the last word of the node is
   a retraction, and yet the operator's took x back. Had it been taken for a denial, tidying up at home would open a
-  conflict with every other organisation. So an operator's retraction (and one that sweeps) withdraws when *any* author
-  in its reach had an assertion standing.
+  conflict with every other organisation. So an operator's retraction withdraws when *any* author of its node had an
+  assertion standing.
 * b denies all values of a slot of many, and then says one of its own. Were the denial ended by that as a whole, adding
   a note would silently admit everything denied. So a denial that sweeps is ended value by value.
 * The operator of A takes back one value of a slot of many. Were all words of its node ended, as in a slot of one value,
   forty notes would go with the one that is meant. So it ends the value it names, or all when it sweeps.
+* An agent takes all its notes back, and does so again because the answer was lost. Judged by what stood just before it,
+  the second retraction would deny everybody's notes. So in a slot of many a sweep denies only if its author (an
+  operator's: its node) has never said anything there, and an operator's word on one value if its node has never said
+  that value.
+* b denies all values, and the operator of b's node takes back its own x. Were b's denial ended for x by that, every
+  such word would have to be compared with every denial of everything. It is left as it is: neither says x.
 """
 
 from __future__ import annotations
@@ -54,7 +60,7 @@ from stigmem.core.resolution import Resolution, conflict_id
 
 __all__ = [
     "Author", "Cardinality", "Claim", "SlotState", "author_of", "best_two", "claim", "detected_ms", "evaluate",
-    "is_operators_retraction",
+    "is_operators_retraction", "sweeps", "value_of",
 ]  # fmt: skip
 
 Author: TypeAlias = tuple[str, str]
@@ -73,7 +79,8 @@ class SlotState(msgspec.Struct, frozen=True):
     `live`: assertions that stand, by origin stamp. `denials`: retractions that deny a live fact of another author.
     `conflict`: the id of the open conflict, or None. `last`: id of the latest resolution in force (when they supersede
     each other in a circle, of the latest at all), or "". `ended_by`: (origin, id) of each word that is ended -> the
-    first word that ended it: an assertion supersedes it, a retraction retracts it.
+    first word that ended it: an assertion supersedes it, a retraction retracts it. `members`: every fact of the
+    conflict set, by origin stamp: what is live and the denials; in a slot of many of what is live only what is denied.
     """
 
     live: tuple[Fact, ...]
@@ -81,11 +88,7 @@ class SlotState(msgspec.Struct, frozen=True):
     conflict: str | None
     last: str
     ended_by: Mapping[tuple[str, str], Fact]
-
-    @property
-    def members(self) -> tuple[Fact, ...]:
-        """Every fact of the conflict set, by origin stamp."""
-        return tuple(sorted((*self.live, *self.denials)))
+    members: tuple[Fact, ...]
 
 
 def author_of(word: Fact) -> Author:
@@ -99,14 +102,21 @@ def claim(word: Fact) -> Claim:
     A retraction claims "not so", which differs from every value, also from one that happens to be its text. What
     readers cannot tell apart is one claim (`stigmem.core.lookalikes`).
     """
-    return ("", "") if word.confidence == 0.0 else _value(word)
+    return ("", "") if word.confidence == 0.0 else value_of(word)
 
 
-def _value(word: Fact) -> Claim:
+def value_of(word: Fact) -> Claim:
     """The value that a word names, whether it asserts or retracts it."""
     kind, text = word.kind, word.text
     # Text of ASCII alone is compared as it stands, and nearly all is: conflicts with many members ask this of each.
     return (kind, text) if text.isascii() and kind != "number" else (kind, comparable_text(kind, text))
+
+
+def sweeps(word: Fact) -> bool:
+    """Whether a retraction in a slot of many values is about all of them."""
+    if not word.is_retraction:
+        return False
+    return word.kind == "null" or (word.kind in ("string", "text") and word.text == _SWEEPING_TEXT)
 
 
 def is_operators_retraction(word: Fact) -> bool:
@@ -158,7 +168,9 @@ def evaluate(
     last_id = last.id if last is not None else ""
     contested = cardinality == "one" and len({claim(fact) for fact in live}) > 1
     conflict = conflict_id(slot, last_id) if contested or denials else None
-    return SlotState(live=live, denials=denials, conflict=conflict, last=last_id, ended_by=ended_by)
+    disputed = live if cardinality == "one" else [each for each in live if slot_words.denied(each, denials)]
+    members = tuple(sorted((*disputed, *denials)))
+    return SlotState(live=live, denials=denials, conflict=conflict, last=last_id, ended_by=ended_by, members=members)
 
 
 class _Words:
@@ -178,9 +190,9 @@ class _Words:
 
     def concerns(self, word: Fact, other: Fact) -> bool:
         """Whether a word is about what another one is about: in a slot of one value always."""
-        if not self._many or self._sweeps(word):
+        if not self._many or sweeps(word):
             return True
-        return not self._sweeps(other) and _value(word) == _value(other)
+        return not sweeps(other) and value_of(word) == value_of(other)
 
     def after(self, word: Fact) -> Iterator[Fact]:
         """Who may end a word, by doing so if it concerns it: its author later on, and the operator of its origin."""
@@ -196,20 +208,27 @@ class _Words:
 
     def withdraws(self, retraction: Fact) -> bool:
         """Whether a retraction took an assertion back; one that did denies nobody."""
+        by_operator = is_operators_retraction(retraction)
         own = self._of_author[author_of(retraction)]
         before = own[: bisect_left(own, retraction)]
-        if is_operators_retraction(retraction):
+        if by_operator:
             before = [each for each in self.all if each < retraction and each.origin == retraction.origin]
-        elif not self._sweeps(retraction):
-            last = next((each for each in reversed(before) if self.concerns(each, retraction)), None)
-            return last is not None and not last.is_retraction
-        taken_back = (each for each in before if not each.is_retraction and self.concerns(retraction, each))
-        return any(self.ended_by(each, before=retraction) is None for each in taken_back)
+        if self._many and (by_operator or sweeps(retraction)):
+            return any(not each.is_retraction and self.concerns(retraction, each) for each in before)
+        if by_operator:
+            taken_back = (each for each in before if not each.is_retraction)
+            return any(self.ended_by(each, before=retraction) is None for each in taken_back)
+        if self._many:
+            before = [each for each in before if not sweeps(each) and value_of(each) == value_of(retraction)]
+        return bool(before) and not before[-1].is_retraction
 
     def denies(self, denial: Fact, facts: Iterable[Fact]) -> bool:
         """Whether a retraction that withdraws nothing denies any of these live facts: one of another author, who made
-        the claim before it, where nothing has ended the denial since, as far as it is about this claim."""
-        ending = list(self.after(denial))
+        the claim before it, where nothing has ended the denial since, as far as it is about this claim. What the
+        operator says about one value leaves a denial of everything by another author as it is."""
+        ending = [
+            each for each in self.after(denial) if author_of(each) == author_of(denial) or self.concerns(each, denial)
+        ]
         return any(
             author_of(denial) != author_of(fact)
             and self._first[author_of(fact), claim(fact)] < denial
@@ -218,6 +237,10 @@ class _Words:
             for fact in facts
         )
 
+    def denied(self, fact: Fact, denials: Iterable[Fact]) -> bool:
+        """Whether one of these denials is about a live fact."""
+        return any(self.denies(denial, (fact,)) for denial in denials)
+
     def spends(self, winner_id: str) -> bool:
         """Whether a word that says something else ended a winner. Where two origins use one id, either's end counts:
         nobody can tell whose the id is, and an open conflict is the lesser harm."""
@@ -225,11 +248,6 @@ class _Words:
         return any(
             self.concerns(each, won) and claim(each) != claim(won) for won in winners for each in self.after(won)
         )
-
-    def _sweeps(self, word: Fact) -> bool:
-        """Whether a retraction in a slot of many values is about all of them."""
-        everything = word.kind == "null" or (word.kind in ("string", "text") and word.text == _SWEEPING_TEXT)
-        return self._many and word.is_retraction and everything
 
 
 def _effective(

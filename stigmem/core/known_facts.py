@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from stigmem.core.conflict_set import ConflictSet
+from stigmem.core.contradiction import Cardinality
 from stigmem.core.fact import Fact, Slot
 from stigmem.core.sorted_facts import SortedFacts
 
@@ -38,6 +39,8 @@ class KnownFacts(Protocol):
     def holds(self, fact: Fact) -> bool: ...
 
     def slot(self, key: Slot) -> ConflictSet | None: ...
+
+    def cardinality(self, relation: str) -> Cardinality: ...
 
     def facts_of(self, key: Slot) -> SortedFacts: ...
 

@@ -13,14 +13,17 @@ from typing import Final
 from sortedcontainers import SortedList
 
 from stigmem.core import sorted_facts
+from stigmem.core.cardinality import cardinality_of
 from stigmem.core.conflict_set import ConflictLog, ConflictSet
 from stigmem.core.content_index import ContentIndex
-from stigmem.core.contradiction import author_of
+from stigmem.core.contradiction import Cardinality, author_of, sweeps, value_of
 from stigmem.core.errors import Rejection
 from stigmem.core.export_index import ExportIndex, is_exportable
 from stigmem.core.fact import Fact, Slot
 from stigmem.core.fact_index import FactIndex
 from stigmem.core.hlc import Stamp, stamp_wall_ms
+from stigmem.core.many_values import ManyValuesSet
+from stigmem.core.one_value import OneValueSet
 from stigmem.core.rederivation import Rederivation, Rederivations
 from stigmem.core.resolution import Resolution, conflict_id, read_resolution
 from stigmem.core.sorted_facts import SortedFacts
@@ -45,8 +48,16 @@ class Ledger:
     `horizon_us` is the instant up to which expiry has been applied, in microseconds since the epoch.
     """
 
-    def __init__(self, *, relay: bool = True, resolvers: Callable[[str], bool] = _anyone) -> None:
-        """`relay`: whether received facts may be served on. `resolvers`: whose resolutions take effect here."""
+    def __init__(
+        self,
+        *,
+        relay: bool = True,
+        resolvers: Callable[[str], bool] = _anyone,
+        cardinality: Callable[[str], Cardinality] = cardinality_of,
+    ) -> None:
+        """`relay`: whether received facts may be served on. `resolvers`: whose resolutions take effect here.
+        `cardinality`: how many values a relation holds."""
+        self._cardinality = cardinality
         self._relay = relay
         self._resolvers = resolvers
         self.log: list[Fact] = []
@@ -57,7 +68,7 @@ class Ledger:
         self.by_scope: FactIndex[str] = FactIndex()
         self.horizon_us = _LONG_AGO
         self.contested: dict[Slot, ConflictSet] = {}
-        self.conflict_log = ConflictLog()
+        self.conflict_log = ConflictLog(self.slot)
         self.conflicts_opened = 0
         self.timestamp_lead_us = 0
         """The most by which a fact's write time runs ahead of its stamp's millisecond, in microseconds."""
@@ -124,7 +135,7 @@ class Ledger:
         return self._contents.hash_some(most)
 
     def repeated(self, draft: Fact, cid: str) -> Fact | None:
-        """The fact that answers a draft instead of a new one: the last word of its author about its slot, if it says
+        """The fact that answers a draft instead of a new one: the last word of its author that concerns it, if it says
         the same until the same instant and counts. Otherwise saying it is a new word. `cid`: the draft's content id.
         Reserved facts, which nothing ends, answer as long as they have not expired."""
         held = self._slots.get(draft.slot)
@@ -135,23 +146,31 @@ class Ledger:
         if isinstance(held, Fact):
             counts = says_the_same(held, draft) and not self.expired(held) and not self.voided(held)
             return held if counts else None
-        last = None if held is None else held.last_word(author_of(draft))
+        last = None if held is None else held.last_word(draft)
         if last is None or not says_the_same(last, draft) or self.expired(last) or self.overridden(last):
             return None
         return last
 
     def last_word(self, draft: Fact) -> Fact | None:
-        """The last word of a draft's author about its slot, or None; reserved facts have none."""
+        """The last word of a draft's author that concerns what the draft is about, or None; reserved facts have
+        none."""
         held = self._slots.get(draft.slot)
         if isinstance(held, ConflictSet):
-            return held.last_word(author_of(draft))
-        return held if held is not None and author_of(held) == author_of(draft) else None
+            return held.last_word(draft)
+        if held is None or author_of(held) != author_of(draft):
+            return None
+        met = self.cardinality(draft.relation) == "one" or sweeps(draft) or value_of(draft) == value_of(held)
+        return held if met else None
 
     def slot(self, key: Slot) -> ConflictSet | None:
         """The derived state of a slot, or None when it never had two facts, a retraction or a resolution: then its one
         fact is all there is."""
         held = self._slots.get(key)
         return held if isinstance(held, ConflictSet) else None
+
+    def cardinality(self, relation: str) -> Cardinality:
+        """How many values a relation holds."""
+        return self._cardinality(relation)
 
     def facts_of(self, key: Slot) -> SortedFacts:
         """Every fact of a slot, by origin stamp."""
@@ -182,9 +201,10 @@ class Ledger:
         return before if before is not None and held.ended_by(before) == fact else None
 
     def words_of(self, fact: Fact) -> SortedFacts:
-        """What the author of a fact said in its slot, by origin stamp; of a reserved fact itself alone."""
+        """What the author of a fact said in its slot (where the relation holds many values: about the same value), by
+        origin stamp; of a reserved fact itself alone."""
         held = self._slots.get(fact.slot)
-        return held.words_of(author_of(fact)) if isinstance(held, ConflictSet) else [fact]
+        return held.words_of(fact) if isinstance(held, ConflictSet) else [fact]
 
     def overruled(self, fact: Fact) -> bool:
         """Whether a resolution that holds settled against the fact."""
@@ -255,7 +275,7 @@ class Ledger:
         held = self._slots.get(key)
         if not isinstance(held, ConflictSet):
             return None
-        conflict_set = ConflictSet(key)
+        conflict_set = self._new_set(key)
         settling = held.resolutions()
         for number, word in enumerate(list(held.facts), 1):
             if holds(word):
@@ -342,14 +362,20 @@ class Ledger:
             if fact is not None and fact.quarantine is None:
                 self._ask_to_rederive(fact)
 
+    def reinterpret(self, relation: str) -> None:
+        """A relation holds another number of values now than its facts were derived by. What follows is shown slot by
+        slot, once `rederive` has come to each."""
+        self._rederivations.ask_many(self._slots_of(relation))
+
     @property
     def slots_to_rederive(self) -> int:
-        """How many slots do not show yet what follows from the present meaning of their words."""
+        """How many slots (at least) do not show yet what follows from the present meaning of their words."""
         return len(self._rederivations)
 
     def rederive(self, words_max: int) -> None:
         """Go on deriving the slots anew that need it, by at most so many words; a microsecond or ten each."""
         for conflict_set in self._rederivations.step(words_max, horizon_us=self.horizon_us):
+            self._slots[conflict_set.key] = conflict_set
             self._note(conflict_set)
 
     def advance(self, now_us: int) -> None:
@@ -369,7 +395,7 @@ class Ledger:
         expiring = self._expiring.irange((min(old, now_us) + 1,), (max(old, now_us) + 1,), (True, False))
         if not self._rederivations and not any(expiring):
             return self
-        copy = Ledger(relay=self._relay, resolvers=self._resolvers)
+        copy = Ledger(relay=self._relay, resolvers=self._resolvers, cardinality=self._cardinality)
         copy._voided = dict(self._voided)
         for fact in self.log:
             copy.add(fact)
@@ -383,6 +409,8 @@ class Ledger:
         key = fact.slot
         if self.voided(fact):
             self._opened(key).add_voided(fact)
+            if self._rederivations and (under_way := self._rederivations.of(key)) is not None:
+                under_way.arrived(fact)
             return
         if not fact.is_retraction and self._slots.setdefault(key, fact) is fact:
             return  # a lone assertion contradicts nobody
@@ -400,18 +428,21 @@ class Ledger:
             under_way.arrived(resolution)
         self._take_effect(conflict_set, resolution, self.horizon_us)
         for last in ("", resolution.fact.id):  # the only conflicts of a slot that a resolution can have been about
-            self.conflict_log.add(conflict_id(conflict_set.key, last), conflict_set)
+            self.conflict_log.add(conflict_id(conflict_set.key, last), conflict_set.key)
         self._note(conflict_set)
 
     def _opened(self, key: Slot) -> ConflictSet:
         held = self._slots.get(key)
         if isinstance(held, ConflictSet):
             return held
-        conflict_set = ConflictSet(key)
+        conflict_set = self._new_set(key)
         if held is not None:
             conflict_set.add(held, horizon_us=self.horizon_us)
         self._slots[key] = conflict_set
         return conflict_set
+
+    def _new_set(self, slot: Slot) -> ConflictSet:
+        return ManyValuesSet(slot) if self.cardinality(slot[1]) == "many" else OneValueSet(slot)
 
     def _apply_expiry(self, fact: Fact) -> None:
         held = self._slots.get(fact.slot)
@@ -437,14 +468,27 @@ class Ledger:
         """The meaning of a word or of a resolution has changed."""
         resolution = _resolution(fact) if fact.derived_from else None
         if resolution is not None:
-            self._rederivations.ask((resolution.slot,))
+            self._rederivations.ask(resolution.slot)
         elif not fact.is_system:
-            self._rederivations.ask((fact.slot,))
+            self._rederivations.ask(fact.slot)
 
     def _begin_rederivation(self, slot: Slot) -> Rederivation | None:
-        if slot not in self._slots:
-            return None
-        return Rederivation(self._opened(slot), is_voided=self.voided, applies=self._applies)
+        held = self._slots.get(slot)
+        if held is None or (isinstance(held, Fact) and self._counts(held)):
+            return None  # a lone fact says the same whatever its relation holds
+        return Rederivation(self._opened(slot), self._new_set(slot), counts=self._counts, applies=self._applies)
+
+    def _counts(self, fact: Fact) -> bool:
+        return not self.voided(fact)
+
+    def _slots_of(self, relation: str) -> Iterator[Slot | None]:
+        """Every slot of a relation, once; None for a further fact of the same one."""
+        seen: dict[Slot, None] = {}
+        for fact in list(self.by_relation.get(relation)):
+            resolution = _resolution(fact) if fact.derived_from else None
+            slot = fact.slot if resolution is None else resolution.slot
+            yield None if slot in seen else slot
+            seen[slot] = None
 
     def _note(self, conflict_set: ConflictSet) -> None:
         """Keep the tables of open conflicts right after a set may have changed."""
@@ -453,7 +497,7 @@ class Ledger:
         if conflict is not None:
             self.contested[conflict_set.key] = conflict_set
             self.conflicts_opened += not was_open
-            self.conflict_log.add(conflict, conflict_set)
+            self.conflict_log.add(conflict, conflict_set.key)
         elif was_open:
             del self.contested[conflict_set.key]
 

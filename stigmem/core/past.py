@@ -47,7 +47,7 @@ from typing import Final
 import msgspec
 
 from stigmem.core.conflict_set import ConflictSet
-from stigmem.core.contradiction import author_of
+from stigmem.core.contradiction import Cardinality
 from stigmem.core.fact import Fact, Slot
 from stigmem.core.hlc import Stamp
 from stigmem.core.known_facts import FactsByKey
@@ -104,6 +104,9 @@ class PastFacts:
     def slot(self, key: Slot) -> ConflictSet | None:
         return self._set(key)
 
+    def cardinality(self, relation: str) -> Cardinality:
+        return self.ledger.cardinality(relation)
+
     def facts_of(self, key: Slot) -> SortedFacts:
         return [fact for fact in self.ledger.facts_of(key) if self.point.holds(fact)]
 
@@ -111,7 +114,7 @@ class PastFacts:
         conflict_set = self._set(fact.slot)
         if fact.is_system or conflict_set is None:
             return [fact]
-        return conflict_set.words_of(author_of(fact))
+        return conflict_set.words_of(fact)
 
     def contradicted(self, fact: Fact) -> bool:
         conflict_set = self._state_for(fact)

@@ -20,13 +20,12 @@ Invariants
 1. The set that readers see is the derivation of all words held, by the meaning as of the last finished turn or a
    later one.
 2. When nothing waits, it is the derivation by the present meaning.
-3. The object of a set stays the same: whoever keeps a reference to it sees the new state.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 
 from stigmem.core.conflict_set import ConflictSet
 from stigmem.core.fact import Fact, Slot
@@ -39,12 +38,17 @@ class Rederivation:
     """One slot that is being derived anew."""
 
     def __init__(
-        self, held: ConflictSet, *, is_voided: Callable[[Fact], bool], applies: Callable[[Resolution], bool]
+        self,
+        held: ConflictSet,
+        fresh: ConflictSet,
+        *,
+        counts: Callable[[Fact], bool],
+        applies: Callable[[Resolution], bool],
     ) -> None:
-        """`is_voided`: whether a word counts for nothing. `applies`: whether a resolution takes effect here."""
-        self.held = held
-        self._fresh = ConflictSet(held.key)
-        self._is_voided = is_voided
+        """`fresh`: an empty set of the same slot. `counts`: whether a word counts for anything. `applies`: whether a
+        resolution takes effect here."""
+        self.fresh = fresh
+        self._counts = counts
         self._applies = applies
         self._waiting: deque[Fact | Resolution] = deque((*held.facts, *held.resolutions()))
         self._taken_in: dict[tuple[str, str], None] = {}
@@ -57,16 +61,16 @@ class Rederivation:
     def expiry_passed(self, fact: Fact, *, horizon_us: int) -> None:
         """As for a conflict set."""
         if (fact.origin, fact.id) in self._taken_in:
-            self._fresh.expiry_passed(fact, horizon_us=horizon_us)
+            self.fresh.expiry_passed(fact, horizon_us=horizon_us)
 
     def step(self, words_max: int, *, horizon_us: int) -> int:
         """Take in at most so many words; how many were. `horizon_us`: as for a conflict set."""
-        fresh, taken = self._fresh, 0
+        fresh, taken = self.fresh, 0
         while self._waiting and taken < words_max:
             each = self._waiting.popleft()
             taken += 1
             if isinstance(each, Fact):
-                if self._is_voided(each):
+                if not self._counts(each):
                     fresh.add_voided(each)
                     continue
                 fresh.add(each, horizon_us=horizon_us)
@@ -76,13 +80,11 @@ class Rederivation:
                 fresh.resolve(each, horizon_us=horizon_us)
             else:
                 fresh.mention(each, horizon_us=horizon_us)
-        if not self._waiting:
-            self.held.take_over(fresh)
         return taken
 
     @property
     def is_done(self) -> bool:
-        """Whether the set that readers see is the new one."""
+        """Whether the second set has every word."""
         return not self._waiting
 
 
@@ -93,28 +95,39 @@ class Rederivations:
         """`begin`: starts with a slot; None when there is nothing to derive."""
         self._begin = begin
         self._waiting: dict[Slot, None] = {}
+        self._asked: deque[Iterator[Slot | None]] = deque()
+        """Slots that were asked for many at a time, still to be gathered."""
         self._current: Rederivation | None = None
 
     def __len__(self) -> int:
-        """How many slots are not derived anew yet."""
-        return len(self._waiting) + (self._current is not None)
+        """How much is not derived anew yet: slots, and gatherings of slots."""
+        return len(self._waiting) + len(self._asked) + (self._current is not None)
 
-    def ask(self, slots: Iterable[Slot]) -> None:
-        """Have slots derived anew."""
-        self._waiting.update(dict.fromkeys(slots))
+    def ask(self, slot: Slot) -> None:
+        """Have a slot derived anew."""
+        self._waiting[slot] = None
+
+    def ask_many(self, slots: Iterator[Slot | None]) -> None:
+        """Have many slots derived anew, gathered step by step. None is a step that found no further slot."""
+        self._asked.append(slots)
 
     def of(self, slot: Slot) -> Rederivation | None:
         """What is under way for a slot, and so has to hear of what arrives."""
         current = self._current
-        return current if current is not None and current.held.key == slot else None
+        return current if current is not None and current.fresh.key == slot else None
 
     def step(self, words_max: int, *, horizon_us: int) -> list[ConflictSet]:
-        """Go on by at most so many words; the sets that are derived anew now."""
+        """Go on by at most so many words; the sets that are complete
+        now, to be put into the place of those that readers see."""
         done: list[ConflictSet] = []
         while words_max > 0:
             if self._current is None:
                 if not self._waiting:
-                    break
+                    if not self._asked:
+                        break
+                    words_max -= 1
+                    self._gather()
+                    continue
                 slot = next(iter(self._waiting))
                 del self._waiting[slot]
                 self._current = self._begin(slot)
@@ -122,6 +135,13 @@ class Rederivations:
                 continue
             words_max -= self._current.step(words_max, horizon_us=horizon_us)
             if self._current.is_done:
-                done.append(self._current.held)
+                done.append(self._current.fresh)
                 self._current = None
         return done
+
+    def _gather(self) -> None:
+        for slot in self._asked[0]:
+            if slot is not None:
+                self._waiting[slot] = None
+            return
+        self._asked.popleft()

@@ -10,8 +10,10 @@ Invariants
    that cover it for another winner; `_wins` those that have effect, that nobody supersedes, and that name it winner.
 2. A resolution that waits (its winner is not held, or the conflict it names is not known) is filed under the one
    thing that it waits for first, and counts for nothing.
-3. `_unspent` has each winner of a resolution with effect until it is spent. All of one author have one claim: were
-   there two, the later word would have spent the earlier. So a word spends none of an author's, or a prefix.
+3. `_unspent` has each winner of a resolution with effect until it is spent, under everything by which a later word can
+   spend it: its author and what the word is about, its node for the operator's retraction. All of one author about one
+   thing have one claim: were there two, the later word would have spent the earlier. So a word spends none of them, or
+   a prefix.
 4. A resolution is counted once and discounted once: superseding and spending it cost at most RESOLUTION_COVERS_MAX
    steps, which its arrival cost as well.
 
@@ -23,17 +25,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import takewhile
+from typing import TypeAlias
 
 import msgspec
 
 from stigmem.core import sorted_facts
-from stigmem.core.contradiction import Author, author_of, claim, is_operators_retraction
+from stigmem.core.contradiction import Cardinality, claim, is_operators_retraction, sweeps, value_of
 from stigmem.core.fact import Fact
 from stigmem.core.fact_index import FactIndex
 from stigmem.core.resolution import Resolution
 from stigmem.core.sorted_facts import SortedFacts
 
 __all__ = ["Settlement", "SlotResolutions"]
+
+_Group: TypeAlias = tuple[str, ...]
 
 
 class Settlement(msgspec.Struct, gc=False):
@@ -48,12 +53,13 @@ class SlotResolutions:
     """Kept for a slot from its first resolution on; only its conflict set changes it."""
 
     __slots__ = (
-        "_all", "_by_winner", "_in_force", "_known_conflicts", "_losses", "_spent", "_unspent", "_unspent_of_origin",
+        "_all", "_by_winner", "_cardinality", "_in_force", "_known_conflicts", "_losses", "_spent", "_unspent",
         "_waiting", "_wins", "by_id", "effective", "heard", "last", "settlements", "superseded",
     )  # fmt: skip
 
-    def __init__(self, facts: Iterable[Fact], first_conflict: str) -> None:
+    def __init__(self, facts: Iterable[Fact], first_conflict: str, cardinality: Cardinality) -> None:
         """Begin with the words of a slot that had no resolution yet, and the id of its first conflict."""
+        self._cardinality: Cardinality = cardinality
         self.by_id: FactIndex[str] = FactIndex()
         """The words of the slot; several of one id only if an origin used another's."""
         self.heard: list[Resolution] = []
@@ -79,9 +85,8 @@ class SlotResolutions:
         self._by_winner: dict[str, list[Resolution]] = {}
         self._spent: dict[str, None] = {}
         """Ids of winners that a word which says something else has ended."""
-        self._unspent: dict[Author, SortedFacts] = {}
-        self._unspent_of_origin: dict[str, SortedFacts] = {}
-        """The winners that are not spent; by origin only assertions, which alone an operator's retraction can spend."""
+        self._unspent: dict[_Group, SortedFacts] = {}
+        """The winners that are not spent."""
         for fact in facts:
             self.by_id.add(fact.id, fact)
 
@@ -95,24 +100,22 @@ class SlotResolutions:
         """A word is the winner of some resolution from now on."""
         if winner.id in self._spent:
             return
-        author = author_of(winner)
         if spent:
             self._spend(winner.id)
-        elif not sorted_facts.contains(self._unspent.get(author, []), winner):
-            self._unspent[author] = sorted_facts.add(self._unspent.get(author, []), winner)
-            if not winner.is_retraction:
-                of_origin = self._unspent_of_origin.get(winner.origin, [])
-                self._unspent_of_origin[winner.origin] = sorted_facts.add(of_origin, winner)
+            return
+        for group in self._groups(winner):
+            unspent = self._unspent.get(group, [])
+            if not sorted_facts.contains(unspent, winner):
+                self._unspent[group] = sorted_facts.add(unspent, winner)
 
     def spend(self, word: Fact, *, spent: bool) -> list[str]:
         """A new word; the ids of the facts that were settled against for a winner which it ends. `spent`: whether the
         word itself is ended by one that says something else."""
         touched: list[str] = []
-        unspent = self._unspent.get(author_of(word))
-        if unspent and claim(unspent[0]) != claim(word):  # all unspent winners of an author have one claim
-            touched += self._spend_before(word, unspent)
-        if is_operators_retraction(word):
-            touched += self._spend_before(word, self._unspent_of_origin.get(word.origin, []))
+        for group in self._spent_by(word):
+            unspent = self._unspent.get(group)
+            if unspent and claim(unspent[0]) != claim(word):  # all unspent winners of a group have one claim, or differ
+                touched += self._spend_before(word, unspent)
         if word.id in self._by_winner:
             if spent and word.id not in self._spent:
                 touched += self._spend(word.id)
@@ -122,14 +125,30 @@ class SlotResolutions:
     def _spend_before(self, word: Fact, winners: SortedFacts) -> list[str]:
         touched: list[str] = []
         for winner in list(takewhile(lambda each: each < word, winners)):
-            author = author_of(winner)
-            self._unspent[author] = sorted_facts.remove(self._unspent[author], winner)
-            if not winner.is_retraction:
-                of_origin = self._unspent_of_origin[winner.origin]
-                self._unspent_of_origin[winner.origin] = sorted_facts.remove(of_origin, winner)
+            for group in self._groups(winner):
+                self._unspent[group] = sorted_facts.remove(self._unspent[group], winner)
             if winner.id not in self._spent:
                 touched += self._spend(winner.id)
         return touched
+
+    def _groups(self, winner: Fact) -> list[_Group]:
+        """Everything by which a later word can spend a winner. Retractions spend assertions alone."""
+        author = ("author", winner.source, winner.origin)
+        origin = ("origin", winner.origin)
+        if self._cardinality == "one":
+            return [author] if winner.is_retraction else [author, origin]
+        if sweeps(winner):
+            return []
+        value = value_of(winner)
+        return [(*author, *value)] if winner.is_retraction else [(*author, *value), author, (*origin, *value), origin]
+
+    def _spent_by(self, word: Fact) -> list[_Group]:
+        """Whose winners a word spends, as far as they claim something else."""
+        author = ("author", word.source, word.origin)
+        origins = [("origin", word.origin)] if is_operators_retraction(word) else []
+        if self._cardinality == "one" or sweeps(word):
+            return [author, *origins]
+        return [(*group, *value_of(word)) for group in (author, *origins)]
 
     def _spend(self, winner_id: str) -> list[str]:
         self._spent[winner_id] = None

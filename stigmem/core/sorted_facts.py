@@ -16,7 +16,7 @@ from sortedcontainers import SortedList
 
 from stigmem.core.fact import Fact
 
-__all__ = ["SortedFacts", "add", "contains", "descending", "remove", "since"]
+__all__ = ["SortedFacts", "add", "contains", "descending", "rank", "remove", "since"]
 
 MOVED_MAX: Final = 16_384
 """Facts that a change of a plain list may move (8 bytes each): a few microseconds."""
@@ -66,6 +66,11 @@ def contains(facts: SortedFacts, fact: Fact) -> bool:
     for found in since(facts, fact):
         return _same(found, fact)
     return False
+
+
+def rank(facts: SortedFacts, fact: Fact) -> int:
+    """How many facts of the run come before a fact."""
+    return bisect_left(facts, fact) if isinstance(facts, list) else int(facts.bisect_left(fact))
 
 
 def since(facts: SortedFacts, fact: Fact) -> Iterator[Fact]:

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from stigmem.core.contradiction import best_two
+from stigmem.core.contradiction import best_two, value_of
 from stigmem.core.export_index import is_foreign_instruction
 from stigmem.core.fact import Fact, rank
 from stigmem.core.known_facts import KnownFacts
@@ -70,9 +70,11 @@ def synthesis_of(
     min_confidence: float,
 ) -> Generator[None, None, Synthesis]:
     """The synthesis of facts that stand. `confidence`: that of a fact now."""
-    by_slot: dict[tuple[str, str, str], list[Fact]] = {}
+    by_slot: dict[tuple[str, ...], list[Fact]] = {}
+    """Facts of a slot; where the relation holds many values, of a slot and a value."""
     for number, fact in enumerate(facts):
-        by_slot.setdefault(fact.slot, []).append(fact)
+        holds_many = known.cardinality(fact.relation) == "many"
+        by_slot.setdefault((*fact.slot, *value_of(fact)) if holds_many else fact.slot, []).append(fact)
         if number % _SLICE == 0:
             yield
     summaries: list[SlotSummary] = []
@@ -96,7 +98,7 @@ def _against(known: KnownFacts, first: Fact, members: list[Fact]) -> Fact | None
     if not known.contradicted(first):
         return None
     others = [fact for fact in members if fact is not first]
-    if not others:
+    if not others or known.cardinality(first.relation) == "many":
         return first
     best, second = best_two([first, *others])
     return second if best is first else best

@@ -59,7 +59,7 @@ class StagedGarden:
     def __init__(self, garden: Garden, *, now_ms: int, add: Callable[[GardenFact], None]) -> None:
         """`now_ms`: the node's wall clock when the batch began. `add` stages a record."""
         self.ledger = garden.ledger
-        self.words = StagedWords()
+        self.words = StagedWords(garden.ledger.cardinality)
         self.stamp = garden.stamp
         self._garden_id = garden.row.garden_id
         self._now_ms = now_ms

@@ -7,27 +7,39 @@ repeats it: a word too many costs little, one that is lost costs the caller's tr
 
 from __future__ import annotations
 
-from typing import TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
-from stigmem.core.contradiction import Author, author_of, is_operators_retraction
+from stigmem.core.contradiction import (
+    Author,
+    Cardinality,
+    Claim,
+    author_of,
+    is_operators_retraction,
+    sweeps,
+    value_of,
+)
 from stigmem.core.errors import Rejection
-from stigmem.core.fact import Fact
+from stigmem.core.fact import Fact, Slot
 from stigmem.core.resolution import read_resolution
 
 __all__ = ["StagedWords"]
 
 K = TypeVar("K")
-Slot: TypeAlias = tuple[str, str, str]
 
 
 class StagedWords:
     """The facts staged so far, by what they are about. Only grows; a transaction that is rolled back makes a new
     one."""
 
-    __slots__ = ("_assertions", "_last", "_operators", "_resolutions")
+    __slots__ = ("_assertions", "_cardinality", "_last", "_last_about", "_operators", "_resolutions")
 
-    def __init__(self) -> None:
+    def __init__(self, cardinality: Callable[[str], Cardinality]) -> None:
+        """`cardinality`: how many values a relation holds."""
+        self._cardinality = cardinality
         self._last: dict[tuple[Slot, Author], Fact] = {}
+        self._last_about: dict[tuple[Slot, Author, Claim | None], Fact] = {}
+        """Of relations that hold many: the last about each value, and about all (None)."""
         self._operators: dict[tuple[Slot, str], Fact] = {}
         """Retractions of the operator of an origin."""
         self._assertions: dict[Slot, Fact] = {}
@@ -48,14 +60,21 @@ class StagedWords:
             return
         slot = fact.slot
         _keep_latest(self._last, (slot, author_of(fact)), fact)
+        if self._cardinality(fact.relation) == "many":
+            about = None if sweeps(fact) else value_of(fact)
+            _keep_latest(self._last_about, (slot, author_of(fact), about), fact)
         if is_operators_retraction(fact):
             _keep_latest(self._operators, (slot, fact.origin), fact)
         if not fact.is_retraction:
             _keep_latest(self._assertions, slot, fact)
 
     def last(self, draft: Fact) -> Fact | None:
-        """The last word staged by a draft's author about its slot, or None."""
-        return self._last.get((draft.slot, author_of(draft)))
+        """The last word staged by a draft's author that concerns what it is about, or None."""
+        slot, author = draft.slot, author_of(draft)
+        if self._cardinality(draft.relation) == "one" or sweeps(draft):
+            return self._last.get((slot, author))
+        named, swept = (self._last_about.get((slot, author, about)) for about in (value_of(draft), None))
+        return max((word for word in (named, swept) if word is not None), default=None)
 
     def asserts(self, slot: Slot) -> bool:
         """Whether something is asserted about a slot."""

@@ -223,7 +223,7 @@ class Transaction:
         self._held: dict[tuple[str, str], Fact] = {}
         self._contents: dict[str, list[Fact]] = {}
         self._ids: dict[str, list[Fact]] = {}
-        self._words = StagedWords()
+        self._words = StagedWords(state.ledger.cardinality)
         self._unfiled: list[Fact] = []
         """Staged facts that `words` does not know yet."""
         self._gardens: dict[str, StagedGarden] = {}
@@ -343,7 +343,7 @@ class Transaction:
         del self.records[savepoint.records :]
         self.stamp, self._head, self._next_seq = savepoint.stamp, savepoint.head, savepoint.next_seq
         self._held, self._contents, self._ids = {}, {}, {}
-        self._words, self._unfiled, self._gardens = StagedWords(), [], {}
+        self._words, self._unfiled, self._gardens = StagedWords(self.ledger.cardinality), [], {}
         for record in self.records:
             if isinstance(record, Fact):
                 self._file(record)

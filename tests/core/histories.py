@@ -63,8 +63,8 @@ def read(resolutions: Sequence[Fact]) -> list[Resolution]:
     return [found for found in map(read_resolution, resolutions) if found is not None]
 
 
-def fill(facts: Sequence[Fact], now_us: int = T0_MS * 1000) -> Ledger:
-    ledger = Ledger()
+def fill(facts: Sequence[Fact], now_us: int = T0_MS * 1000, *, cardinality: Cardinality = "one") -> Ledger:
+    ledger = Ledger(cardinality=lambda _: cardinality)
     ledger.advance(now_us)
     for each in facts:
         append(ledger, each)

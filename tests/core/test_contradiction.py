@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
+import pytest
 
 from stigmem.core.contradiction import (
     Cardinality,
@@ -138,7 +139,11 @@ def test_the_ledger_equals_the_definition_after_every_arrival_whatever_the_clock
         arrivals = [*words, *resolutions]
         draw.shuffle(arrivals)
         idle = {origin for origin in ORIGINS if draw.random() < 0.15}
-        ledger = Ledger(resolvers=lambda origin, idle=idle: origin not in idle)  # type: ignore[misc]
+        cardinality: Cardinality = draw.choice(("one", "many"))
+        ledger = Ledger(
+            resolvers=lambda origin, idle=idle: origin not in idle,  # type: ignore[misc]
+            cardinality=lambda _, held=cardinality: held,  # type: ignore[misc]
+        )
         ledger.advance(T0_MS * 1000)
         for number, each in enumerate(arrivals, 1):
             append(ledger, each)
@@ -149,17 +154,20 @@ def test_the_ledger_equals_the_definition_after_every_arrival_whatever_the_clock
             about = [r for r in here if r in resolutions]
             unapplied = [r for r in about if r.origin in idle]
             applied = [r for r in about if r.origin not in idle]
-            assert derived(ledger) == expected(said, applied, unapplied, ledger.horizon_us)
+            assert derived(ledger) == expected(said, applied, unapplied, ledger.horizon_us, cardinality=cardinality)
 
 
-def test_a_slot_with_many_words_of_many_authors_stays_equal_to_the_definition() -> None:
+@pytest.mark.parametrize("cardinality", ["one", "many"])
+def test_a_slot_with_many_words_of_many_authors_stays_equal_to_the_definition(cardinality: Cardinality) -> None:
     order = random.Random(5)
     words = [
         fact(n, str(n % 3), source=f"agent:{n % 41}", origin=ORIGINS[n % 2], confidence=float(n % 5 != 0))
         for n in range(400)
     ]
+    words += [retraction(500 + n, at=n, source=f"agent:{n}", origin=ORIGINS[n % 3]) for n in range(0, 400, 9)]
     order.shuffle(words)
-    assert derived(fill(words)) == expected(words, [], [], T0_MS * 1000)
+    ledger = fill(words, cardinality=cardinality)
+    assert derived(ledger) == expected(words, [], [], T0_MS * 1000, cardinality=cardinality)
 
 
 # --- the rules, one by one ---
@@ -426,12 +434,32 @@ def hostile_words(count: int) -> Iterator[Fact]:
                 yield resolution(number, fact(number - 4, "no"), fact(number - 3, "no"), resolves=name, **by)
 
 
-def test_ten_thousand_words_of_a_hostile_writer_stay_cheap_to_keep_and_end_nothing_of_anybody() -> None:
+@pytest.mark.parametrize("cardinality", ["one", "many"])
+def test_ten_thousand_words_of_a_hostile_writer_stay_cheap_to_keep_and_end_nothing_of_anybody(
+    cardinality: Cardinality,
+) -> None:
     # Quadratic bookkeeping would take minutes.
     victim = fact(1, "truth")
-    ledger = fill([victim])
+    ledger = fill([victim], cardinality=cardinality)
     for each in hostile_words(10_000):
         append(ledger, each)
     append(ledger, fact(20_000, "last", at=30_000, **BY_B))
     assert ledger.live(victim)
-    assert len(ledger.contested) == 1
+    assert len(ledger.contested) == (cardinality == "one")
+
+
+def test_in_a_slot_of_many_ten_thousand_authors_who_deny_all_and_speak_of_everything_stay_cheap_to_keep() -> None:
+    # Looking at each pair of a denial and a value would be 6 million steps for each of the last words.
+    notes = [fact(n, f"note {n % 50}", source=f"agent:{n % 50}", at=0) for n in range(50)]
+    ledger = fill(notes, cardinality="many")
+    deniers: list[dict[str, Any]] = [{"source": f"denier:{n}", "origin": ORIGINS[1]} for n in range(3_000)]
+    for number, denier in enumerate(deniers, 100):
+        append(ledger, retraction(number, at=number, **denier))
+    for number, denier in enumerate(deniers, 10_000):
+        append(ledger, fact(number, f"note {number % 2}", at=number, **denier))
+    assert sum(map(ledger.contradicted, ledger.facts_of(SLOT)[:50])) == 50
+    for number in range(20_000, 24_000):
+        append(
+            ledger, fact(number, f"note {number % 2}", at=number, confidence=float(number % 4 > 1), source="agent:0")
+        )
+    assert ledger.live(ledger.log[7])

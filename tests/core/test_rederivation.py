@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from stigmem.core.contradiction import Cardinality
 from stigmem.core.fact import Fact
 from stigmem.core.ledger import Ledger
 from stigmem.core.resolution import conflict_id
@@ -28,13 +29,16 @@ def name(each: Fact) -> tuple[str, str]:
     return each.origin, each.id
 
 
-def test_the_ledger_equals_the_definition_wherever_among_the_arrivals_words_are_voided(histories: Histories) -> None:
+def test_the_ledger_equals_the_definition_whenever_words_are_voided_or_a_relation_holds_many(
+    histories: Histories,
+) -> None:
     for draw, words, resolutions in histories:
         everything = [*words, *resolutions]
         to_void = draw.sample(everything, draw.randint(0, min(3, len(everything))))
         steps: list[tuple[str, Fact]] = [("add", each) for each in everything] + [("void", each) for each in to_void]
         draw.shuffle(steps)
-        ledger = Ledger()
+        holds: list[Cardinality] = [draw.choice(("one", "many"))]
+        ledger = Ledger(cardinality=lambda _, holds=holds: holds[-1])  # type: ignore[misc]
         ledger.advance(NOW_US)
         held: list[Fact] = []
         voided: list[tuple[str, str]] = []
@@ -48,13 +52,20 @@ def test_the_ledger_equals_the_definition_wherever_among_the_arrivals_words_are_
             ledger.rederive(draw.choice((0, 1, 1, 2, 50)))
             if draw.random() < 0.3:
                 ledger.advance((T0_MS + draw.randint(-1, 25)) * 1000)
+            if draw.random() < 0.15:
+                holds.append(draw.choice(("one", "many")))
+                ledger.reinterpret(SLOT[1])
             if draw.random() < 0.3:
                 through(ledger)
             if not ledger.slots_to_rederive:
                 said, about = [w for w in held if w in words], [r for r in held if r in resolutions]
-                assert derived(ledger) == expected(said, about, [], ledger.horizon_us, voided=voided)
+                assert derived(ledger) == expected(
+                    said, about, [], ledger.horizon_us, cardinality=holds[-1], voided=voided
+                )
         through(ledger)
-        assert derived(ledger) == expected(words, resolutions, [], ledger.horizon_us, voided=voided)
+        assert derived(ledger) == expected(
+            words, resolutions, [], ledger.horizon_us, cardinality=holds[-1], voided=voided
+        )
 
 
 def test_a_word_that_was_voided_before_it_came_never_counts() -> None:

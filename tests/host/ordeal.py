@@ -139,7 +139,7 @@ def _pull(token: str) -> Request:
 
 def _assertion(entity: str, text: str, source: str = "agent:client", scope: str = "public") -> dict[str, Any]:
     return {
-        "entity": entity, "relation": "memory:note", "source": source, "scope": scope,
+        "entity": entity, "relation": "memory:role", "source": source, "scope": scope,
         "value": {"type": "string", "v": text},
     }  # fmt: skip
 

@@ -448,7 +448,7 @@ async def test_a_directory_with_a_very_long_name_has_a_control_socket_too(run: A
 def test_a_query_says_how_many_facts_are_hidden_by_open_conflicts_and_marks_what_was_taken_back(run: Any) -> None:
     new_node(run)
     for number in range(3):
-        run("fact", "put", "user:ada", "memory:note", f"note {number}", "--source", f"agent:{number}")
+        run("fact", "put", "user:ada", "memory:role", f"role {number}", "--source", f"agent:{number}")
     said = run("fact", "query", "--entity", "user:ada")
     assert "0 shown, 3 in open conflicts" in said.err
     assert "no fact matches" not in said.out
@@ -481,3 +481,15 @@ def test_a_terminal_looks_up_what_was_so_before_and_says_as_of_when(run: Any) ->
     assert refused.status == 2
     assert "as_of is an ISO-8601 instant, or a stamp such as 1795161344436.000" in refused.err
     assert "this node has stored 3 facts" in run("fact", "query", "--known-at", "s:9").err
+
+
+def test_twenty_notes_of_one_agent_are_all_there(run: Any) -> None:
+    """Nineteen of them were superseded by the last."""
+    new_node(run)
+    for number in range(20):
+        run("fact", "put", "user:ada", "memory:note", f"note {number}", "--source", "agent:docs")
+    found = run("fact", "query", "--entity", "user:ada", "--limit", "100", "--json").json
+    assert len(found) == 20
+    assert run("conflicts", "list", "--json").json == []
+    run("fact", "put", "user:ada", "memory:note", "note 7", "--source", "agent:docs", "--confidence", "0")
+    assert run("fact", "query", "--entity", "user:ada", "--limit", "100", "--json").json == found[:12] + found[13:]

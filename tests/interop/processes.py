@@ -110,7 +110,7 @@ class NodeProcess:
     def put(self, subject: str, kind: str, content: Any, **more: Any) -> dict[str, Any]:
         """Assert one fact and return its record."""
         fact = {
-            "entity": subject, "relation": "memory:note", "source": "agent:interop", "scope": "public",
+            "entity": subject, "relation": "memory:role", "source": "agent:interop", "scope": "public",
             "value": {"type": kind, "v": content}, "confidence": 1.0,
         }  # fmt: skip
         found: dict[str, Any] = self.ask("POST", "/v1/facts", 201, **(fact | more))

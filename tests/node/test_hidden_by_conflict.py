@@ -23,16 +23,16 @@ def said(what: Any) -> dict[str, Any]:
 async def notes(node: Fresh, count: int = 20, **changes: Any) -> list[Any]:
     """So many notes of as many authors about one thing."""
     return [
-        await node.say(relation="memory:note", value=said(f"note {n}"), source=f"agent:{n}", **changes)
+        await node.say(relation="memory:role", value=said(f"note {n}"), source=f"agent:{n}", **changes)
         for n in range(count)
     ]
 
 
-async def test_twenty_notes_that_contradict_each_other_are_counted_where_they_are_not_shown() -> None:
+async def test_twenty_values_that_contradict_each_other_are_counted_where_they_are_not_shown() -> None:
     async with fresh() as node:
         await notes(node)
         await node.say(relation="maint:status")
-        page = await node.get("/v1/facts", relation="memory:note")
+        page = await node.get("/v1/facts", relation="memory:role")
         assert (page["total"], page["hidden_by_conflict"]) == (0, 20)
         page = await node.get("/v1/facts")
         assert (page["total"], page["hidden_by_conflict"]) == (1, 20)

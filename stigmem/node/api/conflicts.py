@@ -116,6 +116,8 @@ class ConflictsApi:
         self._quotas.charge(txn, call.principal, "fact_write", 1 if request.new_value is None else 2)
         members = sorted(conflict.members, key=rank, reverse=True)
         if request.new_value is not None:
+            if room.ledger.cardinality(conflict.slot[1]) == "many":
+                raise invalid("new_value", f"{conflict.slot[1]} holds many values: name the fact that is right")
             winner = self._new_fact(call, txn, room, conflict, request.new_value)
             members.insert(0, winner)
         else:
@@ -159,8 +161,8 @@ class ConflictsApi:
         """The resolution, still without its stamp."""
         slot = room.ledger.slot(conflict.slot)
         # The best members first: a hostile writer can fill a set, and what is left over stays contested.
-        covered = list(dict.fromkeys([winner.id, *(fact.id for fact in members)]))[: limits.RESOLUTION_COVERS_MAX]
-        older = tuple(slot.resolutions_in_force()) if slot is not None else ()
+        covered = [winner.id] if slot is None else slot.covered(winner, members)[: limits.RESOLUTION_COVERS_MAX]
+        older = () if slot is None else tuple(slot.resolutions_to_supersede(covered))
         text = provenance(
             conflict.id, conflict.slot, tuple(covered), winner.id, older[: limits.RESOLUTION_COVERS_MAX], note
         )
