@@ -203,6 +203,9 @@ class Clients(Protocol):
     def request(self, node: str, request: Request, then: Callable[[Response], None]) -> bool:
         """Ask a node anything; False when its machine is off, and `then` is not called."""
 
+    def console(self, node: str, request: Request, then: Callable[[Response], None]) -> bool:
+        """The same by the person at the machine's own console, who may do everything."""
+
     def end_of(self, stop: int | None) -> int:
         """When a workload with this `stop` ends: when the faults end at the latest."""
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from typing import Final
+
+import msgspec
 
 from stigmem.core.errors import StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import stamp
 from stigmem.core.resolution import conflict_id, provenance
 from stigmem.core.uris import RESOLUTION_PREFIX
+from stigmem.core.voiding import draft_voiding
 
 T0_MS = 1_795_161_344_436
 SALT = bytes(range(16))
@@ -27,6 +31,9 @@ class OneSalt:
 
 
 SLOT = ("stigmem://lab.example/device/pump-7", "maint:status", "public")
+
+
+_OF_A_RECORD: Final = ("entity", "relation", "scope", "source", "kind", "text", "origin", "derived_from")
 
 
 def refused(act: Callable[[], object]) -> str | None:
@@ -91,3 +98,11 @@ def resolution(
     text = provenance(name, winner.slot, tuple(f.id for f in (winner, *covers)), winner.id, supersedes, "note")
     slot = (RESOLUTION_PREFIX + name, winner.relation, winner.scope)
     return fact(n, winner.text, slot=slot, derived_from=text, **kwargs)  # type: ignore[arg-type]
+
+
+def voiding(n: int, *facts: Fact, at: int | None = None, **changes: object) -> Fact:
+    """The record by which one origin voids some of its facts; certified, whatever `changes` say."""
+    made = draft_voiding(facts[0], [each.id for each in facts], "note", (T0_MS + n) * 1_000)
+    said = {name: getattr(made, name) for name in _OF_A_RECORD}
+    stamped = msgspec.structs.replace(fact(n, at=at), **said | changes)
+    return msgspec.structs.replace(stamped, id=stamped.certified_id())

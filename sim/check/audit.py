@@ -125,7 +125,7 @@ def _refused(row: AuditRow) -> tuple[str | None, str]:
 def _unaccounted(facts: Sequence[Fact], rows: Sequence[AuditRow]) -> str | None:
     """What a commit stores without its row, or the row without it."""
     written = sum([fact.received_from is None for fact in facts])
-    entered = sum([row.event == "fact_write" for row in rows])
+    entered = sum([row.event in ("fact_write", "facts_voided") for row in rows])
     if written != entered:
         return f"{written} local writes have {entered} audit rows"
     counted = sum([int(msgspec.json.decode(row.detail)["count"]) for row in rows if row.event == "page_accepted"])

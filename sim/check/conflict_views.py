@@ -9,8 +9,10 @@ from sim.observation.node_view import LedgerReader, NodeView, SlotKey
 from stigmem.core.conflicts import Conflict
 from stigmem.core.errors import Rejection
 from stigmem.core.resolution import Resolution, read_resolution
+from stigmem.core.uris import VOID_PREFIX
+from stigmem.core.voiding import read_voiding
 
-__all__ = ["resolutions_of", "view_of"]
+__all__ = ["resolutions_of", "view_of", "voided_of"]
 
 _View = dict[SlotKey, object]
 _views: Final[WeakKeyDictionary[NodeView, tuple[list[Conflict], _View]]] = WeakKeyDictionary()
@@ -48,3 +50,20 @@ def resolutions_of(ledger: LedgerReader) -> dict[SlotKey, list[Resolution]]:
             if resolution is not None:
                 found.setdefault(resolution.slot, []).append(resolution)
     return found
+
+
+def voided_of(ledger: LedgerReader) -> frozenset[tuple[str, str]]:
+    """(origin, id) of the facts of a ledger that their own origins voided, by the records among them."""
+    found: dict[tuple[str, str], None] = {}
+    for record in ledger.log:
+        if not record.entity.startswith(VOID_PREFIX) or record.quarantine is not None:
+            continue
+        try:
+            voiding = read_voiding(record)
+        except Rejection:
+            continue  # as for resolutions
+        for name in voiding.names if voiding is not None else ():
+            fact = ledger.held(record.origin, name)
+            if voiding is not None and fact is not None and voiding.reaches(fact):
+                found[record.origin, name] = None
+    return frozenset(found)

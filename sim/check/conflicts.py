@@ -7,7 +7,7 @@ from typing import Final
 
 from sim.check.base import Boot, Checker, CheckResult, Commit, Commits
 from sim.check.conflict_diff import Disagreement, compare, running
-from sim.check.conflict_views import resolutions_of
+from sim.check.conflict_views import resolutions_of, voided_of
 from sim.observation.node_view import LedgerReader, SlotKey
 from sim.ports import Observed
 from sim.units import format_duration
@@ -26,7 +26,7 @@ some percent makes of it."""
 def open_by_definition(ledger: LedgerReader, now_us: int) -> dict[SlotKey, SlotState]:
     """The open conflicts among the facts of a ledger, by the plain definition and not by the ledger's own
     bookkeeping."""
-    resolutions = resolutions_of(ledger)
+    resolutions, voided = resolutions_of(ledger), voided_of(ledger)
     by_slot: dict[SlotKey, list[Fact]] = {}
     for fact in ledger.log:
         if not fact.is_system and fact.quarantine is None:
@@ -35,7 +35,7 @@ def open_by_definition(ledger: LedgerReader, now_us: int) -> dict[SlotKey, SlotS
     for key, facts in by_slot.items():
         if len(facts) > 1:
             found_here = resolutions.get(key, ())
-            state = evaluate(key, facts, found_here, now_us, cardinality=cardinality_of(key[1]))
+            state = evaluate(key, facts, found_here, now_us, cardinality=cardinality_of(key[1]), voided=voided)
             if state.conflict is not None:
                 found[key] = state
     return found

@@ -26,7 +26,7 @@ class Convergence(Checker):
         origins, visibility = self.observed.federation.nodes, self.observed.visibility
 
         def waits(node: NodeView) -> bool:
-            return any(visibility.number(origin, name) is not None for _, name in node.deferred for origin in origins)
+            return any(visibility.is_awaited(origin, name) for _, name in node.deferred for origin in origins)
 
         gone = self.observed.gone
         return [name for name, node in self.observed.nodes.items() if name not in gone and waits(node)]

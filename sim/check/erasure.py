@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.check.base import Checker, CheckResult
-from sim.check.conflict_views import resolutions_of
+from sim.check.conflict_views import resolutions_of, voided_of
 from sim.observation.node_view import LedgerReader, NodeView
 from sim.ports import Observed
 from stigmem.core.cardinality import cardinality_of
@@ -41,7 +41,7 @@ class Erasure(Checker):
 
     def _erased(self, node: NodeView) -> Fact | None:
         ledger = node.ledger
-        resolutions = resolutions_of(ledger)
+        resolutions, voided = resolutions_of(ledger), voided_of(ledger)
         listed = {fact.id for conflict in node.conflicts() for fact in conflict.members}
         for fact in ledger.log:
             ending = ledger.ended_by(fact)
@@ -49,18 +49,24 @@ class Erasure(Checker):
                 return fact
             if fact.origin not in self.observed.names or fact.is_retraction or not ledger.overridden(fact):
                 continue
+            if (fact.origin, fact.id) in voided:
+                continue  # by its own origin
             if fact.id in listed:
                 self.disputed += 1
-            elif not ledger.expired(fact) and _stands(self.observed, ledger, fact, resolutions.get(fact.slot, [])):
+            elif not ledger.expired(fact) and self._stands(ledger, fact, resolutions.get(fact.slot, []), voided):
                 return fact
         return None
 
-
-def _stands(observed: Observed, ledger: LedgerReader, fact: Fact, resolutions: list[Resolution]) -> bool:
-    """Whether a fact stands among what honest nodes wrote."""
-    honest = [other for other in ledger.facts_of(fact.slot) if other.origin in observed.names]
-    theirs = [resolution for resolution in resolutions if resolution.fact.origin in observed.names]
-    hostile = [resolution for resolution in resolutions if resolution.fact.origin not in observed.names]
-    cardinality = cardinality_of(fact.relation)
-    state = evaluate(fact.slot, honest, theirs, ledger.horizon_us, cardinality=cardinality, unapplied=hostile)
-    return fact in state.live
+    def _stands(
+        self, ledger: LedgerReader, fact: Fact, resolutions: list[Resolution], voided: frozenset[tuple[str, str]]
+    ) -> bool:
+        """Whether a fact stands among what honest nodes wrote."""
+        names = self.observed.names
+        honest = [other for other in ledger.facts_of(fact.slot) if other.origin in names]
+        theirs = [resolution for resolution in resolutions if resolution.fact.origin in names]
+        hostile = [resolution for resolution in resolutions if resolution.fact.origin not in names]
+        state = evaluate(
+            fact.slot, honest, theirs, ledger.horizon_us,
+            cardinality=cardinality_of(fact.relation), voided=voided, unapplied=hostile,
+        )  # fmt: skip
+        return fact in state.live

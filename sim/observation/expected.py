@@ -12,6 +12,7 @@ from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact
 from stigmem.core.resolution import read_resolution
 from stigmem.core.uris import is_system, reserved_source
+from stigmem.core.voiding import read_voiding
 
 __all__ = ["never_served", "stays_local"]
 
@@ -35,11 +36,12 @@ def never_served(fact: Fact) -> bool:
         return False  # nearly every fact: this is asked for each of them at every node
     if fact.interpret_as == "instruction" or entity.startswith(_INSTRUCTION) or relation.startswith(_INSTRUCTION):
         return True
-    return (is_system(entity) or is_system(relation) or fact.derived_from != "") and not _is_resolution(fact)
+    return (is_system(entity) or is_system(relation) or fact.derived_from != "") and not _travels(fact)
 
 
-def _is_resolution(fact: Fact) -> bool:
+def _travels(fact: Fact) -> bool:
+    """Whether a reserved fact is one of those that nodes take from each other."""
     try:
-        return read_resolution(fact) is not None
+        return read_resolution(fact) is not None or read_voiding(fact) is not None
     except Rejection:
         return False  # under the name of one, and not well-formed

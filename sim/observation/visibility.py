@@ -12,7 +12,7 @@ has one lag and one `Return`, which says for how long it was without it.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 __all__ = ["NEVER", "Return", "TrackedFact", "Visibility"]
@@ -81,6 +81,8 @@ class Visibility:
         self._any_stays_local = False
         self._exempt: dict[int, set[str]] = {}
         """Fact -> nodes to which nobody can bring it any more."""
+        self._voided: dict[int, None] = {}
+        """Facts that their origin voided, which nobody takes any more."""
         self._lost_ns: dict[tuple[int, str], int] = {}
         """(fact, node) -> when the copy was lost, until it comes again."""
 
@@ -117,6 +119,11 @@ class Visibility:
     def number(self, origin: str, fact_id: str) -> int | None:
         """The number of a fact, or None when no node of ours wrote it."""
         return self._number.get((origin, fact_id))
+
+    def is_awaited(self, origin: str, fact_id: str) -> bool:
+        """Whether a node of ours wrote a fact, and did not void it."""
+        number = self._number.get((origin, fact_id))
+        return number is not None and number not in self._voided
 
     def is_fact(self, fact_id: str) -> bool:
         """Whether a node of ours gave this id to a fact."""
@@ -157,6 +164,21 @@ class Visibility:
             if not self.missing:
                 self.complete_since_ns = max(self.complete_since_ns, now)
 
+    def voided(self, origin: str, fact_ids: Iterable[str], now: int) -> None:
+        """An origin voided facts of its own: whoever does not hold them yet need not, and refuses them."""
+        for fact_id in fact_ids:
+            number = self._number.get((origin, fact_id))
+            if number is None:
+                continue
+            self._voided[number] = None
+            lacking = [name for name in self.readers(number) if self.held_since[name][number] == NEVER]
+            if lacking:
+                self._exempt.setdefault(number, set()).update(lacking)
+                self.missing -= len(lacking)
+                self._left[number] -= len(lacking)
+                self.everywhere += self._left[number] == 0
+                self.complete_since_ns = max(self.complete_since_ns, now)
+
     def joined(self, node: str, now: int) -> None:
         """A node is up; only the first time counts."""
         self.joined_ns.setdefault(node, now)
@@ -194,9 +216,9 @@ class Visibility:
                 self.destroyed.add(number)
                 continue
             source = alive.get(fact.origin)
-            if (self._relayed and fact.scope == "public" and not fact.stays_local) or (
-                source is not None and source[number] != NEVER
-            ):
+            is_relayed = self._relayed and fact.scope == "public" and not fact.stays_local
+            is_served = is_relayed or (source is not None and source[number] != NEVER)
+            if is_served and number not in self._voided:
                 continue
             lacking = [name for name in self.readers(number) if self.held_since[name][number] == NEVER]
             self._exempt.setdefault(number, set()).update(lacking)

@@ -39,7 +39,7 @@ REJECTIONS: Final = (
     "rotation_chain",
     "scope_not_in_origin_grant", "scope_violation", "source_not_owned", "tenant_not_in_origin_grant",
     "tenant_policy_unsafe", "token_expired", "token_lifetime_exceeded", "too_many_tokens", "unexpected_status",
-    "valid_until_extension", "value_too_large", "well_known_key_differs_or_unreachable",
+    "valid_until_extension", "value_too_large", "voided", "well_known_key_differs_or_unreachable",
 )  # fmt: skip
 """Codes of facts, tokens, pages and declarations that were turned away (federation 2.6, 3.5)."""
 

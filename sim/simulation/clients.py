@@ -16,9 +16,10 @@ import msgspec
 from sim.naming import agent
 from sim.simulation.arrivals import Arrivals
 from sim.topology.federation import Federation
-from sim.world.machine import Machine
+from sim.world.machine import OPERATOR, Machine
 from sim.world.random_streams import RandomStreams
 from stigmem.core.wire import JSON_TYPE, Request, Response
+from stigmem.node.callers import Principal
 
 __all__ = ["Submissions", "WorkloadClients"]
 
@@ -63,15 +64,17 @@ class Submissions:
         """The machine lost power: nobody on it waits any more."""
         self._unanswered.pop(node, None)
 
-    def ask(self, node: str, request: Request, then: Callable[[Response], None]) -> bool:
-        """A client on a node's machine sends a request; False when the machine is off."""
+    def ask(
+        self, node: str, request: Request, then: Callable[[Response], None], *, by: Principal | None = None
+    ) -> bool:
+        """A client on a node's machine sends a request; False when the machine is off. `by`: who is known to ask."""
 
         def answered(response: Response) -> None:
             self._unanswered[node] -= 1
             then(response)
 
         self._unanswered[node] = self._unanswered.get(node, 0) + 1
-        taken = self._machines[node].local(request, answered)
+        taken = self._machines[node].local(request, answered, by)
         if not taken:
             self._unanswered[node] -= 1
         return taken
@@ -184,6 +187,9 @@ class WorkloadClients:
 
     def request(self, node: str, request: Request, then: Callable[[Response], None]) -> bool:
         return self._submissions.ask(node, request, then)
+
+    def console(self, node: str, request: Request, then: Callable[[Response], None]) -> bool:
+        return self._submissions.ask(node, request, then, by=OPERATOR)
 
     # --- when ---
 

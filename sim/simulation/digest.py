@@ -70,6 +70,8 @@ def _rows(state: NodeState) -> Iterator[bytes]:
     yield _pack(("nonces", len(state.nonces)))
     yield _pack(("audit", state.head))
     yield _pack(("clock", state.stamp))
+    if state.used or state.doubted_line_ms:  # few runs have either
+        yield _pack(("clock", state.used, state.doubted_line_ms))
 
 
 # --- what is known ---
@@ -146,6 +148,8 @@ def _resolution_line(ledger: Ledger, resolution: Resolution) -> bytes:
 def _standing(ledger: Ledger, fact: Fact) -> str:
     if fact.quarantine is not None:
         return "quarantined"
+    if ledger.voided(fact):
+        return "voided"
     if fact.is_retraction:
         return "retraction"
     ending = ledger.ended_by(fact)

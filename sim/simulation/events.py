@@ -41,6 +41,8 @@ from stigmem.core.audit import AuditRow
 from stigmem.core.fact import Fact
 from stigmem.core.nonces import SpentNonce
 from stigmem.core.records import DeadLetter, Record
+from stigmem.core.uris import VOID_PREFIX
+from stigmem.core.voiding import read_voiding
 from stigmem.core.wire import Request, Response
 
 __all__ = ["EventRelay"]
@@ -278,6 +280,8 @@ class EventRelay:
         if fact.received_from is None:
             home = stays_local(fact, owned_sources_only=self._owned_sources_only)
             seen.visibility.written(TrackedFact(fact.id, origin, fact.scope, fact.entity, fact.relation, now, home))
+            if fact.entity.startswith(VOID_PREFIX) and (voiding := read_voiding(fact)) is not None:
+                seen.visibility.voided(origin, voiding.names, now)
         else:
             seen.visibility.saw(name, origin, fact.id, now)
 

@@ -37,7 +37,7 @@ EVENTS: Final = frozenset(
         "page_refused", "san_mismatch", "peer_dialect_changed",
         "subscription_created", "subscription_deleted", "subscription_ended",
         "decay_swept", "alias_created", "alias_deleted",
-        "clock_doubted", "clock_doubt_ended",
+        "clock_doubted", "clock_doubt_ended", "facts_voided",
         "garden_created", "garden_deleted", "garden_member_added", "garden_member_changed", "garden_member_removed",
         "garden_write", "garden_swept", "quarantine_promote", "quarantine_reject", "instruction_promoted",
         "peer_changed", "origin_key_pinned", "origin_confirm_failed",

@@ -20,7 +20,7 @@ from stigmem.core.timestamps import format_us, parse_us
 from stigmem.core.uris import is_system
 from stigmem.core.values import Value, wire_value
 
-__all__ = ["NO_PROVENANCE", "Fact", "FactRecord", "Slot", "derivation", "rank", "record_of"]
+__all__ = ["NO_PROVENANCE", "Fact", "FactRecord", "Slot", "derivation", "place", "rank", "record_of"]
 
 NO_PROVENANCE: Final = ""
 _SYSTEM: Final = "stigmem:"
@@ -140,6 +140,25 @@ def _nested(value: Any, most: int) -> bool:
     return True
 
 
+def place(stamp: Stamp, origin: str = "", fact_id: str = "") -> Fact:
+    """A fact that only has a place in the order, which stamp, origin and id decide."""
+    return Fact(
+        stamp=stamp,
+        origin=origin,
+        id=fact_id,
+        entity="",
+        relation="",
+        scope="",
+        source="",
+        kind="",
+        text="",
+        interpret_as="",
+        confidence=0.0,
+        timestamp_us=0,
+        valid_until=None,
+    )
+
+
 def rank(fact: Fact) -> tuple[float, int, str, str]:
     """Presentation order, best last: confidence, origin stamp, origin node, content id. Total and equal
     on every node that holds the fact."""
@@ -182,6 +201,8 @@ class FactRecord(msgspec.Struct, kw_only=True):
     superseded_by: str | msgspec.UnsetType = msgspec.UNSET
     retracted_by: str | msgspec.UnsetType = msgspec.UNSET
     """Id of the first word that ended this one: an assertion supersedes, a retraction retracts."""
+    voided_by: str | msgspec.UnsetType = msgspec.UNSET
+    """Id of the record by which its origin voided it."""
 
 
 def record_of(fact: Fact, cid: str | None) -> FactRecord:

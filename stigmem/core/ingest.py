@@ -23,12 +23,13 @@ the first:
     ends nothing here, and is counted)
  6. value: one of the seven types, read without coercion
  7. content id: the hash of what was read
- 8. instants and provenance, and for a relayed fact that its id commits to them; a resolution is well-formed
+ 8. instants and provenance, and for a relayed fact that its id commits to them; a resolution, or a record that voids
+    facts, is well-formed
 
     ... from here on in the writer's batch, against ledger and clock:
 
  9. held already: then the same body, and no later expiry; the fact is not stored again
-10. the id is not that of another origin's certified fact
+10. the id is not that of another origin's certified fact, and its own origin has not voided it
 11. the stamp lies within the skew bounds (old ones pass while a peer's history is read, and from relays)
 
 Example: node B pulls from A a fact of origin C, scope public, in dialect 2.1. The envelope says C and carries C's
@@ -79,6 +80,7 @@ from stigmem.core.scopes import is_scope
 from stigmem.core.timestamps import format_us, parse_us
 from stigmem.core.uris import RESOLUTION_PREFIX, is_system, reserved_source
 from stigmem.core.values import Value, parse_value
+from stigmem.core.voiding import read_voiding
 
 __all__ = [
     "IngestPolicy", "PeerLink", "VerifiedFact", "admit", "check_claim", "check_repeat", "check_scope", "is_repeat",
@@ -150,6 +152,7 @@ def verify(entry: PageEntry, link: PeerLink, policy: IngestPolicy) -> VerifiedFa
     if fact.received_from != fact.origin and not fact.certified:
         raise Rejection("origin_stamp_unproven", "a relayed fact's id must commit to its stamp and time", field="id")
     read_resolution(fact)
+    read_voiding(fact)
     return VerifiedFact(fact, source_owned)
 
 
@@ -389,7 +392,7 @@ def same_body(held: Fact, fact: Fact) -> bool:
 def admit(candidate: VerifiedFact, ledger: Ledger, link: PeerLink, policy: IngestPolicy, now_ms: int) -> Fact | None:
     """The fact to store (without sequence number), or None when it is held already.
 
-    Raises Rejection `id_collision`, `valid_until_extension` or `hlc_skew` (with direction and size).
+    Raises Rejection `id_collision`, `valid_until_extension`, `voided` or `hlc_skew` (with direction and size).
     """
     fact = candidate.fact
     held = ledger.held(fact.origin, fact.id)
@@ -397,6 +400,8 @@ def admit(candidate: VerifiedFact, ledger: Ledger, link: PeerLink, policy: Inges
         check_repeat(held, fact)
         return None
     check_claim(fact, ledger.find(fact.id))
+    if ledger.voided_by(fact) is not None:
+        raise Rejection("voided", "its origin has voided this fact")
     if fact.wall_ms > WALL_MS_MAX:
         raise Rejection("hlc_malformed", "the stamp lies beyond the calendar of this node", field="hlc")
     skew = check_skew(fact.stamp, now_ms, future_ms=policy.skew_future_ms, past_ms=policy.skew_past_ms)

@@ -7,7 +7,7 @@ hold the same facts agree whatever the order of arrival. Nothing here knows peer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Final
 
 from sortedcontainers import SortedList
@@ -19,7 +19,7 @@ from stigmem.core.content_index import ContentIndex
 from stigmem.core.contradiction import Cardinality, author_of, sweeps, value_of
 from stigmem.core.errors import Rejection
 from stigmem.core.export_index import ExportIndex, is_exportable
-from stigmem.core.fact import Fact, Slot
+from stigmem.core.fact import Fact, Slot, place
 from stigmem.core.fact_index import FactIndex
 from stigmem.core.hlc import Stamp, stamp_wall_ms
 from stigmem.core.many_values import ManyValuesSet
@@ -27,6 +27,7 @@ from stigmem.core.one_value import OneValueSet
 from stigmem.core.rederivation import Rederivation, Rederivations
 from stigmem.core.resolution import Resolution, conflict_id, read_resolution
 from stigmem.core.sorted_facts import SortedFacts
+from stigmem.core.voiding import Voiding, Voids, read_voiding
 
 __all__ = ["UNHASHED_MAX", "Ledger", "says_the_same"]
 
@@ -79,8 +80,8 @@ class Ledger:
         self._exports = ExportIndex()
         self._swept: dict[int, tuple[int, int]] = {}
         """Local sequence numbers of facts that a sweep ended here: when, and how many it had ended before."""
-        self._voided: dict[tuple[str, str], None] = {}
-        """(origin, id) of what its origin voided, also of what is not held yet."""
+        self._voids = Voids()
+        """What its origin voided, also of what is not held yet."""
         self._rederivations = Rederivations(self._begin_rederivation)
         self.long_slots: dict[Slot, None] = {}
         """Slots that have more words than are looked at again at once."""
@@ -213,7 +214,11 @@ class Ledger:
 
     def voided(self, fact: Fact) -> bool:
         """Whether the origin of the fact voided it: it stays readable, and counts for nothing."""
-        return bool(self._voided) and (fact.origin, fact.id) in self._voided
+        return bool(self._voids) and self._voids.by(fact) is not None
+
+    def voided_by(self, fact: Fact) -> Fact | None:
+        """The record by which the origin of the fact voided it, or None."""
+        return self._voids.by(fact) if self._voids else None
 
     def overridden(self, fact: Fact) -> bool:
         """Whether the fact is superseded, retracted, overruled or voided."""
@@ -253,6 +258,11 @@ class Ledger:
         """The first expiry after the horizon, or None."""
         at = self._expiring.bisect_left((self.horizon_us + 1,))
         return self._expiring[at][0] if at < len(self._expiring) else None
+
+    def has_stamp(self, stamp: Stamp) -> bool:
+        """Whether a fact is held that has this stamp, of whatever origin."""
+        found = next(sorted_facts.since(self.by_stamp, place(stamp)), None)
+        return found is not None and found.stamp == stamp
 
     def exported(self, scopes: tuple[str, ...], after_seq: int) -> Iterator[Fact]:
         """Facts that may leave in these scopes, in local order, after a sequence number."""
@@ -336,13 +346,16 @@ class Ledger:
             self._expiring.add((fact.expires_us, fact))
         reserved = fact.is_system
         resolution = _resolution(fact) if fact.derived_from else None
-        bookkeeping = resolution is None and (reserved or fact.derived_from != "")
+        voiding = _voiding(fact) if reserved else None
+        bookkeeping = resolution is None and voiding is None and (reserved or fact.derived_from != "")
         if is_exportable(fact, relay=self._relay, bookkeeping=bookkeeping):
             self._exports.add(fact)
         if fact.quarantine is not None:
             return
         if resolution is not None:
             self._settle(resolution)
+        elif voiding is not None:
+            self.void(voiding)
         elif not reserved:
             self._derive(fact)
 
@@ -351,15 +364,15 @@ class Ledger:
         before_us, number = self._swept.get(seq, (at_us, len(self._swept)))
         self._swept[seq] = (min(at_us, before_us), number)
 
-    def void(self, origin: str, fact_ids: Iterable[str]) -> None:
+    def void(self, voiding: Voiding) -> None:
         """Facts of an origin, held or still to come, count for nothing from now on. What follows for slots is shown
         once `rederive` has come to them; that the facts themselves do not stand, at once."""
-        for fact_id in fact_ids:
-            if (origin, fact_id) in self._voided:
-                continue
-            self._voided[origin, fact_id] = None
-            fact = self.held(origin, fact_id)
-            if fact is not None and fact.quarantine is None:
+        origin, voids = voiding.fact.origin, self._voids
+        named = (self.held(origin, name) for name in voiding.names)
+        held = [fact for fact in named if fact is not None and fact.quarantine is None and voids.by(fact) is None]
+        voids.add(voiding)
+        for fact in held:
+            if voids.by(fact) is not None:
                 self._ask_to_rederive(fact)
 
     def reinterpret(self, relation: str) -> None:
@@ -396,7 +409,7 @@ class Ledger:
         if not self._rederivations and not any(expiring):
             return self
         copy = Ledger(relay=self._relay, resolvers=self._resolvers, cardinality=self._cardinality)
-        copy._voided = dict(self._voided)
+        copy._voids = self._voids.copy()  # known from the start, so that no slot of the copy has to be derived twice
         for fact in self.log:
             copy.add(fact)
         copy._swept = dict(self._swept)
@@ -521,6 +534,13 @@ def says_the_same(fact: Fact, draft: Fact) -> bool:
         and fact.interpret_as == draft.interpret_as
         and _same_content(fact, draft)
     )
+
+
+def _voiding(fact: Fact) -> Voiding | None:
+    try:
+        return read_voiding(fact)
+    except Rejection:
+        return None  # as for resolutions
 
 
 def _resolution(fact: Fact) -> Resolution | None:

@@ -132,6 +132,10 @@ __all__ = [
     "UNREACHABLE_S_MAX",
     "URI_CHARS_MAX",
     "VALUE_JSON_BYTES_MAX",
+    "VOIDED_MAX",
+    "VOIDS_PER_REQUEST_MAX",
+    "VOID_NOTE_CHARS_MAX",
+    "VOID_REACH_MS",
     "WEBHOOK_ANSWER_BYTES_MAX",
     "WEBHOOK_BACKOFF_S_MAX",
     "WEBHOOK_FAILURES_MAX",
@@ -226,6 +230,15 @@ DEFERRED_AHEAD_MS_MAX: Final = 86_400_000
 DEFERRED_PER_PEER_MAX: Final = 1_000
 """Facts of one peer that wait until they are due. Each is kept as its bytes: at most 256 MiB a peer, about 1 MiB in
 practice."""
+VOIDED_MAX: Final = 1_000
+"""Facts that one record voids: as many as a resolution covers, far below FACT_BYTES_MAX."""
+VOIDS_PER_REQUEST_MAX: Final = 10
+"""Records that one request makes: ten thousand facts are about a tenth of a second of the writer's turn."""
+VOID_NOTE_CHARS_MAX: Final = 2_048
+"""Why facts were voided, in characters: some paragraphs. It travels in the provenance of the record."""
+VOID_REACH_MS: Final = 366 * 86_400_000
+"""How far before its own stamp a record reaches: a clock that was wrong for longer has been wrong in front of its
+operator for a year, and nobody's history of years can be taken away by one key that leaked."""
 
 # --- tokens and nonces (federation 2.6, 2.7) ---
 TOKEN_LIFE_MS: Final = 3_600_000

@@ -138,6 +138,9 @@ class PastFacts:
     def voided(self, fact: Fact) -> bool:
         return self.ledger.voided(fact)
 
+    def voided_by(self, fact: Fact) -> Fact | None:
+        return self.ledger.voided_by(fact)
+
     def overridden(self, fact: Fact) -> bool:
         conflict_set = self._state_for(fact)
         ended = conflict_set is not None and (conflict_set.overruled(fact) or conflict_set.ended_by(fact) is not None)

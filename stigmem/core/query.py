@@ -19,7 +19,7 @@ import msgspec
 from stigmem.core import limits, sorted_facts
 from stigmem.core.errors import Refusal, Rejection
 from stigmem.core.export_index import is_foreign_instruction
-from stigmem.core.fact import Fact
+from stigmem.core.fact import Fact, place
 from stigmem.core.hlc import Stamp, format_stamp, parse_stamp
 from stigmem.core.keys import decode_base64, encode_base64
 from stigmem.core.known_facts import KnownFacts
@@ -119,7 +119,7 @@ def _below(query: FactQuery, past: PastFacts | None) -> Fact | None:
     """The place below which the rows of a page begin, None for the newest. Raises Refusal 400 `invalid_cursor`."""
     below = _read_cursor(query.cursor) if query.cursor else None
     newest = None if past is None else past.point.stamp
-    return below if newest is None or below is not None else _place(Stamp(newest + 1), "", "")
+    return below if newest is None or below is not None else place(Stamp(newest + 1))
 
 
 def _page(ledger: Ledger, past: PastFacts | None, query: FactQuery, rows_max: int) -> FactPage:
@@ -262,25 +262,6 @@ def _cursor(fact: Fact) -> str:
 def _read_cursor(text: str) -> Fact:
     try:
         stamp_text, origin, fact_id = decode_base64(text).decode().split("\n")
-        return _place(parse_stamp(stamp_text), origin, fact_id)
+        return place(parse_stamp(stamp_text), origin, fact_id)
     except (ValueError, Rejection) as error:
         raise Refusal(400, "invalid_cursor", "the cursor is not one that this node gave out", field="cursor") from error
-
-
-def _place(stamp: Stamp, origin: str, fact_id: str) -> Fact:
-    """A fact that only has a place in the order, which stamp, origin and id decide."""
-    return Fact(
-        stamp=stamp,
-        origin=origin,
-        id=fact_id,
-        entity="",
-        relation="",
-        scope="",
-        source="",
-        kind="",
-        text="",
-        interpret_as="",
-        confidence=0.0,
-        timestamp_us=0,
-        valid_until=None,
-    )

@@ -16,9 +16,9 @@ from stigmem.core.hlc import Stamp
 from stigmem.core.nonces import SpentNonce
 
 __all__ = [
-    "AliasRow", "ClockMark", "CursorRow", "DeadLetter", "DeliveryMark", "GardenFact", "GardenMember", "GardenRole",
-    "GardenRow", "HorizonMark", "KeyRow", "OriginRow", "PeerRow", "QuarantineRow", "Receipt", "Record",
-    "SubscriptionRow", "SweptFact", "SweptGardenFact", "decode_record", "encode_record",
+    "AliasRow", "ClockDoubt", "ClockMark", "ClockReset", "CursorRow", "DeadLetter", "DeliveryMark", "GardenFact",
+    "GardenMember", "GardenRole", "GardenRow", "HorizonMark", "KeyRow", "OriginRow", "PeerRow", "QuarantineRow",
+    "Receipt", "Record", "SubscriptionRow", "SweptFact", "SweptGardenFact", "decode_record", "encode_record",
 ]  # fmt: skip
 
 
@@ -27,6 +27,21 @@ class ClockMark(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="clo
     says."""
 
     stamp: Stamp
+
+
+class ClockReset(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="clock_reset"):
+    """The hybrid clock goes on from `stamp` again, which lies behind stamps that were issued: their facts were voided.
+    `used` is the newest of those; until the clock has passed it, no stamp of a fact of this node is issued again."""
+
+    stamp: Stamp
+    used: Stamp
+
+
+class ClockDoubt(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="clock_doubt"):
+    """The wall clock jumped ahead and is not believed; `line_ms` is the time that the node goes by instead, in ms since
+    the epoch. 0: the doubt is over."""
+
+    line_ms: int
 
 
 class PeerRow(msgspec.Struct, frozen=True, array_like=True, tag="peer"):
@@ -318,6 +333,8 @@ Record = (
     | AuditRow
     | SpentNonce
     | ClockMark
+    | ClockReset
+    | ClockDoubt
     | PeerRow
     | CursorRow
     | OriginRow

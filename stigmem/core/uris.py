@@ -14,6 +14,7 @@ from stigmem.core.errors import Refusal, invalid
 
 __all__ = [
     "RESOLUTION_PREFIX",
+    "VOID_PREFIX",
     "is_system",
     "normalise",
     "normalise_filter",
@@ -22,6 +23,8 @@ __all__ = [
 ]
 
 RESOLUTION_PREFIX: Final = "stigmem:resolution:"
+VOID_PREFIX: Final = RESOLUTION_PREFIX + "stigmem:void:"
+"""Records that void facts (`stigmem.core.voiding`)."""
 _FORMAL: Final = re.compile(r"stigmem://([^/]+)/([^/]+)/(.+)", re.DOTALL)
 _SPACE: Final = re.compile(r"\s+")
 

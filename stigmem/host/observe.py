@@ -38,7 +38,15 @@ __all__ = ["Observer"]
 _METRICS_TYPE: Final = {"content-type": "text/plain; version=0.0.4; charset=utf-8"}
 _EVENT_MEMBERS: Final = ("event", "key", "level", "bug", "subject", "fact_id", "timestamp")
 _OPERATORS: Final = frozenset(
-    ("peer_approved", "peer_deleted", "peer_revoked", "cursor_imported", "clock_doubted", "clock_doubt_ended")
+    (
+        "peer_approved",
+        "peer_deleted",
+        "peer_revoked",
+        "cursor_imported",
+        "clock_doubted",
+        "clock_doubt_ended",
+        "facts_voided",
+    )
 )
 """Events that only somebody with a right of the operator's can cause, and those of the clock: each is told. All others
 are told once a minute and kind; the audit log has every one."""

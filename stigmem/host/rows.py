@@ -20,7 +20,9 @@ from stigmem.core.hlc import Stamp, format_stamp
 from stigmem.core.nonces import SpentNonce
 from stigmem.core.records import (
     AliasRow,
+    ClockDoubt,
     ClockMark,
+    ClockReset,
     CursorRow,
     DeadLetter,
     DeliveryMark,
@@ -93,6 +95,8 @@ REPLACE_AUDIT: Final = _AUDIT.replace("INSERT", "INSERT OR REPLACE", 1)
 _NONCE_COLUMNS: Final = "digest, peer, until_ms"
 _NONCE: Final = _insert("nonces", _NONCE_COLUMNS) + " ON CONFLICT (digest) DO NOTHING"
 _CLOCK: Final = _insert("clock", "one, stamp, hlc", key="one") + " WHERE excluded.stamp > clock.stamp"
+_RESET: Final = _insert("clock_resets", "one, stamp, used", key="one")
+_DOUBT: Final = _insert("clock_doubts", "one, line_ms", key="one")
 _PEER_COLUMNS: Final = (
     "peer_id, node_id, node_url, public_key, scopes, status, dialect, entity_uri, established_us, reason"
 )
@@ -237,6 +241,9 @@ WRITERS: Final[dict[type[Record], Callable[[Any], tuple[Write, ...]]]] = {
     AuditRow: lambda row: ((_AUDIT, msgspec.structs.astuple(row)),),
     SpentNonce: _plain(_NONCE),
     ClockMark: lambda mark: ((_CLOCK, _summed((1, mark.stamp, format_stamp(mark.stamp)))),),
+    # The mark is the greatest one since the reset.
+    ClockReset: lambda reset: ((_RESET, _summed((1, reset.stamp, reset.used))), ("DELETE FROM clock", ())),
+    ClockDoubt: lambda doubt: ((_DOUBT, _summed((1, doubt.line_ms))),),
     PeerRow: _write_peer,
     CursorRow: _write_cursor,
     OriginRow: _plain(_ORIGIN),
@@ -365,6 +372,8 @@ def _alias(raw: str, canonical: str, by: str, scopes: str, created_us: int) -> A
 
 
 LOADERS: Final = (
+    # Before the facts: which of them move the clock depends on it.
+    _checked("clock_resets", "one, stamp, used", lambda _one, stamp, used: ClockReset(Stamp(stamp), Stamp(used))),
     Loader("facts", FACTS + " ORDER BY seq", read_fact),
     Loader(
         "audit",
@@ -375,6 +384,7 @@ LOADERS: Final = (
     _checked("horizons", _HORIZON_COLUMNS, HorizonMark),
     _checked("nonces", _NONCE_COLUMNS, SpentNonce),
     _checked("clock", "one, stamp, hlc", lambda _one, stamp, _hlc: ClockMark(Stamp(stamp))),
+    _checked("clock_doubts", "one, line_ms", lambda _one, line_ms: ClockDoubt(line_ms)),
     _checked("peers", _PEER_COLUMNS, _peer),
     _checked("cursors", _CURSOR_COLUMNS, _cursor),
     _checked("origins", _ORIGIN_COLUMNS, OriginRow),

@@ -21,7 +21,7 @@ class ForeignJournal(JournalCorrupt):
     """A whole file, but not one that this program can go on with."""
 
 
-VERSION: Final = 9
+VERSION: Final = 10
 APPLICATION_ID: Final = 0x5374_6967
 """Marks the file as ours ("Stig"), so that no other database is ever taken for a journal."""
 
@@ -174,6 +174,15 @@ ALTER TABLE audit ADD COLUMN commitment TEXT NOT NULL DEFAULT '';  -- of an eras
 SALTED_AUDIT_SINCE: Final = 7
 """The first version whose audit rows have a salt."""
 
+_CLOCK: Final = """
+CREATE TABLE clock_resets (          -- the clock went back over stamps whose facts were voided
+  one INTEGER PRIMARY KEY CHECK (one = 1), stamp INTEGER NOT NULL, used INTEGER NOT NULL, checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE clock_doubts (          -- the time gone by while the wall clock is in doubt; 0 while it is not
+  one INTEGER PRIMARY KEY CHECK (one = 1), line_ms INTEGER NOT NULL, checksum INTEGER NOT NULL
+) STRICT;
+"""
+
 _HORIZONS: Final = """
 CREATE TABLE horizons (              -- by which instant this node judged when it stored facts
   seq INTEGER PRIMARY KEY,           -- the last of them
@@ -193,6 +202,7 @@ MIGRATIONS: Final[Mapping[int, str]] = {
     6: _SALTED_AUDIT,
     7: _SWEPT_GARDENS,
     8: _HORIZONS,
+    9: _CLOCK,
 }
 """Version -> the SQL that leads to the next one. Statements only: the transaction is put around them."""
 

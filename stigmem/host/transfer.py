@@ -21,7 +21,8 @@ from stigmem.core.errors import Rejection, StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp, format_stamp, parse_stamp
 from stigmem.core.keys import decode_base64, encode_base64
-from stigmem.core.records import ClockMark, GardenFact, Record
+from stigmem.core.records import ClockMark, ClockReset, GardenFact, Record
+from stigmem.core.uris import VOID_PREFIX
 from stigmem.host.commit_count import count_file
 from stigmem.host.context import HostEntropy
 from stigmem.host.datadir import database_of, judged, lock_directory, read_only, sync_directory
@@ -87,14 +88,24 @@ def export_facts(directory: Path, out: IO[bytes]) -> int:
     path = database_of(directory)
     with judged(path), closing(read_only(path)) as connection:
         meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
-        clock = connection.execute("SELECT hlc FROM clock").fetchone()
-    header = Header(_FORMAT, meta.get("node_id", ""), meta.get("public_key", ""), clock[0] if clock else "0.0")
+        clock = _clock_of(connection)
+    header = Header(_FORMAT, meta.get("node_id", ""), meta.get("public_key", ""), clock)
     out.write(msgspec.json.encode(header) + b"\n")
     count = 0
     for fact in read_facts(directory):
         out.write(msgspec.json.encode(_line(fact)) + b"\n")
         count += 1
     return count
+
+
+def _clock_of(connection: sqlite3.Connection) -> str:
+    """Where the hybrid clock stands: its mark, or where it was set back to when nothing was stamped since."""
+    mark = connection.execute("SELECT hlc FROM clock").fetchone()
+    if mark is not None:
+        return str(mark[0])
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master")]
+    reset = connection.execute("SELECT stamp FROM clock_resets").fetchone() if "clock_resets" in tables else None
+    return "0.0" if reset is None else format_stamp(reset[0])
 
 
 def garden_facts_of(directory: Path) -> int:
@@ -150,7 +161,8 @@ def _header(line: bytes) -> Header:
 
 
 def _batches(lines: Iterator[bytes], header: Header, head: ChainHead) -> Iterator[list[Record]]:
-    stamp, now_us = _stamp(header.clock, 1), time.time_ns() // 1_000
+    clock, now_us = _stamp(header.clock, 1), time.time_ns() // 1_000
+    stamp, has_voided = clock, False
     salt = partial(HostEntropy().token, SALT_BYTES)
     batch: list[Record] = []
     expected = 1
@@ -166,6 +178,7 @@ def _batches(lines: Iterator[bytes], header: Header, head: ChainHead) -> Iterato
         batch.append(fact)
         if fact.received_from is None:
             stamp = max(stamp, fact.stamp)
+            has_voided = has_voided or fact.entity.startswith(VOID_PREFIX)
             detail: dict[str, object] = {"cid": fact.cid, "scope": fact.scope}
             row = append(head, "fact_write", _IMPORTER, fact.id, detail, now_us, salt=salt())
             head = ChainHead(row.seq, row.hash)
@@ -173,7 +186,8 @@ def _batches(lines: Iterator[bytes], header: Header, head: ChainHead) -> Iterato
         if len(batch) >= _BATCH:
             yield batch
             batch = []
-    yield [*batch, ClockMark(stamp)]
+    # Stamps ahead of the clock are of facts that were voided, if any were.
+    yield [*batch, ClockReset(clock, stamp) if has_voided and clock < stamp else ClockMark(stamp)]
 
 
 def _fact(line: bytes, number: int) -> Fact:

@@ -214,7 +214,9 @@ class Node:
             skew_past_ms=settings.skew_past_ms,
         )
 
-        check = ClockCheck(clock=self.clock, state=self.state, transport=context.transport, mailbox=self.mailbox)
+        self._clock_check = check = ClockCheck(
+            clock=self.clock, state=self.state, transport=context.transport, mailbox=self.mailbox
+        )
         self.clock.on_doubt, self.clock.on_return = check.begin, check.returned
 
     def _build_replication(self) -> None:
@@ -325,7 +327,7 @@ class Node:
                     clock=context.clock,
                 ),
             ),
-            **bind(clock.OPERATIONS, clock.ClockApi(clock=self.clock, quotas=quotas)),
+            **bind(clock.OPERATIONS, clock.ClockApi(clock=self.clock, quotas=quotas, node_id=self.node_id)),
             **bind(origins.OPERATIONS, origins.OriginsApi(identity=identity)),
             **bind(upkeep.OPERATIONS, upkeep.UpkeepApi(quotas=quotas)),
             **bind(manifests.OPERATIONS, manifests.ManifestsApi(identity=identity, quotas=quotas)),
@@ -393,7 +395,7 @@ class Node:
             if progress is not None:
                 progress(loaded)
         # No stamp is issued twice, whatever the wall clock says now: the clock resumes at its high-water mark.
-        self.clock.start_from(stamp_wall_ms(self.state.stamp))
+        self.clock.start_from(stamp_wall_ms(self.state.stamp), self.state.doubted_line_ms)
         self.state.advance(self.clock.wall_ns() // 1_000)
         while self.state.slots_to_rederive:
             self.state.rederive(limits.TURN_REDERIVED_WORDS_MAX)
@@ -402,6 +404,8 @@ class Node:
     def start(self) -> None:
         """Set every part going; the state must be loaded."""
         self.start_writer()
+        if self.state.doubted_line_ms:
+            self._clock_check.go_on()
         self.context.clock.spawn("keeper", self.timers.run)
         self.pullers.start(list(self.state.peers.values()))
         if self.sweeper.is_wanted:

@@ -30,7 +30,9 @@ from stigmem.core.nonces import NonceTable, SpentNonce
 from stigmem.core.quarantine import Quarantine
 from stigmem.core.records import (
     AliasRow,
+    ClockDoubt,
     ClockMark,
+    ClockReset,
     CursorRow,
     DeadLetter,
     DeliveryMark,
@@ -63,6 +65,11 @@ class NodeState:
         self.ledger = Ledger(relay=settings.relay, resolvers=lambda origin: everyone or origin in trusted)
         self.conflicts = ConflictBook(self.ledger)
         self.stamp: Stamp = ZERO
+        self.used: Stamp = ZERO
+        """The newest stamp that was issued before the clock was reset the last time; facts of this node may have any
+        stamp up to there."""
+        self.doubted_line_ms = 0
+        """The time that this node went by when it began to doubt its clock; 0 while it does not."""
         self.head = ChainHead()
         self.nonces = NonceTable()
         self.peers: dict[str, PeerRow] = {}
@@ -98,6 +105,8 @@ class NodeState:
             AuditRow: self._audit,
             SpentNonce: self._nonce,
             ClockMark: self._mark,
+            ClockReset: self._reset,
+            ClockDoubt: self._doubt,
             PeerRow: self._peer,
             CursorRow: self._cursor,
             OriginRow: self._origin,
@@ -186,7 +195,8 @@ class NodeState:
     def _came(self, fact: Fact) -> None:
         if fact.quarantine is not None:
             self.quarantine.add(fact)
-        if fact.received_from is None and fact.stamp > self.stamp:
+        # Up to `used`, a mark says where the clock stands: a fact may have been stamped before it was reset.
+        if fact.received_from is None and fact.stamp > self.stamp and fact.stamp > self.used:
             self.stamp = fact.stamp
 
     def _audit(self, row: AuditRow) -> None:
@@ -197,6 +207,12 @@ class NodeState:
 
     def _mark(self, mark: ClockMark) -> None:
         self.stamp = max(self.stamp, mark.stamp)
+
+    def _reset(self, record: ClockReset) -> None:
+        self.stamp, self.used = record.stamp, max(self.used, record.used)
+
+    def _doubt(self, record: ClockDoubt) -> None:
+        self.doubted_line_ms = record.line_ms
 
     def _peer(self, row: PeerRow) -> None:
         if not row.is_deleted:

@@ -58,6 +58,7 @@ from stigmem.core.ledger import Ledger
 from stigmem.core.nonces import SpentNonce
 from stigmem.core.records import (
     ClockMark,
+    ClockReset,
     DeadLetter,
     GardenFact,
     HorizonMark,
@@ -190,8 +191,11 @@ class Savepoint(NamedTuple):
 
     records: int
     stamp: Stamp
+    used: Stamp
     head: ChainHead
     next_seq: int
+    is_reset: bool
+    is_closed: bool
 
 
 class Transaction:
@@ -218,6 +222,11 @@ class Transaction:
         self.records: list[Record] = []
         self.stamp: Stamp = state.stamp
         self._salts = salts
+        self.used: Stamp = state.used
+        """As in the state: stamps up to here may have been issued before."""
+        self._is_reset = False
+        self.is_closed = False
+        """Whether what comes after it has to see its records in the state, and so waits for the next batch."""
         self._head = state.head
         self._next_seq = state.ledger.last_seq
         self._held: dict[tuple[str, str], Fact] = {}
@@ -267,12 +276,26 @@ class Transaction:
         return row
 
     def tick(self) -> Stamp:
-        """The stamp of a new local fact. Raises Refusal 503 while the clock is in doubt: a stamp cannot be taken back,
-        and one that is far ahead hides its fact from every peer."""
+        """The stamp of a new local fact, which no fact of this node has. Raises Refusal 503 while the clock is in
+        doubt."""
+        self.need_clock()
+        self.stamp = hlc.tick(self.stamp, self.now_ms)
+        while self.stamp <= self.used and self.ledger.has_stamp(self.stamp):
+            self.stamp = hlc.tick(self.stamp, self.now_ms)
+        return self.stamp
+
+    def need_clock(self) -> None:
+        """Raises Refusal 503 while the clock is in doubt: a stamp cannot be taken back, and one that is far ahead hides
+        its fact from every peer."""
         if self.clock_lead_ns:
             raise Refusal(503, "clock_in_doubt", _IN_DOUBT.format(self.clock_lead_ns / 1e9), headers=_RETRY_AFTER)
-        self.stamp = hlc.tick(self.stamp, self.now_ms)
-        return self.stamp
+
+    def reset_clock(self, stamp: Stamp) -> None:
+        """Let the clock go on from `stamp`, which lies behind what was issued: every fact of this node after it was
+        voided. Nothing may be staged before this that has a stamp."""
+        self.used = max(self.used, self.stamp)
+        self.stamp = stamp
+        self._is_reset = True
 
     def observe(self, remote: Stamp, *, ours: bool = False) -> None:
         """Let a received stamp move the clock, within the drag bound. One of `ours`, that comes home to a node which
@@ -316,6 +339,11 @@ class Transaction:
         """A fact staged earlier in this batch."""
         return self._held.get((origin, fact_id))
 
+    @property
+    def staged_facts(self) -> Sequence[Fact]:
+        """The facts of the node itself that were staged earlier in this batch."""
+        return list(self._held.values())
+
     def staged_id(self, fact_id: str) -> list[Fact]:
         """Facts staged earlier in this batch with this id, of whatever origin."""
         return self._ids.get(fact_id, [])
@@ -336,12 +364,22 @@ class Transaction:
 
     def savepoint(self) -> Savepoint:
         """Where the transaction stands, for `rollback`."""
-        return Savepoint(len(self.records), self.stamp, self._head, self._next_seq)
+        return Savepoint(
+            records=len(self.records),
+            stamp=self.stamp,
+            used=self.used,
+            head=self._head,
+            next_seq=self._next_seq,
+            is_reset=self._is_reset,
+            is_closed=self.is_closed,
+        )
 
     def rollback(self, savepoint: Savepoint) -> None:
         """Undo what was staged since: a submission that met a bug leaves nothing half done."""
         del self.records[savepoint.records :]
-        self.stamp, self._head, self._next_seq = savepoint.stamp, savepoint.head, savepoint.next_seq
+        self.stamp, self.used = savepoint.stamp, savepoint.used
+        self._head, self._next_seq = savepoint.head, savepoint.next_seq
+        self._is_reset, self.is_closed = savepoint.is_reset, savepoint.is_closed
         self._held, self._contents, self._ids = {}, {}, {}
         self._words, self._unfiled, self._gardens = StagedWords(self.ledger.cardinality), [], {}
         for record in self.records:
@@ -359,7 +397,9 @@ class Transaction:
         if self._next_seq > ledger.last_seq:
             sweeps = ledger.sweeps + sum(isinstance(record, SweptFact) for record in self.records)
             self.records.append(HorizonMark(ledger.last_seq, self._next_seq, self.now_us, sweeps))
-        if self.records and self.stamp > self.state.stamp:
+        if self._is_reset:
+            self.records.append(ClockReset(self.stamp, self.used))
+        elif self.records and self.stamp > self.state.stamp:
             self.records.append(ClockMark(self.stamp))
         return Batch(tuple(self.records), tuple(replies), self._notices())
 
@@ -401,7 +441,7 @@ def stage_batch(
     replies: list[Reply] = []
     again: list[Submission] = []
     for submission in submissions:
-        if len(txn.records) >= limits.TURN_RECORDS_MAX:
+        if txn.is_closed or len(txn.records) >= limits.TURN_RECORDS_MAX:
             again.append(submission)
             continue
         savepoint = txn.savepoint()

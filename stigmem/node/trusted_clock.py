@@ -32,8 +32,13 @@ Invariants
 A reading costs one call while it lies within the bound of the last judged line, which only rises as time elapses: the
 second clock is read about once a minute of wall time.
 
-Known warts: a doubt is forgotten by a restart, since no clock says how much elapsed in between. A virtual machine that
-was stopped has a right wall clock and an elapsed time that stood still, which looks like a jump and is asked about.
+A doubt survives a restart. No clock says how much elapsed in between, so the line goes on from where the journal had it
+last, as if nothing had: a clock that was set right meanwhile leads it by the time that the node was down, and is asked
+about like any other.
+
+Known warts: a virtual machine that was stopped has a right wall clock and an elapsed time that stood still, which looks
+like a jump and is asked about. A clock that is wrong when a node starts, without a doubt from before, is believed: how
+far it leads the journal is shown, and said in the log.
 """
 
 from __future__ import annotations
@@ -100,15 +105,19 @@ class TrustedClock:
         self._clear_ns = self._line_ns + _BOUND_NS
         """A reading up to here needs no second clock; below every reading while there is a doubt."""
 
-    def start_from(self, stamped_ms: int) -> None:
-        """The journal was read: its newest stamp has this wall time, in ms since the epoch, or 0 when there is none."""
-        if not stamped_ms:
+    def start_from(self, stamped_ms: int, doubted_line_ms: int = 0) -> None:
+        """The journal was read: its newest stamp has this wall time, in ms since the epoch, or 0 when there is none.
+        `doubted_line_ms`: where the line stood last, when the node stopped in doubt, else 0."""
+        if not stamped_ms and not doubted_line_ms:
             return
         stamped_ns = stamped_ms * 1_000_000
-        self.start_lead_ns = self.wall_ns() - stamped_ns
+        if stamped_ms:
+            self.start_lead_ns = self.wall_ns() - stamped_ns
         now_ns = self.elapsed_ns()
-        line_ns = max(self._line_ns + now_ns - self._line_at_ns, stamped_ns)
-        self._draw_line(line_ns, now_ns)
+        line_ns = doubted_line_ms * 1_000_000 or self._line_ns + now_ns - self._line_at_ns
+        self._draw_line(max(line_ns, stamped_ns), now_ns)
+        if doubted_line_ms:
+            self.wall_ns()  # judged now, so that nothing is written before
         self._was_behind = self._is_behind()
 
     def watch(self) -> int:

@@ -8,7 +8,8 @@ from stigmem.core.contradiction import Cardinality
 from stigmem.core.fact import Fact
 from stigmem.core.ledger import Ledger
 from stigmem.core.resolution import conflict_id
-from tests.builders import SLOT, T0_MS, fact, resolution, retraction
+from stigmem.core.voiding import read_voiding
+from tests.builders import SLOT, T0_MS, fact, resolution, retraction, voiding
 from tests.core.histories import ORIGINS, Histories, append, derived, expected, fill
 
 NOW_US = T0_MS * 1000
@@ -22,7 +23,9 @@ def through(ledger: Ledger) -> None:
 
 def void(ledger: Ledger, *facts: Fact) -> None:
     for each in facts:
-        ledger.void(each.origin, [each.id])
+        found = read_voiding(voiding(900, each))
+        assert found is not None
+        ledger.void(found)
 
 
 def name(each: Fact) -> tuple[str, str]:

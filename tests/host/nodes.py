@@ -91,7 +91,7 @@ def first_format(directory: Path) -> ChainHead:
             new = unsalted_hash(AuditRow(*row, previous=None, hash="", salt=""), head.hash)
             old.execute("UPDATE audit SET previous = ?, hash = ? WHERE seq = ?", (head.hash, new, row[0]))
             head = ChainHead(row[0], new)
-        for later in ("horizons", "swept_garden_facts"):
+        for later in ("horizons", "swept_garden_facts", "clock_resets", "clock_doubts"):
             old.execute(f"DROP TABLE IF EXISTS {later}")
         old.execute("PRAGMA user_version = 6")
     return head

@@ -15,6 +15,7 @@ import trio
 
 from stigmem.core.records import QuarantineRow
 from stigmem.host.cli import app, main
+from stigmem.host.cli.clock_void import instant
 from stigmem.host.cli.fact import typed
 from stigmem.host.cli.speech import Mistake
 from tests.host.nodes import filled, node_at, numbered, opened
@@ -392,6 +393,53 @@ async def test_a_clock_that_jumped_is_shown_and_confirmed_by_command(
         assert (await beside(run, *PUT, *there)).status == 1
         assert (await beside(run, "clock", "confirm", *there)).status == 0
         assert (await beside(run, *PUT, *there)).status == 0
+
+
+async def test_facts_with_stamps_of_a_wrong_clock_are_taken_out_by_command(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with node_at(tmp_path / "node") as node:
+        there = ("--data-dir", str(tmp_path / "node"))
+        said = await beside(run, "clock", "void", *there)
+        assert (said.status, said.out) == (0, "no fact of this node is stamped in the future; nothing would change\n")
+        right = node.node.clock.machine_wall_ns
+        monkeypatch.setattr(node.node.clock, "machine_wall_ns", lambda: right() + 86_400_000_000_000)
+        node.node.clock.wall_ns()
+        assert (await beside(run, "clock", "confirm", *there)).status == 0
+        assert (await beside(run, *PUT, *there)).status == 0
+        monkeypatch.setattr(node.node.clock, "machine_wall_ns", right)
+        said = await beside(run, "clock", "status", *there)
+        assert (said.status, "`stigmem clock void` shows what can be taken out" in said.out) == (1, True)
+        said = await beside(run, "clock", "void", *there)
+        assert "1 facts would count for nothing any more, here and on every peer: 1 in local" in said.out
+        assert "user:ada" in said.out
+        assert "nothing was changed: the same with --yes does it" in said.err
+        assert (await beside(run, "clock", "void", "--since", "in 2d", "--yes", "--json", *there)).json["facts"] == 0
+        assert len((await beside(run, "fact", "query", "--json", *there)).json) == 1
+        said = await beside(run, "clock", "void", "--yes", "--reissue", "--note", "a day ahead", *there)
+        assert (said.status, said.err) == (0, "1 facts are voided by 1 records, and 1 stated again\n")
+        assert (await beside(run, "clock", "status", *there)).status == 0
+        (found,) = (await beside(run, "fact", "query", "--json", *there)).json
+        assert found["entity"] == "user:ada"
+        said = await beside(run, "clock", "void", "--since", "yesterdayish", *there)
+        assert (said.status, "not 'yesterdayish'" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("now", 0), ("2h ago", -7_200), ("in 5m", 300), ("1 d ago", -86_400), ("in 90 seconds", 90),
+        ("3 minutes ago", -180), ("1970-01-01T00:01:40Z", -999_900), ("1970-01-12T13:46:40+00:00", 0),
+    ],
+)  # fmt: skip
+def test_instants_are_said_in_plain_words(text: str, seconds: int) -> None:
+    assert instant(text, 1_000_000_000_000, "--since") == 1_000_000_000_000 + seconds * 1_000_000
+
+
+@pytest.mark.parametrize("text", ["", "5m", "in 5m ago", "in -5m", "ago", "in 5y", "tomorrow", "in 5 month"])
+def test_what_is_no_instant_is_refused_with_what_is(text: str) -> None:
+    with pytest.raises(Mistake, match="--since is `now`, a span such as"):
+        instant(text, 0, "--since")
 
 
 async def test_a_node_far_away_is_asked_with_a_key(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,9 @@ from stigmem.core.hlc import Stamp
 from stigmem.core.nonces import SpentNonce
 from stigmem.core.records import (
     AliasRow,
+    ClockDoubt,
     ClockMark,
+    ClockReset,
     CursorRow,
     DeadLetter,
     DeliveryMark,
@@ -46,6 +48,8 @@ TEXTS = st.text(max_size=8)
 CHANGES = st.one_of(
     st.builds(SpentNonce, st.binary(min_size=1, max_size=2), st.sampled_from(PEERS), st.integers(1, 9)),
     st.builds(ClockMark, st.integers(0, 1 << 62).map(Stamp)),
+    st.builds(ClockReset, st.integers(0, 1 << 62).map(Stamp), st.integers(0, 1 << 62).map(Stamp)),
+    st.builds(ClockDoubt, st.integers(0, 1 << 62)),
     st.builds(
         PeerRow, st.sampled_from(PEERS), st.sampled_from(("n1", "n2")), TEXTS, TEXTS,
         st.sampled_from(((), ("public",), ("company", "public"))), st.sampled_from(("active", "revoked", "")), TEXTS,

@@ -6,11 +6,15 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 
+from stigmem.core import hlc
 from stigmem.core.fact import Fact
+from stigmem.core.hlc import stamp_wall_ms
 from stigmem.core.records import ClockMark
+from stigmem.core.wire import Request
 from stigmem.host.cli import main
 from tests.host.nodes import assertion, chained, client_of, load_records, node_at, numbered, opened
 
@@ -62,6 +66,27 @@ async def test_a_node_goes_on_after_an_import_with_later_stamps(tmp_path: Path) 
         made = (await client.post("/v1/facts", json=assertion(99))).json()
         assert made["hlc"] > json.loads(file.read_text().splitlines()[-1])["hlc"]
         assert len((await client.get("/v1/facts?limit=50")).json()["facts"]) == COUNT + 1
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_an_import_does_not_bring_back_the_stamps_of_voided_facts(tmp_path: Path, after: bool) -> None:
+    await trio.to_thread.run_sync(begun, tmp_path / "a")
+    async with node_at(tmp_path / "a") as node, client_of(node) as client:
+        state = node.node.state
+        state.stamp = hlc.stamp(stamp_wall_ms(state.stamp) + 400 * 86_400_000, 0)
+        ahead = (await client.post("/v1/facts", json=assertion(98))).json()
+        body = msgspec.json.encode({"dry_run": False})
+        voided = await node.control.exchange(Request("POST", "/v1/admin/clock/void", {}, body))
+        assert msgspec.json.decode(voided.body)["facts"] == 1
+        if after:
+            await client.post("/v1/facts", json=assertion(97))
+    file, directory = exported(tmp_path), heir(tmp_path)
+    assert main(["import", str(file), "--data-dir", str(directory)]) == 0
+    async with node_at(directory) as node, client_of(node) as client:
+        made = (await client.post("/v1/facts", json=assertion(99))).json()
+        assert made["hlc"] < ahead["hlc"]
+        assert (await client.get(f"/v1/facts/{ahead['id']}")).json()["voided_by"]
+        assert len((await client.get("/v1/facts?limit=50")).json()["facts"]) == COUNT + 1 + after
 
 
 @pytest.mark.parametrize(

@@ -315,6 +315,56 @@ async def test_a_jump_that_comes_while_the_end_of_the_last_one_is_stored_is_seen
         ]  # fmt: skip
 
 
+async def test_a_doubt_survives_a_restart_and_ends_like_any_other() -> None:
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS):
+        assert (await write(bench, "before")).status == 201
+        bench.clock.wall_ms += DAY_MS
+        await refused(bench)
+        await bench.clock.advance(40)
+    again = Bench(NOW_MS + DAY_MS + 60_000)
+    again.records = bench.records
+    async with running(again, SETTINGS) as node:
+        await refused(again)
+        doubted_ms = node.clock.wall_ns() // 1_000_000
+        assert NOW_MS + 30_000 <= doubted_ms <= NOW_MS + 60_000, "the line goes on from where it stood last"
+        again.clock.wall_ms -= DAY_MS
+        await again.clock.advance(limits.CLOCK_HOLD_S + 20)
+        assert (await write(again, "after")).status == 201
+    assert again.node.state.doubted_line_ms == 0
+    third = Bench(again.wall_ms + DAY_MS)
+    third.records = again.records
+    async with running(third, SETTINGS):
+        assert (await write(third, "a doubt that ended is over")).status == 201
+
+
+async def test_a_clock_that_was_set_right_while_the_node_was_down_ends_the_doubt_at_the_start() -> None:
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS):
+        assert (await write(bench, "before")).status == 201
+        bench.clock.wall_ms += DAY_MS
+        await refused(bench)
+        await bench.settle()
+    again = Bench(NOW_MS + 30_000)
+    again.records = bench.records
+    async with running(again, SETTINGS):
+        assert (await write(again, "after")).status == 201
+        await again.settle()
+        assert audited(again)[-1] == ("clock_doubt_ended", "gone")
+        assert again.node.state.doubted_line_ms == 0
+
+
+async def test_an_operator_who_confirms_ends_a_doubt_for_the_next_start_too() -> None:
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS):
+        bench.clock.wall_ms += DAY_MS
+        await refused(bench)
+        await bench.settle()
+        assert bench.node.state.doubted_line_ms
+        read(await ask(bench, "POST", CONFIRM, by=ADMIN))
+        assert bench.node.state.doubted_line_ms == 0
+
+
 # --- the arithmetic by itself ---
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from stigmem.core import limits
+from stigmem.core.voiding import read_voiding
 from stigmem.node.settings import NodeSettings
+from tests.builders import voiding
 from tests.node.api import NOW_MS, SEED, ask, read, saying
 from tests.node.still import Bench, running
 
@@ -24,7 +26,9 @@ async def test_a_slot_of_more_words_than_one_turn_may_take_is_derived_anew_by_th
             read(await ask(bench, "POST", "/v1/facts", saying(value, source=f"agent:{number}")), 201)
         conflicts = read(await ask(bench, "GET", "/v1/conflicts?status=unresolved"))["conflicts"]
         assert len(conflicts) == 1
-        node.state.ledger.void(node.node_id, [node.state.ledger.log[-1].id])
+        record = read_voiding(voiding(900, node.state.ledger.log[-1]))
+        assert record is not None
+        node.state.ledger.void(record)
         batches = node.writer.batches
         assert read(await ask(bench, "GET", "/v1/conflicts?status=unresolved"))["conflicts"] == conflicts
         assert node.state.slots_to_rederive == 1

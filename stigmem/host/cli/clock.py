@@ -1,4 +1,4 @@
-"""`stigmem clock`: whether the node believes its clock, and telling it that it may."""
+"""`stigmem clock`: whether the node believes its clock, telling it that it may, and the way out when it was wrong."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from stigmem.host.cli.clock_void import void
 from stigmem.host.cli.speech import examples, say, show_json, show_table
 from stigmem.host.cli.where import Where, answer
 
@@ -16,6 +17,9 @@ def add_to(app: App) -> None:
     """Register the commands."""
     clock = App(name="clock", help="The clock that stamps come from.", help_epilogue="", backend="trio")
     clock.command(status, help_epilogue=examples("clock status", "clock status --json"))
+    clock.command(
+        void, help_epilogue=examples("clock void", "clock void --yes --reissue", "clock void --since '2h ago' --yes")
+    )
     clock.command(confirm, help_epilogue=examples("clock confirm"))
     app.command(clock)
 
@@ -48,7 +52,7 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("in doubt", "no"))
     if found["own_stamps_ahead_s"]:
         ahead = f"by {found['own_stamps_ahead_s']:.0f} s: peers take what is written now when that time has passed"
-        rows.append(("own stamps ahead", ahead))
+        rows += [("own stamps ahead", ahead), ("the way out", "`stigmem clock void` shows what can be taken out")]
     if found["start_lead_s"] is not None:
         rows.append(("at the start", f"{found['start_lead_s']:+.1f} s from the journal's newest stamp"))
     return rows

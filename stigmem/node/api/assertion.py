@@ -22,7 +22,7 @@ from stigmem.core.lookalikes import number_warnings, text_warnings
 from stigmem.core.scopes import SCOPES, is_scope
 from stigmem.core.suggestions import one_of
 from stigmem.core.timestamps import parse_us
-from stigmem.core.uris import normalise
+from stigmem.core.uris import VOID_PREFIX, normalise
 from stigmem.core.values import Value, parse_value
 from stigmem.node.api.garden_access import WRITING, garden_of_facts
 from stigmem.node.api.names import canonical_name
@@ -87,6 +87,9 @@ def draft_fact(txn: Transaction, principal: Principal, request: AssertRequest, i
     principal.need_scope(request.scope)
     garden = _garden(txn, principal, request)
     entity = canonical_name(txn.state, principal, normalise(request.entity))
+    if entity.startswith(VOID_PREFIX):
+        message = "a node names what it voids itself: see `stigmem clock void`"
+        raise invalid("entity", message, given=request.entity)
     source = _normalised_source(request.source)
     owner_warnings(txn, principal, source)
     try:

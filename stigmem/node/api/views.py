@@ -57,7 +57,9 @@ def fact_record(
 
 
 def _tell_standing(record: FactRecord, fact: Fact, ledger: KnownFacts) -> None:
-    superseded, ending = ledger.superseded(fact), ledger.ended_by(fact)
+    superseded, ending, voiding = ledger.superseded(fact), ledger.ended_by(fact), ledger.voided_by(fact)
+    if voiding is not None:
+        record.voided_by = voiding.id
     if superseded is not None:
         record.supersedes = superseded.id
     if ending is not None and ending.is_retraction:

@@ -20,18 +20,18 @@ doubt was not just gone, and when a clock has come back from the past, those pee
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from stigmem.core import limits
 from stigmem.core.declaration import ACTIVE
-from stigmem.core.records import PeerRow
+from stigmem.core.records import ClockDoubt, PeerRow
 from stigmem.core.wire import CLOCK_HEADER, Request
 from stigmem.node.mailbox import Mailbox, NotStored
 from stigmem.node.ports import Transport, Unreachable
 from stigmem.node.resync import read_again_for_time, reserve_cursors
 from stigmem.node.state import NodeState
-from stigmem.node.transaction import Transaction
-from stigmem.node.trusted_clock import Doubt, TrustedClock
+from stigmem.node.transaction import Command, Transaction
+from stigmem.node.trusted_clock import Doubt, HowEnded, TrustedClock
 
 __all__ = ["ClockCheck"]
 
@@ -56,6 +56,13 @@ class ClockCheck:
             self._runs = True
             self._clock.spawn("clock-check", self._run)
 
+    def go_on(self) -> None:
+        """The node starts, and stopped in doubt: either the doubt has begun again, or the clock was set back."""
+        if self._clock.doubt is None:
+            self._clock.spawn("clock-returned", lambda: self._tell(_Ended("gone", 0)))
+        else:
+            self.begin()
+
     def returned(self) -> None:
         """The clock has come back from the past."""
         self._clock.spawn("clock-returned", self._read_again)
@@ -73,11 +80,12 @@ class ClockCheck:
 
     async def _see_to_its_end(self, doubt: Doubt) -> None:
         clock = self._clock
-        await self._audit("clock_doubted", lead_ms=doubt.lead_ns // 1_000_000)
+        await self._tell(_Doubted(self._line_ms(), doubt.lead_ns // 1_000_000))
         while not await self._has_ended():
             await clock.sleep(_REST_NS)
+            await self._tell(_Doubted(self._line_ms()))
         if (how := clock.ended) != "operator":  # who was audited when saying so
-            await self._audit("clock_doubt_ended", how=how, lead_ms=doubt.lead_ns // 1_000_000)
+            await self._tell(_Ended(how or "gone", doubt.lead_ns // 1_000_000))
         if how != "gone":
             await self._read_again()
 
@@ -124,9 +132,12 @@ class ClockCheck:
             return None
         return int(told) - self._clock.machine_wall_ns() // 1_000_000
 
-    async def _audit(self, event: str, **detail: Any) -> None:
+    def _line_ms(self) -> int:
+        return self._clock.wall_ns() // 1_000_000
+
+    async def _tell(self, command: Command[None]) -> None:
         with suppress(NotStored):  # the doubt is the clock's and not the journal's
-            await self._mailbox.submit(_Told(event, detail))
+            await self._mailbox.submit(command)
 
 
 class _ReadAgain:
@@ -137,12 +148,27 @@ class _ReadAgain:
         read_again_for_time(txn)
 
 
-class _Told:
-    """The command that stages one audit row."""
+class _Doubted:
+    """The command that keeps where the line of a doubt stands, so that a restart goes on from there; the first one of a
+    doubt says how far the clock leads, and is audited."""
 
-    def __init__(self, event: str, detail: dict[str, Any]) -> None:
-        self._event = event
-        self._detail = detail
+    def __init__(self, line_ms: int, lead_ms: int | None = None) -> None:
+        self._line_ms = line_ms
+        self._lead_ms = lead_ms
 
     def stage(self, txn: Transaction) -> None:
-        txn.audit(self._event, "", **self._detail)
+        txn.add(ClockDoubt(self._line_ms))
+        if self._lead_ms is not None:
+            txn.audit("clock_doubted", "", lead_ms=self._lead_ms)
+
+
+class _Ended:
+    """The command that ends a doubt."""
+
+    def __init__(self, how: HowEnded, lead_ms: int) -> None:
+        self._how = how
+        self._lead_ms = lead_ms
+
+    def stage(self, txn: Transaction) -> None:
+        txn.add(ClockDoubt(0))
+        txn.audit("clock_doubt_ended", "", how=self._how, lead_ms=self._lead_ms)

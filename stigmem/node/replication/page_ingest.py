@@ -59,6 +59,7 @@ from stigmem.core.fact import Fact
 from stigmem.core.ingest import IngestPolicy, PeerLink, VerifiedFact, admit, check_claim, check_repeat
 from stigmem.core.records import CursorRow, DeadLetter, QuarantineRow
 from stigmem.node.transaction import Transaction
+from stigmem.node.voiding import go_back
 
 __all__ = ["Arrival", "IngestPage", "Ingestion", "PageIngested", "Refused"]
 
@@ -68,10 +69,10 @@ _EVENTS: Final = {
     "valid_until_extension": "federation_valid_until_extension_rejected",
     "scope_violation": "scope_violation",
 }
-_BLAMELESS: Final = ("source_not_owned", "hlc_skew", "origin_unresolvable", "id_collision", "quarantine_full")
+_BLAMELESS: Final = ("source_not_owned", "hlc_skew", "origin_unresolvable", "id_collision", "quarantine_full", "voided")
 """Codes for which an honest relay is not to blame: it took the fact in good faith, and could know neither who we are
 (`source_not_owned`), nor what our clock shows (`hlc_skew`), nor whose keys we have (`origin_unresolvable`), nor what we
-hold (`id_collision`, `quarantine_full`)."""
+hold (`id_collision`, `quarantine_full`, `voided`)."""
 
 
 class Refused(NamedTuple):
@@ -174,6 +175,8 @@ class Ingestion:
                 foreign += isinstance(arrival.outcome, VerifiedFact) and not arrival.outcome.source_owned
                 namesakes += fact.origin != self._policy.node_id and self._policy.local_sources(fact.source)
                 old += txn.now_ms - fact.wall_ms > self._policy.skew_past_ms > 0
+        if any(fact.origin == self._policy.node_id for fact in facts):
+            go_back(txn, self._policy.node_id, facts)
         if old:
             txn.audit("peer_hlc_anomaly", self._peer_id, direction="past", accepted=old)
         if facts:
@@ -302,6 +305,7 @@ class Ingestion:
         codes = txn.state.letters.get(self._peer_id, {}).get(name, ())
         due_ms = self.due_ms(rejection)
         is_blameless = refused.origin != self._page.link.sender and rejection.code in _BLAMELESS
+        is_blameless = is_blameless or rejection.code == "voided"  # it serves what it wrote, in the order of writing
         if self._page.last_attempt and due_ms is None and not is_blameless:
             self._peer_errors += 1
         if due_ms is not None and (self._page.retry or (self._peer_id, name) not in txn.state.deferred):
@@ -321,7 +325,8 @@ class Ingestion:
         else:
             txn.add(DeadLetter(self._peer_id, name, rejection.code))
         if rejection.code not in codes:
-            self._page_retry |= due_ms is None and not self._page.last_attempt  # a bit may have flipped on the way
+            is_certain = due_ms is not None or rejection.code == "voided"
+            self._page_retry |= not is_certain and not self._page.last_attempt  # a bit may have flipped on the way
             event = _EVENTS.get(rejection.code, "rejected_fact")
             txn.audit(event, self._peer_id, fact_id=name, reason=rejection.code, **rejection.detail)
 
