@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stigmem.core import past as past_module
-from stigmem.core.contradiction import evaluate
+from stigmem.core.contradiction import Cardinality, evaluate
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import stamp
 from stigmem.core.horizons import Horizons
@@ -125,12 +125,15 @@ def test_as_of_a_time_all_nodes_with_the_same_facts_answer_what_one_with_only_th
         assert answers(past) == answers(plain)
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_both_say_of_a_slot_what_the_plain_definition_says_of_the_words_that_belong_to_it(seed: int) -> None:
+@pytest.mark.parametrize("cardinality", ["one", "many"])
+@pytest.mark.parametrize("seed", range(40))
+def test_both_say_of_a_slot_what_the_plain_definition_says_of_the_words_that_belong_to_it(
+    seed: int, cardinality: Cardinality
+) -> None:
     draw = random.Random(seed)
     words, resolutions = drawn_history(draw)
     arrivals = draw.sample([*words, *resolutions], len(words) + len(resolutions))
-    ledger = Ledger()
+    ledger = Ledger(cardinality=lambda _: cardinality)
     for each in arrivals:
         stored(ledger, each)
     for _ in range(4):
@@ -140,7 +143,8 @@ def test_both_say_of_a_slot_what_the_plain_definition_says_of_the_words_that_bel
                       PointOfTime(len(arrivals), at_us, stamp(T0_MS + then, 0))):  # fmt: skip
             held = [each for each in ledger.log if point.holds(each)]
             settling = [found for each in held if (found := read_resolution(each)) is not None]
-            plain = evaluate(SLOT, [each for each in held if each.slot == SLOT], settling, at_us)
+            said = [each for each in held if each.slot == SLOT]
+            plain = evaluate(SLOT, said, settling, at_us, cardinality=cardinality)
             past = PastFacts(ledger, point)
             assert [each for each in sorted(held) if each.slot == SLOT and past.live(each)] == list(plain.live)
             if plain.conflict is not None:

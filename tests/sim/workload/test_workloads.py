@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,37 @@ def test_writers_write_at_their_rate_on_each_node_or_over_all() -> None:
     assert all(90 < sum(fact.origin == name for fact in each.visibility.facts) < 150 for name in "abc")
     total = run(workload("writers", total_rate="2/s", fresh=True))
     assert 90 < len(total.visibility.facts) < 150
+
+
+def test_updaters_say_something_else_each_time_and_only_their_last_word_stands() -> None:
+    simulation = run(workload("updaters", rate="2/s", agents=2, subjects=2))
+    words: dict[tuple[str, str, str], list[Fact]] = {}
+    for fact in sorted(held(simulation)):
+        words.setdefault((fact.source, fact.origin, fact.entity), []).append(fact)
+    assert len(words) == 3 * 2 * 2
+    ledger = simulation.machines["a"].node.state.ledger  # type: ignore[union-attr]
+    for said in words.values():
+        assert all(one.text != other.text for one, other in pairwise(said)), "a mind that is not changed is no update"
+        assert [ledger.live(fact) for fact in said] == [False] * (len(said) - 1) + [True]
+
+
+def test_updaters_of_one_name_are_as_many_authors_as_nodes() -> None:
+    simulation = run(workload("updaters", rate="1/s", subjects=1, source="agent:shared"))
+    ledger = simulation.machines["a"].node.state.ledger  # type: ignore[union-attr]
+    assert {fact.source for fact in held(simulation)} == {"agent:shared"}
+    assert sum(ledger.live(fact) for fact in held(simulation)) == 3
+
+
+def test_notes_stand_side_by_side_but_for_those_that_their_own_agent_struck_out() -> None:
+    simulation = run(workload("notes", rate="2/s", subjects=2))
+    ledger = simulation.machines["a"].node.state.ledger  # type: ignore[union-attr]
+    struck = {(fact.source, fact.origin, fact.entity, fact.text) for fact in held(simulation) if fact.is_retraction}
+    notes = [fact for fact in held(simulation) if not fact.is_retraction]
+    assert len(notes) > 60
+    assert len(struck) > 5
+    for fact in notes:
+        assert ledger.live(fact) is ((fact.source, fact.origin, fact.entity, fact.text) not in struck)
+    assert open_conflicts(simulation) == 0
 
 
 def test_writers_prefer_some_subjects_as_zipf_says_and_treat_them_alike_with_exponent_zero() -> None:
