@@ -64,6 +64,13 @@ def _count(_: type, tokens: Sequence[Token]) -> int:
     return int(tokens[0].value)
 
 
+def _seconds(_: type, tokens: Sequence[Token]) -> float:
+    """How long: a duration such as 10m."""
+    from sim.units import parse_duration
+
+    return parse_duration(tokens[0].value) / 1e9
+
+
 _Files = Annotated[list[Path], Parameter(help="Scenario files.", negative=())]
 _Flag = Parameter(negative=())
 
@@ -234,6 +241,7 @@ def suite(
     *,
     seeds: Annotated[int | None, Parameter(converter=_count)] = None,
     jobs: Annotated[int | None, Parameter(converter=_count)] = None,
+    budget: Annotated[float | None, Parameter(converter=_seconds)] = None,
     only: Annotated[list[str] | None, Parameter(negative=())] = None,
     out: Path = Path("runs/suite"),
     real: Annotated[bool, _Flag] = False,
@@ -258,6 +266,9 @@ def suite(
         How many seeds, from each scenario's own.
     jobs
         How many workers, as many as there are processors unless given.
+    budget
+        How long to go on, such as 10m, instead of a number of seeds: rows that are
+        no pass or have not met what they must get more of them than others.
     only
         Only rows whose id matches, such as 'S-2*'; may be given several times.
     out
@@ -269,9 +280,11 @@ def suite(
     """
     from sim.suite.session import SuiteOptions, run_suite
 
-    options = SuiteOptions(
-        seeds=seeds, jobs=jobs, only=tuple(only or ()), out=out, real=real, allow_plugins=allow_plugins
-    )
+    if budget is not None and seeds is not None:
+        say("--seeds and --budget both say how much is run; give one of them")
+        return BAD_INPUT
+    given: dict[str, Any] = {"out": out, "real": real, "allow_plugins": allow_plugins}
+    options = SuiteOptions(seeds=seeds, budget_s=budget, jobs=jobs, only=tuple(only or ()), **given)
     return run_suite(folder, console_for(), console_for(stderr=True), options)
 
 

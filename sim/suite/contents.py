@@ -2,7 +2,8 @@
 
     S-01-split-brain.toml      a row `S-01`; each `[[variant]]` of it one more, `S-01/three-writers`
     suite.toml                 rows of failure modes that are no scenarios: `[[real]]` names tests on real nodes,
-                               `[[missing]]` says why nothing tries them yet
+                               `[[missing]]` says why nothing tries them yet, and `[[known_red]]` which rows are
+                               known to fail, why, and until when that is no news
     controls.toml              what holds the failure modes off, for `stigmem-sim ablate` (`sim.suite.controls`)
 
 A file without an id before its name is a row by its whole name, so that any folder of scenarios is a suite.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -27,7 +29,7 @@ from sim.scenario.reading import plain_values
 from sim.scenario.required_data import DataAbsent
 from sim.scenario.tables import Reach
 
-__all__ = ["CONTROLS", "LIST", "Case", "Missing", "Real", "Suite", "read_suite"]
+__all__ = ["CONTROLS", "LIST", "Case", "KnownRed", "Missing", "Real", "Suite", "read_suite"]
 
 LIST: Final = "suite.toml"
 CONTROLS: Final = "controls.toml"
@@ -68,7 +70,17 @@ class Missing(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     reason: str
 
 
+class KnownRed(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A row that is known to be no pass. After the day `until` it counts as every other."""
+
+    id: str
+    """The row, with its variant."""
+    until: date
+    reason: str
+
+
 class _List(msgspec.Struct, forbid_unknown_fields=True):
+    known_red: list[KnownRed] = []
     real: list[Real] = []
     missing: list[Missing] = []
 
@@ -82,6 +94,7 @@ class Suite:
     real: Sequence[Real] = ()
     missing: Sequence[Missing] = ()
     absent: Sequence[tuple[str, str]] = ()
+    known_red: Sequence[KnownRed] = ()
 
 
 def read_suite(folder: Path, only: Sequence[str] = (), *, allow_plugins: bool = False) -> Suite:
@@ -108,6 +121,7 @@ def read_suite(folder: Path, only: Sequence[str] = (), *, allow_plugins: bool = 
         real=[each for each in others.real if _matches(each.id, only)],
         missing=[each for each in others.missing if _matches(each.id, only)],
         absent=absent,
+        known_red=others.known_red,
     )
     if not (suite.cases or suite.real or suite.missing or suite.absent):
         raise BadFolder(f"nothing in {folder} has an id like {', '.join(only)}")

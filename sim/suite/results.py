@@ -10,15 +10,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final, Literal
 
 from sim.analysis.outcome import EXIT_STATUS
-from sim.suite.contents import Case, Suite
+from sim.suite.contents import Case, KnownRed, Suite
 from sim.suite.named_tests import RealResult
 
 __all__ = ["CaseResult", "SuiteResult", "Word"]
 
-Word = Literal["pass", "fail", "inconclusive", "unreached", "error"]
+Word = Literal["pass", "fail", "inconclusive", "unreached", "error", "known red"]
 _WORST_FIRST: Final[tuple[Word, ...]] = ("error", "fail", "inconclusive")
 
 
@@ -96,18 +97,39 @@ class CaseResult:
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteResult:
-    """All rows of a suite. `real` has the results of tests on real nodes, where those were run."""
+    """All rows of a suite. `real` has the results of tests on real nodes, where those were run; `today` is the day by
+    which what is known to be red is no news, or is."""
 
     suite: Suite
     cases: Sequence[CaseResult]
     real: Sequence[RealResult]
     wall_s: float
+    today: date = date.min
+
+    def word_of(self, case: CaseResult) -> Word:
+        """The verdict of a row, `known red` where it is no pass and that is listed until today at least."""
+        known = self._known_red(case)
+        is_red = case.verdict != "pass" and known is not None and self.today <= known.until
+        return "known red" if is_red else case.verdict
+
+    def reason_of(self, case: CaseResult) -> str:
+        """Why a row is no pass, and what the list of known red rows has to do with it."""
+        known = self._known_red(case)
+        if known is None:
+            return case.reason
+        if case.verdict == "pass":
+            return f"it passes, and is listed as known to be red ({known.reason}): take it off the list"
+        told = "known to be red until" if self.today <= known.until else "was known to be red until"
+        return f"{case.reason} ({told} {known.until}: {known.reason})"
+
+    def _known_red(self, case: CaseResult) -> KnownRed | None:
+        return next((each for each in self.suite.known_red if each.id == case.case.id), None)
 
     @property
     def counts(self) -> dict[str, int]:
         """How many rows have which verdict; only those that occur."""
         found: dict[str, int] = {}
-        words = [case.verdict for case in self.cases] + [real.verdict for real in self.real]
+        words = [self.word_of(case) for case in self.cases] + [real.verdict for real in self.real]
         for word in (*words, *("missing" for _ in self.suite.missing), *("absent" for _ in self.suite.absent)):
             found[word] = found.get(word, 0) + 1
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ class SuiteOptions:
     seeds: int | None = None
     """How many for each row; None is what fits (`sim.suite.running`)."""
     jobs: int | None = None
+    budget_s: float | None = None
+    """How long to go on with further seeds, instead of a number of them."""
     only: tuple[str, ...] = ()
     """Patterns of ids; empty for all."""
     out: Path
@@ -40,17 +43,28 @@ class SuiteOptions:
 
 def run_suite(folder: Path, screen: Console, aside: Console, options: SuiteOptions) -> int:
     """Run a folder's suite; the exit status."""
-    begun = perf_counter()
+    begun, budget_s = perf_counter(), options.budget_s
     suite = read_suite(folder, options.only, allow_plugins=options.allow_plugins)
     jobs = default_jobs() if options.jobs is None else options.jobs
     with _progress(aside) as told:
-        cases = run_cases(suite.cases, seeds=options.seeds, jobs=jobs, told=told, allow_plugins=options.allow_plugins)
+        cases = run_cases(
+            suite.cases,
+            seeds=options.seeds,
+            jobs=jobs,
+            told=told,
+            allow_plugins=options.allow_plugins,
+            is_over=None if budget_s is None else lambda: perf_counter() - begun >= budget_s,
+        )
     real = run_named_tests(suite.real, Path.cwd(), wanted=options.real)
-    result = SuiteResult(suite=suite, cases=cases, real=real, wall_s=perf_counter() - begun)
+    result = SuiteResult(suite=suite, cases=cases, real=real, wall_s=perf_counter() - begun, today=_today())
     show_suite(screen, result)
     files = write_suite(result, options.out)
     screen.print(f"written: {', '.join(str(file) for file in files)}", soft_wrap=True)
     return result.exit_status
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 @contextmanager

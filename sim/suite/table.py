@@ -42,7 +42,9 @@ class Row(NamedTuple):
 
 def rows_of(result: SuiteResult) -> list[Row]:
     """All rows in the order of their ids."""
-    rows = [_of_case(case) for case in result.cases]
+    rows = [
+        _of_case(case)._replace(verdict=result.word_of(case), reason=result.reason_of(case)) for case in result.cases
+    ]
     rows += [
         Row(f"{each.real.id}/real", each.verdict, "", "", "", "", each.real.question, each.detail,
             "pytest " + " ".join(each.real.tests))
@@ -82,7 +84,7 @@ def summary_of(result: SuiteResult) -> str:
 
 def _told(rows: Sequence[Row]) -> Iterator[Row]:
     """Rows that have more to tell than their line."""
-    yield from (row for row in rows if row.reason and row.verdict != "pass")
+    yield from (row for row in rows if row.reason)
 
 
 def show_suite(console: Console, result: SuiteResult) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -12,10 +13,10 @@ import pytest
 from sim.cli import main
 from sim.report.folder import BadFolder
 from sim.scenario.reading import BadScenario
-from sim.suite.contents import Case, Missing, Suite, read_suite
+from sim.suite.contents import Case, KnownRed, Missing, Suite, read_suite
 from sim.suite.results import CaseResult, SuiteResult
 from sim.suite.running import run_cases, seeds_of
-from sim.suite.table import html_of, markdown_of
+from sim.suite.table import html_of, markdown_of, rows_of
 from sim.suite.writing import junit_of
 from tests.sim.small import fault, small_text, workload
 
@@ -200,3 +201,45 @@ def test_one_variant_runs_alone(folder: Path, capfd: pytest.CaptureFixture[str])
     assert json.loads(capfd.readouterr().out)["scenario"].endswith("-lossy")
     assert main(["run", file, "--variant", "lusty", "--json"]) == 2
     assert "did you mean 'lossy'" in capfd.readouterr().err
+
+
+# --- what is known to be red, and a budget of time ---
+
+
+RED = KnownRed(id="S-01", until=date(2027, 1, 31), reason="is being mended")
+
+
+def red_suite(case: CaseResult, today: date) -> SuiteResult:
+    suite = Suite(folder=Path("mine"), cases=[case.case], known_red=[RED])
+    return SuiteResult(suite=suite, cases=[case], real=[], wall_s=1.0, today=today)
+
+
+def test_what_is_known_to_be_red_is_told_and_fails_no_suite_until_its_day_is_over() -> None:
+    failed = result_of(run_of("fail", sentences=["it broke"]))
+    until = red_suite(failed, date(2027, 1, 31))
+    assert (until.counts, until.exit_status) == ({"known red": 1}, 0)
+    assert rows_of(until)[0].reason == "it broke (known to be red until 2027-01-31: is being mended)"
+    after = red_suite(failed, date(2027, 2, 1))
+    assert (after.counts, after.exit_status) == ({"fail": 1}, 1)
+    assert "was known to be red until 2027-01-31" in rows_of(after)[0].reason
+
+
+def test_a_row_that_passes_and_is_known_to_be_red_is_told_of() -> None:
+    found = red_suite(result_of(run_of()), date(2027, 1, 1))
+    assert (found.counts, found.exit_status) == ({"pass": 1}, 0)
+    assert "take it off the list" in rows_of(found)[0].reason
+
+
+def test_the_list_of_a_folder_names_what_is_known_to_be_red(folder: Path) -> None:
+    (folder / "suite.toml").write_text('[[known_red]]\nid = "S-01/lossy"\nuntil = 2027-01-31\nreason = "x"\n')
+    assert [(each.id, each.until) for each in read_suite(folder).known_red] == [("S-01/lossy", date(2027, 1, 31))]
+
+
+def test_a_budget_of_time_goes_on_in_rounds_and_gives_more_seeds_to_rows_that_are_no_pass(folder: Path) -> None:
+    suite = read_suite(folder, ["other", "S-01/lossy"])
+    looks = iter([False, False, True])
+    results = run_cases(suite.cases, seeds=None, jobs=1, is_over=lambda: next(looks))
+    seeds = {each.case.id: len(each.runs) for each in results}
+    assert min(seeds.values()) >= 3
+    for each in results:
+        assert len(each.runs) == (3 if each.verdict == "pass" else 7)
