@@ -47,7 +47,8 @@ async def health(clock: Clock, entropy: Entropy, journal: Journal) -> int:
         answered.set()
 
     node.offer(Request("GET", "/healthz"), take)
-    await answered.wait()
+    with trio.fail_after(60):
+        await answered.wait()
     return statuses[0]
 """,
     "reading.py": """

@@ -5,9 +5,10 @@ Time stands still: what needs timers is tested in the laboratory, or with `Manua
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import trio
 
@@ -20,7 +21,10 @@ from stigmem.node.ports import Meaning
 from stigmem.node.settings import NodeSettings
 from stigmem.testing import ManualClock, MemoryJournal, ScriptedTransport, running_node
 
-__all__ = ["Bench", "running"]
+__all__ = ["ANSWER_S_MAX", "Bench", "running"]
+
+ANSWER_S_MAX: Final = 60.0
+"""In real time: nothing on a bench waits, so who takes longer never answers."""
 
 
 class Bench:
@@ -80,17 +84,28 @@ class Bench:
 
     async def ask(self, request: Request, principal: Principal | None = None) -> Response:
         """The node's answer to a request, of somebody whom the carrier has authenticated if a principal is given."""
+        (answer,) = await self.ask_all([request], principal)
+        return answer
+
+    async def ask_all(self, requests: Sequence[Request], principal: Principal | None = None) -> list[Response]:
+        """The answers to requests that are in the mailbox together, in their order; those with a credential of their
+        own are nobody's otherwise. One that is not answered fails the test, by its name."""
         answered = trio.Event()
-        found: list[Response] = []
+        found: dict[int, Response] = {}
 
-        def take(response: Response) -> None:
-            found.append(response)
-            answered.set()
+        def take(number: int, response: Response) -> None:
+            found[number] = response
+            if len(found) == len(requests):
+                answered.set()
 
-        self.node.offer(request, take, principal)
-        await answered.wait()
+        for number, request in enumerate(requests):
+            self.node.offer(request, partial(take, number), None if "authorization" in request.headers else principal)
+        with trio.move_on_after(ANSWER_S_MAX):
+            await answered.wait()
+        silent = [f"{each.method} {each.target}" for number, each in enumerate(requests) if number not in found]
+        assert not silent, f"not answered within {ANSWER_S_MAX:g} s: {', '.join(silent)}"
         assert not self.node.bugs, self.node.bugs
-        return found[0]
+        return [found[number] for number in range(len(requests))]
 
 
 @asynccontextmanager

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import trio
 
 from stigmem.core import limits
 from stigmem.core.fact import Fact
@@ -28,19 +27,7 @@ def batch(*texts: str, **members: Any) -> dict[str, Any]:
 
 async def both(bench: Bench, first: Any, second: Any, by: Principal = WRITER) -> list[Response]:
     """The answers to two batches that are in the mailbox together."""
-    found: list[Response] = []
-    done = trio.Event()
-
-    def take(response: Response) -> None:
-        found.append(response)
-        if len(found) == 2:
-            done.set()
-
-    for body in (first, second):
-        bench.node.offer(Request("POST", BATCH, {}, json.dumps(body).encode()), take, by)
-    await done.wait()
-    assert not bench.node.bugs
-    return found
+    return await bench.ask_all([Request("POST", BATCH, {}, json.dumps(body).encode()) for body in (first, second)], by)
 
 
 async def test_every_fact_of_a_batch_is_stored_and_audited() -> None:
@@ -205,19 +192,14 @@ async def test_receipts_are_bounded_in_number_and_bytes(monkeypatch: pytest.Monk
 async def test_a_turn_full_of_batches_goes_on_in_the_next() -> None:
     bench = Bench(NOW_MS)
     async with running(bench, SETTINGS) as node:
-        answers: list[Response] = []
-        done = trio.Event()
         count = 2 * limits.TURN_RECORDS_MAX // limits.BATCH_FACTS_MAX
-
-        def take(response: Response) -> None:
-            answers.append(response)
-            if len(answers) == count:
-                done.set()
-
-        for number in range(count):
-            facts = [saying(f"{number} {i}", entity=f"e:{number}-{i}") for i in range(limits.BATCH_FACTS_MAX)]
-            node.offer(Request("POST", BATCH, {}, json.dumps({"facts": facts}).encode()), take, WRITER)
-        await done.wait()
+        batches = [
+            {"facts": [saying(f"{number} {i}", entity=f"e:{number}-{i}") for i in range(limits.BATCH_FACTS_MAX)]}
+            for number in range(count)
+        ]
+        answers = await bench.ask_all(
+            [Request("POST", BATCH, {}, json.dumps(each).encode()) for each in batches], WRITER
+        )
         assert [answer.status for answer in answers] == [200] * count
         assert len(node.state.ledger) == count * limits.BATCH_FACTS_MAX
         assert node.writer.commits >= 4

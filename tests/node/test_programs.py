@@ -8,7 +8,6 @@ from random import Random
 from typing import Any
 
 import pytest
-import trio
 
 from stigmem.core.audit import verify
 from stigmem.core.fact import Fact
@@ -84,20 +83,7 @@ class Program:
 
 async def together(bench: Bench, requests: list[Request]) -> list[Response]:
     """The answers to requests that are in the mailbox at once."""
-    answers: dict[int, Response] = {}
-    done = trio.Event()
-
-    def take(number: int, answer: Response) -> None:
-        answers[number] = answer
-        if len(answers) == len(requests):
-            done.set()
-
-    for number, request in enumerate(requests):
-        by = None if "authorization" in request.headers else WRITER
-        bench.node.offer(request, lambda answer, number=number: take(number, answer), by)  # type: ignore[misc]
-    await done.wait()
-    assert bench.node.bugs == []
-    return [answers[number] for number in range(len(requests))]
+    return await bench.ask_all(requests, WRITER)
 
 
 async def run_some(bench: Bench, node: Node, random: Random, peers: list[Peer], turns: int) -> None:

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-import trio
 
 from stigmem.core.wire import Request
 from stigmem.node.settings import NodeSettings
@@ -35,16 +34,8 @@ async def in_a_batch(bench: Bench, *bodies: dict[str, Any]) -> list[str]:
 
 
 async def in_one_turn(bench: Bench, *bodies: dict[str, Any]) -> list[str]:
-    found: list[str] = []
-    done = trio.Event()
-    for body in bodies:
-        bench.node.offer(
-            Request("POST", "/v1/facts", {}, json.dumps(body).encode()),
-            lambda answer: found.append(read(answer, 201)["id"]) or (done.set() if len(found) == len(bodies) else None),
-            WRITER,
-        )
-    await done.wait()
-    return found
+    requests = [Request("POST", "/v1/facts", {}, json.dumps(body).encode()) for body in bodies]
+    return [read(answer, 201)["id"] for answer in await bench.ask_all(requests, WRITER)]
 
 
 async def standing(bench: Bench) -> list[str]:
@@ -73,18 +64,13 @@ async def test_an_assertion_in_the_turn_of_a_resolution_that_settled_against_it_
     async with running(bench, SETTINGS):
         ours, other = await written(bench, YES, saying("other", source="agent:other", **DEVICE))
         (conflict,) = read(await ask(bench, "GET", "/v1/conflicts"))["conflicts"]
-        found: list[Any] = []
-        done = trio.Event()
-        for target, body in (
+        asked = (
             (f"/v1/conflicts/{conflict['conflict_id']}/resolve", {"winning_fact_id": other}),
             ("/v1/facts", YES),
-        ):
-            bench.node.offer(
-                Request("POST", target, {}, json.dumps(body).encode()),
-                lambda answer: found.append(answer) or (done.set() if len(found) == 2 else None),
-                WRITER,
-            )
-        await done.wait()
+        )
+        found = await bench.ask_all(
+            [Request("POST", target, {}, json.dumps(body).encode()) for target, body in asked], WRITER
+        )
         again = read(found[1], 201)
         assert again["id"] != ours
         assert again["contradicted"]  # newer than the resolution: it opens the next conflict
