@@ -333,3 +333,10 @@ def test_the_nearest_name_is_found_whatever_the_case_and_the_hyphens_and_only_if
     assert did_you_mean("zzz", SCOPES) == ""
     assert did_you_mean("x" * 65, ("x" * 64,)) == ""
     assert did_you_mean("", SCOPES) == ""
+
+
+async def test_a_sweep_whose_dry_run_is_empty_is_refused_and_not_made_in_earnest() -> None:
+    async with fresh() as node:
+        told = await node.post("/v1/decay/sweep?dry_run=&ttl_seconds=0", None, 422)
+        assert told["detail"] == "dry_run is empty; leave it out, or say what is meant"
+        assert (await node.get("/v1/facts?entity=&cursor="))["facts"] == [], "absent in a read"

@@ -182,11 +182,13 @@ class _Pattern(NamedTuple):
 
 
 def read_query(operation: Operation, pairs: list[tuple[str, str]], *, by_peer: bool = False) -> Any:
-    """The query parameters as the operation's type; empty texts count as absent. Raises Refusal 422, also for a
-    parameter that is given twice: whoever looked at the request before us may have seen the other one.
+    """The query parameters as the operation's type. Raises Refusal 422, also for a parameter that is given twice:
+    whoever looked at the request before us may have seen the other one.
 
     One that the operation does not know is refused, because leaving out a filter widens what is read; but not where
-    everybody may ask, nor of a peer, which may be of a newer version.
+    everybody may ask, nor of a peer, which may be of a newer version. An empty text counts as absent in a read, as the
+    contract has it (http-api 3.4), and is refused where something changes: `?dry_run=` of a script whose variable is
+    not set would change it in earnest.
     """
     lenient_here = by_peer or operation.takes_any_query or operation.permission == "open"
     if not lenient_here and (unknown := unknown_parameters(operation.query, pairs)):
@@ -194,8 +196,12 @@ def read_query(operation: Operation, pairs: list[tuple[str, str]], *, by_peer: b
     if operation.query is None:
         return None
     given: dict[str, str] = {}
+    known, changes = operation.query.__struct_encode_fields__, operation.method != "GET"
     for name, value in pairs:
-        if value and name in given and name in operation.query.__struct_encode_fields__:
+        if changes and not (value or lenient_here) and name in known:
+            message = f"{name} is empty; leave it out, or say what is meant"
+            raise invalid(name, message, where="query", given=value)
+        if value and name in given and name in known:
             raise invalid(name, f"{name} is given twice; give it once", where="query", given=value)
         if value:
             given[name] = value
