@@ -335,3 +335,23 @@ def test_a_stored_fact_has_the_expiry_text_of_its_writer() -> None:
     assert receiver.take(Draft.of(valid_until=until)) is None
     stored: Fact = receiver.ledger.log[0]
     assert (stored.valid_until, stored.expires_us) == (until, (T0_MS + 5) * 1000)
+
+
+def test_a_confidence_of_minus_zero_is_stored_as_zero() -> None:
+    receiver = Receiver()
+    assert receiver.take(Draft.of(confidence=-0.0)) is None
+    assert str(receiver.ledger.log[0].confidence) == "0.0"
+
+
+def test_an_id_that_commits_to_its_fact_is_not_given_to_another_nodes_uncertified_one() -> None:
+    receiver = Receiver()
+    certified = Draft.of(fact(1, origin=ORIGIN))
+    assert receiver.take(certified) is None
+    link = PeerLink(RELAY, "2.1", ("company", "public"))
+    claimed = Draft.of(fact(2, "another", origin=RELAY))
+    claimed.fact["id"] = certified.fact["id"]
+    assert receiver.take(claimed, link) == "id_collision"
+    unclaimed = Draft.of(fact(3, "a third", origin=RELAY))
+    unclaimed.fact["id"] = "x-1"
+    assert receiver.take(unclaimed, link) is None
+    assert [held.origin for held in receiver.ledger.log] == [ORIGIN, RELAY]
