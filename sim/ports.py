@@ -191,10 +191,11 @@ class Clients(Protocol):
         kind: str = "string",
         confidence: float = 1.0,
         valid_until: str | None = None,
+        derived_from: Sequence[str] = (),
         then: Callable[[Response], None] | None = None,
     ) -> None:
         """Assert a fact. `source` is the node's own agent unless given; `kind` the type of the value; `confidence` 0 is
-        a retraction. `then` gets the answer, if there is one."""
+        a retraction; `derived_from` the ids of the facts that it stands on. `then` gets the answer, if there is one."""
 
     def resolve(self, node: str, conflict: str, body: dict[str, Any]) -> None:
         """Settle a conflict by its id; `body` is that of `POST /v1/conflicts/{id}/resolve`. One that was settled
@@ -205,6 +206,14 @@ class Clients(Protocol):
 
     def console(self, node: str, request: Request, then: Callable[[Response], None]) -> bool:
         """The same by the person at the machine's own console, who may do everything."""
+
+    def said(self, subject: str, fact_id: str) -> None:
+        """Note that this workload's agents have said something about a subject, once that was acknowledged: it counts
+        as what can be recalled of it."""
+
+    def recalled(self, node: str, subject: str, fact_ids: Sequence[str]) -> None:
+        """Note what an agent on a node was answered with when it asked what is known of a subject. Noting changes
+        nothing in a run; it is what the figure `recall` shows."""
 
     def end_of(self, stop: int | None) -> int:
         """When a workload with this `stop` ends: when the faults end at the latest."""

@@ -53,7 +53,7 @@ class Result(Outcome):
         return write_folder(self, Path(out), figures=figures, heading=heading)
 
     def figure(self, name: str, *, ax: Axes | None = None) -> Figure:
-        """A figure of the run: `lag`, `lag_distribution`, `convergence`, `conflicts`, `map` or `beliefs`.
+        """A figure of the run: `lag`, `lag_distribution`, `convergence`, `conflicts`, `map`, `beliefs` or `recall`.
 
         With `ax` it is drawn into these axes instead, without the strip of faults above it; the map has a layout of its
         own and cannot be. Raises ValueError for another name.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.analysis.catch_up import CatchUp
 from sim.analysis.lag import Copies
+from sim.observation.recollections import Recollection
 from sim.observation.sampler import Sample
 from sim.observation.visibility import NEVER, TrackedFact
 from sim.world.trace import Stop
@@ -19,6 +20,8 @@ __all__ = [
     "copies_in",
     "facts_frame",
     "faults_frame",
+    "recalls_frame",
+    "recalls_in",
     "samples_frame",
     "samples_in",
     "stops_frame",
@@ -164,6 +167,26 @@ def copies_in(
         copies.held.append(copies.visible[-1] if held else NEVER)
         copies.at_origin.append(node == origin)
     return tracked, copies
+
+
+def recalls_frame(recollections: Sequence[Recollection]) -> pl.DataFrame:
+    """A row per recall: at_s, team, node, own_said, own_found, others_said, others_found. Said counts the findings
+    about the subject that were acknowledged by then, found those of them in the answer."""
+    import polars as pl
+
+    columns = zip(*recollections, strict=True) if recollections else ((),) * len(Recollection._fields)
+    named = dict(zip(Recollection._fields, map(list, columns), strict=True))
+    at_s = pl.Series([at_ns / _NS for at_ns in named.pop("at_ns")], dtype=pl.Float64)
+    kinds = {"team": pl.String, "node": pl.String}
+    return pl.DataFrame(
+        {"at_s": at_s, **{name: pl.Series(values, dtype=kinds.get(name, pl.Int64)) for name, values in named.items()}}
+    )
+
+
+def recalls_in(frame: pl.DataFrame) -> list[Recollection]:
+    """What `recalls_frame` was made of."""
+    rows = frame.iter_rows(named=True)
+    return [Recollection(at_ns=_ns(row.pop("at_s")), **row) for row in rows]
 
 
 def samples_in(frame: pl.DataFrame) -> list[Sample]:

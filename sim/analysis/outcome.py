@@ -17,7 +17,7 @@ import msgspec
 
 from sim.analysis.beliefs import NO_BELIEFS, Beliefs, beliefs_of
 from sim.analysis.catch_up import CatchUp
-from sim.analysis.frames import facts_frame, faults_frame, samples_frame
+from sim.analysis.frames import facts_frame, faults_frame, recalls_frame, samples_frame
 from sim.analysis.lag import Copies
 from sim.analysis.measurement import Measurement, measure
 from sim.analysis.provenance import made_with
@@ -34,6 +34,7 @@ from sim.analysis.verdict import (
 from sim.check.base import CheckResult
 from sim.diagnostics.errors import Violation
 from sim.observation.conditions import FaultInterval
+from sim.observation.recollections import Recollection
 from sim.observation.sampler import Sample
 from sim.observation.visibility import TrackedFact
 from sim.scenario.plan import Plan
@@ -79,6 +80,8 @@ class Outcome:
     catch_ups: tuple[CatchUp, ...]
     """What followed each fault, in the order in which they ended."""
     sampled: tuple[Sample, ...]
+    recollections: tuple[Recollection, ...]
+    """What agents recalled, in the order of time; none where no workload has agents that do."""
     stops: dict[Stop, int]
     """How many packets each rule stopped on each link."""
     tail: tuple[list[Any], ...]
@@ -139,6 +142,10 @@ class Outcome:
         """A row per sampling instant (`sim.analysis.frames.samples_frame`)."""
         return samples_frame(self.sampled)
 
+    def recalls(self) -> pl.DataFrame:
+        """A row per recall of an agent (`sim.analysis.frames.recalls_frame`)."""
+        return recalls_frame(self.recollections)
+
     def faults(self) -> pl.DataFrame:
         """A row per fault that happened (`sim.analysis.frames.faults_frame`)."""
         return faults_frame(self.catch_ups)
@@ -192,6 +199,7 @@ def conclude(
         copies=measured.copies,
         catch_ups=measured.catch_ups,
         sampled=tuple(simulation.sampler.samples),
+        recollections=tuple(simulation.recollections.taken),
         stops=simulation.trace.stops,
         tail=tail,
         converged_ns=_converged_ns(measured),

@@ -6,13 +6,14 @@ anything has shown nothing. Numbers come from `metric_values`; their names and u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from sim.analysis.lag_query import selector_text
 from sim.analysis.measurement import Measurement
 from sim.check.base import CheckResult
 from sim.check.conflict_diff import compare as compare_conflicts
+from sim.observation.recollections import Recollection
 from sim.ports import Observed
 from sim.scenario.metrics import REJECTIONS, is_timed
 from sim.scenario.tables import Expectation
@@ -118,10 +119,20 @@ def metric_values(
         "rejections": sum(simulation.rejections.values()),
         "refused_writes": sum(refused.values()),
         "destroyed": len(simulation.visibility.destroyed),
+        **_recalled(simulation.recollections.taken),
     }
     for code in dict.fromkeys((*REJECTIONS, *sorted(simulation.rejections))):
         values[f"rejections.{code}"] = simulation.rejections.get(code, 0)
     return values
+
+
+def _recalled(taken: Sequence[Recollection]) -> dict[str, float | None]:
+    """The share of what was said that was recalled, of one's own team and of others; None where nothing was said."""
+    own, others = sum(each.own_said for each in taken), sum(each.others_said for each in taken)
+    return {
+        "recalled.own": sum(each.own_found for each in taken) / own if own else None,
+        "recalled.others": sum(each.others_found for each in taken) / others if others else None,
+    }
 
 
 def compare(

@@ -11,6 +11,7 @@ from sim.report.belief_figure import beliefs_figure, plot_beliefs
 from sim.report.lag_figures import distribution_figure, lag_figure, plot_distribution, plot_lag
 from sim.report.map_figure import map_figure
 from sim.report.progress_figures import conflicts_figure, convergence_figure, plot_conflicts, plot_convergence
+from sim.report.recall_figure import plot_recall, recall_figure
 from sim.report.style import save, styled
 
 if TYPE_CHECKING:
@@ -28,12 +29,15 @@ FIGURES: Final[dict[str, Callable[[Outcome], Figure]]] = {
 }
 OF_BELIEFS: Final = "beliefs"
 """One more, drawn where agents said what they believe."""
+OF_RECALLS: Final = "recall"
+"""Another one, drawn where agents recalled something."""
 _PLOTS: Final[dict[str, Callable[[Axes, Outcome], None]]] = {
     "lag": plot_lag,
     "lag_distribution": plot_distribution,
     "convergence": plot_convergence,
     "conflicts": plot_conflicts,
     OF_BELIEFS: plot_beliefs,
+    OF_RECALLS: plot_recall,
 }
 """Those that can be drawn into axes of somebody else's."""
 
@@ -41,6 +45,7 @@ _PLOTS: Final[dict[str, Callable[[Axes, Outcome], None]]] = {
 def draw_figures(result: Outcome, folder: Path) -> list[Path]:
     """Draw every figure into a folder, each under its name with `.png`."""
     wanted = FIGURES | ({OF_BELIEFS: beliefs_figure} if result.beliefs.told else {})
+    wanted |= {OF_RECALLS: recall_figure} if result.recollections else {}
     with styled():
         return [save(draw(result), folder / f"{name}.png") for name, draw in wanted.items()]
 
@@ -48,7 +53,7 @@ def draw_figures(result: Outcome, folder: Path) -> list[Path]:
 def draw_figure(result: Outcome, name: str, axes: Axes | None = None) -> Figure:
     """One figure; with `axes` it is drawn into these. Raises ValueError for a name that there is not, and for one that
     cannot be drawn into axes."""
-    drawn = FIGURES | {OF_BELIEFS: beliefs_figure}
+    drawn = FIGURES | {OF_BELIEFS: beliefs_figure, OF_RECALLS: recall_figure}
     if name not in drawn:
         raise ValueError(f"there is no figure {name!r}; the figures are {', '.join(drawn)}")
     with styled():

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sim.analysis.frames import catch_ups_in, copies_in, samples_in, stops_frame, stops_in
+from sim.analysis.frames import catch_ups_in, copies_in, recalls_in, samples_in, stops_frame, stops_in
 from sim.analysis.outcome import TAIL, Outcome, encode_run
 from sim.analysis.verdict import ExpectationResult
 from sim.check.base import CheckResult
@@ -33,11 +33,14 @@ FACTS: Final = "facts.parquet"
 SAMPLES: Final = "samples.parquet"
 FAULTS: Final = "faults.parquet"
 STOPS: Final = "stops.parquet"
+RECALLS: Final = "recalls.parquet"
 SCENARIO: Final = "scenario.toml"
 TRACEBACK: Final = "traceback.txt"
 DATA: Final = "data"
 DIGESTS: Final = ("trace_digest", "state_digest", "knowledge_digest")
-_FIGURES: Final = ("lag.png", "lag_distribution.png", "convergence.png", "conflicts.png", "map.png", "beliefs.png")
+_FIGURES: Final = (
+    "lag.png", "lag_distribution.png", "convergence.png", "conflicts.png", "map.png", "beliefs.png", "recall.png",
+)  # fmt: skip
 _FRAMES: Final = (FACTS, SAMPLES, FAULTS, STOPS)
 _MARKS: Final = (RUN, TRACE, TRACEBACK)
 """A folder with one of these holds a run of ours."""
@@ -65,7 +68,7 @@ def open_folder(folder: Path, plan: Plan, source: Path | None = None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadFolder(f"{folder} cannot be made into a run folder: {error.strerror}") from error
-    for name in (*_MARKS, *_FRAMES, *_FIGURES):
+    for name in (*_MARKS, *_FRAMES, RECALLS, *_FIGURES):
         (folder / name).unlink(missing_ok=True)
     return folder
 
@@ -88,6 +91,8 @@ def write_folder(result: Outcome, folder: Path, *, figures: bool, heading: str =
     frames = (result.facts(), result.samples(), result.faults(), stops_frame(result.stops))
     for frame, name in zip(frames, _FRAMES, strict=True):
         frame.write_parquet(folder / name)
+    if result.recollections:
+        result.recalls().write_parquet(folder / RECALLS)
     trace = result.trace_path
     if trace is not None and trace.exists() and trace.resolve() != (folder / TRACE).resolve():
         shutil.copyfile(trace, folder / TRACE)
@@ -143,6 +148,7 @@ def read_outcome(folder: Path, *, allow_plugins: bool = False) -> Outcome:
     trace = folder / TRACE if (folder / TRACE).is_file() else None
     checks = tuple(CheckResult(**check) for check in run["checks"])
     took_s = run["convergence_s"]
+    recalls = folder / RECALLS
     return Outcome(
         plan=plan,
         seed=run["seed"],
@@ -154,6 +160,7 @@ def read_outcome(folder: Path, *, allow_plugins: bool = False) -> Outcome:
         tracked=tracked,
         copies=copies,
         sampled=tuple(samples_in(samples)),
+        recollections=tuple(recalls_in(pl.read_parquet(recalls))) if recalls.is_file() else (),
         catch_ups=tuple(catch_ups_in(faults)),
         stops=stops_in(stops),
         tail=() if trace is None else tuple(read_trace(trace)[-TAIL:]),

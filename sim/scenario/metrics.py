@@ -25,9 +25,12 @@ joined of nodes that joined late, of what was there before them."""
 METRICS: Final = (
     *TIMED, "missing", "conflicts.open", "conflicts.resolved", "conflicts.divergent", "facts", "nodes", "requests",
     "bytes", "bytes_delivered", "bytes_lost", "events", "rejections", "refused_writes", "destroyed",
+    "recalled.own", "recalled.others",
 )  # fmt: skip
 """`requests`: those that were sent, answered or not. `bytes`: those that were sent; what was sent and neither delivered
-nor lost was still on its way at the end, and a packet that came twice was delivered twice."""
+nor lost was still on its way at the end, and a packet that came twice was delivered twice. `recalled`: of the findings
+about a subject that its own team, or other teams, had been acknowledged by then, the share that an agent was answered
+with, over all recalls."""
 REJECTIONS: Final = (
     "cid_mismatch", "cid_required", "cursor_malformed", "declaration_sig", "declaration_stale", "entry_incomplete",
     "garden_leak", "hlc_malformed", "hlc_skew", "iat_in_future", "iat_too_old", "id_collision", "id_required",

@@ -7,13 +7,14 @@ with it, has not written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
 import msgspec
 
 from sim.naming import agent
+from sim.observation.recollections import Recollections
 from sim.simulation.arrivals import Arrivals
 from sim.topology.federation import Federation
 from sim.world.machine import OPERATOR, Machine
@@ -42,6 +43,7 @@ class Submissions:
         machines: Mapping[str, Machine],
         acknowledged: Callable[[str, str], None],
         is_interrupted: Callable[[], bool],
+        recollections: Recollections,
     ) -> None:
         """`acknowledged` is called with the names of the machine and of the fact whenever a write was answered 201.
         `is_interrupted` is asked before each write: one event may hold thousands of them."""
@@ -50,6 +52,7 @@ class Submissions:
         self.acknowledged = 0
         self.refused: dict[int, int] = {}
         """Status of the answer -> how often a write had it; 0 is a machine that was off."""
+        self.recollections = recollections
         self._machines = machines
         self._on_acknowledged = acknowledged
         self._is_interrupted = is_interrupted
@@ -113,6 +116,7 @@ class WorkloadClients:
         """`stream` is the name of the workload's own chance."""
         self.federation = federation
         self._stream = stream
+        self._name = stream.partition("/")[2]
         self._submissions = submissions
         self._machines = machines
         self._arrivals = arrivals
@@ -148,6 +152,7 @@ class WorkloadClients:
         kind: str = "string",
         confidence: float = 1.0,
         valid_until: str | None = None,
+        derived_from: Sequence[str] = (),
         then: Callable[[Response], None] | None = None,
     ) -> None:
         body: dict[str, Any] = {
@@ -160,6 +165,8 @@ class WorkloadClients:
         }
         if valid_until is not None:
             body["valid_until"] = valid_until
+        if derived_from:
+            body["derived_from"] = [{"fact_id": fact_id} for fact_id in derived_from]
         submissions = self._submissions
 
         def answered(response: Response) -> None:
@@ -190,6 +197,12 @@ class WorkloadClients:
 
     def console(self, node: str, request: Request, then: Callable[[Response], None]) -> bool:
         return self._submissions.ask(node, request, then, by=OPERATOR)
+
+    def said(self, subject: str, fact_id: str) -> None:
+        self._submissions.recollections.said(self._name, subject, fact_id)
+
+    def recalled(self, node: str, subject: str, fact_ids: Sequence[str]) -> None:
+        self._submissions.recollections.recalled(self._name, node, subject, fact_ids)
 
     # --- when ---
 

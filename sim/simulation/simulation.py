@@ -32,6 +32,7 @@ import trio
 
 from sim.check import CHECKERS, Checker, CheckerFactory, build_checkers
 from sim.diagnostics.errors import Violation
+from sim.observation.recollections import Recollections
 from sim.observation.sampler import SAMPLES, Sampler
 from sim.observation.visibility import Visibility
 from sim.scenario.plan import Plan
@@ -159,7 +160,10 @@ class Simulation:
         """Whoever acts."""
         self.interruption = Interruption(self.world)
         self.arrivals = Arrivals(self.world, self.duration)
-        self.submissions = Submissions(self.machines, self.relay.acknowledged, self.interruption.is_asked)
+        self.recollections = Recollections(lambda: self.world.now)
+        self.submissions = Submissions(
+            self.machines, self.relay.acknowledged, self.interruption.is_asked, self.recollections
+        )
         self.clients = self._clients("clients")
         """Clients that belong to no workload, for whoever runs a simulation by hand."""
         self.power = Power(

@@ -22,6 +22,13 @@ CREATE: Final = "STIGMEM_INTEROP_CREATE"
 """Variable that, when it is set, has absent environments made; `make interop` does so anyway."""
 NAMES: Final = ("a10", "a12")
 """a10 speaks dialect 0.5, a12 dialect 2.1."""
+_BESIDE: Final = {
+    "a10": ("pytest", "pytest-asyncio"),
+    "a12": ("pytest", "pytest-asyncio", "stigmem-openclaw==0.9.0a12"),
+}
+"""What an environment needs besides node and client: for the published conformance suite, and the OpenClaw adapter."""
+_MARKS: Final = {"a10": "bin/pytest", "a12": "lib/python3*/site-packages/stigmem_openclaw"}
+"""What is there when that is."""
 _ROOT: Final = Path(__file__).parents[2]
 _FOLDER: Final = Path(os.environ.get(DIRECTORY) or _ROOT / ".venv" / "interop").resolve()
 """Read once: a test sees no variable that a node would take for a setting (`tests/conftest.py`)."""
@@ -35,7 +42,7 @@ class Absent(Exception):
 def environment(name: str, *, create: bool, folder: Path = _FOLDER) -> Path:
     """The environment `a10` or `a12`, made when it is absent and may be. Raises Absent."""
     found = folder / name
-    if not _complete(found):
+    if not _complete(found, name):
         if not create:
             raise Absent(f"the published package {name} is not in {folder}; `make interop` installs it there")
         try:
@@ -46,8 +53,9 @@ def environment(name: str, *, create: bool, folder: Path = _FOLDER) -> Path:
     return found
 
 
-def _complete(found: Path) -> bool:
-    return (found / "bin" / "stigmem-node").exists() and any(found.glob("lib/python3*/migrations"))
+def _complete(found: Path, name: str) -> bool:
+    has_node = (found / "bin" / "stigmem-node").exists() and any(found.glob("lib/python3*/migrations"))
+    return has_node and any(found.glob(_MARKS[name]))
 
 
 def _make(folder: Path, name: str) -> None:
@@ -57,7 +65,7 @@ def _make(folder: Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pip = [str(made / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "-q"]
     _run([sys.executable, "-m", "venv", str(made)])
-    _run([*pip, "install", f"stigmem-node=={version}", f"stigmem-py=={version}", "httpx<1"])
+    _run([*pip, "install", f"stigmem-node=={version}", f"stigmem-py=={version}", "httpx<1", *_BESIDE[name]])
     # The wheels lack their SQL migrations, which the source distribution has.
     _run([*pip, "download", "--no-deps", "--no-binary", ":all:", "-d", str(sources), f"stigmem-node=={version}"])
     with tarfile.open(next(sources.glob("*.tar.gz"))) as archive:

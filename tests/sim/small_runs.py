@@ -164,12 +164,12 @@ def fault(kind: str, **members: object) -> str:
     return table("fault", kind, **members)
 
 
-def workload(kind: str, **members: object) -> str:
+def workload(kind: str, /, **members: object) -> str:
     """A workload table."""
     return table("workload", kind, **members)
 
 
-def table(name: str, kind: str, **members: object) -> str:
+def table(name: str, kind: str, /, **members: object) -> str:
     """A table of a scenario."""
     lines = [f"[[{name}]]", f'kind = "{kind}"']
     lines += [f"{key.rstrip('_')} = {_toml(value)}" for key, value in members.items()]

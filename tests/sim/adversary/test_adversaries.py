@@ -40,6 +40,8 @@ EXPECTED = {
     "holder": [],
     "id-thief": ["id_collision", "origin_stamp_unproven"],
     "instruction": ["instruction_federation_inbound"],
+    "naysayer": [],
+    "poisoner": [],
     "malformed": ["entry_incomplete", "garden_leak", "id_required", "invalid_interpret_as", "malformed_fact"],
     "overreach": ["invalid_scope", "reserved_namespace", "scope_violation"],
     "page-liar": ["page_malformed"],

@@ -135,7 +135,7 @@ def test_every_metric_that_a_scenario_may_name_has_a_value() -> None:
     values = metric_values(simulation, measured, tally_conflicts(simulation.observed), {})
     assert set(known_metrics(["nap"])) <= set(values)
     unmeasured = [name for name in METRICS if values[name] is None]
-    assert all(name.startswith(("comeback.", "joining.")) for name in unmeasured)
+    assert all(name.startswith(("comeback.", "joining.", "recalled.")) for name in unmeasured)
     assert values["catch_up.nap"] == values["catch_up"] is not None
 
 

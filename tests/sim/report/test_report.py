@@ -377,6 +377,32 @@ def test_drawing_writes_every_figure(shapes: dict[str, Result], tmp_path: Path) 
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
 
+AGENTS = """
+[[workload]]
+kind = "agents"
+name = "{name}"
+nodes = ["{node}"]
+rate = "20/m"
+subjects = 3
+"""
+
+
+def test_what_agents_recalled_is_drawn_kept_and_read_back(tmp_path: Path) -> None:
+    teams = [AGENTS.format(name=name, node=node) for name, node in (("red", "a"), ("blue", "b"))]
+    result = run(small(*teams, CUT), out=tmp_path / "out")
+    assert {each.team for each in result.recollections} == {"red", "blue"}
+    assert (tmp_path / "out" / "recall.png").stat().st_size > 10_000
+    again = Result.load(tmp_path / "out")
+    assert again.recollections == result.recollections
+    assert again.recalls().equals(result.recalls())
+    figure = result.figure("recall")
+    figure.canvas.draw()
+    found = texts(figure)
+    for (one, first), (other, second) in combinations(found, 2):
+        assert overlap(first, second) < 2.0, f"{one!r} lies on {other!r}"
+    assert any(text.startswith("red") for text, _ in found)
+
+
 # --- geometry ---
 
 

@@ -217,9 +217,11 @@ def test_every_kind_of_workload_is_quiet_before_its_start_and_after_its_stop() -
     needed: dict[str, dict[str, object]] = {
         "retractions": {"rate": "1/s", "after": "5s"}, "storm": {"every": "5s"}, "burst": {"every": "3s"},
         "writers": {"rate": "1/s"}, "contradictions": {"rate": "1/s", "spread": "9s"}, "probe": {"period": "3s"},
-        "expiring": {"rate": "1/s"}, "resolver": {"rate": "1/s"},
+        "expiring": {"rate": "1/s"}, "resolver": {"rate": "1/s"}, "updaters": {"rate": "1/s"},
+        "agents": {"rate": "1/s", "name": "team"}, "notes": {"rate": "1/s"},
     }  # fmt: skip
-    kinds = [str(kind.__struct_config__.tag) for kind in WORKLOADS if kind.__struct_config__.tag != "trace"]
+    others = ("trace", "clock-void")  # which need a file, and which write nothing
+    kinds = [tag for kind in WORKLOADS if (tag := str(kind.__struct_config__.tag)) not in others]
     tables = [workload(kind, start="20s", stop="35s", **needed[kind]) for kind in kinds]
     simulation = run(*tables)
     assert len(simulation.visibility.facts) > 100
@@ -244,6 +246,44 @@ def test_what_a_stranger_retracts_before_it_was_acknowledged_is_not_written_at_a
     said = {fact.entity for fact in held(simulation, "b") if not fact.is_retraction}
     assert {fact.entity for fact in held(simulation, "b") if fact.is_retraction} <= said
     assert simulation.submissions.refused[0] > 0
+
+
+def test_agents_find_recall_conclude_and_hand_over_through_their_own_nodes_alone() -> None:
+    table = workload("agents", name="crew", rate="20/m", members=2, subjects=2, handed_over=0.5)
+    simulation = run(table, duration="90s")
+    facts = held(simulation)
+    by_kind = Counter(fact.relation.partition(":")[2].partition("-")[0] for fact in facts)
+    assert set(by_kind) == {"finding", "conclusion", "takes"}
+    assert {fact.source.partition("-")[0] for fact in facts} == {"agent:a", "agent:b", "agent:c"}
+    named = {fact.id for fact in facts}
+    conclusions = [fact for fact in facts if fact.derived_from]
+    assert len(conclusions) == by_kind["conclusion"]
+    assert all(each["fact_id"] in named for fact in conclusions for each in json.loads(fact.derived_from))
+    assert all(fact.entity.startswith("agent:") and fact.kind == "ref" for fact in facts if "takes-up" in fact.relation)
+    assert open_conflicts(simulation) == 0
+
+
+def test_what_is_handed_over_is_taken_up_by_the_agent_on_the_other_node() -> None:
+    table = workload("agents", name="crew", nodes=["a", "b"], rate="20/m", subjects=1_000, handed_over=1)
+    simulation = run(table, duration="90s")
+    findings = [fact for fact in held(simulation) if ":finding" in fact.relation]
+    on_a, on_b = ({fact.entity for fact in findings if fact.source.startswith(f"agent:{name}")} for name in "ab")
+    shared = on_a & on_b
+    assert len(shared) > 5  # of a thousand subjects two agents draw the same one hardly ever
+
+
+def test_a_team_that_is_cut_off_recalls_its_own_findings_and_of_the_others_what_it_knew() -> None:
+    teams = [workload("agents", name=name, nodes=[node], rate="20/m", subjects=2, budget=50_000, handed_over=0)
+             for name, node in (("red", "a"), ("blue", "b"))]  # fmt: skip
+    cut = fault("partition", at="30s", for_="60s", groups=[["a"], ["b", "c"]])
+    taken = run(*teams, cut, duration="2m").recollections.taken
+    assert all(each.own_found == each.own_said for each in taken)
+    during = [each for each in taken if 60 * S < each.at_ns < 90 * S]
+    after = [each for each in taken if each.at_ns > 105 * S]
+    assert during
+    assert after
+    assert all(each.others_found < each.others_said for each in during)
+    assert sum(each.others_found for each in after) > 0.9 * sum(each.others_said for each in after)
 
 
 # --- recorded ---
@@ -412,6 +452,7 @@ def test_a_trace_that_does_not_fit_is_refused_with_its_key(
             "by.other_node", "no other node",
         ),
         (workload("burst", nodes=["a", "b"]), "nodes", "a burst happens on one node"),
+        (workload("agents"), "name", "a team needs a name"),
     ],
 )  # fmt: skip
 def test_a_workload_that_makes_no_sense_is_refused_with_its_key(table: str, key: str, said: str) -> None:
