@@ -9,7 +9,7 @@ over facts as they were known then; it is made in steps.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from heapq import merge
 from itertools import islice
 from typing import Final, NamedTuple
@@ -60,6 +60,7 @@ class FactQuery(msgspec.Struct, kw_only=True):
     author's later assertions took the place of; `include_contradicted` shows that too, and what is contradicted,
     retracted or overruled. `include_retracted`: whether retractions are rows beside what stands. `cursor`: one that a
     page gave out. `limit`: rows of a page, from 1. `scopes`: what the caller may read, None for all.
+    `confidence`: how sure a fact is read to be, as stated when it is None.
     `foreign_instructions`: whether admitted instructions of peers match; who asks shows them apart.
     """
 
@@ -78,6 +79,7 @@ class FactQuery(msgspec.Struct, kw_only=True):
     limit: int = limits.PAGE_LIMIT_DEFAULT
     scopes: frozenset[str] | None = None
     foreign_instructions: bool = False
+    confidence: Callable[[Fact], float] | None = None
 
 
 class FactPage(msgspec.Struct):
@@ -234,7 +236,7 @@ def _matches(known: KnownFacts, query: FactQuery, fact: Fact) -> bool:
         and (query.relation is None or fact.relation == query.relation)
         and (query.source is None or fact.source == query.source)
         and (query.scope is None or fact.scope == query.scope)
-        and fact.confidence >= query.min_confidence
+        and _is_sure(query, fact)
         and (query.include_retracted or not fact.is_retraction)
         and (query.after_us is None or fact.timestamp_us > query.after_us)
         and (not fact.is_system or _asks_for_system(query))
@@ -242,6 +244,12 @@ def _matches(known: KnownFacts, query: FactQuery, fact: Fact) -> bool:
         and (query.include_expired or not known.expired(fact))
         and (query.include_contradicted or _stands(known, query, fact))
     )
+
+
+def _is_sure(query: FactQuery, fact: Fact) -> bool:
+    if query.confidence is None or not query.min_confidence:
+        return fact.confidence >= query.min_confidence
+    return query.confidence(fact) >= query.min_confidence
 
 
 def _stands(known: KnownFacts, query: FactQuery, fact: Fact) -> bool:

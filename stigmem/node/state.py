@@ -20,6 +20,7 @@ from typing import Any
 from stigmem.core import limits
 from stigmem.core.audit import AuditRow, ChainHead
 from stigmem.core.conflicts import ConflictBook
+from stigmem.core.decay import DecayPolicies
 from stigmem.core.declaration import ACTIVE
 from stigmem.core.fact import Fact
 from stigmem.core.gardens import Gardens
@@ -92,6 +93,7 @@ class NodeState:
         """Subscription -> local sequence numbers of facts that its address refused for good, with the status,
         bounded."""
         self.gardens = Gardens()
+        self.decay = DecayPolicies(settings.decay_policies)
         self.other_names: dict[str, dict[str, None]] = {}
         """Entity -> its other names, oldest first."""
         self.aliases: dict[str, AliasRow] = {}

@@ -150,6 +150,16 @@ async def test_the_keeper_sweeps_by_the_settings_once_an_hour() -> None:
         assert await texts(node) == []
 
 
+async def test_a_query_for_what_is_sure_goes_by_the_confidence_that_is_read_now() -> None:
+    async with fresh(decay_policies=(FADING,)) as node:
+        await node.say(entity="a:guess", relation="guess:age", confidence=0.8)
+        await node.say(entity="a:known", confidence=0.8)
+        assert await texts(node, min_confidence=0.5) == ["a:guess", "a:known"]
+        node.bench.wall_ms += 2 * HOUR_MS
+        assert await texts(node, min_confidence=0.5) == ["a:known"]
+        assert await texts(node, min_confidence=0.1) == ["a:guess", "a:known"]
+
+
 # --- mode retract ---
 
 

@@ -6,6 +6,7 @@ Handlers only: reading parameters, asking the ledger, shaping answers.
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -194,6 +195,9 @@ class FactsApi:
             limit=given.limit,
             scopes=readable_scopes(call.principal),
             foreign_instructions=True,
+            confidence=partial(txn.state.decay.confidence, now_us=txn.now_us)
+            if txn.state.decay and not asked
+            else None,
         )
         session = session_of(call.request)
         if given.attested is not None:
