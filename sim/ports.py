@@ -31,6 +31,7 @@ from sim.observation.conditions import Conditions
 from sim.observation.node_view import NodeView
 from sim.observation.obligations import Obligation
 from sim.observation.pages import PageLog
+from sim.observation.request_debts import RequestDebts
 from sim.observation.visibility import Visibility
 from sim.topology.federation import Federation
 from sim.world.clocks import ClockError
@@ -381,6 +382,11 @@ class PeerEnv(Protocol):
         is none. It counts when the fact is served after this and the victim is known to have stored its page: the
         victim then asks for what comes after that page's cursor. The last word on a fact counts."""
 
+    def owe(self, victim: str, request: Request, what: str, *codes: str, within_ns: int = 1 << 62) -> None:
+        """Announce a request, before it is sent, that the victim must refuse with 401 and one of these codes as its
+        detail, and must have on record once (`sim.check.refusals`). `what` says in words what is wrong with it. The
+        credential must be this request's alone. Nothing is owed for an answer that is made later than `within_ns`."""
+
     def report(self, victim: str, sentence: str) -> None:
         """A victim did what no node may do to a hostile peer's request: the run has failed."""
 
@@ -401,6 +407,10 @@ class HostilePeer(Protocol):
     @property
     def dialect(self) -> str:
         """`2.1+` like our own nodes, `2.1` or `0.5`: then it takes every fact served for one of the server's own."""
+
+    @property
+    def request_debts(self) -> RequestDebts:
+        """What its victims owe to its requests."""
 
 
 class Observed(Protocol):

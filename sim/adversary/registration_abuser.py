@@ -107,6 +107,7 @@ class RegistrationAbuser(Adversary):
         if attempt.what != "the truth" and is_judged and peer.has_true_wire:
             peer.report(victim, f"a declaration with {attempt.what} is pending")
         token = peer.authorised("GET", "/v1/federation/facts?limit=1", peer.token(victim))
+        peer.owe(victim, token, "a token of a peer that nobody approved", "peer_not_approved")
         peer.send(victim, token, partial(self._judge_token, peer, victim, str(found["peer_id"])))
 
     def _judge_token(self, peer: PeerEnv, victim: str, peer_id: str, answer: Response | str) -> None:

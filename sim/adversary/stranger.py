@@ -33,6 +33,10 @@ _ROUTES: Final = (
 _CREDENTIALS: Final = (
     "nothing", "another scheme", "no token", "an unknown name", "a long name", "a genuine key that nobody knows",
 )  # fmt: skip
+_CODES: Final = {
+    "an unknown name": ("peer not registered",), "a genuine key that nobody knows": ("peer not registered",),
+}  # fmt: skip
+"""Credentials that differ from one request to the next, and how peers' routes refuse them."""
 _HEADER: Final = encode_base64(b'{"alg":"EdDSA","typ":"JWT"}')
 _LONG_CHARS: Final = 1_000
 
@@ -65,6 +69,9 @@ class Stranger(Adversary):
                 {"accept": "application/json"} | (JSON_TYPE if body else {}) | self._credential(peer, victim, what)
             )
             request = Request(method, target.replace("{peer}", peer.uuid()), headers, body)
+            is_served = method == "GET" or (target.endswith("/push") and peer.settings(victim).push)
+            if what in _CODES and is_served:
+                peer.owe(victim, request, f"a request with {what}", *_CODES[what])
             peer.send(victim, request, partial(self._judge, peer, victim, what, request))
 
     def _credential(self, peer: PeerEnv, victim: str, what: str) -> dict[str, str]:

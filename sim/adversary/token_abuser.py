@@ -59,6 +59,7 @@ _JUDGED_WITHIN_MS: Final = 5_000
 seconds, and no attempt is nearer than ten to its edge."""
 _OVERTAKEN: Final = ("nonce_already_seen", "peer not registered", "peer_not_approved")
 _REFUSED: Final = 401
+_GRANTS_NOTHING: Final = 403
 
 
 _Make = Callable[[PeerEnv, dict[str, Any]], str]
@@ -112,6 +113,10 @@ class TokenAbuser(Adversary):
             }  # fmt: skip
             claims = {claim: value for claim, value in (good | attempt.changes).items() if value is not _LEFT_OUT}
             request = peer.authorised(method, target, attempt.make(peer, claims), body)
+            is_served = method == "GET" or peer.settings(victim).push
+            if is_served and attempt.codes and _GRANTS_NOTHING in attempt.accepted and peer.has_steady_clock(victim):
+                within_ns = _JUDGED_WITHIN_MS * 1_000_000
+                peer.owe(victim, request, f"a token with {attempt.what}", *attempt.codes, within_ns=within_ns)
             peer.send(victim, request, partial(self._judge, peer, victim, attempt, peer.now_ms))
 
     def _judge(self, peer: PeerEnv, victim: str, attempt: Attempt, sent_ms: int, answer: Response | str) -> None:

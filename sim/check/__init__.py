@@ -29,11 +29,14 @@ from sim.check.durability import Durability
 from sim.check.economy import Economy
 from sim.check.erasure import Erasure
 from sim.check.fact_isolation import FactIsolation
+from sim.check.lag_labels import LagLabels
 from sim.check.leaks import Leaks
 from sim.check.mutation import Mutation
 from sim.check.past import Past
 from sim.check.peer_isolation import PeerIsolation
 from sim.check.queues import Queues
+from sim.check.recovery import Recovery
+from sim.check.refusals import Refusals
 from sim.check.tokens import Tokens
 from sim.check.unapproved import Unapproved
 
@@ -43,7 +46,8 @@ __all__ = [
 ]  # fmt: skip
 
 CHECKERS: tuple[type[Checker], ...] = (
-    Durability, Duplicates, Mutation, Leaks, Cursors, Causality, Drag, Skew, Audit, Answers, Tokens, Queues,
-    Unapproved, Economy, PeerIsolation, FactIsolation, Erasure, ConflictAgreement, Past, Convergence,
+    Durability, Duplicates, Mutation, Leaks, Cursors, Causality, Drag, Skew, Audit, Answers, Tokens, Refusals, Queues,
+    Unapproved, Economy, LagLabels, PeerIsolation, FactIsolation, Erasure, ConflictAgreement, Past, Recovery,
+    Convergence,
 )  # fmt: skip
 """Safety first, then what is judged at the end."""

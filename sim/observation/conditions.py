@@ -51,6 +51,8 @@ class NetworkConditions:
     corrupt: float = 0.0
     duplicate: float = 0.0
     reorder: float = 0.0
+    loses: bool = False
+    """Whether single packets are lost on some link."""
     is_narrow: bool = False
     """Whether a packet may have to wait for others on some link: for how long, no table says."""
     longest_way_ns: int = 0

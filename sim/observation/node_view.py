@@ -199,6 +199,11 @@ class NodeView:
         return cursor is not None and cursor.drained
 
     @property
+    def suppressed_rows(self) -> int:
+        """How many audit rows exceeded somebody's ration since the node's log told of such last."""
+        return self._node.quotas.suppressed
+
+    @property
     def key_holders(self) -> list[str]:
         """In whose name clients of the node may write: the entity of each of its API keys."""
         return [row.entity_uri for row in self._node.state.keys.values()]

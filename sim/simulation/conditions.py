@@ -26,6 +26,7 @@ def conditions_of(scenario: Scenario, faults: FaultTimes, count_dropped: Callabl
             corrupt=network.corrupt,
             duplicate=network.duplicate,
             reorder=network.reorder,
+            loses=bool(network.loss or any(link.loss for link in scenario.link)),
             is_narrow=any(speed is not None for speed in speeds),
             longest_way_ns=max(map(longest, latencies)),
             way_ns=ways(network, scenario.link, longest),

@@ -23,6 +23,7 @@ from sim.check import Asked
 from sim.diagnostics.errors import Violation
 from sim.fault.clocks import ClockFault
 from sim.observation.obligations import Obligation, Obligations
+from sim.observation.request_debts import RequestDebt, RequestDebts
 from sim.ports import Observed, PageEntry
 from sim.scenario.tables import Scenario
 from sim.simulation.peer_author import Author, PeerIdentity
@@ -95,6 +96,7 @@ class PeerScript:
         me, observed = author.identity, surroundings.observed
         self.adversary = adversary
         self.obligations = obligations
+        self.request_debts = RequestDebts()
         self.name, self.node_id, self.url, self.dialect = me.name, me.node_id, me.url, me.dialect
         self.public_key = me.signer.public_key
         self.scopes = me.scopes
@@ -240,6 +242,11 @@ class PeerScript:
 
     def expect(self, victim: str, fact_id: str, *codes: str) -> None:
         self.obligations.announce(Obligation(self.name, victim, fact_id, codes))
+
+    def owe(self, victim: str, request: Request, what: str, *codes: str, within_ns: int = 1 << 62) -> None:
+        if self.has_true_wire:  # else what arrives may be something that was not sent
+            sent_ns = self._surroundings.world.now
+            self.request_debts.owe(victim, request, RequestDebt(what, codes, sent_ns, within_ns))
 
     def report(self, victim: str, sentence: str) -> None:
         surroundings = self._surroundings

@@ -20,7 +20,7 @@ SLOW = ("geant", "organisations", "hundred-nodes", "four-node-soak")
 """One seed each, and not part of the short comparison."""
 _MORE_SEEDS = (1001, 1002)
 _DIGESTS = ("verdict", "trace_digest", "state_digest", "knowledge_digest", "events", "facts")
-_VARIES = ("wall_s", "python", "version")
+_VARIES = ("wall_s", "python", "version", "revision", "platform")
 
 
 def _text(name: str) -> str:

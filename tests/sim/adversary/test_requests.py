@@ -12,6 +12,7 @@ import pytest
 
 from sim.adversary import registration_abuser, stranger, token_abuser
 from sim.check import CHECKERS, Checker, Served
+from sim.check.refusals import Refusals
 from sim.check.unapproved import Unapproved
 from sim.runner import run_plan
 from sim.simulation.simulation import Simulation
@@ -29,8 +30,9 @@ from tests.sim.hostile import Reader, adversary, assert_unharmed, failures, make
 
 Patch = pytest.MonkeyPatch
 PUSH = "push = true"
-WITHOUT_UNAPPROVED = [checker for checker in CHECKERS if checker is not Unapproved]
-"""Who is served is judged by `approved-only` too, which sees an answer before the peer does that it is for."""
+WITHOUT_REFUSALS = [checker for checker in CHECKERS if checker is not Refusals]
+WITHOUT_UNAPPROVED = [checker for checker in WITHOUT_REFUSALS if checker is not Unapproved]
+"""Who is served is judged by `approved-only` and `refusals-audited` too, which see an answer before its peer does."""
 Check = Callable[..., Claims]
 
 
@@ -42,7 +44,7 @@ def watched(table: str, **keys: Any) -> Simulation:
 
 
 def caught(table: str, saying: str, **keys: Any) -> None:
-    found = failures(run_simulation(table, federation=PUSH, **keys))
+    found = failures(run_simulation(table, federation=PUSH, **{"checkers": WITHOUT_REFUSALS, **keys}))
     assert list(found) == ["hostile-requests"]
     assert saying in found["hostile-requests"]
 
