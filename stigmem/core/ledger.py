@@ -277,11 +277,11 @@ class Ledger:
         return self._exports.before(scopes, stamp, self.log)
 
     def derived(
-        self, key: Slot, holds: Callable[[Fact], bool], horizon_us: int
+        self, key: Slot, holds: Callable[[Fact], bool], voided: Callable[[Fact], bool], horizon_us: int
     ) -> Generator[None, None, ConflictSet | None]:
         """The derived state of a slot, made anew of those words and resolutions that `holds` takes, at an instant; None
-        where it says nothing of a single word. Yields after every few hundred words. What is held is that of the
-        beginning, whatever is added meanwhile."""
+        where it says nothing of a single word. `voided`: whether one of them counted for nothing. Yields after every
+        few hundred words. What is held is that of the beginning, whatever is added meanwhile."""
         held = self._slots.get(key)
         if not isinstance(held, ConflictSet):
             return None
@@ -289,7 +289,7 @@ class Ledger:
         settling = held.resolutions()
         for number, word in enumerate(list(held.facts), 1):
             if holds(word):
-                if self.voided(word):
+                if voided(word):
                     conflict_set.add_voided(word)
                 else:
                     conflict_set.add(word, horizon_us=horizon_us)
@@ -297,7 +297,10 @@ class Ledger:
                 yield
         for resolution in settling:
             if holds(resolution.fact):
-                self._take_effect(conflict_set, resolution, horizon_us)
+                if self._resolvers(resolution.fact.origin) and not voided(resolution.fact):
+                    conflict_set.resolve(resolution, horizon_us=horizon_us)
+                else:
+                    conflict_set.mention(resolution, horizon_us=horizon_us)
                 yield
         return conflict_set
 
@@ -439,7 +442,10 @@ class Ledger:
         conflict_set = self._opened(resolution.slot)
         if self._rederivations and (under_way := self._rederivations.of(resolution.slot)) is not None:
             under_way.arrived(resolution)
-        self._take_effect(conflict_set, resolution, self.horizon_us)
+        if self._applies(resolution):
+            conflict_set.resolve(resolution, horizon_us=self.horizon_us)
+        else:
+            conflict_set.mention(resolution, horizon_us=self.horizon_us)
         for last in ("", resolution.fact.id):  # the only conflicts of a slot that a resolution can have been about
             self.conflict_log.add(conflict_id(conflict_set.key, last), conflict_set.key)
         self._note(conflict_set)
@@ -465,12 +471,6 @@ class Ledger:
         if self._rederivations and (under_way := self._rederivations.of(fact.slot)) is not None:
             under_way.expiry_passed(fact, horizon_us=self.horizon_us)
         self._note(held)
-
-    def _take_effect(self, conflict_set: ConflictSet, resolution: Resolution, horizon_us: int) -> None:
-        if self._applies(resolution):
-            conflict_set.resolve(resolution, horizon_us=horizon_us)
-        else:
-            conflict_set.mention(resolution, horizon_us=horizon_us)
 
     def _applies(self, resolution: Resolution) -> bool:
         """Whether a resolution takes effect here; others are proposals: held, queryable, without effect of their own,

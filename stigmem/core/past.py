@@ -31,9 +31,8 @@ words; `prepare` makes one in steps, so that a slot with very many words holds n
 
 Known warts
 -----------
-* The names of entities (aliases), gardens, keys, half-lives, whose resolutions count, and what its origin voided are
-  today's. Where an operator changed them since, `known_at` answers as today's
-  settings would have had it.
+* The names of entities (aliases), gardens, keys, half-lives, and whose resolutions count are today's. Where an operator
+  changed them since, `known_at` answers as today's settings would have had it.
 * A fact that a sweep ended, that came back because the clock was set back, and that was swept again is judged by the
   later sweep.
 * What was erased is in neither: it is no longer among the ledger's facts.
@@ -136,10 +135,11 @@ class PastFacts:
         return conflict_set is not None and conflict_set.overruled(fact)
 
     def voided(self, fact: Fact) -> bool:
-        return self.ledger.voided(fact)
+        return self.voided_by(fact) is not None
 
     def voided_by(self, fact: Fact) -> Fact | None:
-        return self.ledger.voided_by(fact)
+        record = self.ledger.voided_by(fact)
+        return record if record is not None and self.point.holds(record) else None
 
     def overridden(self, fact: Fact) -> bool:
         conflict_set = self._state_for(fact)
@@ -167,15 +167,18 @@ class PastFacts:
         """Judge the slots of facts in steps, where judging them at once would take long."""
         for fact in facts:
             if self._is_long(fact.slot) and fact.slot not in self._sets:
-                made = yield from self.ledger.derived(fact.slot, self.point.holds, self.point.at_us)
+                made = yield from self._derived(fact.slot)
                 self._keep(fact.slot, made)
 
     def prepare_scope(self, scope: str) -> Generator[None, None, None]:
         """As `prepare`, for whoever does not know which facts of a scope it will ask about."""
         for key in [key for key in self.ledger.long_slots if key[2] == scope]:
             if key not in self._sets:
-                made = yield from self.ledger.derived(key, self.point.holds, self.point.at_us)
+                made = yield from self._derived(key)
                 self._keep(key, made)
+
+    def _derived(self, key: Slot) -> Generator[None, None, ConflictSet | None]:
+        return self.ledger.derived(key, self.point.holds, self.voided, self.point.at_us)
 
     def _is_long(self, key: Slot) -> bool:
         return key in self.ledger.long_slots
@@ -189,7 +192,7 @@ class PastFacts:
         if self.ledger.slot(key) is None:
             return None
         if key not in self._sets:
-            making = self.ledger.derived(key, self.point.holds, self.point.at_us)
+            making = self._derived(key)
             while True:
                 try:
                     next(making)

@@ -22,7 +22,7 @@ from stigmem.core.past import PastFacts, PointOfTime
 from stigmem.core.query import FactQuery, query_past, run_query
 from stigmem.core.records import HorizonMark
 from stigmem.core.resolution import read_resolution
-from tests.builders import SLOT, T0_MS, fact
+from tests.builders import SLOT, T0_MS, fact, voiding
 from tests.core.histories import drawn_history
 from tests.core.test_query import ENTITIES, histories
 
@@ -173,6 +173,24 @@ def test_a_slot_with_many_words_and_a_long_list_are_looked_through_in_steps() ->
     page, rests = steps(query_past(past, FactQuery(limit=500, include_superseded=True)))
     assert (len(page.facts), page.hidden_by_conflict) == (500, 0) or page.hidden_by_conflict > 0
     assert rests > 6
+
+
+def test_what_was_voided_later_still_stood_before() -> None:
+    ledger = Ledger()
+    first = stored(ledger, fact(1, "x", at=1))
+    second = stored(ledger, fact(2, "y", at=9))
+    stored(ledger, voiding(3, second, at=12))
+    while ledger.slots_to_rederive:
+        ledger.rederive(100)
+    assert (ledger.live(first), ledger.live(second)) == (True, False)
+    at_us = (T0_MS + 20) * 1000
+    for before in (PointOfTime(2, at_us), PointOfTime(3, at_us, stamp(T0_MS + 11, 0))):
+        past = PastFacts(ledger, before)
+        assert (past.live(first), past.live(second)) == (False, True)
+        assert past.ended_by(first) == second
+    for since in (PointOfTime(3, at_us), PointOfTime(3, at_us, stamp(T0_MS + 12, 0))):
+        past = PastFacts(ledger, since)
+        assert (past.live(first), past.live(second), past.ended_by(first)) == (True, False, None)
 
 
 def test_states_of_slots_are_forgotten_when_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
