@@ -84,8 +84,8 @@ class ContentIndex:
         return found + [self._log[place] for place in self._newest.get(bits, ())]
 
     def _close_segment(self) -> None:
-        entries = [bits << _PLACE_BITS | place for bits, places in self._newest.items() for place in places]
-        self._segments.append(array("Q", sorted(entries)))
+        packed = [bits << _PLACE_BITS | place for bits, places in self._newest.items() for place in places]
+        self._segments.append(array("Q", sorted(packed)))
         self._newest, self._newest_count = {}, 0
 
 
