@@ -53,7 +53,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from stigmem.core.audit import AuditRow
-from stigmem.core.records import Record
+from stigmem.core.records import Record, audit_rows, compacted
 from stigmem.core.wire import Request, Response
 from stigmem.node.callers import PERMISSIONS, Principal
 from stigmem.node.node import Node
@@ -178,6 +178,8 @@ class MemoryJournal:
         """What is durable, in order. A test may add to it while no node runs on it."""
         self.full = False
         """While it is set commits are refused as by a full disk, and nothing of them is kept."""
+        self.compacts = True
+        """Whether `compact` drops what was erased; without it every record stays as it came."""
         self.hangs_after_commit = False
         """While it is set a commit is durable and the node never hears of it: what a power cut between commit and
         answer looks like. Leave `running_node` and start again."""
@@ -185,7 +187,7 @@ class MemoryJournal:
     @property
     def audit_rows(self) -> list[AuditRow]:
         """The audit log, oldest row first."""
-        return [record for record in self.records if isinstance(record, AuditRow)]
+        return audit_rows(self.records)
 
     async def commit(self, records: Sequence[Record]) -> None:
         await trio.lowlevel.checkpoint()
@@ -203,6 +205,11 @@ class MemoryJournal:
         if newest_first:
             return [row for row in reversed(rows) if not after or row.seq < after][:limit]
         return [row for row in rows if row.seq > after][:limit]
+
+    async def compact(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.compacts:
+            (self.records,) = compacted([self.records])
 
 
 Script = Callable[[Request], Response | None]

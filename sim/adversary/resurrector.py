@@ -1,4 +1,4 @@
-"""Resurrector: shows again what its author has taken back.
+"""Resurrector: shows again what its author has taken back, and what was erased.
 
 It reads its victims as a peer may, keeps what honest nodes said, and when one of those facts was retracted it serves
 the fact once more, untouched: genuine, signed by its author, and over. To a node that has both the second showing is a
@@ -6,7 +6,11 @@ repetition and changes nothing. To one that has lost its disk, or had it never, 
 retraction: it is kept, and is over there as well. An author's last word counts in whatever order its words come (rule 1
 of the design; S-57 is the retraction without malice).
 
-What it reports is a state that no history excuses: a victim that holds the retraction and shows the fact as standing.
+A fact that was erased on some node it shows again as well, to those that followed the tombstone and to those that do
+not know of it yet: the first refuse it by its id, and the others erase it when they are told.
+
+What it reports are states that no history excuses: a victim that holds the retraction and shows the fact as standing,
+and one that erased a fact and has it again.
 """
 
 from __future__ import annotations
@@ -70,13 +74,13 @@ class _Reading:
 
 @kind("resurrector")
 class Resurrector(Adversary):
-    """Reads its victims every `period`. A batch holds up to `facts` retracted ones that this victim was not shown
-    again yet."""
+    """Reads its victims every `period`. A batch holds up to `facts` retracted or erased ones that this victim was not
+    shown again yet."""
 
     period: Duration = parse_duration("3s")
     """How often it reads each victim."""
     facts: Annotated[int, Meta(ge=1, le=1_000)] = 20
-    """Retracted facts in one batch at most."""
+    """Facts that are over in one batch at most."""
 
     def act(self, peer: PeerEnv) -> None:
         for victim in peer.victims:
@@ -117,6 +121,8 @@ class Resurrector(Adversary):
         if node is None:
             return
         for fact_id in peer.memory(Shown, victim):
+            if node.ledger.is_id_of_husk(fact_id) and node.ledger.find(fact_id):
+                peer.report(victim, f"fact {fact_id} is known again, which was erased")
             for fact in node.ledger.find(fact_id):
                 if _is_retracted(node.ledger, fact) and node.ledger.live(fact):
                     peer.report(victim, f"fact {fact_id} stands again, which its author has taken back")
@@ -129,8 +135,10 @@ class Resurrector(Adversary):
         return [remembered[fact_id] for fact_id in chosen]
 
     def _is_over(self, peer: PeerEnv, fact_id: str) -> bool:
-        """Whether some node knows that a fact was retracted."""
+        """Whether some node knows that a fact was retracted, or has erased it."""
         nodes = [node for name in peer.federation.nodes if (node := peer.truth(name)) is not None]
+        if any(node.ledger.is_id_of_husk(fact_id) for node in nodes):
+            return True
         return any(_is_retracted(node.ledger, fact) for node in nodes for fact in node.ledger.find(fact_id))
 
 

@@ -29,6 +29,7 @@ from sim.check.durability import Durability
 from sim.check.economy import Economy
 from sim.check.erasure import Erasure
 from sim.check.fact_isolation import FactIsolation
+from sim.check.forgotten import Forgotten
 from sim.check.lag_labels import LagLabels
 from sim.check.leaks import Leaks
 from sim.check.mutation import Mutation
@@ -47,7 +48,7 @@ __all__ = [
 
 CHECKERS: tuple[type[Checker], ...] = (
     Durability, Duplicates, Mutation, Leaks, Cursors, Causality, Drag, Skew, Audit, Answers, Tokens, Refusals, Queues,
-    Unapproved, Economy, LagLabels, PeerIsolation, FactIsolation, Erasure, ConflictAgreement, Past, Recovery,
-    Convergence,
+    Unapproved, Economy, LagLabels, PeerIsolation, FactIsolation, Erasure, Forgotten, ConflictAgreement, Past,
+    Recovery, Convergence,
 )  # fmt: skip
 """Safety first, then what is judged at the end."""

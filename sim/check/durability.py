@@ -39,7 +39,8 @@ class Durability(Checker):
         if node is None:
             return None
         ledger = node.ledger
-        return next((name for name in self._acknowledged.get(machine, {}) if not ledger.find(name)), None)
+        there = (name for name in self._acknowledged.get(machine, {}) if not ledger.is_id_of_husk(name))
+        return next((name for name in there if not ledger.find(name)), None)
 
     def result(self) -> CheckResult:
         for machine in self.observed.nodes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sim.check.base import Boot, Checker, CheckResult, Commit, Commits
 from sim.ports import Observed
+from stigmem.core.erasure import is_husk
 from stigmem.core.fact import Fact
 
 __all__ = ["Mutation"]
@@ -44,6 +45,8 @@ class Mutation(Checker):
         return next((fact for fact in facts if not self._unchanged(fact)), None)
 
     def _unchanged(self, fact: Fact) -> bool:
+        if is_husk(fact):
+            return True
         # An uncertified id of a hostile origin may stand for different facts on different nodes.
         if not (fact.certified or fact.origin in self.observed.names):
             return True

@@ -21,6 +21,7 @@ from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp
 from stigmem.core.ledger import Ledger
 from stigmem.core.past import PastFacts, PointOfTime
+from stigmem.core.tombstone import Tombstone
 from stigmem.node.node import Node
 from stigmem.node.settings import NodeSettings
 
@@ -46,6 +47,10 @@ class LedgerReader(Protocol):
     def horizon_us(self) -> int: ...
 
     def find(self, fact_id: str) -> Sequence[Fact]: ...
+
+    def covered(self, entity_uri: str) -> Sequence[Fact]: ...
+
+    def is_id_of_husk(self, fact_id: str) -> bool: ...
 
     def held(self, origin: str, fact_id: str) -> Fact | None: ...
 
@@ -128,6 +133,22 @@ class NodeView:
     def resolves(self, origin: str) -> bool:
         """Whether resolutions of an origin take effect on this node."""
         return "*" in self.settings.resolvers or origin in self.settings.resolvers
+
+    @property
+    def tombstones(self) -> list[Tombstone]:
+        """Those that the node knows and that are not revoked, oldest first."""
+        held = self._node.state.erasures
+        return [row.tombstone for row in held.tombstones.values() if row.tombstone.id not in held.revocations]
+
+    @property
+    def revoked_tombstones(self) -> Collection[str]:
+        """Ids of the tombstones that were taken back."""
+        return self._node.state.erasures.revocations.keys()
+
+    @property
+    def unfinished_tombstones(self) -> list[Tombstone]:
+        """Those whose facts are not all out of the journal."""
+        return [row.tombstone for row in self._node.state.erasures.unfinished()]
 
     @property
     def audit_head(self) -> ChainHead:

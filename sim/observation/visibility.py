@@ -74,6 +74,8 @@ class Visibility:
         """Facts that every node that should hold them holds."""
         self.destroyed: set[int] = set()
         """Facts that went with the last disk that held them."""
+        self._forgotten: set[int] = set()
+        """Facts that were erased somewhere: nobody is expected to hold them any more."""
         self._number: dict[tuple[str, str], int] = {}
         self._ids: set[str] = set()
         self._left: array[int] = array("l")
@@ -100,7 +102,7 @@ class Visibility:
     def uneven(self) -> bool:
         """Whether there are facts that a node may lack which its scope lets it hold: they stay where they were written,
         or nobody can bring them any more."""
-        return bool(self._any_stays_local or self.destroyed or self._exempt)
+        return bool(self._any_stays_local or self.destroyed or self._exempt or self._forgotten)
 
     def _key(self, number: int) -> tuple[str, str]:
         """Origin and scope; what stays counts as local."""
@@ -152,6 +154,8 @@ class Visibility:
             self.first_seen[node][number] = now
         else:
             self.returned.append(Return(number, node, self._lost_ns.pop((number, node)), now))
+        if number in self._forgotten:
+            return
         if number in self.destroyed:  # it was on its way to here when its last holder was lost
             self.destroyed.discard(number)
             self._give_up(now)
@@ -179,6 +183,17 @@ class Visibility:
                 self.everywhere += self._left[number] == 0
                 self.complete_since_ns = max(self.complete_since_ns, now)
 
+    def erased(self, origin: str, fact_id: str, now: int) -> None:
+        """A node erased a fact: it is expected of nobody any more."""
+        number = self._number.get((origin, fact_id))
+        if number is None or number in self._forgotten:
+            return
+        self._forgotten.add(number)
+        was_missing = self.missing
+        self._recount()
+        if was_missing and not self.missing:
+            self.complete_since_ns = now
+
     def joined(self, node: str, now: int) -> None:
         """A node is up; only the first time counts."""
         self.joined_ns.setdefault(node, now)
@@ -196,7 +211,7 @@ class Visibility:
         """Every copy that was lost with a disk and came again, or should: those that are awaited come last."""
         awaited = []
         for (number, node), lost_ns in self._lost_ns.items():
-            if number not in self.destroyed and node in self._awaited(number):
+            if self._is_expected(number) and node in self._awaited(number):
                 awaited.append(Return(number, node, lost_ns, NEVER))
         return [*self.returned, *awaited]
 
@@ -231,16 +246,19 @@ class Visibility:
     def _recount(self) -> None:
         self.missing = self.everywhere = 0
         for number in range(len(self.facts)):
-            wanted = () if number in self.destroyed else self.readers(number)
+            wanted = self.readers(number) if self._is_expected(number) else ()
             left = sum(self.held_since[name][number] == NEVER for name in wanted)
             self._left[number] = left
             self.missing += left
             self.everywhere += left == 0
 
+    def _is_expected(self, number: int) -> bool:
+        return number not in self.destroyed and number not in self._forgotten
+
     def expected(self) -> Iterator[tuple[int, str]]:
         """Every (fact number, node) pair that should be, destroyed facts left out."""
         for number in range(len(self.facts)):
-            if number not in self.destroyed:
+            if self._is_expected(number):
                 for name in self.readers(number):
                     yield number, name
 

@@ -101,6 +101,8 @@ class Federation(_Table):
     """`named`: ids like stigmem://north.sim, whose keys must be pinned or vouched for."""
     owned_sources_only: bool = False
     """Whether nodes take only facts whose source belongs to their origin."""
+    tombstone_signers: list[str] = []
+    """Whose tombstones nodes follow beside what their manifests list: names of nodes, or `*` for every peer."""
     fresh_declarations: bool = False
     """Whether nodes refuse declarations that were signed long ago, or in the future."""
     skew_future: NonNegative = parse_duration("300s")

@@ -21,6 +21,7 @@ from sim.world.random_streams import RandomStreams
 from sim.world.rpc import Wire
 from sim.world.signature_cache import SignatureCache
 from stigmem.core.keys import ED25519, STAND_IN, Suite
+from stigmem.core.manifest import certified_node_id
 from stigmem.core.scopes import Scope
 from stigmem.node.settings import NodeSettings
 
@@ -54,11 +55,24 @@ def _entropy(streams: RandomStreams, machine: str, purpose: str) -> Random:
     return streams.stream(f"entropy/{machine}/{purpose}" if purpose else f"entropy/{machine}")
 
 
+def _node_seed(seed: int, name: str) -> bytes:
+    return hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=32, person=b"sim node key").digest()
+
+
+def _node_id(scenario: Scenario, seed: int, name: str, suite: Suite) -> str:
+    """The id of a node of the federation by its name; `*` stays."""
+    if name == "*":
+        return name
+    if scenario.federation.node_ids == "named":
+        return f"stigmem://{slug(name)}.sim"
+    return certified_node_id(suite.signer(_node_seed(seed, name)).public_key)
+
+
 def node_settings(scenario: Scenario, name: str, seed: int, suite: Suite) -> NodeSettings:
     """The settings of the node of this name."""
     federation = scenario.federation
     return NodeSettings(
-        seed=hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=32, person=b"sim node key").digest(),
+        seed=_node_seed(seed, name),
         node_url=f"http://{slug(name)}.sim",
         node_id="" if federation.node_ids == "certified" else f"stigmem://{slug(name)}.sim",
         suite=suite,
@@ -70,6 +84,7 @@ def node_settings(scenario: Scenario, name: str, seed: int, suite: Suite) -> Nod
         relay=federation.relay,
         origin_keys=federation.origin_keys,
         owned_sources_only=federation.owned_sources_only,
+        tombstone_signers=tuple(_node_id(scenario, seed, each, suite) for each in federation.tombstone_signers),
         require_fresh_declarations=federation.fresh_declarations,
         pull_interval_s=federation.pull_interval / _SECOND,
         pull_jitter=federation.pull_jitter,

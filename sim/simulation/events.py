@@ -40,7 +40,7 @@ from sim.world.world import World
 from stigmem.core.audit import AuditRow
 from stigmem.core.fact import Fact
 from stigmem.core.nonces import SpentNonce
-from stigmem.core.records import DeadLetter, Record
+from stigmem.core.records import DeadLetter, Husk, Record
 from stigmem.core.uris import VOID_PREFIX
 from stigmem.core.voiding import read_voiding
 from stigmem.core.wire import Request, Response
@@ -103,6 +103,9 @@ class EventRelay:
                 self._audited(record)
             elif isinstance(record, DeadLetter):
                 letters.append(record)
+            elif isinstance(record, Husk):
+                seen = self._observed
+                seen.visibility.erased(seen.names.get(record.fact.origin, ""), record.fact.id, self._world.now)
         self._trace.commit(machine.name, len(records), payload, _told_of(facts, letters))
         commit = Commit(machine.name, records, self._world.now, facts, rows)
         for checker in self._see_commits if letters or facts or rows else self._see_all_commits:

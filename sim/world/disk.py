@@ -18,7 +18,7 @@ import msgspec
 from sim.world.world import Waiter, World
 from stigmem.core.audit import AuditRow
 from stigmem.core.errors import JournalCorrupt
-from stigmem.core.records import Record
+from stigmem.core.records import Record, audit_rows, compacted
 from stigmem.node.ports import JournalFull
 
 __all__ = ["Disk", "Fate", "SimJournal"]
@@ -121,6 +121,11 @@ class Disk:
         """A new, empty disk."""
         self.frames, self.bytes_used, self._unsynced = [], 0, None
 
+    def compact(self) -> None:
+        """Write every frame anew, without what was erased."""
+        self.frames = [_frame(_encoder.encode(batch)) for batch in compacted(self.batches())]
+        self.bytes_used = sum(map(len, self.frames))
+
     def batches(self) -> list[list[Record]]:
         """Every batch that survived, in order; a torn last frame is cut off. Raises JournalCorrupt."""
         found: list[list[Record]] = []
@@ -191,9 +196,15 @@ class SimJournal:
 
     async def audit(self, after: int, limit: int, *, newest_first: bool = False) -> list[AuditRow]:
         """Audit rows beyond a sequence number."""
-        rows = [row for batch in self._disk.batches() for row in batch if isinstance(row, AuditRow)]
+        rows = audit_rows(record for batch in self._disk.batches() for record in batch)
         if newest_first:
             rows = [row for row in reversed(rows) if not after or row.seq < after]
         else:
             rows = [row for row in rows if row.seq > after]
         return rows[:limit]
+
+    async def compact(self) -> None:
+        """Rewrite the disk without what was erased; takes as long as reading it."""
+        self._world.after(self._disk.load_ns, self._done)
+        await self._waiter.wait()
+        self._disk.compact()

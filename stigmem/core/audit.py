@@ -42,6 +42,8 @@ EVENTS: Final = frozenset(
         "garden_write", "garden_swept", "quarantine_promote", "quarantine_reject", "instruction_promoted",
         "peer_changed", "origin_key_pinned", "origin_confirm_failed",
         "audit_rechained",
+        "tombstone_created", "tombstone_revoked", "tombstone_federation_ingested",
+        "tombstone_revocation_federation_ingested", "tombstone_federation_rejected", "entity_erased",
     }
 )  # fmt: skip
 """Every event a node may record; `append` refuses others, so that a reader can rely on the list."""

@@ -11,7 +11,7 @@ the end, remembers in which order this node met the conflicts.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import ClassVar
 
 from stigmem.core import sorted_facts
@@ -241,6 +241,18 @@ class ConflictLog:
             self._slots[conflict] = slot
             self._ids.append(conflict)
 
+    def forget(self, slots: Collection[Slot]) -> None:
+        """Slots were erased: their conflicts are listed no more, and the others keep their places."""
+        gone = {conflict: None for conflict, slot in self._slots.items() if slot in slots}
+        for conflict in gone:
+            del self._slots[conflict]
+        if gone:
+            self._ids = ["" if conflict in gone else conflict for conflict in self._ids]
+
+    def about(self, entity: str) -> list[Slot]:
+        """The slots of conflicts about an entity; looks through all that this node ever met."""
+        return list(dict.fromkeys(slot for slot in self._slots.values() if slot[0] == entity))
+
     def set_of(self, conflict: str) -> ConflictSet | None:
         """The set of a conflict, or None when this node never met it."""
         slot = self._slots.get(conflict)
@@ -250,6 +262,8 @@ class ConflictLog:
         """Place (0 is the first), id and set, from the place before `below` down to the first."""
         for place in range(min(below, len(self._ids)) - 1, -1, -1):
             conflict = self._ids[place]
+            if not conflict:
+                continue  # its slot was erased
             conflict_set = self._find(self._slots[conflict])
             if conflict_set is not None:
                 yield place, conflict, conflict_set

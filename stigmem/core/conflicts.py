@@ -13,6 +13,7 @@ import msgspec
 
 from stigmem.core.conflict_set import ConflictSet
 from stigmem.core.contradiction import best_two, detected_ms
+from stigmem.core.erasure import shown_husk
 from stigmem.core.errors import Refusal
 from stigmem.core.fact import Fact
 from stigmem.core.keys import decode_base64, encode_base64
@@ -106,14 +107,14 @@ class ConflictBook:
 
 
 def _record(name: str, slot: tuple[str, str, str], members: list[Fact], resolution: Resolution | None) -> Conflict:
-    first, second = best_two(members)
+    first, second = map(shown_husk, best_two(members))
     return Conflict(
         id=name,
         slot=slot,
         status="unresolved" if resolution is None else "resolved",
         fact_a=first,
         fact_b=second,
-        members=tuple(members),
+        members=tuple(map(shown_husk, members)),
         detected_at=format_us(detected_ms(members) * 1000),
         resolved_by=resolution.fact.id if resolution else None,
         note=resolution.note if resolution else "",

@@ -83,6 +83,12 @@ class ContentIndex:
                 at += 1
         return found + [self._log[place] for place in self._newest.get(bits, ())]
 
+    def returned(self, place: int) -> None:
+        """A place of the log may have had another fact when it was hashed; now it has the one that belongs there."""
+        fact = self._log[place]
+        if place < self._hashed and fact not in self.candidates(fact.cid):
+            self._newest.setdefault(_bits(fact.cid), []).append(place)
+
     def _close_segment(self) -> None:
         packed = [bits << _PLACE_BITS | place for bits, places in self._newest.items() for place in places]
         self._segments.append(array("Q", sorted(packed)))

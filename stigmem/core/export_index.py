@@ -7,7 +7,7 @@ may see, and how facts look on the wire, is decided above.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from heapq import merge
 from typing import Final
@@ -61,6 +61,17 @@ class ExportIndex:
     def add(self, fact: Fact) -> None:
         """Note the newest fact as one that may leave."""
         self._numbers[fact.scope].append(fact.seq)
+
+    def remove(self, fact: Fact) -> None:
+        """A fact may not leave any more. The greatest stamps beside the numbers stay as they are: what is served
+        because of one that is gone was served before."""
+        numbers, highest = self._numbers.get(fact.scope), self._highest.get(fact.scope)
+        if numbers is None or highest is None:
+            return
+        at = bisect_left(numbers, fact.seq)
+        if at < len(numbers) and numbers[at] == fact.seq:
+            del numbers[at]
+            del highest[at : at + 1]
 
     def after(self, scopes: tuple[str, ...], seq: int) -> Iterator[int]:
         """Numbers of these scopes greater than `seq`, ascending; tolerates no change meanwhile."""

@@ -20,7 +20,7 @@ K = TypeVar("K", bound=Hashable)
 
 class FactIndex(Generic[K]):
     """Facts by key, in stamp order. A lone fact is stored bare, which halves the memory of a ledger with many entities.
-    Only grows; iteration gives the keys."""
+    Iteration gives the keys."""
 
     __slots__ = ("_by_key",)
 
@@ -47,6 +47,15 @@ class FactIndex(Generic[K]):
                 add(key, fact)
             else:
                 by_key[key] = fact
+
+    def remove(self, key: K, fact: Fact) -> None:
+        """Take a fact away from a key; raises ValueError when it is not there."""
+        held = self.get(key)
+        left = sorted_facts.remove(held, fact)
+        if left:
+            self._by_key[key] = left
+        else:
+            del self._by_key[key]
 
     def get(self, key: K) -> SortedFacts:
         """The facts under a key, oldest first; empty when there are none. Not to be changed by the caller."""

@@ -33,6 +33,7 @@ import msgspec
 
 from stigmem.core import limits
 from stigmem.core.conflicts import ConflictBook
+from stigmem.core.erasure import Erasures
 from stigmem.core.errors import Refusal
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import ZERO, Stamp
@@ -54,9 +55,10 @@ def is_slug(text: str) -> bool:
 class Garden:
     """One garden: its row, its facts and what follows from them."""
 
-    def __init__(self, row: GardenRow) -> None:
+    def __init__(self, row: GardenRow, erasures: Erasures | None = None) -> None:
+        """`erasures`: what is not to be known on this node."""
         self.row = row
-        self.ledger = Ledger(relay=False)
+        self.ledger = Ledger(relay=False, erasures=erasures)
         self.conflicts = ConflictBook(self.ledger)
         self.stamp: Stamp = ZERO
         """The stamp of its newest fact."""
@@ -79,7 +81,9 @@ class Garden:
 class Gardens:
     """Every garden of a node."""
 
-    def __init__(self) -> None:
+    def __init__(self, erasures: Erasures | None = None) -> None:
+        """`erasures`: what is not to be known on this node."""
+        self._erasures = erasures
         self._by_id: dict[str, Garden] = {}
         self._by_slug: dict[str, Garden] = {}
 
@@ -112,7 +116,7 @@ class Gardens:
             if garden is not None:
                 del self._by_id[row.garden_id], self._by_slug[garden.row.slug]
         elif garden is None:
-            self._by_id[row.garden_id] = self._by_slug[row.slug] = Garden(row)
+            self._by_id[row.garden_id] = self._by_slug[row.slug] = Garden(row, self._erasures)
         else:
             garden.row = row
 

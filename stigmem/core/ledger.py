@@ -17,16 +17,19 @@ from stigmem.core.cardinality import cardinality_of
 from stigmem.core.conflict_set import ConflictLog, ConflictSet
 from stigmem.core.content_index import ContentIndex
 from stigmem.core.contradiction import Cardinality, author_of, sweeps, value_of
+from stigmem.core.erasure import ERASED, Erasures, without_husks
 from stigmem.core.errors import Rejection
 from stigmem.core.export_index import ExportIndex, is_exportable
 from stigmem.core.fact import Fact, Slot, place
 from stigmem.core.fact_index import FactIndex
 from stigmem.core.hlc import Stamp, stamp_wall_ms
+from stigmem.core.ledger_erasure import LedgerErasure
 from stigmem.core.many_values import ManyValuesSet
 from stigmem.core.one_value import OneValueSet
 from stigmem.core.rederivation import Rederivation, Rederivations
 from stigmem.core.resolution import Resolution, conflict_id, read_resolution
 from stigmem.core.sorted_facts import SortedFacts
+from stigmem.core.uris import normalise_filter
 from stigmem.core.voiding import Voiding, Voids, read_voiding
 
 __all__ = ["UNHASHED_MAX", "Ledger", "says_the_same"]
@@ -43,7 +46,7 @@ def _anyone(_origin: str) -> bool:
     return True
 
 
-class Ledger:
+class Ledger(LedgerErasure):
     """Sorted store of facts with O(log n) writes and point queries.
 
     `horizon_us` is the instant up to which expiry has been applied, in microseconds since the epoch.
@@ -55,18 +58,22 @@ class Ledger:
         relay: bool = True,
         resolvers: Callable[[str], bool] = _anyone,
         cardinality: Callable[[str], Cardinality] = cardinality_of,
+        erasures: Erasures | None = None,
     ) -> None:
         """`relay`: whether received facts may be served on. `resolvers`: whose resolutions take effect here.
-        `cardinality`: how many values a relation holds."""
+        `cardinality`: how many values a relation holds. `erasures`: what is not to be known here."""
         self._cardinality = cardinality
         self._relay = relay
         self._resolvers = resolvers
+        super().__init__(Erasures() if erasures is None else erasures)
         self.log: list[Fact] = []
         self.by_stamp: SortedFacts = []
         self.by_entity: FactIndex[str] = FactIndex()
         self.by_relation: FactIndex[str] = FactIndex()
         self.by_source: FactIndex[str] = FactIndex()
         self.by_scope: FactIndex[str] = FactIndex()
+        self.by_reference: FactIndex[str] = FactIndex()
+        """By the entity that a fact has as its value."""
         self.horizon_us = _LONG_AGO
         self.contested: dict[Slot, ConflictSet] = {}
         self.conflict_log = ConflictLog(self.slot)
@@ -174,11 +181,11 @@ class Ledger:
         return self._cardinality(relation)
 
     def facts_of(self, key: Slot) -> SortedFacts:
-        """Every fact of a slot, by origin stamp."""
+        """Every fact of a slot that is not erased, by origin stamp."""
         held = self._slots.get(key)
         if held is None:
             return []
-        return held.facts if isinstance(held, ConflictSet) else [held]
+        return without_husks(held.facts) if isinstance(held, ConflictSet) else [held]
 
     def contradicted(self, fact: Fact) -> bool:
         """Whether the fact takes part in an open conflict."""
@@ -205,7 +212,7 @@ class Ledger:
         """What the author of a fact said in its slot (where the relation holds many values: about the same value), by
         origin stamp; of a reserved fact itself alone."""
         held = self._slots.get(fact.slot)
-        return held.words_of(fact) if isinstance(held, ConflictSet) else [fact]
+        return without_husks(held.words_of(fact)) if isinstance(held, ConflictSet) else [fact]
 
     def overruled(self, fact: Fact) -> bool:
         """Whether a resolution that holds settled against the fact."""
@@ -307,13 +314,27 @@ class Ledger:
     # --- growing ---
 
     def add(self, fact: Fact) -> None:
-        """Take in a fact; raises ValueError when its `seq` is not the next one."""
+        """Take in a fact, or its husk when it is not to be known here; raises ValueError when its `seq` is not the next
+        one."""
         if fact.seq != len(self.log) + 1:
             raise ValueError(f"sequence number {fact.seq} does not follow {len(self.log)}")
+        if fact.quarantine == ERASED:
+            self.log.append(fact)
+            slot = self._husks.add(fact)
+            if slot is not None:
+                self._derive_beside_husks(slot)
+            return
+        self.log.append(fact)
+        if self._erasures and (tombstone := self._erasures.covering(fact)) is not None:
+            self._arrived_too_late(fact, tombstone)
+        else:
+            self._file(fact)
+
+    def _file(self, fact: Fact) -> None:
+        """Put a fact of the log into every index, and derive what follows from it."""
         lead_us = fact.timestamp_us - 1000 * stamp_wall_ms(fact.stamp)
         if lead_us > self.timestamp_lead_us:
             self.timestamp_lead_us = lead_us
-        self.log.append(fact)
         self._by_id.add(fact.id, fact)
         if self._contents.unhashed > UNHASHED_MAX:
             self._contents.hash_some(1)
@@ -330,6 +351,10 @@ class Ledger:
         for number, fact in enumerate(facts, len(self.log) + 1):
             if fact.seq != number:
                 raise ValueError(f"sequence number {fact.seq} does not follow {number - 1}")
+        if self._erasures or any(fact.quarantine == ERASED for fact in facts):
+            for fact in facts:
+                self.add(fact)
+            return
         leads = (fact.timestamp_us - 1000 * stamp_wall_ms(fact.stamp) for fact in facts)
         self.timestamp_lead_us = max(self.timestamp_lead_us, max(leads, default=0))
         self.log.extend(facts)
@@ -345,6 +370,8 @@ class Ledger:
 
     def _follow(self, fact: Fact) -> None:
         """What follows from a fact that stands in the indexes now."""
+        if fact.kind == "ref":
+            self.by_reference.add(normalise_filter(fact.text), fact)
         if fact.valid_until is not None:
             self._expiring.add((fact.expires_us, fact))
         reserved = fact.is_system
@@ -411,7 +438,9 @@ class Ledger:
         expiring = self._expiring.irange((min(old, now_us) + 1,), (max(old, now_us) + 1,), (True, False))
         if not self._rederivations and not any(expiring):
             return self
-        copy = Ledger(relay=self._relay, resolvers=self._resolvers, cardinality=self._cardinality)
+        copy = Ledger(
+            relay=self._relay, resolvers=self._resolvers, cardinality=self._cardinality, erasures=self._erasures
+        )
         copy._voids = self._voids.copy()  # known from the start, so that no slot of the copy has to be derived twice
         for fact in self.log:
             copy.add(fact)
@@ -423,6 +452,7 @@ class Ledger:
 
     def _derive(self, fact: Fact) -> None:
         key = fact.slot
+        self._begin_slot(key)
         if self.voided(fact):
             self._opened(key).add_voided(fact)
             if self._rederivations and (under_way := self._rederivations.of(key)) is not None:
@@ -432,13 +462,16 @@ class Ledger:
             return  # a lone assertion contradicts nobody
         conflict_set = self._opened(key)
         conflict_set.add(fact, horizon_us=self.horizon_us)
+        if self._husks.of(key):
+            self._derive_beside_husks(key)  # the word may tell whose a husk is
         if self._rederivations and (under_way := self._rederivations.of(key)) is not None:
             under_way.arrived(fact)
         if len(conflict_set.facts) == _WORDS_PER_STEP + 1:
             self.long_slots[key] = None
-        self._note(conflict_set)
+        self._note(self._opened(key))
 
     def _settle(self, resolution: Resolution) -> None:
+        self._begin_slot(resolution.slot)
         conflict_set = self._opened(resolution.slot)
         if self._rederivations and (under_way := self._rederivations.of(resolution.slot)) is not None:
             under_way.arrived(resolution)
@@ -449,6 +482,8 @@ class Ledger:
         for last in ("", resolution.fact.id):  # the only conflicts of a slot that a resolution can have been about
             self.conflict_log.add(conflict_id(conflict_set.key, last), conflict_set.key)
         self._note(conflict_set)
+        if self._husks.of(resolution.slot):
+            self._derive_beside_husks(resolution.slot)
 
     def _opened(self, key: Slot) -> ConflictSet:
         held = self._slots.get(key)

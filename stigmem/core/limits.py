@@ -13,6 +13,7 @@ __all__ = [
     "APPROVAL_S_MAX",
     "AUDIT_EXPORT_ROWS_MAX",
     "AUDIT_PAGE_LIMIT_MAX",
+    "AUDIT_ROWS_PER_SLICE_MAX",
     "AUDIT_ROWS_SCANNED_MAX",
     "AUDIT_SCANS_MAX",
     "AUDIT_SEQ_MAX",
@@ -36,6 +37,7 @@ __all__ = [
     "DRAG_MS",
     "ELSEWHERE_NAMED_MAX",
     "ELSEWHERE_ORIGINS_MAX",
+    "ERASED_PER_BATCH_MAX",
     "EVENT_HEARTBEAT_NS",
     "EVENT_PIECE_BYTES",
     "EVENT_STREAMS_MAX",
@@ -122,6 +124,9 @@ __all__ = [
     "TOKEN_LEEWAY_MS",
     "TOKEN_LIFE_MS",
     "TOKEN_REACH_MS",
+    "TOMBSTONES_MAX",
+    "TOMBSTONES_PER_PAGE_MAX",
+    "TOMBSTONE_REASON_CHARS_MAX",
     "TURN_HASHED_MAX",
     "TURN_HASHED_REST_NS",
     "TURN_MESSAGES_MAX",
@@ -327,6 +332,19 @@ RESOLUTION_COVERS_MAX: Final = 1_000
 """Facts one resolution can name: keeps it far below FACT_BYTES_MAX."""
 RESOLUTION_NOTE_CHARS_MAX: Final = 2_048
 """A resolver's note, in characters: some paragraphs. It travels in the provenance of the resolution."""
+
+# --- erasure ---
+
+TOMBSTONE_REASON_CHARS_MAX: Final = 2_048
+"""Why an entity is to be forgotten, in characters: some paragraphs; it stays with the tombstone."""
+TOMBSTONES_MAX: Final = 100_000
+"""Tombstones and revocations that a node keeps, for good; each is about a kilobyte in memory."""
+TOMBSTONES_PER_PAGE_MAX: Final = 200
+"""Tombstones that a peer is told at once: the contract's page, some 100 kB."""
+ERASED_PER_BATCH_MAX: Final = 200
+"""Facts or audit rows whose journal rows are rewritten in one commit: some milliseconds of everybody's time."""
+AUDIT_ROWS_PER_SLICE_MAX: Final = 500
+"""Audit rows that an erasure reads between two looks at what else is to do."""
 
 # --- origins ---
 UNKNOWN_ORIGINS_MAX: Final = 1_000

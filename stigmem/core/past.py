@@ -47,6 +47,7 @@ import msgspec
 
 from stigmem.core.conflict_set import ConflictSet
 from stigmem.core.contradiction import Cardinality
+from stigmem.core.erasure import without_husks
 from stigmem.core.fact import Fact, Slot
 from stigmem.core.hlc import Stamp
 from stigmem.core.known_facts import FactsByKey
@@ -113,7 +114,7 @@ class PastFacts:
         conflict_set = self._set(fact.slot)
         if fact.is_system or conflict_set is None:
             return [fact]
-        return conflict_set.words_of(fact)
+        return without_husks(conflict_set.words_of(fact))
 
     def contradicted(self, fact: Fact) -> bool:
         conflict_set = self._state_for(fact)

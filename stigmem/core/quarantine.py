@@ -65,6 +65,10 @@ class Quarantine:
         """Those that wait for a decision."""
         return [self._facts[key] for key in self._pending if not self._has_expired(key, now_us)]
 
+    def rows(self) -> list[QuarantineRow]:
+        """Arrivals and decisions, as they were recorded."""
+        return list(self._rows.values())
+
     # --- keeping, from records ---
 
     def add(self, fact: Fact) -> None:
@@ -73,6 +77,15 @@ class Quarantine:
         self._facts[key] = fact
         self._origins.setdefault(fact.id, []).append(fact.origin)
         self._note(key)
+
+    def forget(self, fact: Fact) -> None:
+        """A fact that was held back has been erased."""
+        key = (fact.origin, fact.id)
+        if self._facts.pop(key, None) is not None:
+            self._pending.pop(key, None)
+            self._origins[fact.id].remove(fact.origin)
+            if not self._origins[fact.id]:
+                del self._origins[fact.id]
 
     def apply(self, row: QuarantineRow) -> None:
         """An arrival or a decision."""

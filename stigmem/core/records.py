@@ -6,19 +6,22 @@ A record is a fact of the past and never changes; state is the fold of the recor
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 import msgspec
 
-from stigmem.core.audit import AuditRow
+from stigmem.core.audit import AuditRow, erased
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp
 from stigmem.core.nonces import SpentNonce
+from stigmem.core.tombstone import Revocation, Tombstone
 
 __all__ = [
-    "AliasRow", "ClockDoubt", "ClockMark", "ClockReset", "CursorRow", "DeadLetter", "DeliveryMark", "GardenFact",
-    "GardenMember", "GardenRole", "GardenRow", "HorizonMark", "KeyRow", "OriginRow", "PeerRow", "QuarantineRow",
-    "Receipt", "Record", "SubscriptionRow", "SweptFact", "SweptGardenFact", "decode_record", "encode_record",
+    "AliasRow", "ClockDoubt", "ClockMark", "ClockReset", "CursorRow", "DeadLetter", "DeliveryMark", "ErasedAudit",
+    "GardenFact", "GardenMember", "GardenRole", "GardenRow", "HorizonMark", "Husk", "KeyRow", "OriginRow", "PeerRow",
+    "QuarantineRow", "Receipt", "Record", "RevocationRow", "SubscriptionRow", "SweptFact", "SweptGardenFact",
+    "TombstoneRow", "audit_rows", "compacted", "decode_record", "encode_record",
 ]  # fmt: skip
 
 
@@ -181,6 +184,15 @@ class Receipt(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="recei
     response: bytes
     at_us: int
 
+    @property
+    def is_deleted(self) -> bool:
+        """Whether this record says that the answer is gone."""
+        return self.at_us < 0
+
+    def deleted(self) -> Receipt:
+        """The record that deletes this receipt."""
+        return Receipt(self.key, "", b"", -1)
+
 
 class SubscriptionRow(msgspec.Struct, frozen=True, array_like=True, tag="subscription"):
     """Somebody who is told of facts by a webhook (http-api 3.15).
@@ -328,6 +340,44 @@ class QuarantineRow(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=
     garden_id: str = ""
 
 
+class TombstoneRow(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="tombstone"):
+    """An entity is to be forgotten: the one place in a journal where its name stays.
+
+    `husk_key`: hex, what the hashes in husks are made with. `arrived_us`: this node's wall clock. `received_from`: node
+    id of the peer that brought it, None for one that was made here. `finished_us`: when everything that it covers was
+    out of the journal, or 0.
+    """
+
+    tombstone: Tombstone
+    husk_key: str
+    arrived_us: int
+    received_from: str | None = None
+    finished_us: int = 0
+
+
+class RevocationRow(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="tombrevoke"):
+    """A tombstone counts no more; members as in `TombstoneRow`."""
+
+    revocation: Revocation
+    arrived_us: int
+    received_from: str | None = None
+
+
+class Husk(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="husk"):
+    """A fact was erased: what is left of it takes its place (`stigmem.core.erasure`). `garden_id` is empty for facts
+    of the node itself."""
+
+    fact: Fact
+    garden_id: str = ""
+
+
+class ErasedAudit(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="erased_audit"):
+    """What the audit row `seq` said was erased; its `commitment` stays."""
+
+    seq: int
+    commitment: str
+
+
 Record = (
     Fact
     | AuditRow
@@ -350,7 +400,70 @@ Record = (
     | HorizonMark
     | AliasRow
     | QuarantineRow
+    | TombstoneRow
+    | RevocationRow
+    | Husk
+    | ErasedAudit
 )
+
+
+def audit_rows(records: Iterable[Record]) -> list[AuditRow]:
+    """The audit log that records come to, oldest row first: what was erased of it is gone."""
+    rows: dict[int, AuditRow] = {}
+    for record in records:
+        if isinstance(record, AuditRow):
+            rows[record.seq] = record
+        elif isinstance(record, ErasedAudit):
+            rows[record.seq] = erased(rows[record.seq])
+    return list(rows.values())
+
+
+def _place(record: Record) -> tuple[str, ...] | None:
+    """What a record is the newest state of, for those of which the newest says everything."""
+    if isinstance(record, KeyRow):
+        return ("key", record.key_id)
+    if isinstance(record, GardenRow):
+        return ("garden", record.garden_id)
+    if isinstance(record, AliasRow):
+        return ("alias", record.raw)
+    if isinstance(record, SubscriptionRow):
+        return ("subscription", record.subscription_id)
+    return ("quarantine", record.origin, record.fact_id) if isinstance(record, QuarantineRow) else None
+
+
+def compacted(batches: Iterable[Sequence[Record]]) -> list[list[Record]]:
+    """Batches that come to the same without what was erased: for journals that keep records as they came."""
+    held = [list(batch) for batch in batches]
+    every = [record for batch in held for record in batch]
+    husks = {(record.garden_id, record.fact.seq): record.fact for record in every if isinstance(record, Husk)}
+    rows = {row.seq: row for row in audit_rows(every)}
+    receipts = {record.key: record for record in every if isinstance(record, Receipt)}
+    newest = {name: record for record in every if (name := _place(record)) is not None}
+    letters = {(record.peer_id, record.name): record for record in every if isinstance(record, DeadLetter)}
+
+    def replaced(record: Record) -> Record | None:
+        if isinstance(record, Fact):
+            return husks.get(("", record.seq), record)
+        if isinstance(record, GardenFact):
+            garden = newest.get(("garden", record.garden_id))
+            if isinstance(garden, GardenRow) and garden.is_deleted:
+                return None
+            husk = husks.get((record.garden_id, record.fact.seq))
+            return record if husk is None else GardenFact(record.garden_id, husk)
+        if isinstance(record, AuditRow):
+            return rows[record.seq]
+        if isinstance(record, Receipt):
+            return None if receipts[record.key].is_deleted else record
+        name = _place(record)
+        if name is not None:
+            found = newest[name]
+            return None if isinstance(found, (KeyRow, AliasRow, SubscriptionRow)) and found.is_deleted else found
+        if isinstance(record, DeadLetter) and letters[record.peer_id, record.name].is_cleared:
+            return DeadLetter.cleared(record.peer_id, record.name)
+        return record
+
+    return [[new for record in batch if (new := replaced(record)) is not None] for batch in held]
+
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final[msgspec.msgpack.Decoder[Record]] = msgspec.msgpack.Decoder(Record)

@@ -111,6 +111,12 @@ class Rederivations:
         """Have many slots derived anew, gathered step by step. None is a step that found no further slot."""
         self._asked.append(slots)
 
+    def drop(self, slot: Slot) -> None:
+        """A slot has been derived anew by somebody else."""
+        self._waiting.pop(slot, None)
+        if self.of(slot) is not None:
+            self._current = None
+
     def of(self, slot: Slot) -> Rederivation | None:
         """What is under way for a slot, and so has to hear of what arrives."""
         current = self._current

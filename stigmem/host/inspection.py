@@ -7,7 +7,7 @@ them.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from stigmem.core.audit import AuditRow, ChainHead, verify
+from stigmem.core.erasure import is_husk
 from stigmem.core.errors import JournalCorrupt, StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.keys import ED25519
@@ -90,7 +91,7 @@ def verify_audit(directory: Path, expected: ChainHead | None = None) -> AuditFin
         if expected is not None and not seen.met:
             findings.broken.append(f"row {expected.seq} with that hash is not in the log: it was cut off or replaced")
         _compare(connection, seen.writes, findings)
-        _compare_gardens(connection, seen.garden_writes, findings)
+        _compare_gardens(connection, seen, findings)
     return findings
 
 
@@ -130,7 +131,9 @@ class _Walk:
         self.erased = 0
         self.writes: dict[str, str | None] = {}
         """By the id of a fact its content id, or None where the row was erased."""
-        self.garden_writes: dict[str, None] = {}
+        self.garden_writes: dict[str, str | None] = {}
+        """By the id of a fact its garden, or None where the row was erased."""
+        self.deleted_gardens: dict[str, None] = {}
 
     def watch(self, rows: Iterator[AuditRow]) -> Iterator[AuditRow]:
         for row in rows:
@@ -146,7 +149,10 @@ class _Walk:
                 told = None if row.is_erased else msgspec.json.decode(row.detail).get("cid", "")
                 self.writes[row.fact_id] = told
             elif row.event == "garden_write" and row.fact_id is not None:
-                self.garden_writes[row.fact_id] = None
+                told = None if row.is_erased else msgspec.json.decode(row.detail).get("garden", "")
+                self.garden_writes[row.fact_id] = told
+            elif row.event == "garden_deleted":
+                self.deleted_gardens[msgspec.json.decode(row.detail).get("garden", "")] = None
             yield row
 
     def judge_rechaining(self, public_key: str | None) -> list[str]:
@@ -183,7 +189,9 @@ def _compare(connection: sqlite3.Connection, writes: dict[str, str | None], find
             _note(findings, f"fact {fact.id} is in the journal and no row tells of it")
             continue
         told = writes.pop(fact.id)
-        if (told is not None and told != fact.cid) or (fact.certified and fact.id != fact.certified_id()):
+        if is_husk(fact):  # its row is erased, or will be when the erasure is through
+            findings.matching += 1
+        elif (told is not None and told != fact.cid) or (fact.certified and fact.id != fact.certified_id()):
             _note(findings, f"fact {fact.id} is not what the log says was written")
         else:
             findings.matching += 1
@@ -191,8 +199,10 @@ def _compare(connection: sqlite3.Connection, writes: dict[str, str | None], find
         _note(findings, f"fact {fact_id} was written, says the log, and is gone")
 
 
-def _compare_gardens(connection: sqlite3.Connection, writes: dict[str, None], findings: AuditFindings) -> None:
-    """By their ids alone: the log does not say what was written into a garden."""
+def _compare_gardens(connection: sqlite3.Connection, seen: _Walk, findings: AuditFindings) -> None:
+    """By their ids alone: the log does not say what was written into a garden. What was written into one that was
+    deleted may be gone, since an erasure takes it along."""
+    writes = seen.garden_writes
     findings.writes += len(writes)
     query = "SELECT id FROM garden_facts ORDER BY row"
     for (fact_id,) in _rows(connection, query) if _is_expected(connection, "garden_facts") else ():
@@ -201,8 +211,11 @@ def _compare_gardens(connection: sqlite3.Connection, writes: dict[str, None], fi
             findings.matching += 1
         else:
             _note(findings, f"fact {fact_id} is in a garden and no row tells of it")
-    for fact_id in writes:
-        _note(findings, f"fact {fact_id} was written into a garden, says the log, and is gone")
+    for fact_id, garden_id in writes.items():
+        if garden_id in seen.deleted_gardens:
+            findings.matching += 1
+        else:
+            _note(findings, f"fact {fact_id} was written into a garden, says the log, and is gone")
 
 
 def _note(findings: AuditFindings, sentence: str) -> None:
@@ -230,12 +243,12 @@ def verify_journal(directory: Path) -> str | None:
     return None
 
 
-def read_records(directory: Path) -> Iterator[Record]:
-    """Every record that a state is made of; raises JournalCorrupt."""
+def read_records(directory: Path, tables: Collection[str] | None = None) -> Iterator[Record]:
+    """Every record that a state is made of, or those of some tables; raises JournalCorrupt."""
     path = database_of(directory)
     with judged(path), closing(read_only(path)) as connection:
         for loader in LOADERS:
-            if _is_expected(connection, loader.what):
+            if (tables is None or loader.what in tables) and _is_expected(connection, loader.what):
                 for row in _rows(connection, _query(connection, loader)):
                     yield loader.read(row)
 

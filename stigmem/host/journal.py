@@ -67,6 +67,7 @@ class SqliteJournal:
         self.remarks: list[str] = []
         """What the operator should know about what was found."""
         self._commits = 0
+        self._writing = trio.Lock()
         self._room = True
         """Whether it is open for writing."""
         self._nonce_marks: deque[tuple[int, int]] = deque()
@@ -174,7 +175,25 @@ class SqliteJournal:
 
     async def commit(self, records: Sequence[Record]) -> None:
         """Make a batch durable as a whole; raises JournalFull."""
-        await trio.to_thread.run_sync(self.write, records, abandon_on_cancel=False)
+        async with self._writing:
+            await trio.to_thread.run_sync(self.write, records, abandon_on_cancel=False)
+
+    async def compact(self) -> None:
+        """Rewrite the file, so that nothing of what was deleted or replaced can be read from it or from its log; raises
+        JournalFull. Commits wait meanwhile."""
+        async with self._writing:
+            await trio.to_thread.run_sync(self.rewrite, abandon_on_cancel=False)
+
+    def rewrite(self) -> None:
+        """As `compact`, for callers that have no event loop to hold up. Facts of gardens that were deleted go as well:
+        nobody can say any more whether some of them are to be forgotten."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM garden_facts WHERE garden_id NOT IN (SELECT garden_id FROM gardens)")
+        with judged_write(self.path), _room():
+            self._connection.execute("VACUUM")
+            busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            raise JournalFull("journal_in_use", "somebody reads the journal; what was replaced is still in its log")
 
     def write(self, records: Sequence[Record]) -> None:
         """As `commit`, for callers that have no event loop to hold up."""

@@ -26,20 +26,25 @@ from stigmem.core.records import (
     CursorRow,
     DeadLetter,
     DeliveryMark,
+    ErasedAudit,
     GardenFact,
     GardenMember,
     GardenRow,
     HorizonMark,
+    Husk,
     KeyRow,
     OriginRow,
     PeerRow,
     QuarantineRow,
     Receipt,
     Record,
+    RevocationRow,
     SubscriptionRow,
     SweptFact,
     SweptGardenFact,
+    TombstoneRow,
 )
+from stigmem.core.tombstone import Revocation, Tombstone
 
 __all__ = [
     "AUDIT_COLUMNS", "FACTS", "FACT_COLUMNS", "LOADERS", "REPLACE_AUDIT", "WRITERS", "Damaged", "Loader", "checksum",
@@ -142,6 +147,15 @@ _ALIAS_COLUMNS: Final = "raw, canonical, given_by, scopes, created_us"
 _ALIAS: Final = _insert("aliases", _ALIAS_COLUMNS, replace=True)
 
 
+_TOMBSTONE_COLUMNS: Final = "tombstone_id, tombstone, husk_key, arrived_us, received_from, finished_us"
+_TOMBSTONE: Final = _insert("tombstones", _TOMBSTONE_COLUMNS, key="tombstone_id")
+_REVOCATION_COLUMNS: Final = "revocation_id, revocation, arrived_us, received_from"
+_REVOCATION: Final = _insert("tombstone_revocations", _REVOCATION_COLUMNS, key="revocation_id")
+_HUSK: Final = _insert("facts", FACT_COLUMNS + ", hlc", replace=True)
+_GARDEN_HUSK: Final = _insert("garden_facts", _GARDEN_FACT_COLUMNS, key="garden_id, seq")
+_ERASED_AUDIT: Final = "UPDATE audit SET subject = '', detail = '{}', salt = '', commitment = ?2 WHERE seq = ?1"
+
+
 def _summed(row: Row) -> Row:
     return (*row, checksum(row))
 
@@ -232,6 +246,29 @@ def _write_alias(row: AliasRow) -> tuple[Write, ...]:
     return ((_ALIAS, _summed((row.raw, row.canonical, row.by, ",".join(row.scopes), row.created_us))),)
 
 
+def _write_receipt(row: Receipt) -> tuple[Write, ...]:
+    if row.is_deleted:
+        return (("DELETE FROM receipts WHERE key = ?", (row.key,)),)
+    return ((_RECEIPT, _summed(msgspec.structs.astuple(row))),)
+
+
+def _write_tombstone(row: TombstoneRow) -> tuple[Write, ...]:
+    text = msgspec.json.encode(row.tombstone).decode()
+    members = (row.tombstone.id, text, row.husk_key, row.arrived_us, row.received_from, row.finished_us)
+    return ((_TOMBSTONE, _summed(members)),)
+
+
+def _write_revocation(row: RevocationRow) -> tuple[Write, ...]:
+    text = msgspec.json.encode(row.revocation).decode()
+    return ((_REVOCATION, _summed((row.revocation.id, text, row.arrived_us, row.received_from))),)
+
+
+def _write_husk(record: Husk) -> tuple[Write, ...]:
+    if record.garden_id:
+        return ((_GARDEN_HUSK, _summed((record.garden_id, *_fact_members(record.fact)))),)
+    return ((_HUSK, _summed(_fact_members(record.fact))),)
+
+
 def _plain(sql: str) -> Callable[[Any], tuple[Write, ...]]:
     return lambda record: ((sql, _summed(msgspec.structs.astuple(record))),)
 
@@ -249,7 +286,7 @@ WRITERS: Final[dict[type[Record], Callable[[Any], tuple[Write, ...]]]] = {
     OriginRow: _plain(_ORIGIN),
     DeadLetter: _write_letter,
     KeyRow: _write_key,
-    Receipt: _plain(_RECEIPT),
+    Receipt: _write_receipt,
     SubscriptionRow: _write_subscription,
     DeliveryMark: _write_delivery,
     GardenRow: _write_garden,
@@ -259,6 +296,10 @@ WRITERS: Final[dict[type[Record], Callable[[Any], tuple[Write, ...]]]] = {
     HorizonMark: _plain(_HORIZON),
     AliasRow: _write_alias,
     QuarantineRow: _plain(_QUARANTINE),
+    TombstoneRow: _write_tombstone,
+    RevocationRow: _write_revocation,
+    Husk: _write_husk,
+    ErasedAudit: lambda row: ((_ERASED_AUDIT, msgspec.structs.astuple(row)),),
 }
 """Record type -> the statements that make it true. Those of one type must be run in order."""
 
@@ -371,7 +412,18 @@ def _alias(raw: str, canonical: str, by: str, scopes: str, created_us: int) -> A
     return AliasRow(raw, canonical, by, _split(scopes), created_us)
 
 
+def _tombstone(_tombstone_id: str, text: str, *rest: Any) -> TombstoneRow:
+    return TombstoneRow(msgspec.json.decode(text, type=Tombstone), *rest)
+
+
+def _revocation(_revocation_id: str, text: str, *rest: Any) -> RevocationRow:
+    return RevocationRow(msgspec.json.decode(text, type=Revocation), *rest)
+
+
 LOADERS: Final = (
+    # Before facts: those that are covered and not erased yet are not known from the beginning.
+    _checked("tombstones", _TOMBSTONE_COLUMNS, _tombstone),
+    _checked("tombstone_revocations", _REVOCATION_COLUMNS, _revocation),
     # Before the facts: which of them move the clock depends on it.
     _checked("clock_resets", "one, stamp, used", lambda _one, stamp, used: ClockReset(Stamp(stamp), Stamp(used))),
     Loader("facts", FACTS + " ORDER BY seq", read_fact),

@@ -21,7 +21,7 @@ class ForeignJournal(JournalCorrupt):
     """A whole file, but not one that this program can go on with."""
 
 
-VERSION: Final = 10
+VERSION: Final = 11
 APPLICATION_ID: Final = 0x5374_6967
 """Marks the file as ours ("Stig"), so that no other database is ever taken for a journal."""
 
@@ -171,6 +171,17 @@ ALTER TABLE audit ADD COLUMN commitment TEXT NOT NULL DEFAULT '';  -- of an eras
 """
 """Rows of the first format have neither; they are chained anew when the node is next opened (stigmem.host.rechain)."""
 
+_ERASURE: Final = """
+CREATE TABLE tombstones (            -- who is to be forgotten: the one place where the name stays
+  row INTEGER PRIMARY KEY, tombstone_id TEXT NOT NULL UNIQUE, tombstone TEXT NOT NULL, husk_key TEXT NOT NULL,
+  arrived_us INTEGER NOT NULL, received_from TEXT, finished_us INTEGER NOT NULL, checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE tombstone_revocations (
+  row INTEGER PRIMARY KEY, revocation_id TEXT NOT NULL UNIQUE, revocation TEXT NOT NULL, arrived_us INTEGER NOT NULL,
+  received_from TEXT, checksum INTEGER NOT NULL
+) STRICT;
+"""
+
 SALTED_AUDIT_SINCE: Final = 7
 """The first version whose audit rows have a salt."""
 
@@ -203,6 +214,7 @@ MIGRATIONS: Final[Mapping[int, str]] = {
     7: _SWEPT_GARDENS,
     8: _HORIZONS,
     9: _CLOCK,
+    10: _ERASURE,
 }
 """Version -> the SQL that leads to the next one. Statements only: the transaction is put around them."""
 

@@ -113,6 +113,9 @@ class HostSettings:
         "pinned", "Whether an approved peer's word is enough for the key of an origin with a name of its own choice"
     )
     federation_resolvers: tuple[str, ...] = _is(("*",), "Nodes whose resolutions of conflicts take effect; * for all")
+    federation_tombstone_signers: tuple[str, ...] = _is(
+        (), "Whose tombstones count beside what their manifests list: SIGNER or SIGNER=PREFIX, * for any signer"
+    )
     federation_owned_sources_only: bool = _is(False, "Refuse facts of peers in the name of this node's own entities")
     federation_fresh_declarations: bool = _is(False, "Refuse declarations signed more than ten minutes ago")
     federation_addresses: Literal["any", "public"] = _is(
@@ -210,6 +213,7 @@ def node_settings(settings: HostSettings, *, seed: bytes, node_id: str, port: in
         origin_keys=settings.federation_origin_keys,
         owned_sources_only=settings.federation_owned_sources_only,
         resolvers=settings.federation_resolvers,
+        tombstone_signers=settings.federation_tombstone_signers,
         require_fresh_declarations=settings.federation_fresh_declarations,
         push=settings.federation_push_enabled,
         mtls=settings.mutual_tls,

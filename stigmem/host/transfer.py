@@ -17,11 +17,12 @@ from typing import IO, Final
 import msgspec
 
 from stigmem.core.audit import SALT_BYTES, ChainHead, append
+from stigmem.core.erasure import Erasures, is_husk
 from stigmem.core.errors import Rejection, StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp, format_stamp, parse_stamp
 from stigmem.core.keys import decode_base64, encode_base64
-from stigmem.core.records import ClockMark, ClockReset, GardenFact, Record
+from stigmem.core.records import ClockMark, ClockReset, GardenFact, Record, RevocationRow, TombstoneRow
 from stigmem.core.uris import VOID_PREFIX
 from stigmem.host.commit_count import count_file
 from stigmem.host.context import HostEntropy
@@ -84,7 +85,8 @@ class Line(msgspec.Struct, kw_only=True):
 
 
 def export_facts(directory: Path, out: IO[bytes]) -> int:
-    """Write every fact; how many. Raises JournalCorrupt."""
+    """Write every fact that is not to be forgotten; how many. They are numbered anew, so that nobody sees that there
+    were more. Raises JournalCorrupt."""
     path = database_of(directory)
     with judged(path), closing(read_only(path)) as connection:
         meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
@@ -92,9 +94,12 @@ def export_facts(directory: Path, out: IO[bytes]) -> int:
     header = Header(_FORMAT, meta.get("node_id", ""), meta.get("public_key", ""), clock)
     out.write(msgspec.json.encode(header) + b"\n")
     count = 0
+    erasures = _erasures(directory)
     for fact in read_facts(directory):
-        out.write(msgspec.json.encode(_line(fact)) + b"\n")
+        if is_husk(fact) or erasures.covering(fact) is not None:
+            continue
         count += 1
+        out.write(msgspec.json.encode(_line(msgspec.structs.replace(fact, seq=count))) + b"\n")
     return count
 
 
@@ -106,6 +111,17 @@ def _clock_of(connection: sqlite3.Connection) -> str:
     tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master")]
     reset = connection.execute("SELECT stamp FROM clock_resets").fetchone() if "clock_resets" in tables else None
     return "0.0" if reset is None else format_stamp(reset[0])
+
+
+def _erasures(directory: Path) -> Erasures:
+    """The tombstones of a node: some may not be carried out yet."""
+    found = Erasures()
+    for record in read_records(directory, ("tombstones", "tombstone_revocations")):
+        if isinstance(record, TombstoneRow):
+            found.apply_tombstone(record)
+        elif isinstance(record, RevocationRow):
+            found.apply_revocation(record)
+    return found
 
 
 def garden_facts_of(directory: Path) -> int:

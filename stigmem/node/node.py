@@ -44,6 +44,7 @@ from stigmem.node.api import (
     recall,
     subscriptions,
     synthesis,
+    tombstones,
     upkeep,
 )
 from stigmem.node.api.api_keys import ApiKeys
@@ -62,6 +63,7 @@ from stigmem.node.api.routing import BoundHandler, bind
 from stigmem.node.callers import ANONYMOUS, Principal
 from stigmem.node.cursors import CursorCodec, PageCursorCodec
 from stigmem.node.decay import Sweeper
+from stigmem.node.erasure import Eraser
 from stigmem.node.events import NodeEvents
 from stigmem.node.following.streams import FactStreams
 from stigmem.node.following.subscriptions import Signing
@@ -82,6 +84,8 @@ from stigmem.node.replication.page_server import PageServer
 from stigmem.node.replication.page_verifier import EntryVerifier, PageVerifier
 from stigmem.node.replication.peer_client import PeerClient
 from stigmem.node.replication.puller import PeerReader, Puller, Pullers
+from stigmem.node.replication.tombstone_ingest import TombstoneJudge
+from stigmem.node.replication.tombstone_reader import TombstoneReader
 from stigmem.node.settings import NodeSettings
 from stigmem.node.state import NodeState
 from stigmem.node.timers import Timers
@@ -92,6 +96,7 @@ from stigmem.node.transaction import (
     GardenFactsAdded,
     PeerChanged,
     SubscriptionChanged,
+    TombstonesAdded,
     Transaction,
 )
 from stigmem.node.trusted_clock import TrustedClock
@@ -117,9 +122,11 @@ class Node:
         self.state = NodeState(settings, clock)
         self.mailbox = Mailbox(clock, settings.mailbox_messages_max)
         self._salts = context.entropy.stream("audit")
+        self._chance_of_erasure = context.entropy.stream("erasure")
         self.quotas = Quotas()
         self.cursors = CursorCodec(settings.seed)
         self._api_keys = ApiKeys(settings.seed)
+        self.eraser = Eraser(state=self.state, mailbox=self.mailbox, journal=context.journal, clock=clock)
         self.sweeper = Sweeper(
             node_id=self.node_id, settings=settings, ledger=self.state.ledger, clock=clock, mailbox=self.mailbox
         )
@@ -159,6 +166,7 @@ class Node:
         self.writer.subscribe(SubscriptionChanged, self.webhooks.subscription_changed)
         self.writer.subscribe(DeadlineAdded, lambda _: self.timers.wake())
         self.writer.subscribe(FactsAdded, self._facts_added)
+        self.writer.subscribe(TombstonesAdded, lambda _: self._tombstones_added())
         self.writer.subscribe(GardenFactsAdded, lambda _: self.streams.facts_added())
         self.long_polls.subscribe(self.timers.wake)
 
@@ -224,6 +232,7 @@ class Node:
         self.page_server = PageServer(
             self.state.ledger, self.identity, PageCursorCodec(self.settings.seed), self.state.manifest_of
         )
+        self.tombstone_judge = TombstoneJudge(identity=self.identity, entropy=self._chance_of_erasure)
         self.long_polls = LongPolls(self.mailbox)
         self.lag = LagMonitor()
         self._first_peers = FirstPeers()
@@ -266,6 +275,7 @@ class Node:
             state=self.state,
             clock=clock,
             progress=progress,
+            tombstones=TombstoneReader(client=client, mailbox=self.mailbox, judge=self.tombstone_judge),
         )
         return Puller(
             peer_id,
@@ -342,8 +352,18 @@ class Node:
                     webhooks=self.webhooks,
                 ),
             ),
+            **self._build_erasure_handlers(),
             **bind(not_implemented.OPERATIONS, not_implemented.NotImplementedApi()),
         }
+
+    def _build_erasure_handlers(self) -> dict[str, BoundHandler]:
+        api = tombstones.TombstonesApi(
+            identity=self.identity,
+            quotas=self.quotas,
+            judge=self.tombstone_judge,
+            entropy=self._chance_of_erasure,
+        )
+        return bind(tombstones.OPERATIONS, api)
 
     def _build_reading_handlers(self, guard: FeedbackGuard, background: Background) -> dict[str, BoundHandler]:
         """Handlers of what is derived from facts for readers."""
@@ -411,6 +431,7 @@ class Node:
         if self.sweeper.is_wanted:
             self.clock.spawn("decay", self.sweeper.keep)
         self.webhooks.start(list(self.state.subscriptions.values()))
+        self.eraser.start()
         if self.state.ledger.unhashed > UNHASHED_MAX:
             self.context.clock.spawn("content-ids", self._hash_contents)
 
@@ -463,6 +484,11 @@ class Node:
         to stop."""
         self.long_polls.release_all()
         self.streams.end()
+
+    def _tombstones_added(self) -> None:
+        self.page_server.forget()
+        self.eraser.tombstones_added()
+        self.long_polls.release(self.clock.monotonic_ns(), news=True)
 
     def _facts_added(self, notice: FactsAdded) -> None:
         if self.long_polls:

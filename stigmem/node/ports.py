@@ -158,6 +158,10 @@ class Journal(Protocol):
         """Audit rows with a sequence number greater than `after` (or less, newest first)."""
         ...
 
+    async def compact(self) -> None:
+        """Keep nothing of what was deleted or replaced; raises JournalFull."""
+        ...
+
 
 class Context(NamedTuple):
     """Everything a node has of the outside."""

@@ -44,6 +44,9 @@ class NodeSettings:
     owned_sources_only: bool = False
     resolvers: tuple[str, ...] = ("*",)
     """Origins whose resolutions take effect here; `*` is everyone."""
+    tombstone_signers: tuple[str, ...] = ()
+    """Whose tombstones count here besides what their manifests list: `SIGNER` or `SIGNER=PREFIX`, `*` for any
+    signer."""
     require_fresh_declarations: bool = False
     """Refuse declarations signed more than ten minutes (plus the skew bound) from our clock."""
     push: bool = False

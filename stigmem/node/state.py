@@ -22,6 +22,7 @@ from stigmem.core.audit import AuditRow, ChainHead
 from stigmem.core.conflicts import ConflictBook
 from stigmem.core.decay import DecayPolicies
 from stigmem.core.declaration import ACTIVE
+from stigmem.core.erasure import ERASED, Erasures, forget_names
 from stigmem.core.fact import Fact
 from stigmem.core.gardens import Gardens
 from stigmem.core.hlc import ZERO, Stamp, stamp_wall_ms
@@ -37,18 +38,22 @@ from stigmem.core.records import (
     CursorRow,
     DeadLetter,
     DeliveryMark,
+    ErasedAudit,
     GardenFact,
     GardenRow,
     HorizonMark,
+    Husk,
     KeyRow,
     OriginRow,
     PeerRow,
     QuarantineRow,
     Receipt,
     Record,
+    RevocationRow,
     SubscriptionRow,
     SweptFact,
     SweptGardenFact,
+    TombstoneRow,
 )
 from stigmem.node.ports import Clock
 from stigmem.node.settings import NodeSettings
@@ -63,7 +68,10 @@ class NodeState:
         everyone = "*" in settings.resolvers
         trusted = frozenset(settings.resolvers)
         self._clock = clock
-        self.ledger = Ledger(relay=settings.relay, resolvers=lambda origin: everyone or origin in trusted)
+        self.erasures = Erasures()
+        self.ledger = Ledger(
+            relay=settings.relay, resolvers=lambda origin: everyone or origin in trusted, erasures=self.erasures
+        )
         self.conflicts = ConflictBook(self.ledger)
         self.stamp: Stamp = ZERO
         self.used: Stamp = ZERO
@@ -92,7 +100,7 @@ class NodeState:
         self.refused_deliveries: dict[str, dict[int, int]] = {}
         """Subscription -> local sequence numbers of facts that its address refused for good, with the status,
         bounded."""
-        self.gardens = Gardens()
+        self.gardens = Gardens(self.erasures)
         self.decay = DecayPolicies(settings.decay_policies)
         self.other_names: dict[str, dict[str, None]] = {}
         """Entity -> its other names, oldest first."""
@@ -102,7 +110,10 @@ class NodeState:
         self.horizons = Horizons()
         self._receipt_bytes = 0
         self._peer_of_node: dict[str, str] = {}
-        self._appliers: dict[type, Callable[[Any], None]] = {
+        self._appliers = self._build_appliers()
+
+    def _build_appliers(self) -> dict[type, Callable[[Any], None]]:
+        return {
             Fact: self._fact,
             AuditRow: self._audit,
             SpentNonce: self._nonce,
@@ -124,6 +135,10 @@ class NodeState:
             HorizonMark: self.horizons.add,
             AliasRow: self._alias,
             QuarantineRow: self.quarantine.apply,
+            TombstoneRow: self._tombstone,
+            RevocationRow: self._revocation,
+            Husk: self._husk,
+            ErasedAudit: lambda _: None,
         }
 
     def apply(self, record: Record) -> None:
@@ -195,7 +210,7 @@ class NodeState:
             self._came(fact)
 
     def _came(self, fact: Fact) -> None:
-        if fact.quarantine is not None:
+        if self.ledger.log[fact.seq - 1].quarantine not in (None, ERASED):
             self.quarantine.add(fact)
         # Up to `used`, a mark says where the clock stands: a fact may have been stamped before it was reset.
         if fact.received_from is None and fact.stamp > self.stamp and fact.stamp > self.used:
@@ -281,6 +296,8 @@ class NodeState:
     def _receipt(self, receipt: Receipt) -> None:
         held = self.receipts.pop(receipt.key, None)
         self._receipt_bytes += len(receipt.response) - (len(held.response) if held is not None else 0)
+        if receipt.is_deleted:
+            return
         self.receipts[receipt.key] = receipt
         oldest_us = receipt.at_us - limits.RECEIPT_LIFE_S * 1_000_000
         while True:
@@ -315,6 +332,37 @@ class NodeState:
         garden = self.gardens.get(row.garden_id)
         if garden is not None:
             garden.ledger.sweep(row.seq, row.at_us)
+
+    def _tombstone(self, row: TombstoneRow) -> None:
+        had_key, is_new = bool(self.erasures.husk_key), self.erasures.apply_tombstone(row)
+        if not had_key:
+            for ledger in self.ledgers():
+                ledger.match_husks()
+        if not is_new:
+            return
+        for ledger in self.ledgers():
+            for fact in ledger.erase(row.tombstone):
+                self.quarantine.forget(fact)
+        forget_names()
+
+    def _revocation(self, row: RevocationRow) -> None:
+        if self.erasures.apply_revocation(row) is None:
+            return
+        for ledger in self.ledgers():
+            for fact in ledger.restore():
+                if fact.quarantine is not None:
+                    self.quarantine.add(fact)
+
+    def ledgers(self) -> list[Ledger]:
+        """That of the node, and those of its gardens."""
+        return [self.ledger, *(garden.ledger for garden in self.gardens)]
+
+    def _husk(self, record: Husk) -> None:
+        garden = self.gardens.get(record.garden_id) if record.garden_id else None
+        if garden is not None:
+            garden.ledger.husk_written(record.fact)
+        elif not record.garden_id:
+            self.ledger.husk_written(record.fact)
 
     def _alias(self, row: AliasRow) -> None:
         held = self.aliases.pop(row.raw, None)

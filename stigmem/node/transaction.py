@@ -64,8 +64,10 @@ from stigmem.core.records import (
     HorizonMark,
     PeerRow,
     Record,
+    RevocationRow,
     SubscriptionRow,
     SweptFact,
+    TombstoneRow,
 )
 from stigmem.node.ports import Entropy
 from stigmem.node.settings import NodeSettings
@@ -75,7 +77,8 @@ from stigmem.node.state import NodeState
 
 __all__ = [
     "Batch", "Command", "DeadlineAdded", "FactsAdded", "GardenFactsAdded", "Notice", "PeerChanged", "Reply",
-    "RetryNextBatch", "Savepoint", "Submission", "SubscriptionChanged", "Transaction", "stage_batch",
+    "RetryNextBatch", "Savepoint", "Submission", "SubscriptionChanged", "TombstonesAdded", "Transaction",
+    "stage_batch",
 ]  # fmt: skip
 
 T_co = TypeVar("T_co", covariant=True)
@@ -90,13 +93,13 @@ _RETRY_AFTER: Final = (("retry-after", "15"),)
 
 Reservable = Literal[
     "alias", "conflict", "cursor", "garden", "keys", "letter", "manifest", "nonce", "peer", "quarantine", "receipt",
-    "registration", "subscription", "subscriptions", "sweep", "wait",
+    "registration", "subscription", "subscriptions", "sweep", "tombstones", "wait",
 ]  # fmt: skip
 """What only one submission of a batch may decide on: a conflict or a peer by its id, the cursor or the one long poll of
 a peer, every garden together, every API key together, a dead letter by peer, name and code, every manifest together, a
 fact that waits by origin and id, a nonce, the answer to an idempotency key, every registration together, a subscription
 by its id, every subscription of a subscriber together, a fact that is swept by its garden and local sequence number, an
-alias by the other name."""
+alias by the other name, all tombstones and revocations together."""
 
 
 class RetryNextBatch(Exception):
@@ -168,7 +171,11 @@ class FactsAdded(NamedTuple):
     monotonic_ns: int
 
 
-Notice = PeerChanged | SubscriptionChanged | DeadlineAdded | FactsAdded | GardenFactsAdded
+class TombstonesAdded(NamedTuple):
+    """Tombstones or revocations came: something is to be erased, or peers are to be told."""
+
+
+Notice = TombstonesAdded | PeerChanged | SubscriptionChanged | DeadlineAdded | FactsAdded | GardenFactsAdded
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,7 +412,7 @@ class Transaction:
 
     def _notices(self) -> tuple[Notice, ...]:
         changed: list[Notice] = []
-        has_facts = has_deadline = has_garden_facts = False
+        has_facts = has_deadline = has_garden_facts = has_tombstones = False
         for record in self.records:
             kind = type(record)
             if kind is SpentNonce or kind is AuditRow or kind is HorizonMark:
@@ -421,12 +428,16 @@ class Transaction:
                 changed.append(PeerChanged(record))
             elif isinstance(record, SubscriptionRow):
                 changed.append(SubscriptionChanged(record))
+            elif isinstance(record, (TombstoneRow, RevocationRow)):
+                has_tombstones = True
         if has_deadline:
             changed.append(DeadlineAdded())
         if has_facts:
             changed.append(FactsAdded(self.monotonic_ns))
         if has_garden_facts:
             changed.append(GardenFactsAdded())
+        if has_tombstones:
+            changed.append(TombstonesAdded())
         return tuple(changed)
 
 

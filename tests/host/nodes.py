@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -18,6 +19,7 @@ from stigmem.core.records import Record
 from stigmem.host.journal import SqliteJournal
 from stigmem.host.logs import configure_logs
 from stigmem.host.run import Deployed, deployed
+from stigmem.host.schema import MIGRATIONS
 from stigmem.host.settings import HostSettings
 from tests.builders import SALT, fact
 
@@ -91,9 +93,9 @@ def first_format(directory: Path) -> ChainHead:
             new = unsalted_hash(AuditRow(*row, previous=None, hash="", salt=""), head.hash)
             old.execute("UPDATE audit SET previous = ?, hash = ? WHERE seq = ?", (head.hash, new, row[0]))
             head = ChainHead(row[0], new)
-        for later in ("horizons", "swept_garden_facts", "clock_resets", "clock_doubts"):
-            old.execute(f"DROP TABLE IF EXISTS {later}")
-        old.execute("PRAGMA user_version = 6")
+        later = "".join(sql for version, sql in MIGRATIONS.items() if version > 6)
+        drops = [f"DROP TABLE {table};" for table in re.findall(r"CREATE TABLE (\w+)", later)]
+        old.executescript("".join(drops) + "PRAGMA user_version = 6;")
     return head
 
 

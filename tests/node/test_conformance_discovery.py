@@ -88,7 +88,7 @@ async def test_unknown_routes_and_methods_are_said_to_be_so(method: str, target:
     [
         ("POST", "/v1/intents"), ("POST", "/v1/auth/agent-keys"),
         ("POST", "/v1/auth/oidc/exchange"), ("POST", "/v1/federation/capability-tokens"),
-        ("POST", "/v1/tombstones"), ("POST", "/v1/federation/capability-tokens/verify"),
+        ("POST", "/v1/federation/capability-tokens/verify"),
     ],
 )  # fmt: skip
 async def test_routes_of_a_later_issue_answer_501_to_callers_the_node_knows(method: str, target: str) -> None:

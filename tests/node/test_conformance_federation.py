@@ -246,7 +246,7 @@ async def test_tombstones_are_none_and_their_cursor_is_null() -> None:
     bench = Bench(NOW_MS)
     peer = Peer(bench, 1, dialect="0.5")
     async with running(bench, SETTINGS):
-        empty: dict[str, Any] = {"tombstones": [], "revocations": [], "cursor": None}
+        empty: dict[str, Any] = {"tombstones": [], "revocations": [], "cursor": None, "next": 0}
         assert read(await peer.ask("GET", "/v1/federation/tombstones?since=2020-01-01T00:00:00Z")) == empty
 
 

@@ -226,6 +226,12 @@ async def reads(world: World) -> None:
     ):  # fmt: skip
         await world.look("GET", target)
     await world.look("GET", "/v1/federation/tombstones", peer=True)
+    await world.look("POST", "/v1/federation/tombstones/ingest", {"id": "tomb_x"}, peer=True)
+    for scope in ("*", "public", "team"):
+        body = {"entity_uri": "user:hidden", "scope": scope, "dry_run": True}
+        await world.look("POST", "/v1/tombstones", body)
+    await world.look("GET", "/v1/tombstones/user:hidden")
+    await world.look("POST", "/v1/tombstones/tomb_x/revoke", {})
 
 
 async def subscribed(world: World) -> None:

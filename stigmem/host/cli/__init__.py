@@ -21,6 +21,7 @@ from stigmem.host.cli import (
     config,
     conflicts,
     doctor,
+    erase,
     fact,
     federation,
     mcp,
@@ -49,7 +50,7 @@ app = App(
     backend="trio",
 )
 _SUBJECTS = (
-    serve, config, auth, fact, conflicts, quarantine, federation, audit, clock, transfer, tail, mcp, doctor,
+    serve, config, auth, fact, conflicts, quarantine, erase, federation, audit, clock, transfer, tail, mcp, doctor,
 )  # fmt: skip
 for _subject in _SUBJECTS:
     _subject.add_to(app)

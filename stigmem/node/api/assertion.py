@@ -117,6 +117,9 @@ def draft_fact(txn: Transaction, principal: Principal, request: AssertRequest, i
         derived_from=derived_from,
         certified=garden is None,
     )
+    if txn.state.erasures.covering(fact) is not None:
+        message = "a tombstone forbids to write about this entity, in its name or with it as a value"
+        raise Refusal(409, "tombstoned", message)
     _check_author(txn, principal, fact, room_of(txn, garden))
     return Draft(fact, garden)
 

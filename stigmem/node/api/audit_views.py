@@ -38,6 +38,12 @@ _ABOUT_ANY_FACTS: Final = (
     "decay_swept",
     "alias_created",
     "alias_deleted",
+    "entity_erased",
+    "tombstone_created",
+    "tombstone_revoked",
+    "tombstone_federation_ingested",
+    "tombstone_revocation_federation_ingested",
+    "tombstone_federation_rejected",
 )
 """Rows that count facts or requests of whatever scope."""
 _ABOUT_CALLERS: Final = ("key_", "quota_", "subscription_")

@@ -27,6 +27,8 @@ from stigmem.node.replication.long_polls import LongPolls
 from stigmem.node.replication.page_server import PageServer, narrow
 from stigmem.node.replication.pull_request import HOLDING_HEADER, held_by_asker
 from stigmem.node.replication.puller import Pullers
+from stigmem.node.replication.tombstone_reader import TOMBSTONES_HEADER
+from stigmem.node.replication.tombstones_served import tombstones_for
 from stigmem.node.responses import busy, render
 from stigmem.node.transaction import Transaction
 
@@ -148,10 +150,19 @@ class FederationApi:
             self._last_cursor_sent[peer.row.peer_id] = served.cursor
         else:
             self._last_cursor_sent.pop(peer.row.peer_id, None)
+        headers = dict(JSON_TYPE)
+        tombstones = len(tombstones_for(txn.state.erasures, peer.scopes)) if txn.state.erasures.rows else 0
+        if tombstones:
+            headers[TOMBSTONES_HEADER] = str(tombstones)
         lag_ms = self._lag.worst_ms(txn.monotonic_ns)
         if lag_ms > txn.settings.lag_warning_ms:
-            return Response(200, JSON_TYPE | {"x-stigmem-replication-lag": str(lag_ms)}, served.body)
-        return Response(200, JSON_TYPE, served.body)
+            headers["x-stigmem-replication-lag"] = str(lag_ms)
+        return Response(200, headers, served.body)
+
+    @property
+    def tombstones(self) -> int:
+        """How many tombstones and revocations this node knows."""
+        return self._page_server.tombstones
 
     # --- who this node is ---
 
@@ -205,15 +216,14 @@ class FederationApi:
     def get_health(self, call: ApiRequest, txn: Transaction) -> Outcome:
         return json_response(200, {"status": "ok"})
 
-    def get_tombstones(self, call: ApiRequest, txn: Transaction) -> Outcome:
-        """Nothing is ever here; a non-null cursor would stop a reference subscriber for good (federation 0.2)."""
-        return json_response(200, {"tombstones": [], "revocations": [], "cursor": None})
-
 
 class _WaitingPull:
     """A pull that waits for news; a submission once it is released."""
 
-    __slots__ = ("_answer", "_api", "_call", "_hints", "_looked_at", "_peer", "_response", "_scopes", "deadline_ns")
+    __slots__ = (
+        "_answer", "_api", "_call", "_hints", "_looked_at", "_peer", "_response", "_scopes", "_tombstones",
+        "deadline_ns",
+    )  # fmt: skip
 
     leans_on_records = True
 
@@ -233,6 +243,7 @@ class _WaitingPull:
         self._scopes = scopes
         self._hints = hints
         self._looked_at = api.first_seq(call, scopes)
+        self._tombstones = api.tombstones
         """Up to this sequence number nothing ends the wait: facts do not change, and are not looked at twice."""
         self._answer = answer
         self._response: Response | None = None
@@ -246,6 +257,8 @@ class _WaitingPull:
         return self._call.reply_to is answer
 
     def has_news(self) -> bool:
+        if self._api.tombstones != self._tombstones:
+            return True
         found, seq = self._api.looked(self._peer, self._scopes, self._hints, self._looked_at)
         if not found:
             self._looked_at = seq
@@ -286,10 +299,6 @@ OPERATIONS = (
         "pull_facts", "GET", "/v1/federation/facts", "peer", FederationApi.get_facts,
         "Facts after a cursor, for a peer",
         query=PullParameters, answer=dict, refusals=(401, 403, 404, 422, 429, 503, 507), tags=("federation",),
-    ),
-    Operation(
-        "pull_tombstones", "GET", "/v1/federation/tombstones", "peer", FederationApi.get_tombstones, "Tombstones: none",
-        answer=dict, refusals=(401, 403, 404, 503, 507), tags=("federation",),
     ),
     Operation(
         "get_manifest", "GET", "/v1/federation/manifest/{node}", "peer|read", FederationApi.get_manifest,

@@ -18,7 +18,6 @@ __all__ = ["OPERATIONS", "NotImplementedApi"]
 _INTENTS: Final = "intents are not built; facts with the relations of the intent namespace are kept like all others"
 _AGENT_KEYS: Final = "this node does not verify agents' signatures; each agent can have an API key of its own"
 _CAPABILITIES: Final = "this node trusts no capability token; a peer presents a peer token, everybody else an API key"
-_TOMBSTONES: Final = "nothing is erased on this node yet; a retraction ends a fact and leaves it readable"
 
 
 class _Absent(NamedTuple):
@@ -38,10 +37,6 @@ _ABSENT: Final = (
     _Absent("create_capability_token", "POST", "/v1/federation/capability-tokens", _CAPABILITIES),
     _Absent("verify_capability_token", "POST", "/v1/federation/capability-tokens/verify", _CAPABILITIES),
     _Absent("revoke_capability_token", "POST", "/v1/federation/capability-tokens/{token}/revoke", _CAPABILITIES),
-    _Absent("create_tombstone", "POST", "/v1/tombstones", _TOMBSTONES),
-    _Absent("get_tombstones", "GET", "/v1/tombstones/{uri}", _TOMBSTONES),
-    _Absent("revoke_tombstone", "POST", "/v1/tombstones/{tombstone}/revoke", _TOMBSTONES),
-    _Absent("ingest_tombstone", "POST", "/v1/federation/tombstones/ingest", _TOMBSTONES),
 )
 
 

@@ -34,6 +34,7 @@ class ReadIndexes:
         self._clock = clock
         self._words: dict[str, WordIndex] = {}
         self._seen = 0
+        self._erased = 0
 
     def words(self, scope: str) -> WordIndex:
         """The index of a scope; of facts that nobody may read (quarantined ones) and of bookkeeping it has none."""
@@ -46,6 +47,9 @@ class ReadIndexes:
     async def catch_up(self) -> None:
         """Follow the ledger to what is committed now. Several tasks may do so at once: they share the work."""
         log = self.ledger.log
+        if self._erased != self.ledger.erased:  # words of what was erased are among those of others
+            self._erased = self.ledger.erased
+            self.references, self._words, self._seen = ReferenceIndex(), {}, 0
         while self._seen < len(log):
             for fact in log[self._seen : self._seen + FACTS_PER_SLICE]:
                 self._take(fact)

@@ -30,6 +30,7 @@ from stigmem.node.api import (
     recall,
     subscriptions,
     synthesis,
+    tombstones,
     upkeep,
 )
 from stigmem.node.api.routing import Router
@@ -60,6 +61,7 @@ ROUTER: Final = Router(
         *decay.OPERATIONS,
         *aliases.OPERATIONS,
         *subscriptions.OPERATIONS,
+        *tombstones.OPERATIONS,
         *not_implemented.OPERATIONS,
     )
 )

@@ -74,6 +74,10 @@ _BLAMELESS: Final = ("source_not_owned", "hlc_skew", "origin_unresolvable", "id_
 (`source_not_owned`), nor what our clock shows (`hlc_skew`), nor whose keys we have (`origin_unresolvable`), nor what we
 hold (`id_collision`, `quarantine_full`, `voided`)."""
 
+_CERTAIN: Final = ("voided", "tombstoned")
+"""Codes for which nobody is to blame and nothing is read again: a peer serves what was written, in the order of
+writing, and may be told only later that it was voided or is to be forgotten."""
+
 
 class Refused(NamedTuple):
     """An entry that did not pass the stateless checks; `origin` is empty when not even that could be read."""
@@ -268,6 +272,9 @@ class Ingestion:
         if staged is not None:
             check_repeat(staged, fact)
             return None
+        state = txn.state
+        if state.erasures.covering(fact) is not None or state.ledger.is_erased(fact.origin, fact.id):
+            raise Rejection("tombstoned", "this was erased here")
         check_claim(fact, txn.staged_id(fact.id))
         admitted = admit(candidate, txn.state.ledger, self._page.link, self._policy, txn.now_ms)
         if admitted is not None and not fact.certified and self._page.link.dialect == CERTIFYING:
@@ -305,7 +312,7 @@ class Ingestion:
         codes = txn.state.letters.get(self._peer_id, {}).get(name, ())
         due_ms = self.due_ms(rejection)
         is_blameless = refused.origin != self._page.link.sender and rejection.code in _BLAMELESS
-        is_blameless = is_blameless or rejection.code == "voided"  # it serves what it wrote, in the order of writing
+        is_blameless = is_blameless or rejection.code in _CERTAIN
         if self._page.last_attempt and due_ms is None and not is_blameless:
             self._peer_errors += 1
         if due_ms is not None and (self._page.retry or (self._peer_id, name) not in txn.state.deferred):
@@ -325,7 +332,7 @@ class Ingestion:
         else:
             txn.add(DeadLetter(self._peer_id, name, rejection.code))
         if rejection.code not in codes:
-            is_certain = due_ms is not None or rejection.code == "voided"
+            is_certain = due_ms is not None or rejection.code in _CERTAIN
             self._page_retry |= not is_certain and not self._page.last_attempt  # a bit may have flipped on the way
             event = _EVENTS.get(rejection.code, "rejected_fact")
             txn.audit(event, self._peer_id, fact_id=name, reason=rejection.code, **rejection.detail)

@@ -100,6 +100,18 @@ class PageServer:
         self._cache: dict[int, bytes] = {}
         self._cached_bytes = 0
 
+    @property
+    def tombstones(self) -> int:
+        """How many tombstones and revocations this node has."""
+        return self._ledger.tombstones_known
+
+    def forget(self) -> None:
+        """Facts were erased: nothing that was made of them is kept."""
+        self._cache.clear()
+        self._cached_bytes = 0
+        self._first_seq.clear()
+        self._looked_at = 0
+
     def start(self, cursor: str | None, scopes: tuple[str, ...]) -> int:
         """The sequence number after which a page begins. What cannot be read starts from the beginning:
         facts read again cost little, facts skipped are lost."""

@@ -88,6 +88,7 @@ from stigmem.node.replication.page_verifier import PageVerifier
 from stigmem.node.replication.peer_client import NotApproved, PeerClient, Throttled
 from stigmem.node.replication.pull_request import HOLDING_HEADER, AlreadyHeldHint, target
 from stigmem.node.replication.stamp_cursor import StampCursor
+from stigmem.node.replication.tombstone_reader import TombstoneReader
 from stigmem.node.state import NodeState
 from stigmem.node.transaction import PeerChanged, Transaction
 
@@ -136,9 +137,11 @@ class PeerReader:
         state: NodeState,
         clock: Clock,
         progress: PeerProgress,
+        tombstones: TombstoneReader,
     ) -> None:
         self._peer_id = peer_id
         self._client = client
+        self._tombstones = tombstones
         self._verifier = verifier
         self._mailbox = mailbox
         self._state = state
@@ -158,6 +161,7 @@ class PeerReader:
         """A drain begins: see to keys that are wanting, and to where reading goes on."""
         self._progress.next_pull_ns = None
         await self._verifier.prepare(row)
+        self._tombstones.begin()
         self._stamp_cursor.begin(self._stored(), self._clock.monotonic_ns())
 
     def interrupted(self, silence: Unreachable) -> None:
@@ -204,6 +208,8 @@ class PeerReader:
         now_ns, page, question = self._clock.monotonic_ns(), answer.page, answer.question
         waited = question.wait_s > 0 and answer.took_ns >= int(question.wait_s * 5e8)  # half: the wire takes time too
         self._progress.page_came(now_ns)
+        if self._tombstones.is_behind:
+            await self._tombstones.catch_up(row)
         self._refused_for = ""
         self._hint.answered(answer.asked_seq)
         if not page.entries and was_drained and self._may_pass(row, stored, cursor, page, now_ns):
@@ -233,6 +239,7 @@ class PeerReader:
         asked_ns, asked_seq = self._clock.monotonic_ns(), self._state.ledger.last_seq
         asked = target(question.limit, question.cursor, question.wait_s, echo=question.echo)
         response = await self._client.ask(row, asked, question.wait_s, self._hints(row, question.elsewhere))
+        self._tombstones.heard(response)
         took_ns = self._clock.monotonic_ns() - asked_ns
         return Answer(decode_page(response.body, row.dialect, question.limit), question, asked_seq, took_ns)
 
