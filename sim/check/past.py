@@ -11,6 +11,7 @@ from sim.observation.node_view import LedgerReader, NodeView
 from sim.ports import Observed
 from stigmem.core.cardinality import cardinality_of
 from stigmem.core.contradiction import evaluate
+from stigmem.core.erasure import ERASED
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import stamp
 from stigmem.core.known_facts import KnownFacts
@@ -64,6 +65,8 @@ class Past(Checker):
         answers = slots = 0
         for node in self.observed.nodes.values():
             for answered in self._answered.get(node.name, ()):
+                if any(fact.quarantine == ERASED for fact in node.ledger.log[: answered.seq]):
+                    continue  # what was erased since is known at no time any more
                 past = node.known_at(answered.seq)
                 if past is None or _standing(past, node.ledger.log[: answered.seq]) != answered.standing:
                     self.fail(node.name, f"{node.name} does not know any more what it answered at {answered.seq} facts")

@@ -70,7 +70,7 @@ def test_every_kind_is_tested_here() -> None:
     kinds = {str(kind.__struct_config__.tag) for kind in ADVERSARIES}
     assert kinds == set(EXPECTED) | {
         "staller", "retractor", "impersonator", "false-voucher", "registration-abuser", "resurrector", "stranger",
-        "undertaker",
+        "undertaker", "voider",
         "withholder",
     }  # fmt: skip
 
