@@ -33,6 +33,7 @@ from sim.report.listing import question
 from sim.report.terminal import progress_bar, show_failure, show_result
 from sim.runner import run_plan
 from sim.scenario.planning import load_plan
+from sim.scenario.plugins import named_modules, raised_in
 from sim.scenario.reading import BadScenario
 from sim.scenario.required_data import DataAbsent
 from sim.world.trace import first_difference
@@ -157,13 +158,15 @@ class Session:
 
 
 def _tell_bug(aside: Console, error: Exception, plan: Plan, folder: Path | None) -> int:
-    """Say that a run met a bug of ours, and where its traceback is; the status to exit with."""
+    """Say that a run met a bug, ours or of a plugin, and where its traceback is; the status to exit with."""
     if folder is None:
         folder = open_folder(Path("runs") / folder_name(plan.scenario.name, plan.scenario.scenario.seed), plan)
         write_traceback(folder, plan, "".join(traceback.format_exception(error)))
     leaf, again = _leaf(error), _replay(folder, plan)
+    place = raised_in(leaf, named_modules(plan.scenario.scenario.plugins))
+    whose = "a bug of stigmem-sim" if place is None else f"an error in {place},"
     aside.print(
-        f"a bug of stigmem-sim ended the run: {type(leaf).__name__}: {leaf}\n"
+        f"{whose} ended the run: {type(leaf).__name__}: {leaf}\n"
         f"the traceback is in {folder / TRACEBACK}; to meet it again: {again}",
         soft_wrap=True,
     )

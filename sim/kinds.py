@@ -21,7 +21,9 @@ Whose kinds a scenario sees, in this order:
 3. those of the modules that the scenario names by `plugins = ["my_kinds"]` in its table `[scenario]`, submodules
    included. Naming a module is asking for its code to be run, so that whoever runs the scenario has to allow it.
 
-A name is refused when it is taken by a kind of this package, and a scenario is refused that sees two of one name.
+A name is refused when it is taken by a kind of this package or of the same module, and a scenario is refused that sees
+two of one name. A kind belongs to the module that its class is written in: a plugin that imports it from another module
+does not bring it along, and the scenario names both.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ __all__ = ["SORTS", "AmbiguousKind", "find_kinds", "import_modules", "kind", "na
 
 SORTS: Final = ("fault", "workload", "adversary", "checker")
 """What there are kinds of: the class attribute `sort` of the bases."""
+_VERBS: Final = {"fault": "inject", "workload": "run"}
+"""Sort -> the method without which its kinds would do nothing."""
 _OURS: Final = "sim"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _kinds: Final[dict[str, dict[tuple[str, str], type]]] = {sort: {} for sort in SORTS}
@@ -48,8 +52,9 @@ class AmbiguousKind(Exception):
 
 
 def kind(name: str) -> Callable[[type[T]], type[T]]:
-    """Give a class its name as a kind, and make it known. Raises TypeError for a class of no sort, and ValueError for a
-    name that cannot be one or is taken by a kind of this package."""
+    """Give a class its name as a kind, and make it known. Raises TypeError for a class of no sort, a fault without
+    `inject` and a workload without `run`, and ValueError for a name that cannot be one or is taken, in its module or by
+    this package."""
 
     def named(cls: type[T]) -> type[T]:
         sort = getattr(cls, "sort", None)
@@ -60,10 +65,13 @@ def kind(name: str) -> Callable[[type[T]], type[T]]:
         for (taken, module), other in _kinds[sort].items():
             if (
                 taken == name
-                and _is_ours(module)
+                and (_is_ours(module) or module == cls.__module__)
                 and (module, other.__qualname__) != (cls.__module__, cls.__qualname__)
             ):
                 raise ValueError(f"there is a {sort} of kind {name!r} already: {module}.{other.__qualname__}")
+        verb = _VERBS.get(sort)
+        if verb is not None and not any(verb in vars(base) for base in cls.__mro__ if "sort" not in vars(base)):
+            raise TypeError(f"{cls.__qualname__} is a {sort} without {verb}: see the head of sim/{sort}/base.py")
         found = _checker(cls, name) if sort == "checker" else _tagged(cls, name)
         _kinds[sort][name, cls.__module__] = found
         return found

@@ -101,6 +101,8 @@ def run(
 
     if not isinstance(what, (str, Path, Scenario)):
         raise TypeError(f"run takes the path of a scenario file or a Scenario, and was given {_kind(what)}")
+    if isinstance(checkers, type):
+        raise TypeError(f"checkers is a list of classes: write checkers=[{checkers.__name__}]")
     source = Path(what) if isinstance(what, (str, Path)) else None
     if source is not None and not tables:
         plan = load_plan(source, seed, allow_plugins=allow_plugins)

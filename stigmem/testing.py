@@ -365,7 +365,14 @@ class RunningNode:
         self.is_on = True
 
     def begin(self, request: Request, principal: Principal | None = None) -> Pending:
-        """Send a request whose answer may take its time, as that of a pull that waits for news."""
+        """Send a request whose answer may take its time, as that of a pull that waits for news. Raises RuntimeError
+        when the block of the node is left, and TypeError for a body that is no bytes."""
+        if not self.is_on:
+            raise RuntimeError("this node is off: its `running_node` block has been left")
+        if not isinstance(request.body, bytes):
+            raise TypeError(
+                f"the body of a Request is bytes, not {type(request.body).__name__}: json.dumps(...).encode()"
+            )
         pending = Pending()
 
         def take(response: Response) -> None:
@@ -403,6 +410,8 @@ async def running_node(
     for chance. Raises JournalCorrupt when the journal cannot be read, and at the end the first bug of its own that the
     node met.
     """
+    if not isinstance(settings, NodeSettings):
+        raise TypeError(f"running_node takes a NodeSettings, not {type(settings).__name__}")
     clock = ManualClock() if clock is None else clock
     journal = MemoryJournal() if journal is None else journal
     transport = ScriptedTransport() if transport is None else transport

@@ -147,3 +147,16 @@ async def test_what_a_test_raises_comes_out_as_itself_and_a_bug_of_the_node_fail
     with pytest.raises(ZeroDivisionError):
         async with running_node(SETTINGS) as node:
             node.node.events.bug(ZeroDivisionError())
+
+
+async def test_mistakes_of_a_test_are_told_in_a_sentence() -> None:
+    settings: Any = {"seed": bytes(32)}
+    with pytest.raises(TypeError, match="running_node takes a NodeSettings, not dict"):
+        async with running_node(settings):
+            pass
+    text: Any = "{}"
+    async with running_node(SETTINGS) as node:
+        with pytest.raises(TypeError, match=r"the body of a Request is bytes, not str"):
+            await node.ask(Request("POST", "/v1/facts", {}, text))
+    with pytest.raises(RuntimeError, match="this node is off: its `running_node` block has been left"):
+        await node.ask(Request("GET", "/v1/facts"))

@@ -201,9 +201,12 @@ CheckerFactory = Callable[[Observed], Checker]
 
 def build_checkers(factories: Iterable[CheckerFactory], observed: Observed) -> list[Checker]:
     """The checkers of one run, in the order in which they look. Raises ValueError when one has no name, or that of
-    another: results are told apart by names."""
+    another: results are told apart by names; and TypeError for what makes no checker."""
     found: dict[str, Checker] = {}
     for make in factories:
+        given: Any = make
+        if not callable(given) or (isinstance(given, type) and not issubclass(given, Checker)):
+            raise TypeError(f"{given!r:.60} is no subclass of Checker; give the class itself, as checkers=[ShortNames]")
         checker = make(observed)
         if not checker.name or checker.name in found:
             other = f"that of another, {checker.name!r}" if checker.name else "none"

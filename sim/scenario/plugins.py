@@ -13,12 +13,13 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, Final
 
 from sim.diagnostics.errors import Misfit
 from sim.diagnostics.suggestions import quoted, shown
 
-__all__ = ["GROUP", "import_plugins", "installed_modules", "named_modules", "plugins_in"]
+__all__ = ["GROUP", "import_plugins", "installed_modules", "named_modules", "plugins_in", "raised_in"]
 
 GROUP: Final = "stigmem_sim.kinds"
 """The group of entry points by which installed packages name modules with kinds."""
@@ -73,6 +74,15 @@ def import_plugins(names: Sequence[str], folder: Path, *, allowed: bool) -> None
                 raise Misfit(key, f"there is no module {quoted(name)}, {place}") from error
             except Exception as error:
                 raise Misfit(key, f"the module {quoted(name)} {_cannot(error)}") from error
+
+
+def raised_in(error: BaseException, modules: Sequence[str]) -> str | None:
+    """The innermost place in one of these modules that an error passed, as `module, line n`; None if there is none."""
+    for frame, line in reversed(list(walk_tb(error.__traceback__))):
+        module = str(frame.f_globals.get("__name__"))
+        if any(f"{module}.".startswith(f"{name}.") for name in modules):
+            return f"{module}, line {line}"
+    return None
 
 
 def _cannot(error: Exception) -> str:

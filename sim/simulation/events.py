@@ -228,10 +228,13 @@ class EventRelay:
             where = f"{known.node} at {format_duration(known.at_ns)}"
             return CheckResult(checker.name, False, f"{where}: {known.sentence}")
         try:
-            return checker.result()
+            word: Any = checker.result()
         except PropertyViolated as broken:
             _, machine, _, sentence = broken.violation
             return CheckResult(checker.name, False, f"{machine}: {sentence}" if machine else sentence)
+        if not isinstance(word, CheckResult):
+            raise TypeError(f"{checker.name}: result gave {word!r:.60} and no CheckResult; return self.holds(...)")
+        return word
 
     def results(self) -> list[CheckResult]:
         """Every checker's last word, after a run that came to its end."""

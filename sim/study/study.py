@@ -207,6 +207,11 @@ def sweep(
     a run: the keys, `seed`, `verdict`, and every metric in seconds or counts. Raises BadScenario before anything runs;
     BadFolder; and BadCluster, which may come late and leaves in `out` what is done.
     """
+    if isinstance(seeds, int):
+        raise TypeError(f"seeds are a list or a range: write seeds=range({seeds})")
+    for key, values in (over or {}).items():
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise TypeError(f"the values of {key} are a list: write [{values!r}]")
     source = Path(what) if isinstance(what, (str, Path)) else None
     scenario = what if isinstance(what, Scenario) else load_scenario(Path(what), allow_plugins=allow_plugins)
     folder = Path.cwd() if source is None else source.parent.absolute()

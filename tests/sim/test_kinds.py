@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sim import BadScenario, Result, run
+from sim import BadScenario, Result, Workload, run
 from sim.cli import main
 from sim.fault import FAULTS, Fault
 from sim.fault.loss import Loss
@@ -140,9 +140,26 @@ def test_only_what_is_of_a_sort_can_be_a_kind() -> None:
         kind("text")(str)
 
 
+@pytest.mark.parametrize(("base", "verb"), [(Fault, "inject"), (Workload, "run")])
+def test_a_kind_that_would_do_nothing_is_refused(base: type, verb: str) -> None:
+    lazy = type(base)("Lazy", (base,), {})
+    with pytest.raises(TypeError, match=f"Lazy is a {base.__name__.lower()} without {verb}: see the head of sim/"):
+        kind("lazy")(lazy)
+
+
+def test_one_module_may_not_use_a_name_twice() -> None:
+    first, second = (
+        type(Fault)(name, (Fault,), {"__module__": "twice", "inject": lambda self, env: None}) for name in ("A", "B")
+    )
+    kind("twice")(first)
+    kind("twice")(first)  # a module that is imported again
+    with pytest.raises(ValueError, match=r"there is a fault of kind 'twice' already: twice\.A"):
+        kind("twice")(second)
+
+
 def test_two_modules_that_one_scenario_sees_may_not_use_one_name() -> None:
     for module in ("one_module", "other_module"):
-        cls = type(Fault)("Same", (Fault,), {"__module__": module})
+        cls = type(Fault)("Same", (Fault,), {"__module__": module, "inject": lambda self, env: None})
         kind("same")(cls)
     assert find_kinds("fault", ["one_module"])["same"].__module__ == "one_module"
     with pytest.raises(AmbiguousKind, match=r"'same': one_module\.Same and other_module\.Same"):
@@ -246,6 +263,18 @@ def test_a_checker_of_a_plugin_judges_and_the_command_to_replay_says_what_it_nee
     assert main(["replay", str(out)]) == 2
     assert main(["replay", str(out), "--allow-plugins"]) == 0
     assert Result.load(out, allow_plugins=True).verdict == "fail"
+
+
+def test_an_error_in_a_plugin_is_told_with_its_place_and_is_no_bug_of_ours(
+    outside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = outside / f"{module_in(outside)}.py"
+    text = module.read_text().replace("peer.entry(fact)", "peer.entri(fact)")
+    module.write_text(text)
+    line = text[: text.index("peer.entri")].count("\n") + 1
+    path, out = scenario_file(outside, module.stem, ECHO), outside / "out"
+    assert main(["run", str(path), "--allow-plugins", "--out", str(out), "--no-figures"]) == 70
+    assert f"an error in {module.stem}, line {line}, ended the run: AttributeError" in capsys.readouterr().err
 
 
 def test_an_installed_package_brings_its_kinds_by_an_entry_point(outside: Path) -> None:

@@ -228,6 +228,25 @@ def test_checkers_that_could_not_be_told_apart_are_refused(kinds: list[type[Chec
         build_checkers(kinds, observed)
 
 
+@pytest.mark.parametrize("made", [dict, "tokens-once", Tokens.__new__(Tokens)])
+def test_what_is_no_checker_class_is_refused(made: Any) -> None:
+    with pytest.raises(TypeError, match="is no subclass of Checker; give the class itself"):
+        build_checkers([made], make_simulation(TALK).observed)
+
+
+def test_one_checker_without_brackets_is_refused() -> None:
+    scenario = parse_scenario(scenario_text(TALK, duration="20s"))
+    one: Any = Tokens
+    with pytest.raises(TypeError, match=r"checkers is a list of classes: write checkers=\[Tokens\]"):
+        sim.run(scenario, checkers=one)
+
+
+def test_a_last_word_that_is_none_is_told_with_its_checker() -> None:
+    wordless: Any = type("Wordless", (Checker,), {"name": "wordless", "result": lambda self: None})
+    with pytest.raises(TypeError, match="wordless: result gave None and no CheckResult"):
+        sim.run(parse_scenario(scenario_text(TALK, duration="20s")), checkers=[wordless])
+
+
 def test_a_checker_in_the_folder_judges_every_run() -> None:
     """A file that nobody lists would be a property that nobody judges, without a word."""
     import_modules("sim.check", sim.check.__path__)

@@ -177,6 +177,15 @@ def test_a_group_of_unequal_lengths_is_refused(file: Path) -> None:
         )
 
 
+def test_values_and_seeds_that_are_no_lists_are_refused_with_what_to_write(file: Path) -> None:
+    text: Any = {"fault.cut.for": "30s"}
+    with pytest.raises(TypeError, match=r"the values of fault\.cut\.for are a list: write \['30s'\]"):
+        sim.sweep(file, text, seeds=[1])
+    three: Any = 3
+    with pytest.raises(TypeError, match=r"write seeds=range\(3\)"):
+        sim.sweep(file, seeds=three)
+
+
 # --- workers ---
 
 
