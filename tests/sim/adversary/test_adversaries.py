@@ -50,6 +50,7 @@ EXPECTED = {
     "replayer": ["nonce_already_seen", "token_expired"],
     "token-abuser": ["iat_too_old", "invalid_sub", "invalid_token", "token_expired", "token_lifetime_exceeded"],
     "twin": ["origin_stamp_unproven"],
+    "voider": [],
 }
 SETTLE = {"clock-pusher": "15m"}
 """Facts stamped up to a quarter of an hour ahead are waited for."""
