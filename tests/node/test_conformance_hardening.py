@@ -83,7 +83,7 @@ def _smallest(operation: Operation) -> Any:
         "confirm_origin": {"pubkey_fingerprint": "x"}, "promote_from_garden": {"fact_id": "x"},
         "reject_from_garden": {"fact_id": "x"},
         "create_tombstone": {"entity_uri": "user:a", "dry_run": True}, "revoke_tombstone": {},
-        "lint": {"scope": "local"}, "synthesis": {"scope": "local"},
+        "lint": {"scope": "local"}, "synthesis": {"scope": "local"}, "void_facts": {},
         "create_subscription": {"target": "public", "on_change": "webhook", "delivery_address": "https://a.example"},
     }[operation.name]  # fmt: skip
 

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from stigmem.core import conflicts, query
+from stigmem.core.timestamps import format_us
 from stigmem.core.wire import Request, Response, StreamedResponse
 from stigmem.node.callers import PERMISSIONS, Principal
 from stigmem.node.node import ROUTER
@@ -289,6 +290,9 @@ async def writes(world: World) -> None:
         await world.look("POST", f"/v1/federation/peers/nobody/{action}", {"pubkey_fingerprint": "x"})
     await world.look("DELETE", "/v1/federation/peers/nobody")
     await world.look("POST", "/v1/admin/clock/confirm")
+    since = format_us((NOW_MS - 86_400_000) * 1_000)
+    await world.look("POST", "/v1/admin/clock/void", {"since": since})
+    await world.look("POST", "/v1/admin/clock/void", {"since": since, "dry_run": False})
     for operation in ROUTER.operations:
         if "later" in operation.tags:
             await world.look(operation.method, re.sub(r"\{\w+\}", "x", operation.path), {})
