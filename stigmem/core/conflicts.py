@@ -103,7 +103,7 @@ class ConflictBook:
         return _record(name, conflict_set.key, members, settlement.latest)
 
     def _is_word(self, fact: Fact, conflict_set: ConflictSet) -> bool:
-        return fact.slot == conflict_set.key and fact.quarantine is None and not self._ledger.voided(fact)
+        return fact.slot == conflict_set.key and fact.quarantine is None and self._ledger.counts(fact)
 
 
 def _record(name: str, slot: tuple[str, str, str], members: list[Fact], resolution: Resolution | None) -> Conflict:

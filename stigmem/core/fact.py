@@ -20,7 +20,18 @@ from stigmem.core.timestamps import format_us, parse_us
 from stigmem.core.uris import is_system
 from stigmem.core.values import Value, wire_value
 
-__all__ = ["NO_PROVENANCE", "Fact", "FactRecord", "Slot", "derivation", "place", "rank", "record_of"]
+__all__ = [
+    "NO_PROVENANCE",
+    "Fact",
+    "FactRecord",
+    "Slot",
+    "derivation",
+    "place",
+    "rank",
+    "record_of",
+    "same_content",
+    "says_the_same",
+]
 
 NO_PROVENANCE: Final = ""
 _SYSTEM: Final = "stigmem:"
@@ -159,6 +170,27 @@ def place(stamp: Stamp, origin: str = "", fact_id: str = "") -> Fact:
     )
 
 
+def same_content(fact: Fact, other: Fact) -> bool:
+    """Whether two facts have the same content id."""
+    return (
+        fact.text == other.text
+        and fact.kind == other.kind
+        and fact.source == other.source
+        and fact.confidence == other.confidence
+        and fact.slot == other.slot
+    )
+
+
+def says_the_same(fact: Fact, draft: Fact) -> bool:
+    """Whether two facts are one word of one author said twice: equal in content, author and expiry."""
+    return (
+        fact.origin == draft.origin
+        and fact.valid_until == draft.valid_until
+        and fact.interpret_as == draft.interpret_as
+        and same_content(fact, draft)
+    )
+
+
 def rank(fact: Fact) -> tuple[float, int, str, str]:
     """Presentation order, best last: confidence, origin stamp, origin node, content id. Total and equal
     on every node that holds the fact."""
@@ -167,7 +199,7 @@ def rank(fact: Fact) -> tuple[float, int, str, str]:
 
 class FactRecord(msgspec.Struct, kw_only=True):
     """A fact in responses and pages: 26 members, always all of them, in the order of http-api 1.2. What this node does
-    not know or has no notion of is null, false or empty, as the contract has it. The last three are ours: left out
+    not know or has no notion of is null, false or empty, as the contract has it. The last five are ours: left out
     where there is nothing to say, and never in a page for peers, since each node derives them itself."""
 
     id: str
@@ -203,6 +235,8 @@ class FactRecord(msgspec.Struct, kw_only=True):
     """Id of the first word that ended this one: an assertion supersedes, a retraction retracts."""
     voided_by: str | msgspec.UnsetType = msgspec.UNSET
     """Id of the record by which its origin voided it."""
+    fits_schema: bool | msgspec.UnsetType = msgspec.UNSET
+    """False for a fact that does not fit the schema which its relation has on this node."""
 
 
 def record_of(fact: Fact, cid: str | None) -> FactRecord:

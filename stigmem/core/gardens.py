@@ -39,6 +39,7 @@ from stigmem.core.fact import Fact
 from stigmem.core.hlc import ZERO, Stamp
 from stigmem.core.ledger import Ledger
 from stigmem.core.records import GardenMember, GardenRole, GardenRow
+from stigmem.core.schemas import SchemaBook
 from stigmem.core.uris import normalise_filter
 
 __all__ = ["Garden", "Gardens", "is_slug", "member_of", "need_member", "with_member", "with_role", "without_member"]
@@ -55,10 +56,10 @@ def is_slug(text: str) -> bool:
 class Garden:
     """One garden: its row, its facts and what follows from them."""
 
-    def __init__(self, row: GardenRow, erasures: Erasures | None = None) -> None:
-        """`erasures`: what is not to be known on this node."""
+    def __init__(self, row: GardenRow, schemas: SchemaBook, erasures: Erasures | None = None) -> None:
+        """`schemas`: those of the node, which hold in gardens too. `erasures`: what is not to be known on this node."""
         self.row = row
-        self.ledger = Ledger(relay=False, erasures=erasures)
+        self.ledger = Ledger(relay=False, cardinality=schemas.cardinality, fits=schemas.fits, erasures=erasures)
         self.conflicts = ConflictBook(self.ledger)
         self.stamp: Stamp = ZERO
         """The stamp of its newest fact."""
@@ -81,8 +82,9 @@ class Garden:
 class Gardens:
     """Every garden of a node."""
 
-    def __init__(self, erasures: Erasures | None = None) -> None:
-        """`erasures`: what is not to be known on this node."""
+    def __init__(self, schemas: SchemaBook, erasures: Erasures | None = None) -> None:
+        """`schemas`, `erasures`: as for a garden."""
+        self._schemas = schemas
         self._erasures = erasures
         self._by_id: dict[str, Garden] = {}
         self._by_slug: dict[str, Garden] = {}
@@ -116,7 +118,7 @@ class Gardens:
             if garden is not None:
                 del self._by_id[row.garden_id], self._by_slug[garden.row.slug]
         elif garden is None:
-            self._by_id[row.garden_id] = self._by_slug[row.slug] = Garden(row, self._erasures)
+            self._by_id[row.garden_id] = self._by_slug[row.slug] = Garden(row, self._schemas, self._erasures)
         else:
             garden.row = row
 

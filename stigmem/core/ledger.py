@@ -20,7 +20,7 @@ from stigmem.core.contradiction import Cardinality, author_of, sweeps, value_of
 from stigmem.core.erasure import ERASED, Erasures, without_husks
 from stigmem.core.errors import Rejection
 from stigmem.core.export_index import ExportIndex, is_exportable
-from stigmem.core.fact import Fact, Slot, place
+from stigmem.core.fact import Fact, Slot, place, same_content, says_the_same
 from stigmem.core.fact_index import FactIndex
 from stigmem.core.hlc import Stamp, stamp_wall_ms
 from stigmem.core.ledger_erasure import LedgerErasure
@@ -32,7 +32,7 @@ from stigmem.core.sorted_facts import SortedFacts
 from stigmem.core.uris import normalise_filter
 from stigmem.core.voiding import Voiding, Voids, read_voiding
 
-__all__ = ["UNHASHED_MAX", "Ledger", "says_the_same"]
+__all__ = ["UNHASHED_MAX", "Ledger"]
 
 _LONG_AGO: Final = -(1 << 62)
 UNHASHED_MAX: Final = 2_048
@@ -43,6 +43,10 @@ _WORDS_PER_STEP: Final = 200
 
 
 def _anyone(_origin: str) -> bool:
+    return True
+
+
+def _anything(_fact: Fact) -> bool:
     return True
 
 
@@ -58,10 +62,13 @@ class Ledger(LedgerErasure):
         relay: bool = True,
         resolvers: Callable[[str], bool] = _anyone,
         cardinality: Callable[[str], Cardinality] = cardinality_of,
+        fits: Callable[[Fact], bool] = _anything,
         erasures: Erasures | None = None,
     ) -> None:
         """`relay`: whether received facts may be served on. `resolvers`: whose resolutions take effect here.
-        `cardinality`: how many values a relation holds. `erasures`: what is not to be known here."""
+        `cardinality`: how many values a relation holds. `fits`: whether a fact fits the schema of its relation.
+        `erasures`: what is not to be known here."""
+        self._fits = fits
         self._cardinality = cardinality
         self._relay = relay
         self._resolvers = resolvers
@@ -89,6 +96,8 @@ class Ledger(LedgerErasure):
         """Local sequence numbers of facts that a sweep ended here: when, and how many it had ended before."""
         self._voids = Voids()
         """What its origin voided, also of what is not held yet."""
+        self._misfits: dict[tuple[str, str], None] = {}
+        """(origin, id) of what does not fit the schema of its relation."""
         self._rederivations = Rederivations(self._begin_rederivation)
         self.long_slots: dict[Slot, None] = {}
         """Slots that have more words than are looked at again at once."""
@@ -128,7 +137,7 @@ class Ledger(LedgerErasure):
         found: list[Fact] = []
         for fact in self._contents.candidates(cid):
             # Hashing is what costs; whatever says the same as one that was hashed has its id.
-            if (found and _same_content(fact, found[0])) or fact.cid == cid:
+            if (found and same_content(fact, found[0])) or fact.cid == cid:
                 found.append(fact)
         found.sort()
         return found
@@ -195,7 +204,7 @@ class Ledger(LedgerErasure):
     def ended_by(self, fact: Fact) -> Fact | None:
         """The first word that ended a fact, or None: an assertion supersedes it, a retraction retracts it."""
         held = self._slots.get(fact.slot)
-        if not isinstance(held, ConflictSet) or fact.quarantine is not None or self.voided(fact):
+        if not isinstance(held, ConflictSet) or fact.quarantine is not None or not self.counts(fact):
             return None
         return held.ended_by(fact)
 
@@ -203,7 +212,9 @@ class Ledger(LedgerErasure):
         """The word of its author that an assertion took the place of: the one just before it, unless an operator's
         retraction had ended that before; else None."""
         held = self._slots.get(fact.slot)
-        if fact.is_retraction or fact.quarantine is not None or not isinstance(held, ConflictSet) or self.voided(fact):
+        if fact.is_retraction or fact.quarantine is not None or not isinstance(held, ConflictSet):
+            return None
+        if not self.counts(fact):
             return None
         before = held.before(fact)
         return before if before is not None and held.ended_by(before) == fact else None
@@ -227,9 +238,17 @@ class Ledger(LedgerErasure):
         """The record by which the origin of the fact voided it, or None."""
         return self._voids.by(fact) if self._voids else None
 
+    def fits(self, fact: Fact) -> bool:
+        """Whether a fact fits the schema of its relation, as of when its slot was derived last."""
+        return not self._misfits or (fact.origin, fact.id) not in self._misfits
+
+    def counts(self, fact: Fact) -> bool:
+        """Whether a fact is neither voided nor a misfit, and so a word of its slot."""
+        return not self.voided(fact) and self.fits(fact)
+
     def overridden(self, fact: Fact) -> bool:
-        """Whether the fact is superseded, retracted, overruled or voided."""
-        if self.voided(fact):
+        """Whether the fact is superseded, retracted, overruled or voided, or does not fit its relation."""
+        if not self.counts(fact):
             return True
         held = self._slots.get(fact.slot)
         return isinstance(held, ConflictSet) and (held.overruled(fact) or held.ended_by(fact) is not None)
@@ -296,7 +315,7 @@ class Ledger(LedgerErasure):
         settling = held.resolutions()
         for number, word in enumerate(list(held.facts), 1):
             if holds(word):
-                if voided(word):
+                if voided(word) or not self.fits(word):
                     conflict_set.add_voided(word)
                 else:
                     conflict_set.add(word, horizon_us=horizon_us)
@@ -406,8 +425,8 @@ class Ledger(LedgerErasure):
                 self._ask_to_rederive(fact)
 
     def reinterpret(self, relation: str) -> None:
-        """A relation holds another number of values now than its facts were derived by. What follows is shown slot by
-        slot, once `rederive` has come to each."""
+        """A relation has another schema, or holds another number of values, than its facts were derived by. What
+        follows is shown slot by slot, once `rederive` has come to each."""
         self._rederivations.ask_many(self._slots_of(relation))
 
     @property
@@ -439,7 +458,11 @@ class Ledger(LedgerErasure):
         if not self._rederivations and not any(expiring):
             return self
         copy = Ledger(
-            relay=self._relay, resolvers=self._resolvers, cardinality=self._cardinality, erasures=self._erasures
+            relay=self._relay,
+            resolvers=self._resolvers,
+            cardinality=self._cardinality,
+            fits=self._fits,
+            erasures=self._erasures,
         )
         copy._voids = self._voids.copy()  # known from the start, so that no slot of the copy has to be derived twice
         for fact in self.log:
@@ -453,7 +476,7 @@ class Ledger(LedgerErasure):
     def _derive(self, fact: Fact) -> None:
         key = fact.slot
         self._begin_slot(key)
-        if self.voided(fact):
+        if not self._judge(fact):
             self._opened(key).add_voided(fact)
             if self._rederivations and (under_way := self._rederivations.of(key)) is not None:
                 under_way.arrived(fact)
@@ -522,12 +545,18 @@ class Ledger(LedgerErasure):
 
     def _begin_rederivation(self, slot: Slot) -> Rederivation | None:
         held = self._slots.get(slot)
-        if held is None or (isinstance(held, Fact) and self._counts(held)):
+        if held is None or (isinstance(held, Fact) and self._judge(held)):
             return None  # a lone fact says the same whatever its relation holds
-        return Rederivation(self._opened(slot), self._new_set(slot), counts=self._counts, applies=self._applies)
+        return Rederivation(self._opened(slot), self._new_set(slot), counts=self._judge, applies=self._applies)
 
-    def _counts(self, fact: Fact) -> bool:
-        return not self.voided(fact)
+    def _judge(self, fact: Fact) -> bool:
+        """Whether a fact counts by the present schemas; what does not fit is noted."""
+        if self._fits(fact):
+            if self._misfits:
+                self._misfits.pop((fact.origin, fact.id), None)
+            return not self.voided(fact)
+        self._misfits[fact.origin, fact.id] = None
+        return False
 
     def _slots_of(self, relation: str) -> Iterator[Slot | None]:
         """Every slot of a relation, once; None for a further fact of the same one."""
@@ -548,27 +577,6 @@ class Ledger(LedgerErasure):
             self.conflict_log.add(conflict, conflict_set.key)
         elif was_open:
             del self.contested[conflict_set.key]
-
-
-def _same_content(fact: Fact, other: Fact) -> bool:
-    """Whether two facts have the same content id."""
-    return (
-        fact.text == other.text
-        and fact.kind == other.kind
-        and fact.source == other.source
-        and fact.confidence == other.confidence
-        and fact.slot == other.slot
-    )
-
-
-def says_the_same(fact: Fact, draft: Fact) -> bool:
-    """Whether two facts are one word of one author said twice: equal in content, author and expiry."""
-    return (
-        fact.origin == draft.origin
-        and fact.valid_until == draft.valid_until
-        and fact.interpret_as == draft.interpret_as
-        and _same_content(fact, draft)
-    )
 
 
 def _voiding(fact: Fact) -> Voiding | None:

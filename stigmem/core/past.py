@@ -31,8 +31,8 @@ words; `prepare` makes one in steps, so that a slot with very many words holds n
 
 Known warts
 -----------
-* The names of entities (aliases), gardens, keys, half-lives, and whose resolutions count are today's. Where an operator
-  changed them since, `known_at` answers as today's settings would have had it.
+* The names of entities (aliases), gardens, keys, half-lives, schemas, and whose resolutions count are today's. Where an
+  operator changed them since, `known_at` answers as today's settings would have had it.
 * A fact that a sweep ended, that came back because the clock was set back, and that was swept again is judged by the
   later sweep.
 * What was erased is in neither: it is no longer among the ledger's facts.
@@ -142,10 +142,13 @@ class PastFacts:
         record = self.ledger.voided_by(fact)
         return record if record is not None and self.point.holds(record) else None
 
+    def fits(self, fact: Fact) -> bool:
+        return self.ledger.fits(fact)
+
     def overridden(self, fact: Fact) -> bool:
         conflict_set = self._state_for(fact)
         ended = conflict_set is not None and (conflict_set.overruled(fact) or conflict_set.ended_by(fact) is not None)
-        return ended or self.voided(fact)
+        return ended or self.voided(fact) or not self.fits(fact)
 
     def expires_us(self, fact: Fact) -> int | None:
         own_us, swept = fact.expires_us, self.ledger.swept(fact)
@@ -186,7 +189,7 @@ class PastFacts:
 
     def _state_for(self, fact: Fact) -> ConflictSet | None:
         """The state of a fact's slot, where the fact has a part in it."""
-        hidden = fact.quarantine is not None or fact.is_system or self.voided(fact)
+        hidden = fact.quarantine is not None or fact.is_system or self.voided(fact) or not self.fits(fact)
         return None if hidden or not self.point.holds(fact) else self._set(fact.slot)
 
     def _set(self, key: Slot) -> ConflictSet | None:

@@ -72,6 +72,7 @@ class FactQuery(msgspec.Struct, kw_only=True):
     min_confidence: float = 0.0
     include_contradicted: bool = False
     include_superseded: bool = False
+    include_misfits: bool = False
     include_expired: bool = False
     include_retracted: bool = True
     after_us: int | None = None
@@ -242,6 +243,7 @@ def _matches(known: KnownFacts, query: FactQuery, fact: Fact) -> bool:
         and (not fact.is_system or _asks_for_system(query))
         and (query.foreign_instructions or not is_foreign_instruction(fact))
         and (query.include_expired or not known.expired(fact))
+        and (query.include_misfits or known.fits(fact))
         and (query.include_contradicted or _stands(known, query, fact))
     )
 

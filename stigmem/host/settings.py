@@ -116,6 +116,9 @@ class HostSettings:
     federation_tombstone_signers: tuple[str, ...] = _is(
         (), "Whose tombstones count beside what their manifests list: SIGNER or SIGNER=PREFIX, * for any signer"
     )
+    schema_authorities: tuple[str, ...] = _is(
+        ("self",), "Nodes whose schemas of relations are in force here, the most trusted first; self is this node"
+    )
     federation_owned_sources_only: bool = _is(False, "Refuse facts of peers in the name of this node's own entities")
     federation_fresh_declarations: bool = _is(False, "Refuse declarations signed more than ten minutes ago")
     federation_addresses: Literal["any", "public"] = _is(
@@ -214,6 +217,7 @@ def node_settings(settings: HostSettings, *, seed: bytes, node_id: str, port: in
         owned_sources_only=settings.federation_owned_sources_only,
         resolvers=settings.federation_resolvers,
         tombstone_signers=settings.federation_tombstone_signers,
+        schema_authorities=settings.schema_authorities,
         require_fresh_declarations=settings.federation_fresh_declarations,
         push=settings.federation_push_enabled,
         mtls=settings.mutual_tls,

@@ -42,6 +42,7 @@ from stigmem.node.api import (
     push,
     quarantine,
     recall,
+    schemas,
     subscriptions,
     synthesis,
     tombstones,
@@ -392,6 +393,7 @@ class Node:
             **bind(synthesis.OPERATIONS, synthesis.SynthesisApi(reader=reader)),
             **bind(lint.OPERATIONS, lint.LintApi(reader=reader, jobs=jobs)),
             **bind(aliases.OPERATIONS, aliases.AliasesApi(reader=reader)),
+            **bind(schemas.OPERATIONS, schemas.SchemasApi(reader=reader)),
             **bind(decay.OPERATIONS, decay.DecayApi(reader=reader, jobs=jobs, sweeper=self.sweeper)),
         }
 

@@ -47,6 +47,8 @@ class NodeSettings:
     tombstone_signers: tuple[str, ...] = ()
     """Whose tombstones count here besides what their manifests list: `SIGNER` or `SIGNER=PREFIX`, `*` for any
     signer."""
+    schema_authorities: tuple[str, ...] = ("self",)
+    """Origins whose schemas of relations are in force here, the most trusted first; `self` is this node."""
     require_fresh_declarations: bool = False
     """Refuse declarations signed more than ten minutes (plus the skew bound) from our clock."""
     push: bool = False

@@ -55,6 +55,7 @@ from stigmem.core.records import (
     SweptGardenFact,
     TombstoneRow,
 )
+from stigmem.core.schemas import SCHEMA_RELATION, SchemaBook
 from stigmem.node.ports import Clock
 from stigmem.node.settings import NodeSettings
 
@@ -65,13 +66,10 @@ class NodeState:
     """Ledger, peers, cursors, origins, nonces, dead letters, keys, hybrid clock and audit head."""
 
     def __init__(self, settings: NodeSettings, clock: Clock) -> None:
-        everyone = "*" in settings.resolvers
-        trusted = frozenset(settings.resolvers)
         self._clock = clock
         self.erasures = Erasures()
-        self.ledger = Ledger(
-            relay=settings.relay, resolvers=lambda origin: everyone or origin in trusted, erasures=self.erasures
-        )
+        self.schemas = SchemaBook(settings.schema_authorities, settings.node_id)
+        self.ledger = _ledger(settings, self.schemas, self.erasures)
         self.conflicts = ConflictBook(self.ledger)
         self.stamp: Stamp = ZERO
         self.used: Stamp = ZERO
@@ -100,7 +98,7 @@ class NodeState:
         self.refused_deliveries: dict[str, dict[int, int]] = {}
         """Subscription -> local sequence numbers of facts that its address refused for good, with the status,
         bounded."""
-        self.gardens = Gardens(self.erasures)
+        self.gardens = Gardens(self.schemas, self.erasures)
         self.decay = DecayPolicies(settings.decay_policies)
         self.other_names: dict[str, dict[str, None]] = {}
         """Entity -> its other names, oldest first."""
@@ -161,12 +159,15 @@ class NodeState:
         if len(self.gardens):  # most nodes have none, and this is asked of each batch
             for garden in self.gardens:
                 garden.ledger.advance(now_us)
+        self._reinterpret(self.schemas.time_passed(self.ledger))
 
     def rederive(self, words_max: int) -> None:
         """Go on deriving slots anew, by at most so many words of each ledger."""
         if self.slots_to_rederive:
             for ledger in (self.ledger, *(garden.ledger for garden in self.gardens)):
                 ledger.rederive(words_max)
+            # A schema may be among what counts again, or no longer.
+            self._reinterpret(self.schemas.refresh(self.ledger))
 
     @property
     def slots_to_rederive(self) -> int:
@@ -198,6 +199,17 @@ class NodeState:
         row = self.origins.get(node_id)
         return row.manifest if row is not None and len(row.manifest) <= limits.MANIFEST_CHARS_MAX else ""
 
+    def _follow_schema(self, fact: Fact) -> None:
+        """A fact may be a schema, or settle between schemas."""
+        if fact.relation == SCHEMA_RELATION and fact.quarantine is None:
+            self._reinterpret(self.schemas.added(self.ledger, fact))
+
+    def _reinterpret(self, relations: list[str]) -> None:
+        """Relations mean something else now: derive their slots anew."""
+        for relation in relations:
+            for ledger in (self.ledger, *(garden.ledger for garden in self.gardens)):
+                ledger.reinterpret(relation)
+
     # --- one method per record ---
 
     def _fact(self, fact: Fact) -> None:
@@ -215,6 +227,7 @@ class NodeState:
         # Up to `used`, a mark says where the clock stands: a fact may have been stamped before it was reset.
         if fact.received_from is None and fact.stamp > self.stamp and fact.stamp > self.used:
             self.stamp = fact.stamp
+        self._follow_schema(fact)
 
     def _audit(self, row: AuditRow) -> None:
         self.head = ChainHead(row.seq, row.hash)
@@ -374,3 +387,14 @@ class NodeState:
         if not row.is_deleted:
             self.aliases[row.raw] = row
             self.other_names.setdefault(row.canonical, {})[row.raw] = None
+
+
+def _ledger(settings: NodeSettings, schemas: SchemaBook, erasures: Erasures) -> Ledger:
+    trusted = frozenset(settings.resolvers)
+    return Ledger(
+        relay=settings.relay,
+        resolvers=lambda origin: "*" in trusted or origin in trusted,
+        cardinality=schemas.cardinality,
+        fits=schemas.fits,
+        erasures=erasures,
+    )

@@ -541,3 +541,19 @@ def test_twenty_notes_of_one_agent_are_all_there(run: Any) -> None:
     assert run("conflicts", "list", "--json").json == []
     run("fact", "put", "user:ada", "memory:note", "note 7", "--source", "agent:docs", "--confidence", "0")
     assert run("fact", "query", "--entity", "user:ada", "--limit", "100", "--json").json == found[:12] + found[13:]
+
+
+def test_a_schema_is_checked_put_listed_and_shown(run: Any, tmp_path: Path) -> None:
+    new_node(run)
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text('{"value_type": ["number"], "json_schema": {"minimum": 0}, "cardinality": "many"}')
+    bad.write_text('{"json_schema": {"$ref": "http://elsewhere.example/s.json"}}')
+    assert run("schema", "check", str(good)).out == f"{good} holds a schema\n"
+    refused = run("schema", "check", str(bad))
+    assert (refused.status, "not fetched" in refused.err) == (2, True)
+    assert run("schema", "put", "Shop:Price", str(good), "--source", "user:ada").status == 2
+    assert "shop:price has a schema" in run("schema", "put", "shop:price", str(good), "--source", "user:ada").out
+    assert "shop:price" in run("schema", "list").out
+    assert "shop:price holds many values" in run("schema", "show", "shop:price").out
+    wrong = run("fact", "put", "shop:apple", "shop:price", "cheap", "--source", "user:ada")
+    assert (wrong.status, "type number" in wrong.err) == (2, True)

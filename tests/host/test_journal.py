@@ -36,6 +36,7 @@ from stigmem.core.records import (
     SubscriptionRow,
     SweptFact,
 )
+from stigmem.core.schemas import SchemaBook
 from stigmem.host import journal as journal_module
 from stigmem.host.datadir import DataDirectoryBusy, DataDirectoryUnusable
 from stigmem.host.inspection import verify_audit, verify_journal
@@ -123,7 +124,7 @@ def test_gardens_and_their_facts_come_back_and_a_deleted_one_does_not(tmp_path: 
     assert [record for record in loaded if isinstance(record, GardenRow)] == [changed, batches[-1][0]]
     state = fold_of(loaded)
     assert state == fold_of([record for batch in batches for record in batch])
-    book = Gardens()
+    book = Gardens(SchemaBook((), ""))
     for record in loaded:
         if isinstance(record, GardenRow):
             book.apply_row(record)

@@ -207,6 +207,8 @@ async def reads(world: World) -> None:
         await world.look("GET", f"/v1/entities/resolve?uri={uri}&threshold=0")
         await world.look("GET", f"/v1/facts?entity={uri}")
     await world.look("GET", "/v1/aliases")
+    await world.look("GET", "/v1/schemas")
+    await world.look("GET", "/v1/schemas/shop:price")
     for question in ("status v1 user", "hidden", "sum of user 0"):
         for more in ({}, {"include_neighbors": False, "min_confidence": 0}, {"limit": 1, "token_budget": 20}):
             body = {"query": question, "scope": "public", "explain": True} | more

@@ -26,6 +26,7 @@ from stigmem.host.cli import (
     federation,
     mcp,
     quarantine,
+    schema,
     serve,
     tail,
     transfer,
@@ -50,7 +51,8 @@ app = App(
     backend="trio",
 )
 _SUBJECTS = (
-    serve, config, auth, fact, conflicts, quarantine, erase, federation, audit, clock, transfer, tail, mcp, doctor,
+    serve, config, auth, fact, schema, conflicts, quarantine, erase, federation, audit, clock, transfer, tail, mcp,
+    doctor,
 )  # fmt: skip
 for _subject in _SUBJECTS:
     _subject.add_to(app)

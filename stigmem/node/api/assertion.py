@@ -13,12 +13,13 @@ import msgspec
 
 from stigmem.core import hlc, limits
 from stigmem.core.canonical import quote
+from stigmem.core.cardinality import MANY_VALUES
 from stigmem.core.contradiction import is_operators_retraction
 from stigmem.core.errors import Refusal, Rejection, invalid
-from stigmem.core.fact import Fact, derivation
+from stigmem.core.fact import Fact, derivation, says_the_same
 from stigmem.core.gardens import Garden
-from stigmem.core.ledger import says_the_same
 from stigmem.core.lookalikes import number_warnings, text_warnings
+from stigmem.core.schemas import SCHEMA_RELATION, read_document, relation_of
 from stigmem.core.scopes import SCOPES, is_scope
 from stigmem.core.suggestions import one_of
 from stigmem.core.timestamps import parse_us
@@ -34,8 +35,8 @@ from stigmem.node.staged_garden import FactRoom
 from stigmem.node.transaction import Transaction
 
 __all__ = [
-    "AssertRequest", "Draft", "ValueBody", "Written", "audit_write", "draft_fact", "owner_warnings", "read_value",
-    "room_of", "spelling_warnings", "stage_fact", "write_fact",
+    "AssertRequest", "Draft", "ValueBody", "Written", "audit_write", "check_schema", "draft_fact", "owner_warnings",
+    "read_value", "room_of", "spelling_warnings", "stage_fact", "write_fact",
 ]  # fmt: skip
 
 
@@ -121,7 +122,25 @@ def draft_fact(txn: Transaction, principal: Principal, request: AssertRequest, i
         message = "a tombstone forbids to write about this entity, in its name or with it as a value"
         raise Refusal(409, "tombstoned", message)
     _check_author(txn, principal, fact, room_of(txn, garden))
+    check_schema(txn, fact)
     return Draft(fact, garden)
+
+
+def check_schema(txn: Transaction, fact: Fact) -> None:
+    """What a caller says fits the schema of its relation, and a schema is one. Raises Refusal 422."""
+    if fact.relation == SCHEMA_RELATION and not fact.is_retraction:
+        relation = relation_of(fact.entity)
+        if relation is None:
+            raise invalid("entity", "a schema has an entity such as stigmem://<authority>/relation/<name>")
+        try:
+            document = read_document(fact.text)
+        except Rejection as rejection:
+            raise invalid("value.v", rejection.message, code=rejection.code) from rejection
+        if relation in MANY_VALUES and document.cardinality != "many":
+            raise invalid("value.v", f"{relation} holds many values, on every node", code="malformed_schema")
+    misfit = txn.state.schemas.misfit(fact)
+    if misfit is not None:
+        raise invalid(misfit.path, misfit.message, code="schema_mismatch")
 
 
 def _check_author(txn: Transaction, principal: Principal, draft: Fact, room: FactRoom) -> None:

@@ -23,7 +23,7 @@ from stigmem.core.resolution import provenance
 from stigmem.core.uris import RESOLUTION_PREFIX, normalise
 from stigmem.core.values import Value
 from stigmem.core.wire import json_response
-from stigmem.node.api.assertion import ValueBody, audit_write, read_value, room_of, stage_fact
+from stigmem.node.api.assertion import ValueBody, audit_write, check_schema, read_value, room_of, stage_fact
 from stigmem.node.api.garden_access import READING, WRITING, garden_of_facts
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import AfterCommit, Operation, Outcome
@@ -144,6 +144,7 @@ class ConflictsApi:
             raise invalid("new_value.interpret_as", "a contradiction is settled by content, not by an instruction")
         entity, relation, scope = conflict.slot
         draft = self._draft(call, txn, room, entity, relation, scope, value, "")
+        check_schema(txn, draft)
         fact = stage_fact(room_of(txn, room.garden), draft, draft.cid)
         audit_write(txn, call.principal, fact, room.garden, fact.cid)
         return fact

@@ -53,6 +53,7 @@ class QueryParameters(msgspec.Struct, kw_only=True):
     min_confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None = None
     include_contradicted: bool = False
     include_superseded: bool = False
+    include_misfits: bool = False
     include_expired: bool = False
     include_retracted: Annotated[
         bool | None,
@@ -188,6 +189,7 @@ class FactsApi:
             min_confidence=given.min_confidence or 0.0,
             include_contradicted=given.include_contradicted,
             include_superseded=given.include_superseded,
+            include_misfits=given.include_misfits,
             include_expired=given.include_expired,
             include_retracted=_shows_retractions(given),
             after_us=None if given.after is None else instant_us("after", given.after),

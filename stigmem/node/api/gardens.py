@@ -116,7 +116,7 @@ class GardensApi:
         )
         txn.add(row)
         txn.audit("garden_created", who, garden=row.garden_id, slug=slug, scope=row.scope)
-        return json_response(201, self._record(Garden(row)))
+        return json_response(201, self._record(Garden(row, txn.state.schemas)))
 
     def get_gardens(self, call: ApiRequest, txn: Transaction) -> Outcome:
         caller = call.principal

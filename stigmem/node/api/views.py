@@ -44,6 +44,8 @@ def fact_record(
     remarks = sanitizer_warnings(fact.kind, fact.text)
     if remarks:
         record.sanitizer_warnings = remarks
+    if not ledger.fits(fact):
+        record.fits_schema = False
     if may_read(sight.reader, fact):
         _tell_standing(record, fact, ledger)
     record.quarantine_status = "pending" if fact.quarantine else None

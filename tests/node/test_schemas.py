@@ -1,0 +1,96 @@
+"""Schemas of relations at the API: callers are refused, peers are not, and nobody sees by default what does not fit."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from stigmem.node.settings import NodeSettings
+from tests.node.api import NOW_MS, SEED, Peer, ask, read, saying
+from tests.node.fresh import Fresh, fresh
+from tests.node.still import Bench, running
+from tests.node.test_sources import entry, fact, pulled, serve
+
+
+async def declare(node: Fresh, relation: str = "shop:price", status: int = 201, **document: Any) -> Any:
+    value = {"type": "text", "v": json.dumps(document)}
+    entity = f"stigmem://testnode/relation/{relation}"
+    return await node.say(status, entity=entity, relation="rel:schema", value=value)
+
+
+async def price(node: Fresh, value: dict[str, Any], status: int = 201) -> Any:
+    return await node.say(status, relation="shop:price", value=value)
+
+
+async def test_a_callers_fact_that_does_not_fit_is_refused_with_the_place() -> None:
+    async with fresh() as node:
+        await declare(node, value_type=["number"], json_schema={"minimum": 0})
+        wrong = await price(node, {"type": "string", "v": "cheap"}, 422)
+        assert (wrong["code"], wrong["field"]) == ("schema_mismatch", "value.type")
+        low = await price(node, {"type": "number", "v": -1}, 422)
+        assert (low["code"], low["field"]) == ("schema_mismatch", "value.v")
+        await price(node, {"type": "number", "v": 4})
+
+
+async def test_what_is_no_schema_is_refused() -> None:
+    async with fresh() as node:
+        await declare(node, status=422, colour="red")
+        await declare(node, status=422, json_schema={"$ref": "http://elsewhere.example/s.json"})
+        await declare(node, "memory:note", 422, cardinality="one")
+        await node.say(422, entity="user:ada", relation="rel:schema", value={"type": "text", "v": "{}"})
+        assert (await node.get("/v1/schemas"))["schemas"] == []
+
+
+async def test_schemas_in_force_are_listed_and_shown() -> None:
+    async with fresh() as node:
+        made = await declare(node, value_type=["number"], cardinality="many", unit="EUR")
+        (row,) = (await node.get("/v1/schemas"))["schemas"]
+        assert (row["relation"], row["cardinality"], row["fact_id"]) == ("shop:price", "many", made["id"])
+        assert row["schema"] == {"value_type": ["number"], "cardinality": "many", "unit": "EUR"}
+        assert await node.get("/v1/schemas/shop:price") == row
+        await node.get("/v1/schemas/shop:colour", 404)
+
+
+async def test_a_schema_makes_many_values_of_one_and_facts_that_do_not_fit_are_seen_when_asked_for() -> None:
+    async with fresh() as node:
+        for text in ("x", "y"):
+            await price(node, {"type": "string", "v": text})
+        assert (await node.get("/v1/facts", relation="shop:price"))["total"] == 1
+        await declare(node, cardinality="many")
+        assert (await node.get("/v1/facts", relation="shop:price"))["total"] == 2
+        await declare(node, value_type=["number"])
+        assert (await node.get("/v1/facts", relation="shop:price"))["total"] == 0
+        seen = await node.get("/v1/facts", relation="shop:price", include_misfits="true")
+        assert [each["fits_schema"] for each in seen["facts"]] == [False, False]
+
+
+async def test_a_peers_fact_that_does_not_fit_is_stored_and_marked_and_in_no_conflict() -> None:
+    bench = Bench(NOW_MS)
+    peer = Peer(bench, 1)
+    async with running(bench, NodeSettings(seed=SEED, federation=True)) as node:
+        theirs = fact(peer, 1)
+        document = {"type": "text", "v": json.dumps({"value_type": ["number"]})}
+        name = f"stigmem://lab.example/relation/{theirs.relation}"
+        body = saying(entity=name, relation="rel:schema") | {"value": document}
+        read(await ask(bench, "POST", "/v1/facts", body), 201)
+        ours = saying(entity=theirs.entity, relation=theirs.relation, scope=theirs.scope)
+        read(await ask(bench, "POST", "/v1/facts", ours | {"value": {"type": "number", "v": 1}}), 201)
+        serve(bench, entry(peer, theirs))
+        await pulled(bench, peer)
+        assert node.state.ledger.held(peer.node_id, theirs.id) is not None
+        assert read(await ask(bench, "GET", "/v1/conflicts"))["conflicts"] == []
+        shown = read(await ask(bench, "GET", f"/v1/facts?relation={theirs.relation}"))["facts"]
+        assert [each["value"]["v"] for each in shown] == [1.0]
+        assert read(await ask(bench, "GET", f"/v1/facts/{theirs.id}"))["fits_schema"] is False
+
+
+async def test_a_restarted_node_goes_by_the_same_schemas() -> None:
+    bench = Bench(NOW_MS)
+    async with fresh(bench) as node:
+        for text in ("x", "y"):
+            await price(node, {"type": "string", "v": text})
+        await declare(node, cardinality="many")
+        before = await node.get("/v1/facts")
+    async with fresh(bench) as node:
+        assert (await node.get("/v1/facts"))["total"] == before["total"] == 3
+        assert (await node.get("/v1/schemas"))["schemas"][0]["cardinality"] == "many"
