@@ -32,9 +32,9 @@ nor lost was still on its way at the end, and a packet that came twice was deliv
 about a subject that its own team, or other teams, had been acknowledged by then, the share that an agent was answered
 with, over all recalls."""
 REJECTIONS: Final = (
-    "tombstone_not_the_issuer",
-    "tombstone_unauthorised",
-    "tombstoned",
+    "malformed_schema", "tombstone_busy", "tombstone_key_unknown", "tombstone_malformed", "tombstone_not_found",
+    "tombstone_not_the_issuer", "tombstone_signature_invalid", "tombstone_signer_unknown", "tombstone_unauthorised",
+    "tombstoned", "tombstones_full",
     "cid_mismatch", "cid_required", "cursor_malformed", "declaration_sig", "declaration_stale", "entry_incomplete",
     "garden_leak", "hlc_malformed", "hlc_skew", "iat_in_future", "iat_too_old", "id_collision", "id_required",
     "instruction_federation_inbound", "invalid_interpret_as", "invalid_iss", "invalid_scope", "invalid_signature",

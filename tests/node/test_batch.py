@@ -15,7 +15,7 @@ from stigmem.core.audit import AuditRow
 from stigmem.core.declaration import ACTIVE
 from stigmem.core.errors import StigmemError
 from stigmem.core.fact import Fact
-from stigmem.core.records import ClockMark, CursorRow, DeadLetter, PeerRow, Record
+from stigmem.core.records import ClockMark, CursorRow, DeadLetter, HorizonMark, PeerRow, Record
 from stigmem.core.wire import Request, Response
 from stigmem.node.callers import Caller
 from stigmem.node.events import NodeEvents
@@ -148,7 +148,7 @@ def test_records_are_in_the_order_of_submission_and_notices_tell_of_peers_then_d
         ],
         no_bugs,
     )
-    assert [type(record) for record in batch.records] == [Fact, PeerRow, PeerRow, Fact]
+    assert [type(record) for record in batch.records] == [Fact, PeerRow, PeerRow, Fact, HorizonMark]
     assert batch.notices == (PeerChanged(peer(2)), PeerChanged(peer(1)), DeadlineAdded(), FactsAdded(5))
     assert [reply.name for reply in batch.replies] == ["a", "b", "c", "d"]  # type: ignore[attr-defined]
     assert again == []
@@ -166,7 +166,7 @@ def test_a_fact_that_is_tried_again_has_a_deadline_and_one_that_is_refused_has_n
 def test_staging_changes_no_state() -> None:
     held = state()
     batch, _ = stage_batch(transaction(held), [Say("a", lambda txn: txn.store(fact(1)), [])], no_bugs)
-    assert len(batch.records) == 1
+    assert [type(record) for record in batch.records] == [Fact, HorizonMark]
     assert len(held.ledger) == 0
 
 
@@ -215,7 +215,7 @@ def test_a_bug_costs_its_submission_and_leaves_nothing_of_it_behind() -> None:
     assert seen == ["a staged", "a failed: internal_error", "b staged"]
     assert [type(bug) for bug in bugs] == [ZeroDivisionError]
     assert [record.seq for record in batch.records if isinstance(record, Fact)] == [1]
-    assert len(batch.records) == 1
+    assert [type(record) for record in batch.records] == [Fact, HorizonMark]
     assert again == []
 
 
@@ -293,7 +293,7 @@ async def test_records_are_durable_and_applied_before_replies_and_replies_come_b
         assert node.mailbox.offer(each)
     await trio.testing.wait_all_tasks_blocked()
     assert node.seen == [
-        "write staged", "row staged", "look staged", "committed 2", "row released", "look released",
+        "write staged", "row staged", "look staged", "committed 3", "row released", "look released",
         "told of peer-1", "told of facts, of which there are 1",
     ]  # fmt: skip
     assert shown == [1]
@@ -347,7 +347,7 @@ class Store:
 async def test_a_command_gives_its_result_once_it_is_durable(nursery: trio.Nursery) -> None:
     node = Running(nursery)
     assert await node.mailbox.submit(Store()) == 1
-    assert node.seen[0] == "committed 1"
+    assert node.seen[0] == "committed 2"
     assert node.facts == 1
 
 
@@ -381,7 +381,7 @@ async def test_a_command_whose_result_is_delivered_is_told_of_in_the_order_of_th
     node.mailbox.put(Say("after", lambda txn: None, node.seen))
     await trio.testing.wait_all_tasks_blocked()
     assert node.seen[2:] == [
-        "committed 1",
+        "committed 2",
         "before released",
         "delivered 1",
         "after released",
@@ -445,4 +445,4 @@ async def test_a_listener_is_told_of_commits_and_of_who_was_answered_what(nurser
     for request in (Request("POST", "/v1/facts", {}, body), Request("GET", "/v1/facts")):
         node.offer(request, lambda _: None, WRITER)
         await trio.testing.wait_all_tasks_blocked()
-    assert told == [[Fact, AuditRow, ClockMark], ("POST", WRITER, 201, 0), ("GET", WRITER, 200, 0)]
+    assert told == [[Fact, AuditRow, HorizonMark, ClockMark], ("POST", WRITER, 201, 0), ("GET", WRITER, 200, 0)]

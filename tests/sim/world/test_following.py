@@ -11,7 +11,7 @@ from sim.simulation.simulation import Simulation
 from stigmem.core.event_stream import EventReader
 from stigmem.core.wire import Request, StreamedResponse
 from stigmem.node.ports import Unreachable
-from tests.sim.small_runs import PROBES, S, at, make_simulation
+from tests.sim.small_runs import PROBES, S, at, bare
 from tests.sim.switches import off, on
 
 LOSSY = "[network]\nloss = 0.05\nduplicate = 0.2"
@@ -60,7 +60,7 @@ def stored_at_b(simulation: Simulation) -> list[str]:
 
 
 def test_every_fact_is_told_once_and_in_order_where_packets_are_lost() -> None:
-    simulation = make_simulation(PROBES, LOSSY)
+    simulation = bare(PROBES, LOSSY)
     follower = Follower(simulation)
     at(simulation, 10, follower.begin)
     simulation.run()
@@ -69,7 +69,7 @@ def test_every_fact_is_told_once_and_in_order_where_packets_are_lost() -> None:
 
 
 def test_a_follower_misses_nothing_over_a_power_cut_of_the_node() -> None:
-    simulation = make_simulation(PROBES, duration="4m")
+    simulation = bare(PROBES, duration="4m")
     follower = Follower(simulation)
     at(simulation, 10, follower.begin)
     at(simulation, 60, lambda: off(simulation, "b"))

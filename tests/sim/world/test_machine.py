@@ -7,7 +7,7 @@ import pytest
 from sim.simulation.simulation import Simulation
 from sim.world.disk import Fate
 from stigmem.core.wire import Request, Response
-from tests.sim.small_runs import PROBES, S, approve, at, events, fault, make_simulation, run
+from tests.sim.small_runs import PROBES, S, approve, at, bare, events, fault, run
 from tests.sim.switches import off, on, pause, resume
 
 
@@ -33,7 +33,7 @@ def write(simulation: Simulation, name: str, text: str, answers: list[int] | Non
 
 
 def test_a_machine_that_loses_power_at_the_instant_it_boots_runs_one_node_and_not_two() -> None:
-    simulation = make_simulation(PROBES)
+    simulation = bare(PROBES)
     at(
         simulation,
         20,
@@ -50,7 +50,7 @@ def test_a_machine_that_loses_power_at_the_instant_it_boots_runs_one_node_and_no
 
 
 def test_a_machine_that_loses_power_while_it_reads_its_disk_boots_again_with_everything() -> None:
-    simulation = make_simulation(PROBES)
+    simulation = bare(PROBES)
     disk = simulation.machines["a"].disk
 
     def slow_boot() -> None:
@@ -73,7 +73,7 @@ def test_a_machine_that_loses_power_while_it_reads_its_disk_boots_again_with_eve
 
 @pytest.mark.parametrize(("fate", "kept"), [("lost", False), ("torn", False), ("kept", True)])
 def test_a_batch_struck_by_a_crash_is_lost_torn_or_kept_and_nobody_is_told(fate: Fate, kept: bool) -> None:
-    simulation = make_simulation(PROBES)
+    simulation = bare(PROBES)
     answers: list[int] = []
     at(simulation, 20, lambda: write(simulation, "a", "struck", answers))
     at(simulation, 20.0002, lambda: off(simulation, "a", "test", fate))
@@ -86,7 +86,7 @@ def test_a_batch_struck_by_a_crash_is_lost_torn_or_kept_and_nobody_is_told(fate:
 
 
 def test_power_held_by_two_comes_back_when_both_have_let_go() -> None:
-    simulation = make_simulation(PROBES)
+    simulation = bare(PROBES)
     one, other = "one", "other"
     seen: list[bool] = []
     at(simulation, 10, lambda: off(simulation, "a", one))
@@ -101,7 +101,7 @@ def test_power_held_by_two_comes_back_when_both_have_let_go() -> None:
 
 
 def test_what_was_on_its_way_when_a_machine_restarted_reaches_the_new_node_and_harms_nobody() -> None:
-    simulation = make_simulation(PROBES, '[network]\nlatency = "700ms"')
+    simulation = bare(PROBES, '[network]\nlatency = "700ms"')
     restarts = [20 + 0.1 * step for step in range(20)]
     for second in restarts:
         at(simulation, second, lambda: [simulation.machines["a"].crash(), simulation.boot("a")])
@@ -114,7 +114,7 @@ def test_what_was_on_its_way_when_a_machine_restarted_reaches_the_new_node_and_h
 
 
 def test_a_paused_machine_answers_in_order_when_it_goes_on_and_its_disk_worked_meanwhile() -> None:
-    simulation = make_simulation(PROBES)
+    simulation = bare(PROBES)
     answers: list[int] = []
     durable: list[bool] = []
     order: list[str] = []
@@ -145,7 +145,7 @@ def test_a_paused_machine_answers_in_order_when_it_goes_on_and_its_disk_worked_m
 
 
 def test_a_crash_ends_a_pause_and_what_had_queued_up_is_gone() -> None:
-    simulation = make_simulation(PROBES)
+    simulation = bare(PROBES)
     answers: list[int] = []
     at(simulation, 20, lambda: pause(simulation, "a", "test"))
     at(simulation, 21, lambda: write(simulation, "a", "queued", answers))
@@ -161,7 +161,7 @@ def test_a_crash_ends_a_pause_and_what_had_queued_up_is_gone() -> None:
 
 
 def test_two_pauses_are_over_when_both_are() -> None:
-    simulation = make_simulation(PROBES)
+    simulation = bare(PROBES)
     seen: list[bool] = []
     one, other = "one", "other"
     at(simulation, 20, lambda: pause(simulation, "a", one))
@@ -176,7 +176,7 @@ def test_two_pauses_are_over_when_both_are() -> None:
 
 
 def test_pausing_again_at_the_same_instant_leaves_the_rest_waiting_and_loses_nothing() -> None:
-    simulation = make_simulation(PROBES)
+    simulation = bare(PROBES)
     answers: list[int] = []
     at(simulation, 20, lambda: pause(simulation, "a", "test"))
     at(simulation, 21, lambda: [write(simulation, "a", f"n{number}", answers) for number in range(5)])
@@ -189,7 +189,7 @@ def test_pausing_again_at_the_same_instant_leaves_the_rest_waiting_and_loses_not
 
 
 def test_a_paused_machine_takes_only_so_many_connections() -> None:
-    simulation = make_simulation(PROBES)
+    simulation = bare(PROBES)
     taken: list[bool] = []
     health = Request("GET", "/healthz")
     at(simulation, 20, lambda: pause(simulation, "a", "test"))
@@ -209,7 +209,7 @@ def test_a_paused_machine_takes_only_so_many_connections() -> None:
 
 
 def test_a_run_is_not_over_while_a_write_is_on_its_way_to_a_slow_disk() -> None:
-    simulation = make_simulation(duration="30s")
+    simulation = bare(duration="30s")
     disk = simulation.machines["a"].disk
     at(simulation, 29, lambda: disk.slow_down("test", 10_000))
     at(simulation, 29.9, lambda: write(simulation, "a", "late"))
@@ -221,7 +221,7 @@ def test_a_run_is_not_over_while_a_write_is_on_its_way_to_a_slow_disk() -> None:
 
 
 def test_machines_that_are_off_or_paused_when_the_faults_end_come_back() -> None:
-    simulation = make_simulation(PROBES)
+    simulation = bare(PROBES)
     at(simulation, 30, lambda: off(simulation, "a", "test"))
     at(simulation, 30, lambda: pause(simulation, "b", "test"))
     simulation.run()
