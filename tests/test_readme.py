@@ -12,6 +12,7 @@ from cyclopts import App
 
 from sim import run
 from sim.cli import app as laboratory
+from sim.cli import main
 from stigmem.host.cli import app as node
 from tests.quickstart import matches, steps
 
@@ -85,11 +86,14 @@ def test_the_quickstart_check_can_fail() -> None:
     assert len(steps(README)) >= 2
 
 
-def test_the_scenario_of_the_readme_ends_as_the_readme_says(tmp_path: Path) -> None:
+def test_the_scenario_of_the_readme_ends_as_the_readme_says_and_nobody_doubts_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     blocks = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     assert len(blocks) == 1
     file = tmp_path / "two-offices.toml"
     file.write_text(blocks[0], encoding="utf-8")
+    assert (main(["check", str(file)]), capsys.readouterr().err) == (0, "")
     result = run(file)
     said = re.search(r"(PASS): ([\d,]+) facts everywhere, (\d+) conflicts", README)
     assert said is not None
