@@ -18,8 +18,8 @@ from sim.simulation.simulation import Simulation
 
 __all__ = ["EVENTS_MAX", "run_cut"]
 
-EVENTS_MAX = 12_500
-"""Between one and four seconds of work."""
+EVENTS_MAX = 6_000
+"""Up to two seconds of work."""
 
 
 def run_cut(file: Path, trace: Path, events_max: int = EVENTS_MAX) -> dict[str, object]:

@@ -91,11 +91,11 @@ async def test_a_quiet_stream_is_not_cut_and_its_end_is_noticed_when_the_client_
 ) -> None:
     async with serving() as served:
         events = Events(count=1_000)
-        events.wait = 300.0
+        events.wait = 100.0
         served.app.response = events.response()
         stream = await served.dial()
         await stream.send_all(GET)
-        await trio.sleep(1_000)
+        await trio.sleep(350)
         assert (events.made, events.closed) == (3, False)
         await stream.aclose()
         await trio.sleep(limits.HALF_CLOSED_S + 3)
