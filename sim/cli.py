@@ -142,6 +142,7 @@ def _sentence(error: CycloptsError) -> str:
         "run scenarios/geant.toml --seed 11 --out /tmp/geant",
         "run scenarios/*.toml --json --no-figures",
         "run scenarios/split-brain.toml --seeds 20 --jobs 2",
+        "run scenarios/split-brain.toml --set network.loss=0.1 --set federation.pull_interval=5s",
     )
 )
 def run(
@@ -160,6 +161,7 @@ def run(
     shard: Annotated[tuple[int, int], Parameter(converter=_shard, n_tokens=1)] = (1, 1),
     scheduler: str | None = None,
     variant: str | None = None,
+    set_: Annotated[list[str] | None, Parameter("--set", negative=())] = None,
     allow_plugins: Annotated[bool, _Flag] = False,
 ) -> int:
     """Run scenarios and judge them.
@@ -195,25 +197,31 @@ def run(
         Address of a Dask scheduler whose workers do the runs of a study instead.
     variant
         Run this [[variant]] of the scenario instead.
+    set_
+        KEY=VALUE, a key dotted as in a [[sweep]]; may be given several times.
     allow_plugins
         Import the Python modules that scenarios name by `plugins`.
     """
     given: dict[str, Any] = {"json": json, "figures": not no_figures, "allow_plugins": allow_plugins}
-    given |= {"out": out, "variant": variant}
+    given |= {"out": out, "variant": variant, "settings": _settings(set_)}
     workers: dict[str, Any] = {"jobs": jobs, "shard": shard, "scheduler": scheduler}
-    is_study = seeds is not None or _has_sweep(files, allow_plugins=allow_plugins)
+    is_study = seeds is not None or (variant is None and _has_sweep(files, given))
     if mistake := _useless_option(workers, is_study=is_study, keep_going=keep_going):
         say(mistake)
         return BAD_INPUT
     if is_study:
-        from sim.study.session import StudyOptions, run_studies
-
-        many = StudyOptions(seeds=seeds or 1, first_seed=seed, **workers, **given)
-        return run_studies(files, console_for(), console_for(stderr=True), many)
+        return _study(files, seeds=seeds or 1, first_seed=seed, **workers, **given)
     from sim.cli_session import RunOptions, Session
 
     single = RunOptions(seed=seed, trace=trace == "full", keep_going=keep_going, verbose=verbose, **given)
     return Session(console_for(), console_for(stderr=True), single).run(files)
+
+
+def _study(files: list[Path], **options: Any) -> int:
+    """Run a study of every file; the exit status."""
+    from sim.study.session import StudyOptions, run_studies
+
+    return run_studies(files, console_for(), console_for(stderr=True), StudyOptions(**options))
 
 
 def _useless_option(workers: dict[str, Any], *, is_study: bool, keep_going: bool) -> str | None:
@@ -226,12 +234,19 @@ def _useless_option(workers: dict[str, Any], *, is_study: bool, keep_going: bool
     return "give --jobs or --scheduler, not both" if both else None
 
 
-def _has_sweep(files: list[Path], *, allow_plugins: bool) -> bool:
+def _settings(texts: list[str] | None) -> dict[str, Any]:
+    """The values that --set gives."""
+    from sim.scenario.changes import parse_settings
+
+    return parse_settings(texts or ())
+
+
+def _has_sweep(files: list[Path], given: dict[str, Any]) -> bool:
     """Whether one of the files varies something by itself. Only files that have the word are read twice."""
-    from sim.scenario.reading import load_scenario
+    from sim.scenario.changes import load_with
 
     named = [file for file in files if file.is_file() and "sweep" in file.read_text("utf-8", "replace")]
-    return any(load_scenario(file, allow_plugins=allow_plugins).sweep for file in named)
+    return any(load_with(file, given["settings"], allow_plugins=given["allow_plugins"]).sweep for file in named)
 
 
 @app.command(help_epilogue=examples("suite", "suite my-scenarios --seeds 5", "suite --only 'S-2*' --out results"))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import shlex
 import sys
 import traceback
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ from sim.report.folder import (
 from sim.report.listing import question
 from sim.report.terminal import progress_bar, show_failure, show_result
 from sim.runner import run_plan
+from sim.scenario.changes import run_command
 from sim.scenario.planning import load_plan
 from sim.scenario.plugins import named_modules, raised_in
 from sim.scenario.reading import BadScenario
@@ -57,6 +59,8 @@ class RunOptions:
     """Another seed than the scenario's."""
     variant: str | None = None
     """The variant of the scenario to run instead."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Values of dotted keys that were set."""
     out: Path | None = None
     """Folder of the run, or of the folders of several; None is `runs`, or nowhere with `json`."""
     json: bool = False
@@ -98,7 +102,13 @@ class Session:
 
     def _one(self, file: Path, *, several: bool) -> tuple[int, bool]:
         options = self._options
-        plan = load_plan(file, options.seed, allow_plugins=options.allow_plugins, variant=options.variant)
+        plan = load_plan(
+            file,
+            options.seed,
+            allow_plugins=options.allow_plugins,
+            variant=options.variant,
+            settings=options.settings,
+        )
         for warning in plan.warnings:
             self._aside.print(f"warning: {warning}", soft_wrap=True)
         folder = self._folder(plan, several=several)
@@ -153,8 +163,13 @@ class Session:
                 verbose=self._options.verbose,
             )
         if result.verdict != "pass":
-            again = _replay(folder, result.plan) if folder is not None else _run_again(file, result)
+            again = _replay(folder, result.plan) if folder is not None else self._run_again(file, result)
             show_failure(self._aside, result, again)
+
+    def _run_again(self, file: Path, result: Result) -> str:
+        options = self._options
+        command = run_command(file, options.variant, options.settings, allow_plugins=options.allow_plugins)
+        return f"{command} --seed {result.seed}{' --keep-going' if result.run_json.get('keep_going') else ''}"
 
 
 def _tell_bug(aside: Console, error: Exception, plan: Plan, folder: Path | None) -> int:
@@ -171,11 +186,6 @@ def _tell_bug(aside: Console, error: Exception, plan: Plan, folder: Path | None)
         soft_wrap=True,
     )
     return _BUG
-
-
-def _run_again(file: Path, result: Result) -> str:
-    flags = _allowing(result.plan) + (" --keep-going" if result.run_json.get("keep_going") else "")
-    return f"stigmem-sim run {shlex.quote(str(file))} --seed {result.seed}{flags}"
 
 
 def _replay(folder: Path, plan: Plan) -> str:

@@ -10,6 +10,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from types import FrameType, TracebackType
@@ -152,7 +153,8 @@ def run_plan(
     from sim.scenario.planning import make_plan
 
     if seed is not None and seed != plan.scenario.scenario.seed:
-        plan = make_plan(plan.scenario, plan.base, seed)  # the topology may be drawn from the seed
+        again = make_plan(plan.scenario, plan.base, seed)  # the topology may be drawn from the seed
+        plan = replace(again, set_values=plan.set_values)
     folder = open_folder(Path(out), plan, source) if out is not None else None
     try:
         trace_path = folder / TRACE if folder is not None and trace else None

@@ -5,9 +5,11 @@ Made once before a run by `sim.scenario.planning.make_plan`, which refuses what 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 
@@ -20,13 +22,15 @@ __all__ = ["Plan"]
 @dataclass(frozen=True)
 class Plan:
     """`graph` is simple and undirected, its nodes the names in order. `positions`: latitude and longitude in
-    degrees, where known. `warnings`: sentences for the user, such as a federation that cannot converge."""
+    degrees, where known. `warnings`: sentences for the user, such as a federation that cannot converge. `set_values`:
+    values of keys that were given at the command line; the scenario has them already."""
 
     scenario: Scenario
     base: Path
     graph: nx.Graph
     positions: dict[str, tuple[float, float]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    set_values: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def federation(self) -> Federation:

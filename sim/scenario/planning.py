@@ -7,7 +7,7 @@ scenario has a say through its own `check`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,7 @@ from sim.diagnostics.suggestions import meant, quoted, suggestion
 from sim.diagnostics.toml_lines import KeyPath, parse_key
 from sim.kinds import find_kinds
 from sim.naming import slug
-from sim.scenario.changes import variant_of
+from sim.scenario.changes import variant_of, with_settings
 from sim.scenario.metrics import LAG, METRICS, REJECTIONS, is_timed, known_metrics
 from sim.scenario.plan import Plan
 from sim.scenario.plugins import named_modules
@@ -40,16 +40,25 @@ from stigmem.core.audit import EVENTS
 __all__ = ["load_plan", "make_plan"]
 
 
-def load_plan(path: Path, seed: int | None = None, *, allow_plugins: bool = False, variant: str | None = None) -> Plan:
-    """The plan of a scenario file, with another seed if one is given, or of one of its variants. `allow_plugins`:
-    whether modules that it names may be imported. Raises BadScenario with file and line, and
-    DataAbsent, which is one, when only a file that it `needs` is absent."""
+def load_plan(
+    path: Path,
+    seed: int | None = None,
+    *,
+    allow_plugins: bool = False,
+    variant: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Plan:
+    """The plan of a scenario file, or of one of its variants, with these values at dotted keys and with another seed if
+    they are given. `allow_plugins`: whether modules that it names may be imported. Raises BadScenario with file and
+    line, and DataAbsent, which is one, when only a file that it `needs` is absent."""
     source = read_source(path, allow_plugins=allow_plugins)
     try:
         scenario = source.scenario
         if variant is not None:
             scenario = variant_of(scenario, variant, folder=path.parent, allow_plugins=allow_plugins)
-        plan = _fit(_seeded(scenario, seed), path.parent)
+        if settings:
+            scenario = with_settings(scenario, settings, folder=path.parent, allow_plugins=allow_plugins)
+        plan = replace(_fit(_seeded(scenario, seed), path.parent), set_values=dict(settings or {}))
         for each in scenario.variant:
             _fit_variant(scenario, each.name, path.parent, allow_plugins=allow_plugins)
         return plan

@@ -21,9 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sim.diagnostics.toml_lines import KeyPath, key_text
-from sim.diagnostics.toml_text import toml_value
-from sim.scenario.changes import with_key
+from sim.scenario.changes import told_with, with_key
 from sim.scenario.planning import make_plan
 from sim.scenario.reading import BadScenario, plain_values, typed
 from sim.scenario.required_data import DataAbsent
@@ -78,16 +76,9 @@ def cells_of(
             raise
         except BadScenario as error:
             where = () if not scenario.sweep or not values else ("sweep",)
-            raise BadScenario([_mistake(where, values, each) for each in error.mistakes[:1]]) from None
+            raise BadScenario([told_with(values, each, where) for each in error.mistakes[:1]]) from None
         found.append(Cell(values, changed))
     return found
-
-
-def _mistake(where: KeyPath, values: Mapping[str, Any], each: Mistake) -> Mistake:
-    """A mistake of a cell, told with what was varied."""
-    told = ", ".join(f"{key} = {toml_value(value)}" for key, value in values.items())
-    key = "" if not each.path or [key_text(each.path)] == list(values) else f"{key_text(each.path)}: "
-    return Mistake(where, f"with {told}: {key}{each.sentence}" if told else f"{key}{each.sentence}")
 
 
 def _values(sweep: Sweep, number: int) -> list[Any]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.analysis.outcome import worst
 from sim.report.folder import BadFolder
+from sim.scenario.changes import run_command
 from sim.scenario.planning import load_plan
 from sim.scenario.reading import BadScenario, read_source
 from sim.scenario.tables import Scenario
@@ -48,6 +49,8 @@ class StudyOptions:
     allow_plugins: bool = False
     variant: str | None = None
     """The variant of the scenario to run instead."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Values of dotted keys that were set."""
 
 
 def study_of(scenario: Scenario, file: Path, seeds: Iterable[int] = (), *, allow_plugins: bool) -> Study:
@@ -66,7 +69,13 @@ def run_studies(files: list[Path], screen: Console, aside: Console, options: Stu
 
 
 def _run_study(file: Path, out: Path | None, screen: Console, aside: Console, options: StudyOptions) -> int:
-    plan = load_plan(file, options.first_seed, allow_plugins=options.allow_plugins, variant=options.variant)
+    plan = load_plan(
+        file,
+        options.first_seed,
+        allow_plugins=options.allow_plugins,
+        variant=options.variant,
+        settings=options.settings,
+    )
     for warning in plan.warnings:
         aside.print(f"warning: {warning}", soft_wrap=True)
     first, name = plan.scenario.scenario.seed, plan.scenario.name
@@ -84,7 +93,7 @@ def _run_study(file: Path, out: Path | None, screen: Console, aside: Console, op
     if options.json:
         _print_rows(rows)
     else:
-        show_study(screen, study, rows, command=_command(file, options))
+        show_study(screen, study, rows, command=lambda values: _command(file, options, values))
     if folder is not None:
         write_study(study, rows, folder, figures=options.figures and not options.json)
         if not options.json:
@@ -101,10 +110,10 @@ def _workers(options: StudyOptions, aside: Console) -> Pool | Cluster:
     return cluster
 
 
-def _command(file: Path, options: StudyOptions) -> str:
-    """What runs the scenario of a study again; its seeds are to be added."""
-    variant = "" if options.variant is None else f" --variant {options.variant}"
-    return f"stigmem-sim run {shlex.quote(str(file))}{variant}{' --allow-plugins' if options.allow_plugins else ''}"
+def _command(file: Path, options: StudyOptions, values: Mapping[str, Any] | None = None) -> str:
+    """What runs a study again, or the cell of it that has these values; seeds are to be added."""
+    settings = {**options.settings, **(values or {})}
+    return run_command(file, options.variant, settings, allow_plugins=options.allow_plugins)
 
 
 def _which_runs(options: StudyOptions) -> str:

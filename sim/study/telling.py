@@ -5,7 +5,7 @@ Every number here is over runs: a median over seeds with its 95 % interval. What
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -33,9 +33,13 @@ _WIDTH_MAX: Final = 1_000
 _FIGURES: Final = ("lag.p99", "catch_up")
 
 
-def show_study(console: Console, study: Study, rows: Sequence[Mapping[str, Any]], *, command: str) -> None:
-    """The table of a study: verdict, medians with their intervals, what is expected over seeds, the worst run. With
-    `--seed` the command runs one of them again."""
+Command = Callable[[Mapping[str, Any]], str]
+"""Called with the values of a cell: with `--seed` the command runs one of its runs again."""
+
+
+def show_study(console: Console, study: Study, rows: Sequence[Mapping[str, Any]], *, command: Command) -> None:
+    """The table of a study: verdict, medians with their intervals, what is expected over seeds, the worst run with the
+    command that runs it again."""
     from rich.text import Text
 
     verdict = study.verdict(rows)
@@ -147,8 +151,8 @@ def _expected(study: Study, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"{words[each.ok]}  {each.name}{where}: {BOUNDS[each.bound]} {limit}, it is {found}"
 
 
-def _worst(study: Study, rows: Sequence[Mapping[str, Any]], command: str) -> Iterator[str]:
-    """The run to look at first, and the command that meets it again where there is one."""
+def _worst(study: Study, rows: Sequence[Mapping[str, Any]], command: Command) -> Iterator[str]:
+    """The run to look at first, and the command that meets it again."""
     broken = [row for row in rows if row["verdict"] in ("error", "fail")]
     known = [row for row in rows if row.get("metrics", {}).get("lag.p99") is not None]
     if broken:
@@ -163,8 +167,7 @@ def _worst(study: Study, rows: Sequence[Mapping[str, Any]], command: str) -> Ite
     cell = study.cells[row["cell"]].values
     where = "".join(f", {key} = {value}" for key, value in cell.items())
     yield f"{what}: seed {row['seed']}{where}"
-    if not cell:
-        yield f"to replay it: {command} --seed {row['seed']}"
+    yield f"to replay it: {command(cell)} --seed {row['seed']}"
 
 
 def write_study(study: Study, rows: Sequence[Mapping[str, Any]], folder: Path, *, figures: bool) -> None:

@@ -7,13 +7,13 @@ be met; one that never met it is *unreached*, which is no pass, since what the s
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, Literal
 
 from sim.analysis.outcome import EXIT_STATUS
+from sim.scenario.changes import run_command
 from sim.suite.contents import Case, KnownRed, Suite
 from sim.suite.named_tests import RealResult
 
@@ -91,8 +91,8 @@ class CaseResult:
     def replay(self) -> str:
         """The command that meets the first of the worst runs again, or the first run."""
         seed = self.case.seed if self.failing is None else self.failing[0]
-        variant = "" if self.case.variant is None else f" --variant {self.case.variant}"
-        return f"stigmem-sim run {shlex.quote(str(self.case.file))}{variant} --seed {seed}"
+        plugins = bool(self.case.values.get("scenario", {}).get("plugins"))
+        return f"{run_command(self.case.file, self.case.variant, {}, allow_plugins=plugins)} --seed {seed}"
 
 
 @dataclass(frozen=True, kw_only=True)

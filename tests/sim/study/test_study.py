@@ -344,7 +344,7 @@ def test_a_table_of_cells_that_is_too_wide_becomes_one_for_each_metric(file: Pat
     told = {}
     for width in (80, 300):
         console = Console(width=width, file=StringIO())
-        show_study(console, study, store.rows, command="stigmem-sim run small.toml")
+        show_study(console, study, store.rows, command=lambda _: "stigmem-sim run small.toml")
         told[width] = console.file.getvalue().splitlines()
     keys = ["fault.cut.for", "federation.topology"]
     narrow, wide = ([line.split() for line in told[width] if line.startswith(keys[0])] for width in (80, 300))
