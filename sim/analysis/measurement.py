@@ -92,8 +92,16 @@ class Measurement:
         }
 
     def value_of(self, expectation: Expectation, values: dict[str, float | None]) -> float | None:
-        """What an expectation is held against: the run's value, or that of the copies that it chooses."""
-        return self.selected(expectation) if is_selective(expectation) else values.get(expectation.metric)
+        """What an expectation is held against: the run's value, or that of the copies that it chooses. A catch-up that
+        was not over when the run ended has no value that a bound from above could be kept by, however short the time
+        that was left for it; for one from below it is as long as it was waited for."""
+        if is_selective(expectation):
+            return self.selected(expectation)
+        is_bounded = expectation.at_most is not None or expectation.equals is not None
+        return None if is_bounded and self._never_ended(expectation.metric) else values.get(expectation.metric)
+
+    def _never_ended(self, metric: str) -> bool:
+        return any(each.missing for each in self.catch_ups if metric in (CATCH_UP, f"{CATCH_UP}.{each.name}"))
 
 
 def measure(

@@ -167,7 +167,7 @@ def _numbers(result: Outcome) -> Iterator[tuple[str, str]]:
 
 def _catch_up(result: Outcome) -> str:
     """The fault that it took longest to recover from."""
-    worst = max(result.catch_ups, key=lambda each: each.took_ns)
+    worst = max(result.catch_ups, key=lambda each: (each.missing > 0, each.took_ns))
     after = (
         f"{_seconds(worst.took_ns / 1e9)} after {worst.name or worst.label} ended at {format_duration(worst.end_ns)}"
     )
@@ -178,8 +178,15 @@ def _catch_up(result: Outcome) -> str:
 
 def _expectation(expectation: ExpectationResult) -> str:
     told = _seconds if is_timed(expectation.name) else _number
-    found = "there was nothing to measure" if expectation.value is None else f"it is {told(expectation.value)}"
+    found = _nothing(expectation.name) if expectation.value is None else f"it is {told(expectation.value)}"
     return f"{BOUNDS[expectation.bound]} {told(expectation.limit)}: {found}"
+
+
+def _nothing(name: str) -> str:
+    """Why a metric has no value."""
+    if name.startswith("catch_up"):
+        return "copies that waited never came, or no fault ended"
+    return "it was not reached" if name == "convergence" else "there was nothing to measure"
 
 
 def _seconds(seconds: float | None) -> str:

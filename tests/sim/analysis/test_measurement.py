@@ -166,6 +166,20 @@ def test_catching_up_may_be_expected_of_a_fault_by_its_name() -> None:
     assert [(each["name"], each["ended_s"], each["missing"]) for each in told] == [("the-cut", 30.0, 0)]
 
 
+def test_a_catch_up_that_was_not_over_when_the_run_ended_keeps_no_bound_from_above() -> None:
+    """The run ends a second after the heal, so that the age of what never came is less than any bound."""
+    cut = fault("partition", at="10s", groups=[["a"], ["b", "c"]], name="cut")
+    bounds = [
+        expect("catch_up.cut", at_most="1m"), expect("catch_up", equals="1s"), expect("catch_up", at_least="1s"),
+        expect("catch_up.cut", at_most="1m", over_seeds="p50"),
+    ]  # fmt: skip
+    found = small(cut, *bounds, settle="1s", duration="20s", converges=False)
+    assert found.run_json["catch_up"][0]["missing"] > 0
+    told = [(each.ok, each.value) for each in found.expectations]
+    assert told == [(False, None), (False, None), (True, 1.0)]
+    assert found.run_json["over_seeds"] == [None]
+
+
 def test_an_expectation_on_a_fault_that_is_not_there_is_refused() -> None:
     with pytest.raises(BadScenario, match=r"there is no metric 'catch_up.cutt'; did you mean 'catch_up.cut'\?"):
         small(fault("pause", at="1s", for_="2s", name="cut"), expect("catch_up.cutt", at_most="1s"))
