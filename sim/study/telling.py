@@ -52,6 +52,8 @@ def show_study(console: Console, study: Study, rows: Sequence[Mapping[str, Any]]
         console.print(table)
     few = "" if len(study.seeds) >= _RUNS_MIN else "; of so few runs it is too narrow"
     console.print(f"median over seeds [95 % interval of the median, by a bootstrap over runs{few}]", style="dim")
+    for line in _left_out(rows):
+        console.print(line, style="dim", soft_wrap=True)
     for line in _expected(study, rows):
         console.print(line, soft_wrap=True)
     for line in _worst(study, rows, command):
@@ -135,6 +137,16 @@ def metric_text(metric: str, value: float) -> str:
     if not is_timed(metric):
         return f"{value:,.6g}"
     return f"{'-' if value < 0 else ''}{format_duration(round(abs(value) * 1e3) * 1_000_000)}"
+
+
+def _left_out(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Which metrics some runs have no value of, since a median over the others alone looks better than it is."""
+    metrics = [row["metrics"] for row in rows if "metrics" in row]
+    without = {name: len(metrics) - len(_values(metrics, name)) for name in _SHOWN if _values(metrics, name)}
+    told = [f"{name} of {count}" for name, count in without.items() if count]
+    if told:
+        why = "nothing was measured there, or it was never reached"
+        yield f"left out, of {len(metrics)} runs: {', '.join(told)} ({why})"
 
 
 def _expected(study: Study, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -354,6 +354,16 @@ def test_a_table_of_cells_that_is_too_wide_becomes_one_for_each_metric(file: Pat
     assert cells[:4] == [["1s", "mesh"], ["1s", "ring"], ["9s", "mesh"], ["9s", "ring"]]
 
 
+def test_runs_that_have_no_value_of_a_metric_are_told_as_left_out_of_its_median(file: Path) -> None:
+    study, rows = study_of(file, seeds=3), []
+    for seed, convergence in ((1, 2.0), (2, None), (3, 4.0)):
+        metrics = {"lag.p99": 1.0, "convergence": convergence, "catch_up": None}
+        rows.append({"cell": 0, "seed": seed, "values": {}, "verdict": "pass", "metrics": metrics})
+    console = Console(width=120, file=StringIO())
+    show_study(console, study, rows, command=lambda _: "stigmem-sim run small.toml")
+    assert "left out, of 3 runs: convergence of 1 (nothing" in console.file.getvalue()
+
+
 def test_the_status_of_several_studies_is_that_of_the_worst(
     file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
