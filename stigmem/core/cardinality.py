@@ -14,6 +14,7 @@ from stigmem.core.contradiction import Cardinality
 __all__ = ["MANY_VALUES", "cardinality_of"]
 
 MANY_VALUES: Final = (
+    "intent:act",
     "intent:artifact",
     "intent:constraint",
     "intent:context_ref",
@@ -23,8 +24,8 @@ MANY_VALUES: Final = (
     "memory:note",
     "memory:tag",
 )
-"""Those of the contract that clients repeat (http-api 7: whom an intent is for and what it lists), and what agents
-gather."""
+"""Those of the contract that clients repeat (http-api 7: whom an intent is for and what it lists), what is done about
+an intent (spec/intents.md), and what agents gather."""
 
 
 def cardinality_of(relation: str) -> Cardinality:

@@ -52,6 +52,13 @@ __all__ = [
     "HOLDING_LOOKED_AT_MAX",
     "HOLDING_NAMED_MAX",
     "IDEMPOTENCY_KEY_CHARS_MAX",
+    "INTENTS_LOOKED_AT_MAX",
+    "INTENT_FACTS_READ_MAX",
+    "INTENT_ID_CHARS_MAX",
+    "INTENT_LIST_MAX",
+    "INTENT_TEXT_CHARS_MAX",
+    "INTENT_TIMEOUT_S_MAX",
+    "INTENT_WORD_CHARS_MAX",
     "JOB_ROWS_MIN",
     "KEYLESS_BODY_BYTES_MAX",
     "KEYS_MAX",
@@ -402,6 +409,23 @@ GARDEN_NAME_CHARS_MAX: Final = 256
 """A garden's name, in characters: a title, for people."""
 GARDEN_DESCRIPTION_CHARS_MAX: Final = 2_048
 """A garden's description, in characters: some paragraphs."""
+
+# --- intents ---
+INTENT_TEXT_CHARS_MAX: Final = 2_048
+"""A goal, and what is said about a condition, a handoff or an act (http-api 7.1)."""
+INTENT_WORD_CHARS_MAX: Final = 256
+"""A kind, a unit, a name of an artifact: a word or a few."""
+INTENT_ID_CHARS_MAX: Final = 512
+"""Names of parts (`:preference:63`) are made of it, and must fit into a URI too."""
+INTENT_LIST_MAX: Final = 64
+"""Recipients, constraints, preferences, deferences, references and artifacts, each: an envelope has 1,000 facts at
+most, which are one batch."""
+INTENT_TIMEOUT_S_MAX: Final = 366 * 86_400
+"""How long an answer may be waited for: a year, as for the longest life of a key."""
+INTENT_FACTS_READ_MAX: Final = 5_000
+"""Facts under the name of one intent that are looked at, oldest first: anybody may write there."""
+INTENTS_LOOKED_AT_MAX: Final = 5_000
+"""Intents that one page of a box looks at: about a second of work in slices. The cursor goes on behind them."""
 
 # --- reading the audit log ---
 AUDIT_PAGE_LIMIT_MAX: Final = 1_000

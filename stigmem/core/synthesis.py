@@ -18,7 +18,7 @@ from stigmem.core.export_index import is_foreign_instruction
 from stigmem.core.fact import Fact, rank
 from stigmem.core.known_facts import KnownFacts
 
-__all__ = ["SLOTS_MAX", "SlotSummary", "Synthesis", "standing", "synthesis_of"]
+__all__ = ["SLOTS_MAX", "SlotSummary", "Synthesis", "standing", "stands", "synthesis_of"]
 
 SLOTS_MAX: Final = 10_000
 """Entries of one synthesis: some megabytes. Who has more asks entity by entity."""
@@ -56,7 +56,7 @@ def standing(
             if fact.scope == scope
             and known.holds(fact)
             and not fact.is_system
-            and _stands(known, fact, include_expired=include_expired)
+            and stands(known, fact, include_expired=include_expired)
         )
         yield
     return found
@@ -104,7 +104,8 @@ def _against(known: KnownFacts, first: Fact, members: list[Fact]) -> Fact | None
     return second if best is first else best
 
 
-def _stands(known: KnownFacts, fact: Fact, *, include_expired: bool) -> bool:
+def stands(known: KnownFacts, fact: Fact, *, include_expired: bool) -> bool:
+    """Whether a fact is told to readers as what is so; with `include_expired`, also when only its time has passed."""
     if is_foreign_instruction(fact):
         return False
     if known.live(fact):

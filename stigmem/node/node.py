@@ -33,6 +33,7 @@ from stigmem.node.api import (
     facts,
     federation,
     gardens,
+    intents,
     keys,
     lint,
     manifests,
@@ -393,6 +394,10 @@ class Node:
             **bind(synthesis.OPERATIONS, synthesis.SynthesisApi(reader=reader)),
             **bind(lint.OPERATIONS, lint.LintApi(reader=reader, jobs=jobs)),
             **bind(aliases.OPERATIONS, aliases.AliasesApi(reader=reader)),
+            **bind(
+                intents.OPERATIONS,
+                intents.IntentsApi(identity=identity, quotas=quotas, guard=guard, reader=reader, cursors=self.cursors),
+            ),
             **bind(schemas.OPERATIONS, schemas.SchemasApi(reader=reader)),
             **bind(decay.OPERATIONS, decay.DecayApi(reader=reader, jobs=jobs, sweeper=self.sweeper)),
         }

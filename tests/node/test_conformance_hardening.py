@@ -82,6 +82,7 @@ def _smallest(operation: Operation) -> Any:
         "change_peer": {"allowed_scopes": ["public"]}, "pin_origin": {"node_id": "a", "public_key": "k"},
         "confirm_origin": {"pubkey_fingerprint": "x"}, "promote_from_garden": {"fact_id": "x"},
         "reject_from_garden": {"fact_id": "x"},
+        "create_intent": {"from": "agent:caller", "to": ["a:b"], "goal": "g"}, "act_on_intent": {"kind": "done"},
         "create_tombstone": {"entity_uri": "user:a", "dry_run": True}, "revoke_tombstone": {},
         "lint": {"scope": "local"}, "synthesis": {"scope": "local"}, "void_facts": {},
         "create_subscription": {"target": "public", "on_change": "webhook", "delivery_address": "https://a.example"},

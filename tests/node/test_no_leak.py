@@ -90,6 +90,10 @@ class World:
             if not self.room:  # an alias belongs to no garden, and who has the key of who gave it is shown it
                 alias = {"raw_uri": "user:alias", "canonical_uri": "user:hidden"}
                 read(await ask(self.bench, "POST", "/v1/aliases", alias, by=WHOLE), 201)
+                intent = envelope(SECRET, "company")
+                read(await ask(self.bench, "POST", "/v1/intents", intent, by=WHOLE), 201)
+                done = {"kind": "accepted", "by": "agent:shared"}
+                read(await ask(self.bench, "POST", "/v1/intents/intent:known/acts", done, by=WHOLE), 201)
             body = self.made("company", saying(SECRET, scope="company", entity="user:batch"))
             batch = {"facts": [body], "idempotency_key": "k"}
             read(await ask(self.bench, "POST", "/v1/facts/batch", batch, by=WHOLE))
@@ -154,8 +158,22 @@ class GardenWorld(World):
         await super().fill()
 
 
+def envelope(goal: str, scope: str) -> dict[str, Any]:
+    """An intent whose id anybody can guess, and which is handed over with facts that not everybody may read."""
+    handoff = {"summary": "s", "fact_refs": ["user:0", "user:hidden"]}
+    return {
+        "id": "intent:known", "from": "agent:shared", "to": ["agent:shared"], "goal": goal, "scope": scope,
+        "handoff": handoff,
+    }  # fmt: skip
+
+
 async def reads(world: World) -> None:
     names = world.names
+    for limit in (1, 50):
+        for filters in ("box=inbox&", "box=outbox&", "state=accepted&", "of=a:0&", "scope=company&"):
+            await world.look("GET", f"/v1/intents?{filters}limit={limit}")
+    await world.look("GET", "/v1/intents/intent:known")
+    await world.look("GET", "/v1/intents/intent:known?include_expired=true")
     for limit in (1, 2, 3, 50):
         for filters in ("", "entity=user:0&", "relation=maint:status&", "source=agent:hidden&", "entity=user:hidden&"):
             for more in (
@@ -256,6 +274,9 @@ async def writes(world: World) -> None:
         batch = {"facts": [saying(SECRET, scope=scope, entity="user:batch")], "idempotency_key": "k"}
         await world.look("POST", "/v1/facts/batch", batch)
     await world.look("POST", "/v1/facts", saying(f"{SECRET} 0", entity="user:0", garden_id=GARDEN))
+    for kind in ("accepted", "done"):
+        await world.look("POST", "/v1/intents/intent:known/acts", {"kind": kind})
+        await world.look("POST", "/v1/intents", envelope("Something else", "public"))
     for name in ("conflict.company", "conflict.team", "conflict.local"):
         for more in ("", f"?garden_id={GARDEN}"):
             body = {"winning_fact_id": names["h0team.id"]}

@@ -15,7 +15,6 @@ from stigmem.node.transaction import Transaction
 
 __all__ = ["OPERATIONS", "NotImplementedApi"]
 
-_INTENTS: Final = "intents are not built; facts with the relations of the intent namespace are kept like all others"
 _AGENT_KEYS: Final = "this node does not verify agents' signatures; each agent can have an API key of its own"
 _CAPABILITIES: Final = "this node trusts no capability token; a peer presents a peer token, everybody else an API key"
 
@@ -28,8 +27,6 @@ class _Absent(NamedTuple):
 
 
 _ABSENT: Final = (
-    _Absent("create_intent", "POST", "/v1/intents", _INTENTS),
-    _Absent("get_intent", "GET", "/v1/intents/{intent}", _INTENTS),
     _Absent("create_agent_key", "POST", "/v1/auth/agent-keys", _AGENT_KEYS),
     _Absent("list_agent_keys", "GET", "/v1/auth/agent-keys", _AGENT_KEYS),
     _Absent("delete_agent_key", "DELETE", "/v1/auth/agent-keys/{key}", _AGENT_KEYS),
