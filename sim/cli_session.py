@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from sim.analysis.outcome import EXIT_STATUS, encode_run, worst
+from sim.diagnostics.kind_errors import KindFailed
 from sim.report.folder import (
     DIGESTS,
     FACTS,
@@ -180,9 +181,9 @@ def _tell_bug(aside: Console, error: Exception, plan: Plan, folder: Path | None)
     leaf, again = _leaf(error), _replay(folder, plan)
     place = raised_in(leaf, named_modules(plan.scenario.scenario.plugins))
     whose = "a bug of stigmem-sim" if place is None else f"an error in {place},"
+    what = f"{leaf}" if isinstance(leaf, KindFailed) else f"{whose} ended the run: {type(leaf).__name__}: {leaf}"
     aside.print(
-        f"{whose} ended the run: {type(leaf).__name__}: {leaf}\n"
-        f"the traceback is in {folder / TRACEBACK}; to meet it again: {again}",
+        f"{what}\nthe traceback is in {folder / TRACEBACK}; to meet it again: {again}",
         soft_wrap=True,
     )
     return _BUG

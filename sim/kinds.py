@@ -31,6 +31,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from pkgutil import iter_modules
 from typing import Any, Final, TypeVar
 
@@ -40,6 +41,10 @@ SORTS: Final = ("fault", "workload", "adversary", "checker")
 """What there are kinds of: the class attribute `sort` of the bases."""
 _VERBS: Final = {"fault": "inject", "workload": "run"}
 """Sort -> the method without which its kinds would do nothing."""
+_REMEDIES: Final = {
+    "fault": "write @contextmanager, of contextlib, above it, and yield once",
+    "workload": "it is called once, and has what follows called by clients.at and its like",
+}
 _OURS: Final = "sim"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _kinds: Final[dict[str, dict[tuple[str, str], type]]] = {sort: {} for sort in SORTS}
@@ -53,8 +58,8 @@ class AmbiguousKind(Exception):
 
 def kind(name: str) -> Callable[[type[T]], type[T]]:
     """Give a class its name as a kind, and make it known. Raises TypeError for a class of no sort, a fault without
-    `inject` and a workload without `run`, and ValueError for a name that cannot be one or is taken, in its module or by
-    this package."""
+    `inject` and a workload without `run`, or with one that would do nothing when called, and ValueError for a name that
+    cannot be one or is taken, in its module or by this package."""
 
     def named(cls: type[T]) -> type[T]:
         sort = getattr(cls, "sort", None)
@@ -72,11 +77,20 @@ def kind(name: str) -> Callable[[type[T]], type[T]]:
         verb = _VERBS.get(sort)
         if verb is not None and not any(verb in vars(base) for base in cls.__mro__ if "sort" not in vars(base)):
             raise TypeError(f"{cls.__qualname__} is a {sort} without {verb}: see the head of sim/{sort}/base.py")
+        if verb is not None and (would := _would_do_nothing(getattr(cls, verb))):
+            raise TypeError(f"{cls.__qualname__}.{verb} {would} and would do nothing: {_REMEDIES[sort]}")
         found = _checker(cls, name) if sort == "checker" else _tagged(cls, name)
         _kinds[sort][name, cls.__module__] = found
         return found
 
     return named
+
+
+def _would_do_nothing(method: Any) -> str:
+    """What a method is that gives something to go through or to await, where it is only called; empty for others."""
+    if isgeneratorfunction(method):
+        return "is a generator"
+    return "is asynchronous" if iscoroutinefunction(method) or isasyncgenfunction(method) else ""
 
 
 def _checker(cls: type[T], name: str) -> type[T]:

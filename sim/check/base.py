@@ -195,6 +195,11 @@ class Checker:
         raise PropertyViolated(Violation(self.name, machine, self.observed.now_ns, sentence))
 
 
+def _called(make: Any) -> str:
+    name = getattr(make, "__qualname__", None) or repr(make)
+    return f"{getattr(make, '__module__', '')}.{name}"
+
+
 CheckerFactory = Callable[[Observed], Checker]
 """A checker class, or whatever else makes one for a run."""
 
@@ -207,7 +212,13 @@ def build_checkers(factories: Iterable[CheckerFactory], observed: Observed) -> l
         given: Any = make
         if not callable(given) or (isinstance(given, type) and not issubclass(given, Checker)):
             raise TypeError(f"{given!r:.60} is no subclass of Checker; give the class itself, as checkers=[ShortNames]")
-        checker = make(observed)
+        try:
+            checker = make(observed)
+        except Exception as error:
+            if getattr(make, "__module__", "").partition(".")[0] == "sim":
+                raise
+            said = f"{type(error).__name__}: {error}"
+            raise TypeError(f"the checker {_called(make)} cannot be made for a run: {said}") from error
         if not checker.name or checker.name in found:
             other = f"that of another, {checker.name!r}" if checker.name else "none"
             raise ValueError(f"every checker needs a name of its own; {type(checker).__name__} has {other}")

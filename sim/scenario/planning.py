@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from sim.diagnostics.errors import Misfit
+from sim.diagnostics.kind_errors import whose
 from sim.diagnostics.suggestions import meant, quoted, suggestion
 from sim.diagnostics.toml_lines import KeyPath, parse_key
 from sim.kinds import find_kinds
@@ -86,7 +87,7 @@ def make_plan(scenario: Scenario, base: Path, seed: int | None = None) -> Plan:
 def _retyped(scenario: Scenario, base: Path) -> Scenario:
     """Held to the types of a file, as Python holds nobody to them; parts of kinds that no file can name stay."""
     modules = named_modules(scenario.scenario.plugins)
-    registered = {sort: tuple(find_kinds(sort, modules).values()) for sort in ("fault", "workload", "adversary")}
+    registered = {sort: tuple(find_kinds(sort, modules).values()) for sort in _SORTS}
     parts = {name: list(getattr(scenario, name)) for name in registered}
     known = {name: [part for part in parts[name] if isinstance(part, kinds)] for name, kinds in registered.items()}
     # Whoever has a Scenario in Python that names plugins has run their code, or has written the names himself.
@@ -113,7 +114,24 @@ _SELECTORS: Final = ("per", "node", "origin", "scope", "hops", "link", "window")
 """Keys of an expectation that choose what it looks at."""
 
 
+_SORTS: Final = ("fault", "workload", "adversary")
+
+
 def _fit(scenario: Scenario, base: Path) -> Plan:
+    parts = [(sort, number, part) for sort in _SORTS for number, part in enumerate(getattr(scenario, sort))]
+    try:
+        return _fitted(scenario, base)
+    except BadScenario:
+        raise
+    except Exception as error:  # of a kind that somebody else wrote; what is ours is a bug
+        known = whose(error, (part for *_, part in parts))
+        if known is None:
+            raise
+        places = [(sort, number) for sort, number, part in parts if part is known.part]
+        raise BadScenario([Mistake(places[0], str(known))]) from error
+
+
+def _fitted(scenario: Scenario, base: Path) -> Plan:
     check_needs(scenario, base)
     found = [*check_times(scenario), *_expectations(scenario), *_reached(scenario), *_settings(scenario)]
     try:

@@ -29,6 +29,7 @@ import msgspec
 
 from sim.check import Asked, Boot, Checker, CheckResult, Commit, Commits, PropertyViolated, Served
 from sim.diagnostics.errors import Violation
+from sim.diagnostics.kind_errors import blame, failure
 from sim.observation.expected import stays_local
 from sim.observation.node_view import NodeView
 from sim.observation.visibility import TrackedFact
@@ -115,6 +116,9 @@ class EventRelay:
                 self.violated(broken.violation)
                 if not self._keep_going:
                     return
+            except Exception as error:
+                self._failed(checker, error, "on_commit")
+                return
 
     def booted(self, machine: Machine) -> None:
         """A machine's node is running."""
@@ -138,6 +142,9 @@ class EventRelay:
                 self.violated(broken.violation)
                 if not self._keep_going:
                     return
+            except Exception as error:
+                self._failed(checker, error, "on_boot")
+                return
 
     def stopped(self, machine: Machine, how: str, fate: str) -> None:
         """A machine lost power."""
@@ -158,6 +165,9 @@ class EventRelay:
                 self.violated(broken.violation)
                 if not self._keep_going:
                     return
+            except Exception as error:
+                self._failed(checker, error, "on_response")
+                return
 
     def asked(self, asked: Asked) -> None:
         """A node asked a hostile peer for facts."""
@@ -168,6 +178,9 @@ class EventRelay:
                 self.violated(broken.violation)
                 if not self._keep_going:
                     return
+            except Exception as error:
+                self._failed(checker, error, "on_asked")
+                return
 
     def bug(self, error: Exception) -> None:
         """A node met a bug of its own: the run ends with it."""
@@ -184,6 +197,9 @@ class EventRelay:
                 self.violated(broken.violation)
                 if not self._keep_going:
                     return
+            except Exception as error:
+                self._failed(checker, error, "on_acknowledged")
+                return
 
     def disk_wiped(self, machine: str) -> None:
         """A machine's disk was wiped on purpose."""
@@ -194,6 +210,9 @@ class EventRelay:
                 self.violated(broken.violation)
                 if not self._keep_going:
                     return
+            except Exception as error:
+                self._failed(checker, error, "on_disk_wiped")
+                return
 
     def is_quiet(self) -> bool:
         """Whether every checker says that the federation may be called settled."""
@@ -205,7 +224,19 @@ class EventRelay:
                 self.violated(broken.violation)
                 if not self._keep_going:
                     return False
+            except Exception as error:
+                self._failed(checker, error, "is_quiet")
+                return False
         return True
+
+    def _failed(self, checker: Checker, error: Exception, hook: str) -> None:
+        """A checker raised what is no word of it. Somebody else's ends the run by its name, at once: in a node's turn
+        it would pass for a bug of the node. One of ours is a bug."""
+        known = failure(checker, error, hook)
+        if known is error:
+            raise error
+        known.__cause__ = error
+        self._world.finish(known)
 
     def violated(self, violation: Violation) -> None:
         """A property does not hold. The run is over, or goes on without the checker that said so."""
@@ -232,6 +263,8 @@ class EventRelay:
         except PropertyViolated as broken:
             _, machine, _, sentence = broken.violation
             return CheckResult(checker.name, False, f"{machine}: {sentence}" if machine else sentence)
+        except Exception as error:
+            blame(checker, error, "result")
         if not isinstance(word, CheckResult):
             raise TypeError(f"{checker.name}: result gave {word!r:.60} and no CheckResult; return self.holds(...)")
         return word

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from sim.diagnostics.kind_errors import KindFailed, blame
 from sim.fault import Fault
 from sim.observation.conditions import FaultInterval
 from sim.ports import FaultEnv
@@ -29,6 +30,18 @@ class _Running(NamedTuple):
     fault: Fault
     guard: AbstractContextManager[None]
     begin_ns: int
+
+
+def _guard_of(fault: Fault, env: FaultEnv) -> AbstractContextManager[None]:
+    guard: Any = fault.inject(env)
+    if isinstance(guard, AbstractContextManager):
+        return guard
+    what = "nothing" if guard is None else f"a {type(guard).__name__}"
+    raise KindFailed(
+        fault,
+        f"gave {what} from inject, where a context manager belongs: write @contextmanager, of contextlib, above it, "
+        "and yield once",
+    )
 
 
 class FaultSchedule:
@@ -84,9 +97,12 @@ class FaultSchedule:
     def _begin(self, number: int) -> None:
         fault = self._faults[number]
         self._trace.event("fault begins", fault.label(), list(fault.nodes()))
-        guard = fault.inject(self._make_env(number))
-        self._active[number] = _Running(fault, guard, self._world.now)
-        guard.__enter__()
+        try:
+            guard = _guard_of(fault, self._make_env(number))
+            self._active[number] = _Running(fault, guard, self._world.now)
+            guard.__enter__()
+        except Exception as error:
+            blame(fault, error, "inject")
         span = fault.span()
         if span is not None:
             self._world.after(span, self._end, number)
@@ -98,7 +114,10 @@ class FaultSchedule:
         running = self._active.get(number)
         if running is not None:
             self._trace.event("fault ends", running.fault.label(), list(running.fault.nodes()))
-            running.guard.__exit__(None, None, None)
+            try:
+                running.guard.__exit__(None, None, None)
+            except Exception as error:
+                blame(running.fault, error, "inject, when it was left")
             self._close(number)
 
     def _close(self, number: int) -> None:

@@ -32,6 +32,7 @@ import trio
 
 from sim.check import CHECKERS, Checker, CheckerFactory, build_checkers
 from sim.diagnostics.errors import Violation
+from sim.diagnostics.kind_errors import whose
 from sim.observation.recollections import Recollections
 from sim.observation.sampler import SAMPLES, Sampler
 from sim.observation.visibility import Visibility
@@ -218,11 +219,18 @@ class Simulation:
     # --- running ---
 
     def run(self) -> None:
-        """Simulate from the first boot to the verdict. Raises what a bug of ours raises."""
+        """Simulate from the first boot to the verdict. Raises KindFailed for an error of somebody else's kind, and what
+        a bug of ours raises."""
         try:
             simulate(self.world, self._main)
         except BaseExceptionGroup as group:
-            raise _only(group) from None
+            only = _only(group)
+            table = self.scenario
+            parts = (*table.fault, *table.workload, *table.adversary, *self.checkers)
+            known = whose(only, parts) if isinstance(only, Exception) else None
+            if known is None or known is only:
+                raise only from only.__cause__
+            raise known from only
 
     async def _main(self) -> None:
         self.interruption.begins()

@@ -265,16 +265,87 @@ def test_a_checker_of_a_plugin_judges_and_the_command_to_replay_says_what_it_nee
     assert Result.load(out, allow_plugins=True).verdict == "fail"
 
 
-def test_an_error_in_a_plugin_is_told_with_its_place_and_is_no_bug_of_ours(
+BROKEN = [
+    ("peer.entry(fact)", "peer.entri(fact)", ECHO, "adversary 'echo'", "Echo", "AttributeError"),
+    ("clients.write(", "clients.wryte(", NOTE, "workload 'one-note'", "OneNote", "AttributeError"),
+    ('.powered_off("lost")', ".powered_of()", METEOR, "fault 'meteor'", "Meteor", "AttributeError in inject"),
+    ("            yield\n", "            yield\n        1 / 0\n", METEOR, "fault 'meteor'", "Meteor",
+     "ZeroDivisionError in inject, when it was left"),
+    ("if len(commit.facts)", "if len(commit.fact)", NOTE, "checker 'few-facts'", "FewFacts",
+     "AttributeError in on_commit"),
+    ('"never many")', "1 / 0)", NOTE, "checker 'few-facts'", "FewFacts", "ZeroDivisionError in result"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("right", "wrong", "table", "kind", "cls", "error"), BROKEN)
+def test_an_error_in_a_kind_of_a_plugin_is_told_with_its_name_and_place_and_is_no_bug_of_ours(
+    right: str,
+    wrong: str,
+    table: str,
+    kind: str,
+    cls: str,
+    error: str,
+    outside: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    module = outside / f"{module_in(outside)}.py"
+    text = module.read_text().replace(right, wrong)
+    module.write_text(text)
+    line = text[: text.index(wrong.strip()) + wrong.strip().rfind("\n") + 1].count("\n") + 1
+    path, out = scenario_file(outside, module.stem, table), outside / "out"
+    assert main(["run", str(path), "--allow-plugins", "--out", str(out), "--no-figures"]) == 70
+    told = capsys.readouterr().err
+    assert told.startswith(f"the {kind} ({module.stem}.{cls}) raised {error}: ")
+    assert f"({module.stem}, line {line})\n" in told
+    assert "bug" not in told
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "sentence"),
+    [
+        ("    @contextmanager\n", "", "Meteor.inject is a generator and would do nothing: write @contextmanager"),
+        ("    def run(", "    async def run(", "OneNote.run is asynchronous and would do nothing: it is called once"),
+    ],
+)
+def test_a_kind_that_would_do_nothing_when_it_is_called_is_refused_before_the_run(
+    right: str, wrong: str, sentence: str, outside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = outside / f"{module_in(outside)}.py"
+    module.write_text(module.read_text().replace(right, wrong))
+    assert main(["run", str(scenario_file(outside, module.stem, METEOR)), "--allow-plugins"]) == 2
+    assert f"the module '{module.stem}' cannot be imported: TypeError: {sentence}" in capsys.readouterr().err
+
+
+def test_a_fault_whose_inject_gives_no_context_manager_is_told_what_to_write(
     outside: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     module = outside / f"{module_in(outside)}.py"
-    text = module.read_text().replace("peer.entry(fact)", "peer.entri(fact)")
-    module.write_text(text)
-    line = text[: text.index("peer.entri")].count("\n") + 1
-    path, out = scenario_file(outside, module.stem, ECHO), outside / "out"
-    assert main(["run", str(path), "--allow-plugins", "--out", str(out), "--no-figures"]) == 70
-    assert f"an error in {module.stem}, line {line}, ended the run: AttributeError" in capsys.readouterr().err
+    module.write_text(
+        module.read_text().replace("    @contextmanager\n", "").replace("            yield\n", "            pass\n")
+    )
+    assert (
+        main(
+            ["run", str(scenario_file(outside, module.stem, METEOR)), "--allow-plugins", "--out", str(outside / "out")]
+        )
+        == 70
+    )
+    told = capsys.readouterr().err
+    assert told.startswith(
+        f"the fault 'meteor' ({module.stem}.Meteor) gave nothing from inject, where a context manager"
+    )
+    assert "bug" not in told
+
+
+def test_a_kind_that_raises_when_it_is_checked_is_a_mistake_of_its_table(
+    outside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = outside / f"{module_in(outside)}.py"
+    module.write_text(module.read_text().replace("len(federation.nodes)", "len(federation.node)"))
+    path = scenario_file(outside, module.stem, METEOR)
+    assert main(["run", str(path), "--allow-plugins"]) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith(f"{path}:")
+    assert f"fault[0]: the fault 'meteor' ({module.stem}.Meteor) raised AttributeError: " in told
 
 
 def test_an_installed_package_brings_its_kinds_by_an_entry_point(outside: Path) -> None:

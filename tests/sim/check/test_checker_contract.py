@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -11,6 +11,7 @@ import sim.check
 from sim.analysis.outcome import conclude
 from sim.check import CHECKERS, Boot, Checker, CheckResult, Commit, Commits, Served, build_checkers
 from sim.check.tokens import Tokens
+from sim.diagnostics.kind_errors import KindFailed
 from sim.kinds import import_modules
 from sim.ports import Observed
 from sim.scenario.reading import parse_scenario
@@ -108,6 +109,31 @@ def test_a_failure_in_any_hook_ends_the_run_and_is_no_bug_of_a_node(hook: str) -
     assert simulation.world.now == simulation.violation.at_ns
     nodes = [machine.node for machine in simulation.machines.values() if machine.node is not None]
     assert [node.bugs for node in nodes if node.bugs] == []
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_checker_that_raises_ends_the_run_by_its_name_whichever_hook_it_was_in(hook: str) -> None:
+    def raising(self: Failing, machine: str, sentence: str) -> NoReturn:
+        raise KeyError(sentence)
+
+    cls = type("RaisingThere", (Failing,), {"hook": hook, "fail": raising, "__module__": __name__})
+    simulation = make_simulation(TALK, fault("wipe", at="20s", node="b"), checkers=[*CHECKERS, cls])
+    with pytest.raises(KindFailed, match=rf"^the checker 'failing' .*raised KeyError in {hook}: 'broken in {hook}'"):
+        simulation.run()
+    nodes = [machine.node for machine in simulation.machines.values() if machine.node is not None]
+    assert [node.bugs for node in nodes if node.bugs] == []
+
+
+def test_a_checker_that_cannot_be_made_is_named() -> None:
+    class NoRoom(Checker):
+        name = "no-room"
+
+        def __init__(self) -> None:
+            """Takes nothing."""
+
+    factory: Any = NoRoom
+    with pytest.raises(TypeError, match=r"NoRoom cannot be made for a run: TypeError: .*positional argument"):
+        sim.run(parse_scenario(scenario_text(TALK, duration="20s")), checkers=[factory])
 
 
 def words_of(found: sim.Result) -> dict[str, tuple[bool | None, str]]:
