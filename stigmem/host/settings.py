@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple, get_type_hints
 
 from stigmem.core import limits
 from stigmem.core.decay import read_policies
+from stigmem.core.field_types import check_field_types
 from stigmem.core.keys import ED25519
 from stigmem.node.settings import NodeSettings
 
@@ -147,6 +148,9 @@ class HostSettings:
 
     log_style: Literal["console", "json"] = _is("console", "Form of the log on standard error")
     log_level: Literal["debug", "info", "warning", "error"] = _is("info", "Least level of a log line")
+
+    def __post_init__(self) -> None:
+        check_field_types(self)
 
     @property
     def tls(self) -> bool:

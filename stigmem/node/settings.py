@@ -11,6 +11,7 @@ from typing import Literal
 
 from stigmem.core import limits
 from stigmem.core.decay import DecayPolicy
+from stigmem.core.field_types import check_field_types
 from stigmem.core.keys import ED25519, Suite
 
 __all__ = ["NodeSettings"]
@@ -18,7 +19,8 @@ __all__ = ["NodeSettings"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings:
-    """One node's settings. `seed` is its 32-byte federation key."""
+    """One node's settings. `seed` is its 32-byte federation key. Raises TypeError that names the field for a value of
+    another type."""
 
     seed: bytes = field(repr=False)
     node_url: str = "http://127.0.0.1:8765"
@@ -89,6 +91,9 @@ class NodeSettings:
     """Rest between two sweeps that the node makes by itself, where one of the above asks for any."""
     key_life_days: int = 90
     token_leeway_ms: int = limits.TOKEN_LEEWAY_MS
+
+    def __post_init__(self) -> None:
+        check_field_types(self)
 
     @property
     def discovery_timeout_ns(self) -> int:
