@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "AssertRequest", "BatchItem", "BatchResult", "BooleanValue", "Conflict", "ConflictPage", "ConflictResolution",
     "DatetimeValue", "Fact", "FactChainCheckpointProof", "FactChainProof", "FactPage", "FactScope", "FactValue",
-    "FederationEndpoints", "LintReport", "MemoryCard", "Neighbor", "NeighborPage", "NodeInfo", "NullValue",
+    "FederationEndpoints", "Intent", "IntentAct", "IntentPage", "LintReport", "MemoryCard", "Neighbor", "NeighborPage",
+    "NodeInfo", "NullValue",
     "NumberValue", "Peer", "PeerPage", "RecallRequest", "RecallResponse", "RecallWeights", "RefValue",
     "ResolveRequest", "ScoreBreakdown", "ScoredFact", "StringValue", "Subscription", "SubscriptionPage",
     "Synthesis", "TextValue", "boolean_value", "datetime_value", "null_value", "number_value", "ref_value",
@@ -404,6 +405,54 @@ class Synthesis(_Answer):
     scope: str
     fact_count: int
     contradiction_count: int
+
+
+# --- intents ---
+
+
+class IntentAct(_Answer):
+    """What somebody did about an intent; `counted` says whether it changed anything."""
+
+    fact_id: str
+    kind: str
+    by: str
+    at: str
+    rule: int | None = None
+    text: str | None = None
+    counted: bool = True
+
+
+class Intent(_Answer):
+    """What somebody wants to happen, and how it stands (spec/intents.md). `as_`: in a box, as what it concerns its
+    owner."""
+
+    id: str
+    from_: str = Field(alias="from")
+    to: list[str]
+    goal: str
+    scope: str
+    state: str
+    created_at: str
+    expires_at: str | None = None
+    constraint: list[dict[str, Any]] = Field(default_factory=list)
+    preference: list[dict[str, Any]] = Field(default_factory=list)
+    deference: list[dict[str, Any]] = Field(default_factory=list)
+    escalation: dict[str, Any] | None = None
+    handoff: dict[str, Any] | None = None
+    acts: list[IntentAct] = Field(default_factory=list)
+    consultations: list[dict[str, Any]] = Field(default_factory=list)
+    escalated: dict[str, Any] | None = None
+    missing_refs: list[str] = Field(default_factory=list)
+    contested_by: list[str] = Field(default_factory=list)
+    fact_ids: list[str] = Field(default_factory=list)
+    as_: list[str] = Field(default_factory=list, alias="as")
+
+
+class IntentPage(_Answer):
+    """Part of a box, and where to go on."""
+
+    intents: list[Intent]
+    cursor: str | None = None
 
 
 # --- subscriptions ---

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
@@ -24,6 +24,8 @@ from stigmem.client.models import (
     FactPage,
     FactScope,
     FactValue,
+    Intent,
+    IntentPage,
     LintReport,
     MemoryCard,
     NeighborPage,
@@ -41,9 +43,10 @@ from stigmem.client.models import (
 )
 
 __all__ = [
-    "assert_batch", "assert_fact", "delete_subscription", "federation_status", "get", "get_card", "history",
-    "iter_conflicts", "iter_facts", "iter_history", "lint", "list_conflicts", "list_subscriptions", "neighbors",
-    "node_info", "query", "recall", "resolve_conflict", "retract", "subscribe", "synthesize",
+    "act_on_intent", "assert_batch", "assert_fact", "delete_subscription", "federation_status", "get", "get_card",
+    "get_intent", "history", "iter_conflicts", "iter_facts", "iter_history", "iter_intents", "lint",
+    "list_conflicts", "list_subscriptions", "neighbors", "node_info", "query", "recall", "resolve_conflict",
+    "retract", "send_intent", "subscribe", "synthesize",
 ]  # fmt: skip
 
 M = TypeVar("M", bound=BaseModel)
@@ -376,6 +379,66 @@ def _asked(path: str, kind: type[M], **members: Any) -> Call[M]:
     """A question with a body; members that are None are left out."""
     given = {name: value for name, value in members.items() if value is not None}
     return Call("POST", path, model(kind), json.dumps(given).encode(), _JSON)
+
+
+# --- intents ---
+
+
+def send_intent(
+    sender: str,
+    to: list[str],
+    goal: str,
+    *,
+    scope: FactScope = "company",
+    expires_at: str | None = None,
+    constraint: list[dict[str, Any]] | None = None,
+    preference: list[dict[str, Any]] | None = None,
+    deference: list[dict[str, Any]] | None = None,
+    escalation: dict[str, Any] | None = None,
+    handoff: dict[str, Any] | None = None,
+    intent_id: str | None = None,
+) -> Call[Intent]:
+    """Say what should happen, to whom and within which limits. `sender` is one's own name. Without `intent_id` the node
+    chooses one, and the request is not sent again when nobody knows whether it was done."""
+    given = {
+        "from": sender, "to": to, "goal": goal, "scope": scope, "expires_at": expires_at, "constraint": constraint,
+        "preference": preference, "deference": deference, "escalation": escalation, "handoff": handoff, "id": intent_id,
+    }  # fmt: skip
+    body = json.dumps({name: value for name, value in given.items() if value is not None}).encode()
+    return Call("POST", "/v1/intents", model(Intent), body, _JSON, repeats=False)
+
+
+def get_intent(intent_id: str, *, include_expired: bool = False) -> Call[Intent]:
+    """An intent, what was done about it, and how it stands."""
+    target = target_of(f"/v1/intents/{_name(intent_id)}", {"include_expired": include_expired})
+    return Call("GET", target, model(Intent))
+
+
+def act_on_intent(
+    intent_id: str, kind: str, *, rule: int | None = None, text: str | None = None, by: str | None = None
+) -> Call[Intent]:
+    """Do something about an intent: `accepted`, `refused`, `done`, `consulted`, `answered`, `timed_out` or `escalated`.
+    The intent as it stands then. `rule`: the place of the deference that is meant."""
+    given = {"kind": kind, "rule": rule, "text": text, "by": by}
+    body = json.dumps({name: value for name, value in given.items() if value is not None}).encode()
+    return Call("POST", f"/v1/intents/{_name(intent_id)}/acts", model(Intent), body, _JSON)
+
+
+def iter_intents(
+    box: Literal["inbox", "outbox"] = "inbox",
+    *,
+    of: str | None = None,
+    scope: FactScope | None = None,
+    state: str | None = None,
+    page_size: int = 50,
+) -> Pages[IntentPage, Intent]:
+    """Intents that wait for somebody, or that somebody sent, newest first; one's own box unless `of` names another."""
+
+    def page(cursor: str | None) -> Call[IntentPage]:
+        parameters = {"box": box, "of": of, "scope": scope, "state": state, "limit": page_size, "cursor": cursor}
+        return Call("GET", target_of("/v1/intents", parameters), model(IntentPage))
+
+    return Pages(page, lambda found: found.intents, lambda found: found.cursor)
 
 
 # --- subscriptions ---

@@ -22,6 +22,8 @@ from stigmem.core.keys import decode_base64, encode_base64
 __all__ = ["CursorCodec", "PageCursorCodec"]
 
 _MARK_BYTES: Final = 12
+_HYPHEN: Final = "."
+"""What stands for a hyphen at the beginning of a cursor: `--cursor -xyz` would be read as two options."""
 _BLOCK_BYTES: Final = 64
 _OURS: Final = re.compile(r"s:([0-9]{1,20})")
 _CURSORS_KEPT: Final = 1_024
@@ -35,15 +37,16 @@ class CursorCodec:
         self._stream = hashlib.blake2b(seed, digest_size=32, person=b"cursor stream").digest()
 
     def close(self, place: str) -> str:
-        """The cursor that stands for a place."""
+        """The cursor that stands for a place. It does not begin like an option of a command line."""
         data = place.encode("utf-8", "surrogatepass")
         mark = self._mark(data)
-        return encode_base64(mark + self._crossed(mark, data))
+        text = encode_base64(mark + self._crossed(mark, data))
+        return f"{_HYPHEN}{text[1:]}" if text.startswith("-") else text
 
     def open(self, cursor: str) -> str:
         """The place that a cursor stands for; raises Refusal 400 `invalid_cursor`."""
         try:
-            sealed = decode_base64(cursor)
+            sealed = decode_base64(f"-{cursor[1:]}" if cursor.startswith(_HYPHEN) else cursor)
         except ValueError:
             sealed = b""
         mark, data = sealed[:_MARK_BYTES], self._crossed(sealed[:_MARK_BYTES], sealed[_MARK_BYTES:])

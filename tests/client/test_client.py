@@ -67,6 +67,21 @@ async def test_pages_are_asked_for_as_they_are_wanted(tmp_path: Path) -> None:
         assert [fact async for fact in client.iter_facts(entity="user:nobody")] == []
 
 
+async def test_an_intent_is_sent_worked_on_and_found_in_boxes(tmp_path: Path) -> None:
+    async with client_at(tmp_path) as (_, client):
+        limit = [{"kind": "budget", "limit": {"type": "number", "v": 250.0}, "unit": "EUR"}]
+        sent = await client.send_intent("agent:planner", ["agent:fitter"], "Replace the seal", constraint=limit)
+        assert (sent.from_, sent.state, sent.constraint) == ("agent:planner", "open", limit)
+        other = await client.send_intent("agent:planner", ["agent:fitter"], "Paint it", intent_id="intent:paint")
+        inbox = [each async for each in client.iter_intents(of="agent:fitter", page_size=1)]
+        assert [(each.id, each.as_) for each in inbox] == [(other.id, ["recipient"]), (sent.id, ["recipient"])]
+        done = await client.act_on_intent("intent:paint", "done", by="agent:fitter", text="in blue")
+        assert (done.state, done.acts[0].text) == ("done", "in blue")
+        assert (await client.get_intent("intent:paint")).state == "done"
+        outbox = [each.state async for each in client.iter_intents("outbox", of="agent:planner")]
+        assert outbox == ["done", "open"]
+
+
 async def test_history_is_all_that_was_ever_said_oldest_first(tmp_path: Path) -> None:
     async with client_at(tmp_path) as (_, client):
         await say(client, "engineer")

@@ -544,6 +544,31 @@ def test_twenty_notes_of_one_agent_are_all_there(run: Any) -> None:
     assert run("fact", "query", "--entity", "user:ada", "--limit", "100", "--json").json == found[:12] + found[13:]
 
 
+def test_an_intent_is_sent_listed_shown_and_acted_on(run: Any, tmp_path: Path) -> None:
+    new_node(run)
+    file = tmp_path / "seal.json"
+    file.write_text(
+        '{"id": "intent:seal", "deference": [{"condition": "cost > 100", "defer_to": "user:rhea", "timeout_s": 60}],'
+        ' "handoff": {"summary": "Leak", "fact_refs": ["a:unknown"]}}'
+    )
+    who = ("--from", "user:ada", "--to", "agent:fitter")
+    sent = run("intent", "send", *who, "--goal", "Replace the seal", "--file", str(file)).out
+    assert "intent:seal is open: Replace the seal" in sent
+    assert "not here: a:unknown" in sent
+    assert "recipient" in run("intent", "list", "--of", "agent:fitter").out
+    assert "nothing waits" in run("intent", "list", "--of", "user:nobody").out
+    assert "intent:seal" in run("intent", "list", "--of", "user:ada", "--outbox").out
+    asked = run("intent", "act", "intent:seal", "consulted", "--rule", "0", "--by", "agent:fitter").out
+    assert "intent:seal is deferred" in asked
+    refused = run("intent", "act", "intent:seal", "done", "--by", "user:mallory")
+    assert (refused.status, "no part" in refused.err, len(refused.err.splitlines())) == (1, True, 1)
+    assert "consulted rule 0" in run("intent", "show", "intent:seal").out
+    file.write_text("[1]")
+    assert run("intent", "send", "--file", str(file)).status == 2
+    assert run("intent", "send", "--file", str(tmp_path / "nowhere")).status == 2
+    assert run("intent", "show", "intent:unknown").status == 1
+
+
 def test_a_schema_is_checked_put_listed_and_shown(run: Any, tmp_path: Path) -> None:
     new_node(run)
     good, bad = tmp_path / "good.json", tmp_path / "bad.json"

@@ -135,6 +135,12 @@ async def test_a_model_reads_cards_neighbours_and_what_is_wrong(tmp_path: Path) 
         assert "engineer" in card["summary"]
         near = await call(client, "neighbors", entity="user:ada")
         assert [found["entity"] for found in near["neighbors"]] == ["project:bridge"]
+        envelope = {"sender": "agent:me", "to": ["agent:other"], "goal": "Review the bridge"}
+        sent = await call(client, "send_intent", **envelope)
+        waiting = await call(client, "list_intents", of="agent:other")
+        assert [found["id"] for found in waiting["intents"]] == [sent["id"]]
+        done = await call(client, "act_on_intent", intent_id=sent["id"], kind="done", by="agent:other")
+        assert done["state"] == "done"
         assert isinstance(await call(client, "lint_scope", scope="company"), dict)
         assert isinstance(await call(client, "synthesize_scope", scope="company"), dict)
         assert (await call(client, "decay_scope", scope="company", mode="dry_run"))["facts_retracted"] == 0

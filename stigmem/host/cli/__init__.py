@@ -24,6 +24,7 @@ from stigmem.host.cli import (
     erase,
     fact,
     federation,
+    intent,
     mcp,
     quarantine,
     schema,
@@ -51,8 +52,8 @@ app = App(
     backend="trio",
 )
 _SUBJECTS = (
-    serve, config, auth, fact, schema, conflicts, quarantine, erase, federation, audit, clock, transfer, tail, mcp,
-    doctor,
+    serve, config, auth, fact, schema, intent, conflicts, quarantine, erase, federation, audit, clock, transfer, tail,
+    mcp, doctor,
 )  # fmt: skip
 for _subject in _SUBJECTS:
     _subject.add_to(app)

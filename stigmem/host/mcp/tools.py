@@ -115,6 +115,26 @@ TOOLS: Final = (
         "graph_neighbors", True,
     ),
     ToolText(
+        "send_intent",
+        "Ask other agents or people for something: a goal, hard limits (constraint), wishes (preference), whom to ask "
+        "before deciding (deference), who decides in doubt (escalation), and in handoff a summary with fact_refs, the "
+        "ids of the facts that the next one needs. Use it to hand work over.",
+        "create_intent", False,
+    ),
+    ToolText(
+        "list_intents",
+        "What others want from you (box inbox), or what you asked for (box outbox), with the state of each: open, "
+        "accepted, deferred, escalated, done, refused or expired. Look into the inbox at the beginning of a task.",
+        "list_intents", True,
+    ),
+    ToolText(
+        "act_on_intent",
+        "Say what you do about an intent: accepted, refused or done; consulted, and timed_out when no answer came in "
+        "time, with the rule of deference; answered, when you are the one who was asked; escalated with the reason, "
+        "when you cannot keep every constraint. Never deliver a part instead.",
+        "act_on_intent", False,
+    ),
+    ToolText(
         "lint_scope",
         "Look for what is wrong with the facts of a scope: contradictions, what is stale or orphaned, broken links.",
         "lint", True,
@@ -314,6 +334,62 @@ class Tools:
     ) -> str:
         query = {"entity": entity, "scope": scope, "depth": depth, "relation_filter": relation_filter}
         return _shown(await self._ask("GET", "/v1/graph/neighbors", query))
+
+    async def send_intent(
+        self,
+        sender: Annotated[str, Field(description="Your own name, as agent:NAME or the URI of your key")],
+        to: Annotated[list[str], Field(description="Who shall do it", min_length=1)],
+        goal: Annotated[str, Field(description="What should happen, in words", min_length=1, max_length=2048)],
+        scope: Annotated[Scope, Field(description="Who may read it")] = "company",
+        expires_at: Annotated[str | None, Field(description="ISO-8601 instant after which it is void")] = None,
+        constraint: Annotated[
+            list[dict[str, Any]] | None,
+            Field(
+                description='Hard limits: [{"kind": "budget", "limit": {"type": "number", "v": 250}, "unit": "EUR"}]'
+            ),
+        ] = None,
+        preference: Annotated[
+            list[dict[str, Any]] | None, Field(description='Wishes: [{"kind": ..., "value": {...}, "weight": 0.8}]')
+        ] = None,
+        deference: Annotated[
+            list[dict[str, Any]] | None,
+            Field(description='Whom to ask: [{"condition": "cost > 100", "defer_to": "...", "timeout_s": 3600}]'),
+        ] = None,
+        escalation: Annotated[
+            dict[str, Any] | None, Field(description='{"escalate_to": "...", "priority": "low|medium|high|critical"}')
+        ] = None,
+        handoff: Annotated[
+            dict[str, Any] | None,
+            Field(description='{"summary": "...", "fact_refs": ["<fact id>"], "continuation": "..."}'),
+        ] = None,
+    ) -> str:
+        body = {
+            "from": sender, "to": to, "goal": goal, "scope": scope, "expires_at": expires_at, "constraint": constraint,
+            "preference": preference, "deference": deference, "escalation": escalation, "handoff": handoff,
+        }  # fmt: skip
+        return _shown(await self._ask("POST", "/v1/intents", None, body))
+
+    async def list_intents(
+        self,
+        of: Annotated[str | None, Field(description="Whose box; your own key's unless given")] = None,
+        box: Literal["inbox", "outbox"] = "inbox",
+        state: Literal["open", "accepted", "deferred", "escalated", "done", "refused", "expired"] | None = None,
+        limit: Annotated[int, Field(ge=1, le=200)] = _POLL,
+        cursor: str | None = None,
+    ) -> str:
+        query = {"box": box, "of": of, "state": state, "limit": limit, "cursor": cursor}
+        return _shown(await self._ask("GET", "/v1/intents", query))
+
+    async def act_on_intent(
+        self,
+        intent_id: str,
+        kind: Literal["accepted", "refused", "done", "consulted", "answered", "timed_out", "escalated"],
+        rule: Annotated[int | None, Field(description="Place of the rule of deference, from 0", ge=0)] = None,
+        text: Annotated[str | None, Field(description="The answer, the reason or the result, in words")] = None,
+        by: Annotated[str | None, Field(description="Who acts; your own key's name unless given")] = None,
+    ) -> str:
+        body = {"kind": kind, "rule": rule, "text": text, "by": by}
+        return _shown(await self._ask("POST", f"/v1/intents/{quote(intent_id, safe=':/')}/acts", None, body))
 
     async def lint_scope(self, scope: Scope, checks: list[str] | None = None, entity: str | None = None) -> str:
         body = {"scope": scope, "checks": checks, "entity": entity}
