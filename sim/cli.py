@@ -245,7 +245,8 @@ def _has_sweep(files: list[Path], given: dict[str, Any]) -> bool:
     """Whether one of the files varies something by itself. Only files that have the word are read twice."""
     from sim.scenario.changes import load_with
 
-    named = [file for file in files if file.is_file() and "sweep" in file.read_text("utf-8", "replace")]
+    is_set = any(key.partition(".")[0] == "sweep" for key in given["settings"])
+    named = [file for file in files if file.is_file() and (is_set or "sweep" in file.read_text("utf-8", "replace"))]
     return any(load_with(file, given["settings"], allow_plugins=given["allow_plugins"]).sweep for file in named)
 
 

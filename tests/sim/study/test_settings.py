@@ -83,6 +83,13 @@ def test_a_key_that_is_set_varies_no_longer_by_whichever_name_it_is_set(file: Pa
     assert {cell.scenario["fault"][0]["for"] for cell in study_of_plan(plan).cells} == {2_000_000_000}
 
 
+def test_a_sweep_may_be_set_of_a_file_that_has_none(file: Path, tmp_path: Path) -> None:
+    sweep = 'sweep=[{ key = "network.loss", values = [0.0, 0.01] }]'
+    assert main(["run", str(file), "--set", sweep, "--jobs", "1", "--no-figures", "--out", str(tmp_path / "out")]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "out" / ROWS).read_text().splitlines()[1:]]
+    assert [row["values"] for row in rows] == [{"network.loss": 0.0}, {"network.loss": 0.01}]
+
+
 @pytest.mark.parametrize(
     ("written", "value"),
     [
