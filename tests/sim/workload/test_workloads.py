@@ -19,6 +19,7 @@ from sim.simulation.simulation import Simulation
 from sim.workload import WORKLOADS
 from sim.workload.trace import nodes_by_org
 from stigmem.core.fact import Fact
+from stigmem.core.intents import Progress, acts_of, envelope_of, progress_of
 from stigmem.core.timestamps import parse_us
 from tests.sim.small_runs import S, approve, fault, make_simulation, run, scenario_text, workload
 
@@ -219,6 +220,7 @@ def test_every_kind_of_workload_is_quiet_before_its_start_and_after_its_stop() -
         "writers": {"rate": "1/s"}, "contradictions": {"rate": "1/s", "spread": "9s"}, "probe": {"period": "3s"},
         "expiring": {"rate": "1/s"}, "resolver": {"rate": "1/s"}, "updaters": {"rate": "1/s"},
         "agents": {"rate": "1/s", "name": "team"}, "notes": {"rate": "1/s"},
+        "intents": {"rate": "1/s", "look_every": "3s"},
     }  # fmt: skip
     others = ("trace", "clock-void", "erasures")  # which need a file, and which write nothing of their own
     kinds = [tag for kind in WORKLOADS if (tag := str(kind.__struct_config__.tag)) not in others]
@@ -246,6 +248,41 @@ def test_what_a_stranger_retracts_before_it_was_acknowledged_is_not_written_at_a
     said = {fact.entity for fact in held(simulation, "b") if not fact.is_retraction}
     assert {fact.entity for fact in held(simulation, "b") if fact.is_retraction} <= said
     assert simulation.submissions.refused[0] > 0
+
+
+def progress(simulation: Simulation, name: str) -> dict[str, Progress]:
+    """How every intent stands by the facts of a node, taken in the order in which they arrived there."""
+    facts = held(simulation, name)
+    by_entity: dict[str, list[Fact]] = {}
+    for fact in facts:
+        by_entity.setdefault(fact.entity, []).append(fact)
+    found: dict[str, Progress] = {}
+    for entity in sorted(fact.entity for fact in facts if fact.relation == "intent:from"):
+        envelope = envelope_of(entity, lambda entity: by_entity.get(entity, ()))
+        assert envelope is not None
+        acts = acts_of(by_entity[entity], envelope.body.scope)
+        found[entity] = progress_of(envelope, acts, simulation.world.now // 1_000)
+    return found
+
+
+def test_agents_send_intents_and_work_on_them_and_after_a_cut_all_nodes_say_the_same_of_each() -> None:
+    table = workload("intents", rate="30/m", look_every="5s")
+    cut = fault("partition", at="30s", for_="60s", groups=[["a"], ["b", "c"]])
+    simulation = run(table, cut, duration="150s")
+    sides = [progress(simulation, name) for name in "abc"]
+    counted = [
+        {intent: (each.state, [act.fact.id for act in each.acts]) for intent, each in side.items()} for side in sides
+    ]
+    assert counted[0] == counted[1] == counted[2]
+    states = Counter(each.state for each in sides[0].values())
+    assert sum(states.values()) > 50
+    assert states.keys() >= {"done", "refused"}
+    assert any(each.escalated for each in sides[0].values())
+    outcomes = Counter(asked.outcome for each in sides[0].values() for asked in each.consultations)
+    assert outcomes.keys() >= {"answered", "timed_out"}
+    assert open_conflicts(simulation) == 0
+    named = {fact.id for fact in held(simulation)}
+    assert {fact.text for fact in held(simulation) if fact.relation == "intent:context_ref"} <= named
 
 
 def test_agents_find_recall_conclude_and_hand_over_through_their_own_nodes_alone() -> None:
