@@ -1,6 +1,6 @@
 """Lint: what in a scope wants somebody's attention (http-api 3.7, 6.1). Reads only.
 
-Five checks, each a generator of findings over what is known:
+Six checks, each a generator of findings over what is known:
 
 * `contradiction`: an open conflict; its two best facts are named.
 * `stale`: a fact whose time has passed, or passes within the time looked ahead.
@@ -8,6 +8,9 @@ Five checks, each a generator of findings over what is known:
 * `broken_ref`: a live reference to an entity of which nothing is live in any scope that the caller may read. Of other
   scopes nobody is told, so a reference into one is broken for who may not read it.
 * `namespacing`: a relation without a prefix, once for each entity.
+* `schema`: schemas of one relation that say different things, whether in force or not, since whoever goes by another
+  one sees other conflicts; one that cannot be read; and a fact that counts for nothing because it does not fit the
+  schema in force. Schemas of other scopes are left out, as everywhere.
 
 The contract leaves the order within a check open; here it is entity, relation and first fact id, so that two nodes with
 the same facts find the same. A `None` among the findings is a place to rest.
@@ -22,14 +25,16 @@ from typing import Final, Literal, get_args
 import msgspec
 
 from stigmem.core.contradiction import best_two
+from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact
 from stigmem.core.known_facts import KnownFacts
+from stigmem.core.schemas import SCHEMA_RELATION, SchemaDocument, read_document, relation_of
 from stigmem.core.timestamps import format_us
 from stigmem.core.uris import normalise_filter
 
 __all__ = ["CHECKS", "Check", "Finding", "LintScope", "lint"]
 
-Check = Literal["contradiction", "stale", "orphan", "broken_ref", "namespacing"]
+Check = Literal["contradiction", "stale", "orphan", "broken_ref", "namespacing", "schema"]
 Severity = Literal["error", "warning", "info"]
 CHECKS: Final[tuple[Check, ...]] = get_args(Check)
 """Every check, in the order in which findings are told."""
@@ -74,6 +79,7 @@ def lint(
         "orphan": _orphans,
         "broken_ref": partial(_broken, named_elsewhere),
         "namespacing": _unnamed,
+        "schema": _schemas,
     }
     wanted = set(chosen)
     for check in CHECKS:
@@ -158,6 +164,33 @@ def _unnamed(known: KnownFacts, facts: list[Fact], of: LintScope) -> Iterator[Fi
     for (entity, relation), ids in found.items():
         detail = f"prefer a relation with a prefix, such as memory:{relation}"
         yield Finding("namespacing", "warning", entity, relation, ids, detail)
+
+
+def _schemas(known: KnownFacts, facts: list[Fact], of: LintScope) -> Iterator[Finding | None]:
+    by_relation: dict[str, list[tuple[Fact, SchemaDocument]]] = {}
+    for fact in _rested(facts, of.relation):
+        if fact is None:
+            yield None
+        elif not known.fits(fact):
+            if known.ended_by(fact) is None and not known.expired(fact):
+                detail = "it does not fit the schema of its relation that is in force here, and counts for nothing"
+                yield Finding("schema", "warning", fact.entity, fact.relation, [fact.id], detail)
+        elif fact.relation == SCHEMA_RELATION and known.live(fact):
+            relation = relation_of(fact.entity)
+            try:
+                document = read_document(fact.text)
+            except Rejection as rejection:
+                yield Finding("schema", "warning", fact.entity, fact.relation, [fact.id], rejection.message)
+                continue
+            if relation is not None:
+                by_relation.setdefault(relation, []).append((fact, document))
+    for relation, said in by_relation.items():
+        first, document = said[0]
+        others = [fact for fact, other in said[1:] if other != document]
+        if others:
+            members = [first, *others]
+            what = f"schemas of {relation} say different things: {', '.join(sorted(fact.entity for fact in members))}"
+            yield Finding("schema", "warning", first.entity, first.relation, [fact.id for fact in members], what)
 
 
 def _rested(facts: list[Fact], relation: str | None) -> Iterator[Fact | None]:

@@ -33,7 +33,7 @@ HIDDEN = ("local", "team", "company")
 GARDEN = "stigmem://localhost:8765/garden/crew"
 SECRET = "swordfish"
 _OPAQUE = re.compile(
-    rb'"cursor":"[A-Za-z0-9_:-]+"|^id: ?[\w:-]+$|^[0-9a-f-]{36},|"(?:recall_id|subscription_id)":"[0-9a-f-]{36}"|'
+    rb'"cursor":"[A-Za-z0-9_.:-]+"|^id: ?[\w.:-]+$|^[0-9a-f-]{36},|"(?:recall_id|subscription_id)":"[0-9a-f-]{36}"|'
     rb'"id":"[0-9a-f-]{36}"'
     rb'(?=,"(?:fact_id|peer_id|garden_id|entity_uri|subscription_id|subscriber_identity)":)|"signing_secret":"[^"]+"',
     re.MULTILINE,

@@ -51,6 +51,32 @@ async def test_schemas_in_force_are_listed_and_shown() -> None:
         await node.get("/v1/schemas/shop:colour", 404)
 
 
+async def test_lint_tells_of_schemas_that_disagree_and_of_facts_that_do_not_fit() -> None:
+    async def found() -> list[tuple[str, str, int]]:
+        answer = await node.post("/v1/lint", {"scope": "local", "checks": ["schema"]}, 200)
+        return [(each["entity"], each["relation"], len(each["fact_ids"])) for each in answer["findings"]]
+
+    async with fresh() as node:
+        await price(node, {"type": "string", "v": "cheap"})
+        assert await found() == []
+        first = await declare(node, value_type=["number"])
+        misfit = ("stigmem://testnode/device/pump-7", "shop:price", 1)
+        assert await found() == [misfit]
+        other = "stigmem://elsewhere/relation/shop:price"
+        alike = {"type": "text", "v": '{"value_type": ["number"]}'}
+        await node.say(entity=other, relation="rel:schema", value=alike)
+        assert await found() == [misfit]
+        unlike = {"type": "text", "v": '{"cardinality": "many", "value_type": ["number"]}'}
+        await node.say(entity=other, relation="rel:schema", value=unlike)
+        assert await found() == [misfit, (first["entity"], "rel:schema", 2)]
+        answer = await node.post("/v1/lint", {"scope": "team", "checks": ["schema"]}, 200)
+        assert answer["findings"] == []
+        await node.say(entity=other, relation="rel:schema", value=unlike, confidence=0.0)
+        assert await found() == [misfit]
+        await node.say(entity=first["entity"], relation="rel:schema", value=alike, confidence=0.0)
+        assert await found() == []
+
+
 async def test_a_schema_makes_many_values_of_one_and_facts_that_do_not_fit_are_seen_when_asked_for() -> None:
     async with fresh() as node:
         for text in ("x", "y"):

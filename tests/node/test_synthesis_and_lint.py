@@ -89,7 +89,7 @@ async def test_a_clean_scope_has_no_findings_and_says_what_was_run() -> None:
     async with fresh() as node:
         await node.say()
         found = await node.post("/v1/lint", {"scope": "local"}, 200)
-        checks = ["contradiction", "stale", "orphan", "broken_ref", "namespacing"]
+        checks = ["contradiction", "stale", "orphan", "broken_ref", "namespacing", "schema"]
         assert (found["findings"], found["checks_run"], found["fact_count"]) == ([], checks, 1)
         some = await node.post("/v1/lint", {"scope": "local", "checks": ["orphan", "stale"]}, 200)
         assert some["checks_run"] == ["stale", "orphan"]

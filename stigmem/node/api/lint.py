@@ -1,4 +1,4 @@
-"""Lint of a scope: five checks, at once or as a job (http-api 3.7, 6.1). The checks are `stigmem.core.lint`."""
+"""Lint of a scope: six checks, at once or as a job (http-api 3.7, 6.1). The checks are `stigmem.core.lint`."""
 
 from __future__ import annotations
 
