@@ -188,6 +188,7 @@ def conclude(
             **numbers,
             **_words(checks, expectations),
             **_made_with(simulation.scenario),
+            "policies": {name: node.policy_digest() for name, node in simulation.observed.nodes.items()},
             **({"set": dict(simulation.plan.set_values)} if simulation.plan.set_values else {}),
             **({} if whole else {"ended_early": True}),
             **({"keep_going": True} if simulation.keep_going else {}),

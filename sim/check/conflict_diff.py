@@ -20,12 +20,14 @@ __all__ = ["Disagreement", "compare", "running"]
 
 class Disagreement(NamedTuple):
     """`odd`: slots about which nodes differ that should not; `excused`: how many others they differ about.
-    `compared`: whether any two nodes were, `whole`: whether all were, with each other."""
+    `compared`: whether any two nodes were, `whole`: whether all were, with each other. `apart`: nodes that were not
+    compared with most others because their operators decided otherwise."""
 
     odd: list[SlotKey]
     excused: int
     compared: bool
     whole: bool
+    apart: tuple[str, ...] = ()
 
 
 def compare(observed: Observed, now_us: int | None = None, *, thorough: bool = True) -> Disagreement:
@@ -43,7 +45,8 @@ def compare(observed: Observed, now_us: int | None = None, *, thorough: bool = T
             odd |= dict.fromkeys(wrong)
             excused |= dict.fromkeys(differing)
     unequalled = len(excused.keys() - odd.keys())
-    return Disagreement(list(odd), unequalled, any(len(group) > 1 for group in groups), len(groups) == 1)
+    is_compared, is_whole = any(len(group) > 1 for group in groups), len(groups) == 1
+    return Disagreement(list(odd), unequalled, is_compared, is_whole, _of_other_policies(running(observed)))
 
 
 def running(observed: Observed) -> list[NodeView]:
@@ -52,11 +55,22 @@ def running(observed: Observed) -> list[NodeView]:
 
 
 def _alike(observed: Observed) -> list[list[NodeView]]:
-    """Running nodes in groups that may hold the same public facts: who is heard by the same nodes hears the same."""
-    groups: dict[tuple[str, ...], list[NodeView]] = {}
+    """Running nodes in groups that may hold the same public facts and go by one policy: who is heard by the same nodes
+    hears the same."""
+    groups: dict[tuple[str, tuple[str, ...]], list[NodeView]] = {}
     for node in running(observed):
-        groups.setdefault(observed.federation.readers(node.name, "public"), []).append(node)
+        kind = node.policy_digest(), observed.federation.readers(node.name, "public")
+        groups.setdefault(kind, []).append(node)
     return list(groups.values())
+
+
+def _of_other_policies(nodes: Sequence[NodeView]) -> tuple[str, ...]:
+    """Nodes that do not go by the policy of most; of two that are as common, the one of the first node counts."""
+    by_policy: dict[str, list[str]] = {}
+    for node in nodes:
+        by_policy.setdefault(node.policy_digest(), []).append(node.name)
+    most = max(by_policy.values(), key=len, default=[])
+    return tuple(node.name for node in nodes if node.name not in most)
 
 
 def _ledger(node: NodeView, now_us: int | None) -> LedgerReader:

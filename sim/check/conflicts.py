@@ -11,7 +11,6 @@ from sim.check.conflict_views import resolutions_of, voided_of
 from sim.observation.node_view import LedgerReader, SlotKey
 from sim.ports import Observed
 from sim.units import format_duration
-from stigmem.core.cardinality import cardinality_of
 from stigmem.core.conflicts import Conflict
 from stigmem.core.contradiction import SlotState, evaluate
 from stigmem.core.fact import Fact
@@ -29,13 +28,14 @@ def open_by_definition(ledger: LedgerReader, now_us: int) -> dict[SlotKey, SlotS
     resolutions, voided = resolutions_of(ledger), voided_of(ledger)
     by_slot: dict[SlotKey, list[Fact]] = {}
     for fact in ledger.log:
-        if not fact.is_system and fact.quarantine is None:
+        if not fact.is_system and fact.quarantine is None and ledger.fits(fact):
             by_slot.setdefault(fact.slot, []).append(fact)
     found: dict[SlotKey, SlotState] = {}
     for key, facts in by_slot.items():
         if len(facts) > 1:
             found_here = resolutions.get(key, ())
-            state = evaluate(key, facts, found_here, now_us, cardinality=cardinality_of(key[1]), voided=voided)
+            many = ledger.cardinality(key[1])
+            state = evaluate(key, facts, found_here, now_us, cardinality=many, voided=voided)
             if state.conflict is not None:
                 found[key] = state
     return found
@@ -137,6 +137,9 @@ def _span(counts: Sequence[int]) -> str:
 def _likeness(found: Disagreement) -> str:
     """What was compared, in words: no more than was."""
     if not found.compared:
-        return "on nodes of which no two are meant to hold the same"
+        policy = " and go by one policy" if found.apart else ""
+        return f"on nodes of which no two are meant to hold the same{policy}"
     words = "the same everywhere" if found.whole else "the same on all nodes that are meant to hold the same"
+    if found.apart:
+        words += f" and go by one policy, which {', '.join(found.apart)} do not"
     return f"{words}, but for {found.excused} triples of which some may lack facts" if found.excused else words

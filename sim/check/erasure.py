@@ -6,7 +6,6 @@ from sim.check.base import Checker, CheckResult
 from sim.check.conflict_views import resolutions_of, voided_of
 from sim.observation.node_view import LedgerReader, NodeView
 from sim.ports import Observed
-from stigmem.core.cardinality import cardinality_of
 from stigmem.core.contradiction import evaluate
 from stigmem.core.fact import Fact
 from stigmem.core.resolution import Resolution
@@ -67,6 +66,6 @@ class Erasure(Checker):
         hostile = [resolution for resolution in resolutions if resolution.fact.origin not in names]
         state = evaluate(
             fact.slot, honest, theirs, ledger.horizon_us,
-            cardinality=cardinality_of(fact.relation), voided=voided, unapplied=hostile,
+            cardinality=ledger.cardinality(fact.relation), voided=voided, unapplied=hostile,
         )  # fmt: skip
         return fact in state.live

@@ -9,7 +9,6 @@ from sim.check.base import Checker, CheckResult
 from sim.check.conflict_views import resolutions_of
 from sim.observation.node_view import LedgerReader, NodeView
 from sim.ports import Observed
-from stigmem.core.cardinality import cardinality_of
 from stigmem.core.contradiction import evaluate
 from stigmem.core.erasure import ERASED
 from stigmem.core.fact import Fact
@@ -29,9 +28,11 @@ _Standing = list[tuple[bool, bool, bool]]
 
 
 class _Answered(NamedTuple):
-    """What a node answered when it had stored so many facts: of each whether it is live, in conflict and ended."""
+    """What a node answered when it had stored so many facts: of each whether it is live, in conflict and ended.
+    `policy`: the digest of its operator's policy then."""
 
     seq: int
+    policy: str
     standing: _Standing
 
 
@@ -56,7 +57,7 @@ class Past(Checker):
         # The newest fact has just been acknowledged: its batch is applied, and nothing has happened since.
         if not 0 < count <= _FACTS_MAX or ledger.log[-1].id != fact_id or (kept and count < 2 * kept[-1].seq):
             return
-        kept.append(_Answered(count, _standing(ledger, ledger.log)))
+        kept.append(_Answered(count, node.policy_digest(), _standing(ledger, ledger.log)))
 
     def on_disk_wiped(self, machine: str) -> None:
         self._answered.pop(machine, None)
@@ -67,6 +68,8 @@ class Past(Checker):
             for answered in self._answered.get(node.name, ()):
                 if any(fact.quarantine == ERASED for fact in node.ledger.log[: answered.seq]):
                     continue  # what was erased since is known at no time any more
+                if node.policy_digest() != answered.policy:
+                    continue  # the past is told by today's policy
                 past = node.known_at(answered.seq)
                 if past is None or _standing(past, node.ledger.log[: answered.seq]) != answered.standing:
                     self.fail(node.name, f"{node.name} does not know any more what it answered at {answered.seq} facts")
@@ -87,7 +90,7 @@ class Past(Checker):
             newest, then_us = stamp(then_ms, 1 << 20), 1000 * then_ms
             past = node.as_of(then_us, newest)
             for slot in several:
-                words = [fact for fact in ledger.facts_of(slot) if fact.stamp <= newest]
+                words = [fact for fact in ledger.facts_of(slot) if fact.stamp <= newest and ledger.fits(fact)]
                 resolutions = [each for each in settling.get(slot, ()) if each.fact.stamp <= newest]
                 counts = [node.resolves(each.fact.origin) and not past.voided(each.fact) for each in resolutions]
                 plain = evaluate(
@@ -95,7 +98,7 @@ class Past(Checker):
                     words,
                     [each for each, applies in zip(resolutions, counts, strict=True) if applies],
                     then_us,
-                    cardinality=cardinality_of(slot[1]),
+                    cardinality=ledger.cardinality(slot[1]),
                     voided=frozenset((fact.origin, fact.id) for fact in words if past.voided(fact)),
                     unapplied=[each for each, applies in zip(resolutions, counts, strict=True) if not applies],
                 )

@@ -10,13 +10,17 @@ moment and keeps none: after a crash the machine has another node, and another v
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 from stigmem.core import limits
 from stigmem.core.audit import ChainHead
 from stigmem.core.conflict_set import ConflictSet
 from stigmem.core.conflicts import Conflict, ConflictBook
+from stigmem.core.contradiction import Cardinality
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp
 from stigmem.core.ledger import Ledger
@@ -65,6 +69,10 @@ class LedgerReader(Protocol):
     def expired(self, fact: Fact) -> bool: ...
 
     def live(self, fact: Fact) -> bool: ...
+
+    def cardinality(self, relation: str) -> Cardinality: ...
+
+    def fits(self, fact: Fact) -> bool: ...
 
     def next_expiry_us(self) -> int | None: ...
 
@@ -133,6 +141,18 @@ class NodeView:
     def resolves(self, origin: str) -> bool:
         """Whether resolutions of an origin take effect on this node."""
         return "*" in self.settings.resolvers or origin in self.settings.resolvers
+
+    def policy_digest(self) -> str:
+        """What the operator has decided that bears on what the node shows of the facts that it holds: whose resolutions
+        take effect, which schemas are in force, and what was admitted of what had to wait. Nodes of equal digests show
+        the same of the same facts (spec/contradiction.md, 8)."""
+        state = self._node.state
+        decided = [
+            sorted(self.settings.resolvers),
+            [[each.relation, each.fact.text] for each in state.schemas.all_in_force()],
+            sorted([row.origin, row.fact_id] for row in state.quarantine.rows() if row.status == "promoted"),
+        ]
+        return hashlib.blake2b(msgspec.json.encode(decided), digest_size=16).hexdigest()
 
     @property
     def tombstones(self) -> list[Tombstone]:

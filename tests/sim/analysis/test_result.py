@@ -170,7 +170,7 @@ KEYS = [
     "scenario", "seed", "verdict", "trace_digest", "state_digest", "knowledge_digest", "simulated_s", "wall_s",
     "events", "requests", "bytes", "bytes_delivered", "bytes_lost", "facts", "nodes", "lag", "lag_per_fact", "missing",
     "measured_from_s", "convergence_s", "catch_up", "comeback", "joining", "conflicts", "rejections", "refused_writes",
-    "destroyed", "checks", "expectations", "python", "version", "revision", "platform",
+    "destroyed", "checks", "expectations", "python", "version", "revision", "platform", "policies",
 ]  # fmt: skip
 
 
