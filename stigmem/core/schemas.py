@@ -26,6 +26,7 @@ vocabulary (`stigmem.core.cardinality`) is stronger than a schema, since nodes m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, NoReturn
 
 import jsonschema_rs
@@ -190,6 +191,17 @@ class SchemaBook:
             self._held.setdefault(relation, []).append(fact)
             self._may_expire = self._may_expire or fact.valid_until is not None
         return self._refresh(ledger, (relation,))
+
+    def erased(self, ledger: Ledger, facts: Sequence[Fact]) -> list[str]:
+        """Facts are known no more, schemas or resolutions between some among them perhaps; as `added`."""
+        if not self._held:
+            return []
+        gone = {(fact.origin, fact.id): None for fact in facts}
+        for relation, held in self._held.items():
+            self._held[relation] = [fact for fact in held if (fact.origin, fact.id) not in gone]
+        changed = self.refresh(ledger)
+        self._held = {relation: held for relation, held in self._held.items() if held}
+        return changed
 
     def time_passed(self, ledger: Ledger) -> list[str]:
         """The ledger's horizon moved; as `added`."""

@@ -227,7 +227,7 @@ class NodeState:
         # Up to `used`, a mark says where the clock stands: a fact may have been stamped before it was reset.
         if fact.received_from is None and fact.stamp > self.stamp and fact.stamp > self.used:
             self.stamp = fact.stamp
-        self._follow_schema(fact)
+        self._follow_schema(self.ledger.log[fact.seq - 1])  # its husk, if it is covered by a tombstone
 
     def _audit(self, row: AuditRow) -> None:
         self.head = ChainHead(row.seq, row.hash)
@@ -354,8 +354,11 @@ class NodeState:
         if not is_new:
             return
         for ledger in self.ledgers():
-            for fact in ledger.erase(row.tombstone):
+            gone = ledger.erase(row.tombstone)
+            for fact in gone:
                 self.quarantine.forget(fact)
+            if ledger is self.ledger and gone:
+                self._reinterpret(self.schemas.erased(ledger, gone))
         forget_names()
 
     def _revocation(self, row: RevocationRow) -> None:
@@ -365,6 +368,8 @@ class NodeState:
             for fact in ledger.restore():
                 if fact.quarantine is not None:
                     self.quarantine.add(fact)
+                if ledger is self.ledger:
+                    self._follow_schema(fact)
 
     def ledgers(self) -> list[Ledger]:
         """That of the node, and those of its gardens."""

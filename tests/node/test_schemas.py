@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from stigmem.node.settings import NodeSettings
-from tests.node.api import NOW_MS, SEED, Peer, ask, read, saying
+from tests.node.api import ADMIN, NOW_MS, SEED, Peer, ask, read, saying
 from tests.node.fresh import Fresh, fresh
 from tests.node.still import Bench, running
 from tests.node.test_sources import entry, fact, pulled, serve
@@ -120,3 +120,29 @@ async def test_a_restarted_node_goes_by_the_same_schemas() -> None:
     async with fresh(bench) as node:
         assert (await node.get("/v1/facts"))["total"] == before["total"] == 3
         assert (await node.get("/v1/schemas"))["schemas"][0]["cardinality"] == "many"
+
+
+async def test_a_schema_that_is_erased_is_in_force_no_more() -> None:
+    """By its entity, and by who said it: two prices of two agents are a conflict again."""
+    settings = NodeSettings(seed=SEED, tombstone_signers=("*=user:",))
+    schema = {
+        "entity": "stigmem://testnode/relation/shop:price", "relation": "rel:schema", "source": "agent:shopkeeper",
+        "value": {"type": "text", "v": '{"cardinality": "many", "value_type": ["string"]}'},
+    }  # fmt: skip
+    for erased in (schema["entity"], schema["source"]):
+        bench = Bench(NOW_MS)
+        async with running(bench, settings):
+
+            async def look(target: str, bench: Bench = bench) -> Any:
+                return read(await ask(bench, "GET", target))
+
+            read(await ask(bench, "POST", "/v1/facts", saying(**schema)), 201)
+            for text in ("x", "y"):
+                said = saying(text, relation="shop:price", source=f"agent:{text}")
+                read(await ask(bench, "POST", "/v1/facts", said), 201)
+            assert (await look("/v1/conflicts"))["conflicts"] == []
+            read(await ask(bench, "POST", "/v1/tombstones", {"entity_uri": erased}, by=ADMIN), 201)
+            assert (await look("/v1/schemas"))["schemas"] == []
+            assert len((await look("/v1/conflicts"))["conflicts"]) == 1
+            number = saying(relation="shop:price", source="agent:z", value={"type": "number", "v": 4.0})
+            read(await ask(bench, "POST", "/v1/facts", number), 201)
