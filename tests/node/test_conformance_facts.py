@@ -240,8 +240,17 @@ async def test_what_this_node_does_not_offer_yet_is_said_plainly() -> None:
         signed = {"key_id": "k", "signature": "AAAA"}
         assert (await node.say(501, attestation=signed))["code"] == "attestation_not_implemented"
         await node.say(404, garden_id="stigmem://testnode/garden/x")
+
+
+async def test_an_instruction_without_its_permission_is_refused_and_stored_nowhere() -> None:
+    """Vector `instruction-write-without-capability`, also in a batch."""
+    async with fresh() as node:
         value = {"type": "string", "v": "x", "interpret_as": "instruction"}
         assert (await node.say(403, value=value))["code"] == "instruction_write_required"
+        batch = {"facts": [members(value=value)]}
+        (result,) = (await node.post("/v1/facts/batch", batch, 200))["results"]
+        assert result["error"]["code"] == "instruction_write_required"
+        assert (await node.get("/v1/facts", include_contradicted=True, include_expired=True))["facts"] == []
 
 
 @pytest.mark.parametrize(
