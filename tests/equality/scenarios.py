@@ -21,6 +21,8 @@ SLOW = ("geant", "organisations", "hundred-nodes", "four-node-soak")
 _MORE_SEEDS = (1001, 1002)
 _DIGESTS = ("verdict", "trace_digest", "state_digest", "knowledge_digest", "events", "facts")
 _VARIES = ("wall_s", "python", "version", "revision", "platform")
+_FOLLOWS = ("policies",)
+"""Digests of what the scenario sets and the state digest is over; recorded digests are older than this member."""
 
 
 def _text(name: str) -> str:
@@ -68,6 +70,6 @@ def run_one(name: str, seed: int) -> dict[str, Any]:
 
 def summary(result: dict[str, Any]) -> dict[str, Any]:
     """Verdict and digests of a run.json, and one digest over everything else in it that is not about this machine."""
-    rest = {key: value for key, value in result.items() if key not in (*_DIGESTS, *_VARIES)}
+    rest = {key: value for key, value in result.items() if key not in (*_DIGESTS, *_VARIES, *_FOLLOWS)}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
     return {key: result[key] for key in _DIGESTS} | {"rest": hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}

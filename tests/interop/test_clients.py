@@ -18,8 +18,9 @@ from tests.interop.processes import plain_environment
 DRIVE = Path(__file__).with_name("client_drive.py")
 ROOT = Path(__file__).parents[2]
 BEYOND = {
-    "assert_batch", "delete_subscription", "follow", "history", "iter_conflicts", "iter_facts", "iter_history", "lint",
-    "list_subscriptions", "neighbors", "subscribe", "synthesize",
+    "act_on_intent", "assert_batch", "delete_subscription", "follow", "get_intent", "history", "iter_conflicts",
+    "iter_facts", "iter_history", "iter_intents", "lint", "list_subscriptions", "neighbors", "send_intent", "subscribe",
+    "synthesize",
 }  # fmt: skip
 """Methods of ours that the published client has not; `tests/client` drives them."""
 KINDS = ("string", "text", "number", "fraction", "boolean", "datetime", "ref", "null")
