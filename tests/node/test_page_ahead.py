@@ -227,6 +227,26 @@ async def test_a_drain_asks_for_no_page_that_it_may_not_take(monkeypatch: pytest
         assert held(nodes.south) == 45
 
 
+@pytest.mark.parametrize("wait_s", [0.0, 20.0])
+async def test_a_peer_that_gives_full_and_empty_pages_by_turns_is_left_alone_after_the_second_empty_one(
+    wait_s: float,
+) -> None:
+    def emptied(answer: Response) -> Response:
+        return Response(answer.status, answer.headers, json.dumps(json.loads(answer.body) | {"facts": []}).encode())
+
+    async with pair(pull_wait_s=wait_s) as nodes:
+        await nodes.say(300)
+        nodes.wire.changes |= dict.fromkeys(range(2, 60, 2), emptied)
+        await nodes.link()
+        # The second was asked ahead, was empty and was dropped; the fourth was not asked ahead, and ends the drain.
+        assert [count for _, count in nodes.wire.pulls] == [0, 0, 10, 20]
+        nodes.wire.changes.clear()
+        await nodes.clock.advance(60)
+        assert held(nodes.south) == 290, "all but the page that it withheld"
+        after = [count for _, count in nodes.wire.pulls[4:]]
+        assert after[:3] == [20, 20, 30], "the next drain asks ahead again"
+
+
 async def test_after_a_page_of_great_length_the_next_one_is_not_held_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(puller, "_AHEAD_BYTES_MAX", 1_000)
     async with pair() as nodes:

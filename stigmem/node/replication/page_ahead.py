@@ -16,6 +16,10 @@ Invariants:
   crash loses a page that came too soon, and no more.
 * A3. An answer without a fact is not used. It was asked for without a wait, and means nothing that asking again, with
   one, does not tell.
+* A4. After an answer without a fact nothing is asked ahead until the drain has ended. The page before it said that
+  there is more, so a peer that answers so is wrong about one of the two; one that gave full and empty pages by turns
+  would have each empty one dropped, and be asked until the drain's bound of pages instead of until the first empty
+  page.
 
 Example: north reads 250 facts of south in pages of 100. While facts 1 to 100 are checked, 101 to 200 are read from
 south's ledger and sent. One of the first hundred fails its hash: the cursor stays where it was, the answer for the
@@ -82,9 +86,13 @@ class PageAhead:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._under_way: _UnderWay | None = None
+        self._was_empty = False
+        """Whether an answer of this drain held no fact."""
 
     def ask(self, question: Question, asking: Callable[[Question], Awaitable[Answer]]) -> None:
-        """Have it asked now, in a task of its own. What was asked ahead before is dropped."""
+        """Have it asked now, in a task of its own, unless an answer of this drain was empty."""
+        if self._was_empty:
+            return
         self._under_way = under_way = _UnderWay(question, self._clock)
         self._clock.spawn("page-ahead", partial(self._run, under_way, asking))
 
@@ -97,11 +105,14 @@ class PageAhead:
         await under_way.arrived.wait()
         if isinstance(under_way.outcome, Exception):
             raise under_way.outcome
-        return under_way.outcome if under_way.outcome is not None and under_way.outcome.page.entries else None
+        if under_way.outcome is None:
+            return None
+        self._was_empty = not under_way.outcome.page.entries
+        return None if self._was_empty else under_way.outcome
 
-    def drop(self) -> None:
-        """Whatever was asked ahead will not be used."""
-        self._under_way = None
+    def end(self) -> None:
+        """The drain has ended: whatever was asked ahead will not be used."""
+        self._under_way, self._was_empty = None, False
 
     @staticmethod
     async def _run(under_way: _UnderWay, asking: Callable[[Question], Awaitable[Answer]]) -> None:

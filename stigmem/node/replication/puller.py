@@ -179,7 +179,7 @@ class PeerReader:
 
     def rests(self, rest_ns: int) -> None:
         """The drain has ended, and the next one begins after `rest_ns`."""
-        self._ahead.drop()
+        self._ahead.end()
         self._progress.next_pull_ns = self._clock.monotonic_ns() + rest_ns
 
     def refused(self, rejection: Rejection) -> None:
