@@ -15,17 +15,18 @@ folded: `pump` and `Pump` may be two values, and folding them would hide a contr
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["comparable_text", "number_warnings", "text_warnings"]
+__all__ = ["INVISIBLE", "comparable_text", "number_warnings", "text_warnings"]
 
 _COMPARED: Final = unicodedata.ucd_3_2_0
 _TEXTUAL: Final = ("string", "text", "ref")
 _EXACT_INTEGER_MAX: Final = 2**53
 """Above it a double skips integers (IEEE 754, 53 bits of significand)."""
-_INVISIBLE: Final = {
+_NAMES: Final = {
     "\u00ad": "soft hyphen", "\u200b": "zero-width space", "\u200c": "zero-width non-joiner",
     "\u200d": "zero-width joiner", "\u2060": "word joiner", "\ufeff": "byte order mark",
     "\u061c": "arabic letter mark", "\u200e": "left-to-right mark", "\u200f": "right-to-left mark",
@@ -33,7 +34,17 @@ _INVISIBLE: Final = {
     "\u202d": "left-to-right override", "\u202e": "right-to-left override", "\u2066": "left-to-right isolate",
     "\u2067": "right-to-left isolate", "\u2068": "first strong isolate", "\u2069": "pop directional isolate",
 }  # fmt: skip
-"""Characters that show nothing, or that turn the order of what is shown (Trojan Source, CVE-2021-42574)."""
+"""The better known of INVISIBLE; others are called by their number."""
+_NAMED_MAX: Final = 5
+"""So many invisible characters are named in one remark."""
+INVISIBLE: Final = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff"
+    "\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+"""Characters that show nothing, or that turn the order of what is shown (Trojan Source, CVE-2021-42574), as the inside
+of a class of a regular expression: what Unicode calls Default_Ignorable_Code_Point. Python has no table of it."""
+_HIDDEN: Final = re.compile(f"(?![\ufe0e\ufe0f])[{INVISIBLE}]")
+"""Of which a caller is warned: but for the two selectors that stand after every other emoji."""
 
 
 def comparable_text(kind: str, text: str) -> str:
@@ -59,9 +70,10 @@ def text_warnings(member: str, text: str) -> list[str]:
     found = []
     if not _COMPARED.is_normalized("NFC", text):
         found.append(f"{member} is not in Unicode normalization form C: as an entity or source it is another name")
-    hidden = sorted({_INVISIBLE[character] for character in text if character in _INVISIBLE})
+    hidden = sorted({_NAMES.get(each, f"U+{ord(each):04X}") for each in _HIDDEN.findall(text)})
     if hidden:
-        found.append(f"{member} holds characters that do not show: {', '.join(hidden)}")
+        more = f" and {len(hidden) - _NAMED_MAX} more" if len(hidden) > _NAMED_MAX else ""
+        found.append(f"{member} holds characters that do not show: {', '.join(hidden[:_NAMED_MAX])}{more}")
     return found
 
 

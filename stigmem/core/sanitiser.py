@@ -3,7 +3,8 @@
 Remarks only. The contract's reference rewrites what matches; here a value is shown as it was written, since its content
 id must stay that of what is shown, and an agent that reads `sanitizer_warnings` can leave the value out or put it in
 quotes. What is looked at is the value in normalization form KC without characters that do not show, in any case, so
-that a full-width or interrupted spelling is found too. Who writes around the list is not found: it is a help, no fence.
+that a full-width or interrupted spelling is found too; and what is written in tag characters, which show nothing and
+which models read as the letters that they stand for. Who writes around the list is not found: it is a help, no fence.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import re
 import unicodedata
 from functools import lru_cache
 from typing import Final
+
+from stigmem.core.lookalikes import INVISIBLE
 
 __all__ = ["sanitizer_warnings"]
 
@@ -33,7 +36,9 @@ _PATTERNS: Final = {
 """Name of a remark -> what it is made of: the thirteen patterns of the contract."""
 _COMPILED: Final = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _PATTERNS.items()}
 _ANY: Final = re.compile("|".join(f"(?:{pattern})" for pattern in _PATTERNS.values()), re.IGNORECASE)
-_HIDDEN: Final = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\x00-\x08\x0b\x0c\x0e-\x1f]")
+_HIDDEN: Final = re.compile(f"[{INVISIBLE}\x00-\x08\x0b\x0c\x0e-\x1f]")
+_TAGS: Final = re.compile("[\U000e0020-\U000e007e]")
+"""A second alphabet of ASCII that shows nothing, 0xE0000 above the first."""
 _TEXTUAL: Final = ("string", "text")
 
 
@@ -45,6 +50,8 @@ def sanitizer_warnings(kind: str, text: str) -> list[str]:
 @lru_cache(maxsize=1_024)
 def _remarks(text: str) -> tuple[str, ...]:
     plain = _HIDDEN.sub("", text if text.isascii() else unicodedata.normalize("NFKC", text))
+    if tags := _TAGS.findall(text):
+        plain += "\n" + "".join(chr(ord(each) - 0xE0000) for each in tags)
     if _ANY.search(plain) is None:
         return ()
     return tuple(name for name, pattern in _COMPILED.items() if pattern.search(plain))
