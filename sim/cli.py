@@ -107,13 +107,19 @@ def _mistakes_of_users() -> tuple[type[Exception], ...]:
     """Errors whose text is one sentence for the user; imported late, so that --help need not wait for them."""
     from sim.history.gitlog import BadRepository
     from sim.history.tracefile import BadTrace
+    from sim.model_reference.run import NotModelled
     from sim.report.folder import BadFolder
     from sim.scenario.reading import BadScenario
     from sim.study.cluster import BadCluster
+    from sim.study.profile_comparison import BadProfile
     from sim.suite.controls import PatchError
     from sim.world.trace import TraceUnreadable
+    from stigmem.core.evidence import EvidenceBroken
 
-    return (BadScenario, BadFolder, BadCluster, PatchError, BadRepository, BadTrace, TraceUnreadable)
+    return (
+        BadScenario, BadFolder, BadCluster, BadProfile, EvidenceBroken, NotModelled, PatchError, BadRepository,
+        BadTrace, TraceUnreadable,
+    )  # fmt: skip
 
 
 _IN_OUR_WORDS: Final = (
@@ -362,18 +368,29 @@ def replay(folder: Path, /, *, allow_plugins: Annotated[bool, _Flag] = False) ->
     return replay_folder(folder, console_for(), console_for(stderr=True), allow_plugins=allow_plugins)
 
 
-@app.command(help_epilogue=examples("compare a.toml b.toml --seeds 20 --coupled"))
+@app.command(
+    help_epilogue=examples(
+        "compare a.toml b.toml --seeds 20 --coupled",
+        "compare scenarios/partial-failure.toml --profiles ours,reference-0.5",
+    )
+)
 def compare(
     first: Path,
-    second: Path,
+    second: Path | None = None,
     /,
     *,
+    profiles: str | None = None,
     coupled: Annotated[bool, _Flag] = False,
-    seeds: Annotated[int, Parameter(converter=_count)] = 10,
+    seeds: Annotated[int | None, Parameter(converter=_count)] = None,
     jobs: Annotated[int | None, Parameter(converter=_count)] = None,
+    out: Path | None = None,
     allow_plugins: Annotated[bool, _Flag] = False,
 ) -> int:
     """Run two scenarios with several seeds, and tell what differs between them.
+
+    With --profiles it is one scenario, run by our node and by a model of the
+    published reference's behaviour, which is not the published package: a table
+    of both, and a figure of the first seed.
 
     Exit status: 0, whatever the verdicts of the runs.
 
@@ -383,21 +400,66 @@ def compare(
         A scenario file.
     second
         Another one, mostly the same with one change.
+    profiles
+        ours,reference-0.5 or one of them.
     coupled
         The same seeds for both, and differences within pairs: what the change
         caused, and which copies of facts it reached.
     seeds
-        How many runs of each, from the first scenario's seed.
+        How many runs of each, from the first scenario's seed; 10, and 1 of a profile.
     jobs
         How many workers, as many as there are processors unless given.
+    out
+        Folder for the figure of profiles, runs/NAME-profiles unless given.
     allow_plugins
         Import the Python modules that the scenarios name by `plugins`.
     """
-    from sim.study.comparison import compare_files
+    if (second is None) == (profiles is None):
+        say("compare takes two scenario files, or one and --profiles")
+        return BAD_INPUT
+    if second is not None:
+        from sim.study.comparison import compare_files
 
-    return compare_files(
-        first, second, console_for(), seeds=seeds, coupled=coupled, jobs=jobs, allow_plugins=allow_plugins
-    )
+        if out is not None:
+            say("--out is for --profiles")
+            return BAD_INPUT
+        return compare_files(
+            first, second, console_for(), seeds=seeds or 10, coupled=coupled, jobs=jobs, allow_plugins=allow_plugins
+        )
+    from sim.study.profile_comparison import compare_profiles, parse_profiles
+
+    if coupled or jobs is not None:
+        say("--coupled and --jobs are for two scenario files; profiles always share their seeds")
+        return BAD_INPUT
+    chosen = parse_profiles(profiles or "")
+    return compare_profiles(first, console_for(), chosen, seeds=seeds or 1, out=out, allow_plugins=allow_plugins)
+
+
+@app.command(help_epilogue=examples("evidence runs/one-name-two-nodes-seed5"))
+def evidence(folder: Path, /) -> int:
+    """Check the evidence that a run left: two statements under one key that cannot both hold.
+
+    Contradictions that nobody signed are told too, and are no evidence.
+
+    Exit status: 0 when every file shows what it says, or there is none; 1 when one does not.
+
+    Parameters
+    ----------
+    folder
+        Folder of a run.
+    """
+    from sim.report.evidence import check_evidence, read_unsigned
+    from sim.report.folder import read_run
+
+    read_run(folder)
+    found = list(check_evidence(folder))
+    for sentence, _ in found:
+        tell(sentence)
+    for sentence in read_unsigned(folder):
+        tell(f"no evidence, for nobody signed it: {sentence}")
+    if not found:
+        tell("no evidence: nobody signed two statements that contradict each other")
+    return 0 if all(shows for _, shows in found) else 1
 
 
 @app.command(help_epilogue=examples("merge shard-1 shard-2 --out whole"))

@@ -32,7 +32,8 @@ WORDS = {
         "a fact or a record that a node has",
         (
             "stigmem/core/", "stigmem/node/", "sim/adversary/", "sim/analysis/", "sim/ports.py",
-            "sim/check/", "sim/observation/", "sim/simulation/digest.py", "stigmem/host/journal.py",
+            "sim/check/", "sim/observation/", "sim/simulation/digest.py", "sim/study/profiles.py",
+            "stigmem/host/journal.py",
         ),
         "waiting (a request or a packet), retried (a page), paused (a machine)",
     ),
@@ -50,7 +51,8 @@ WORDS = {
         "a piece of a longer list, with a cursor: of facts between nodes, or of what the API lists",
         (
             "stigmem/client/", "stigmem/core/", "stigmem/node/", "stigmem/host/cli/", "stigmem/host/observe.py",
-            "sim/adversary/", "sim/check/", "sim/observation/", "sim/ports.py", "sim/simulation/",
+            "sim/adversary/", "sim/check/", "sim/model_reference/", "sim/observation/", "sim/ports.py",
+            "sim/simulation/", "sim/study/page_excess.py", "sim/study/profiles.py",
         ),
         "html (what a browser is shown)",
     ),
@@ -58,7 +60,8 @@ WORDS = {
         "one fact on a page with its origin and signature",
         (
             "stigmem/core/page.py", "stigmem/core/ingest.py", "stigmem/core/envelope.py", "stigmem/node/replication/",
-            "stigmem/node/api/push.py", "sim/adversary/", "sim/ports.py", "sim/simulation/", "sim/check/",
+            "stigmem/node/api/push.py", "stigmem/core/evidence.py", "sim/observation/statements.py",
+            "sim/report/evidence.py", "sim/adversary/", "sim/ports.py", "sim/simulation/", "sim/check/",
         ),
         "row (a table), item (a list), fact (a map)",
     ),

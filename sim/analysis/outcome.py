@@ -43,6 +43,7 @@ from sim.scenario.tables import Reach, Scenario
 from sim.simulation.digest import knowledge_of, state_digest
 from sim.simulation.simulation import Simulation
 from sim.world.trace import Stop
+from stigmem.core.keys import ED25519, STAND_IN
 
 if TYPE_CHECKING:
     import polars as pl
@@ -91,6 +92,10 @@ class Outcome:
     trace_path: Path | None = None
     beliefs: Beliefs = NO_BELIEFS
     """What nodes believed about the subject that most was said about, where agents change their minds."""
+    evidence: tuple[bytes, ...] = ()
+    """Files that show by themselves that a hostile peer signed two statements that contradict each other."""
+    unsigned: tuple[str, ...] = ()
+    """A sentence for each contradiction that nobody signed."""
 
     @property
     def scenario(self) -> Scenario:
@@ -178,6 +183,8 @@ def conclude(
     numbers, expectations = _numbers(simulation, measured, whole=whole)
     verdict = judge(checks, expectations, facts=len(simulation.visibility.facts), interrupted=interrupted)
     head = {"scenario": simulation.scenario.name, "seed": simulation.seed, "verdict": verdict, **digests}
+    suite = STAND_IN if simulation.scenario.scenario.signatures == "stand-in" else ED25519
+    files, unsigned = simulation.observed.statements.evidence(suite)
     time = {"simulated_s": seconds(simulation.world.now), "wall_s": round(wall_s, 3)}
     return Outcome(
         plan=simulation.plan,
@@ -208,6 +215,8 @@ def conclude(
         ended_ns=simulation.world.now,
         trace_path=trace_path,
         beliefs=beliefs_of(simulation),
+        evidence=tuple(files),
+        unsigned=tuple(unsigned),
     )
 
 

@@ -17,6 +17,7 @@ from sim.analysis.outcome import TAIL, Outcome, encode_run
 from sim.analysis.verdict import ExpectationResult
 from sim.check.base import CheckResult
 from sim.diagnostics.toml_text import toml_text
+from sim.report.evidence import clear_evidence, read_files, read_unsigned, write_evidence
 from sim.scenario.plan import Plan
 from sim.scenario.planning import load_plan
 from sim.scenario.reading import plain_values
@@ -70,6 +71,7 @@ def open_folder(folder: Path, plan: Plan, source: Path | None = None) -> Path:
         raise BadFolder(f"{folder} cannot be made into a run folder: {error.strerror}") from error
     for name in (*_MARKS, *_FRAMES, RECALLS, *_FIGURES):
         (folder / name).unlink(missing_ok=True)
+    clear_evidence(folder)
     return folder
 
 
@@ -93,6 +95,7 @@ def write_folder(result: Outcome, folder: Path, *, figures: bool, heading: str =
         frame.write_parquet(folder / name)
     if result.recollections:
         result.recalls().write_parquet(folder / RECALLS)
+    write_evidence(folder, result.evidence, result.unsigned)
     trace = result.trace_path
     if trace is not None and trace.exists() and trace.resolve() != (folder / TRACE).resolve():
         shutil.copyfile(trace, folder / TRACE)
@@ -167,6 +170,8 @@ def read_outcome(folder: Path, *, allow_plugins: bool = False) -> Outcome:
         converged_ns=None if took_s is None else plan.federation.duration_ns + round(took_s * 1e9),
         ended_ns=ended_ns,
         trace_path=trace,
+        evidence=read_files(folder),
+        unsigned=read_unsigned(folder),
     )
 
 

@@ -25,7 +25,7 @@ from stigmem.core.manifest import certified_node_id
 from stigmem.core.scopes import Scope
 from stigmem.node.settings import NodeSettings
 
-__all__ = ["make_machines", "node_settings"]
+__all__ = ["make_hardware", "make_machines", "node_settings"]
 
 _SECOND: Final = 1_000_000_000
 _MS: Final = 1_000_000
@@ -35,9 +35,17 @@ def make_machines(
     scenario: Scenario, nodes: Iterable[str], streams: RandomStreams, wire: Wire, events: MachineEvents
 ) -> dict[str, Machine]:
     """A machine for each node, switched off; what happens on them is told to `events`."""
+    parts = make_hardware(scenario, nodes, streams)
+    return {name: Machine(name, settings, hardware, wire, events) for name, (settings, hardware) in parts.items()}
+
+
+def make_hardware(
+    scenario: Scenario, nodes: Iterable[str], streams: RandomStreams
+) -> dict[str, tuple[NodeSettings, Hardware]]:
+    """What the machine of each node is made of: settings, and a clock, a disk and chance of its own."""
     tables = {table.node: table for table in scenario.clock}
     suite: Suite = STAND_IN if scenario.scenario.signatures == "stand-in" else SignatureCache(ED25519)
-    machines: dict[str, Machine] = {}
+    parts: dict[str, tuple[NodeSettings, Hardware]] = {}
     for name in nodes:
         table = tables.get(name)
         offset, drift = (0, 0) if table is None else (table.offset, table.drift_ppm)
@@ -47,8 +55,8 @@ def make_machines(
             Disk(disk_random, sync_ns=scenario.disk.sync, capacity_bytes=scenario.disk.capacity),
             lru_cache(maxsize=None)(partial(_entropy, streams, name)),
         )
-        machines[name] = Machine(name, node_settings(scenario, name, streams.seed, suite), hardware, wire, events)
-    return machines
+        parts[name] = node_settings(scenario, name, streams.seed, suite), hardware
+    return parts
 
 
 def _entropy(streams: RandomStreams, machine: str, purpose: str) -> Random:

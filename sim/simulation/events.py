@@ -171,6 +171,8 @@ class EventRelay:
 
     def asked(self, asked: Asked) -> None:
         """A node asked a hostile peer for facts."""
+        peer = self._observed.hostile[asked.peer]
+        self._observed.statements.passed(peer.name, peer.public_key, asked.answer)
         for checker in self._see_questions:
             try:
                 checker.on_asked(asked)

@@ -12,6 +12,7 @@ from sim.observation.conditions import Conditions
 from sim.observation.node_view import NodeView
 from sim.observation.obligations import Obligation
 from sim.observation.pages import PageLog
+from sim.observation.statements import Statements
 from sim.observation.visibility import Visibility
 from sim.simulation.peer_script import PeerScript
 from sim.topology.federation import Federation
@@ -41,6 +42,7 @@ class RunView:
     names: dict[str, str]
     converged_at: int | None = None
     pages: PageLog = field(default_factory=PageLog)
+    statements: Statements = field(default_factory=Statements)
     views: dict[str, NodeView] = field(default_factory=dict)
     """The nodes that run, by name, in the order in which they booted."""
 

@@ -22,6 +22,7 @@ from stigmem.host.cli import (
     conflicts,
     doctor,
     erase,
+    evidence,
     fact,
     federation,
     intent,
@@ -52,8 +53,8 @@ app = App(
     backend="trio",
 )
 _SUBJECTS = (
-    serve, config, auth, fact, schema, intent, conflicts, quarantine, erase, federation, audit, clock, transfer, tail,
-    mcp, doctor,
+    serve, config, auth, fact, schema, intent, conflicts, quarantine, erase, federation, audit, evidence, clock,
+    transfer, tail, mcp, doctor,
 )  # fmt: skip
 for _subject in _SUBJECTS:
     _subject.add_to(app)
