@@ -47,6 +47,8 @@ FILE_LINES_MAX = 600
 """An idea with its theory fits; above 400 lines look twice whether it is one."""
 FUNCTION_LINES_MAX = 70
 """What a screen shows; 50 is the aim."""
+PART_NAMES = ("name", "peer_id")
+"""What a part is called by, among the things that it is built with."""
 LONG_FILES: dict[str, int] = {}
 """Files that one idea makes longer than FILE_LINES_MAX, with their size. Entries may only shrink."""
 LONG_FUNCTIONS: dict[str, int] = {}
@@ -122,6 +124,16 @@ def test_files_and_functions_are_short(path: Path) -> None:
             length = (node.end_lineno or node.lineno) - node.lineno + 1
             most = LONG_FUNCTIONS.get(f"{name}:{node.name}", FUNCTION_LINES_MAX)
             assert length <= most, f"{name}:{node.lineno}: {node.name} has {length} lines, at most {most}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_a_constructor_says_in_one_breath_what_a_part_may_touch(path: Path) -> None:
+    """Six things at most (DESIGN, rule 6), beside the name that tells one part from its like."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            given = [each for each in node.args.args[1:] + node.args.kwonlyargs if each.arg not in PART_NAMES]
+            found = len(given)
+            assert found <= 6, f"{relative(path)}:{node.lineno}: it takes {found} things, which is two parts or a value"
 
 
 def test_ratchets_name_files_that_exist() -> None:

@@ -27,7 +27,7 @@ class Obligations:
     def __init__(self, *, are_due: bool = True) -> None:
         """Without `are_due` receipts are counted and nothing is ever due: on a wire that flips bits a good fact may
         arrive as a bad one."""
-        self._are_due = are_due
+        self.are_due = are_due
         self._announced: dict[tuple[str, str], Obligation] = {}
         """What the latest version of a fact is worth to a victim, however often it is served."""
         self._served: dict[tuple[str, str], list[Obligation]] = {}
@@ -49,7 +49,7 @@ class Obligations:
         page = self._served.pop((victim, cursor), None)
         if page is not None:
             self.receipts[victim] = self.receipts.get(victim, 0) + 1
-            if self._are_due:
+            if self.are_due:
                 self._due.update(dict.fromkeys(page))
 
     def due(self) -> list[Obligation]:

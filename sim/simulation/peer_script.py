@@ -62,15 +62,13 @@ class Surroundings:
         *,
         asked: Callable[[Asked], None],
         moved_clocks: Container[str],
-        has_true_wire: bool,
     ) -> None:
         """`asked` is told of every pull that a victim makes. `moved_clocks`: nodes whose clock some fault of the run
-        moves. `has_true_wire`: nothing in it flips bits."""
+        moves."""
         self.observed = observed
         self.world = world
         self.violated = violated
         self.asked = asked
-        self.has_true_wire = has_true_wire
         self._machines = machines
         self._moved_clocks = moved_clocks
 
@@ -118,7 +116,7 @@ class PeerScript:
         self.federation, self.names = observed.federation, observed.names
         self.truth, self.settings = observed.node, observed.settings
         self.clock_lead_ms, self.has_steady_clock = surroundings.clock_lead_ms, surroundings.has_steady_clock
-        self.console, self.has_true_wire = surroundings.console, surroundings.has_true_wire
+        self.console, self.has_true_wire = surroundings.console, obligations.are_due
         wire.directory[self.url] = self
 
     @property
@@ -279,9 +277,7 @@ def make_peers(
     garbled = scenario.network.corrupt > 0 or any(fault.__struct_config__.tag == "corrupt" for fault in scenario.fault)
     clock_faults = [fault for fault in scenario.fault if isinstance(fault, ClockFault)]
     moved = [name for name in observed.federation.nodes if any(fault.node in (None, name) for fault in clock_faults)]
-    surroundings = Surroundings(
-        observed, machines, wire.network.world, violated, asked=asked, moved_clocks=moved, has_true_wire=not garbled
-    )
+    surroundings = Surroundings(observed, machines, wire.network.world, violated, asked=asked, moved_clocks=moved)
     peers: dict[str, PeerScript] = {}
     for adversary in scenario.adversary:
         identity = _identity(adversary, scenario, streams.seed)

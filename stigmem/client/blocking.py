@@ -162,16 +162,11 @@ class StigmemClient:
     ) -> Following:
         """Facts as the node stores them, without end: from now on, from the beginning (`replay`), from an instant
         (`after`) or from where another following was (`cursor`). It connects again by itself."""
-        state = Follow(
-            entity=entity,
-            relation=relation,
-            source=source,
-            scope=scope,
-            min_confidence=min_confidence,
-            after=after,
-            replay=replay,
-            cursor=cursor,
-        )
+        wanted = {
+            "entity": entity, "relation": relation, "source": source, "scope": scope,
+            "min_confidence": min_confidence, "after": after, "replay": replay,
+        }  # fmt: skip
+        state = Follow(wanted, cursor)
         timeout = httpx.Timeout(self._timeout, read=SILENCE_S)
         return Following(state, self._http, self._url + state.target, timeout)
 

@@ -37,25 +37,10 @@ class Followed(NamedTuple):
 class Follow:
     """One `follow()`: it begins at a place, and goes on there whenever a stream ends."""
 
-    def __init__(
-        self,
-        *,
-        entity: str | None = None,
-        relation: str | None = None,
-        source: str | None = None,
-        scope: FactScope | None = None,
-        min_confidence: float | None = None,
-        after: str | None = None,
-        replay: bool = False,
-        cursor: str | None = None,
-    ) -> None:
-        self.target = target_of(
-            "/v1/events",
-            {
-                "entity": entity, "relation": relation, "source": source, "scope": scope,
-                "min_confidence": min_confidence, "after": after, "replay": replay,
-            },
-        )  # fmt: skip
+    def __init__(self, wanted: Mapping[str, Any], cursor: str | None) -> None:
+        """`wanted`: which facts, by the names of the query parameters; None leaves one out. `cursor`: where to begin,
+        None for what `wanted` says."""
+        self.target = target_of("/v1/events", wanted)
         self.cursor = cursor
         self._rest_s = _REST_S_MIN
         self._reader = EventReader()
@@ -132,6 +117,4 @@ class ScopePoll:
 
 
 def _events_in(body: bytes) -> list[Followed]:
-    reader: Any = Follow()
-    found: list[Followed] = reader.feed(body)
-    return found
+    return Follow({}, None).feed(body)

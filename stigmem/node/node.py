@@ -82,6 +82,7 @@ from stigmem.node.replication.deferred import DeferredFacts
 from stigmem.node.replication.first_peers import FirstPeers
 from stigmem.node.replication.lag import LagMonitor, PeerProgress
 from stigmem.node.replication.long_polls import LongPolls
+from stigmem.node.replication.page_intake import PageIntake
 from stigmem.node.replication.page_server import PageServer
 from stigmem.node.replication.page_verifier import EntryVerifier, PageVerifier
 from stigmem.node.replication.peer_client import PeerClient
@@ -262,18 +263,18 @@ class Node:
             backoff=backoff,
             entropy=entropy,
         )
+        verifier = PageVerifier(
+            verifier=self._verifier,
+            state=self.state,
+            origin_keys=self.origin_keys,
+            clock=clock,
+            client=client,
+            signatures=context.signatures,
+        )
         reader = PeerReader(
             peer_id,
             client=client,
-            verifier=PageVerifier(
-                verifier=self._verifier,
-                state=self.state,
-                origin_keys=self.origin_keys,
-                clock=clock,
-                client=client,
-                signatures=context.signatures,
-            ),
-            mailbox=self.mailbox,
+            intake=PageIntake(peer_id, verifier=verifier, mailbox=self.mailbox),
             state=self.state,
             clock=clock,
             progress=progress,

@@ -14,7 +14,7 @@ from stigmem.core.ingest import PeerLink, VerifiedFact
 from stigmem.core.page import Page
 from stigmem.core.wire import Request, Response
 from stigmem.node.ports import Unreachable
-from stigmem.node.replication.page_ingest import Arrival, Ingestion, IngestPage
+from stigmem.node.replication.page_ingest import Arrival, Ingestion, IngestPage, PagePlace
 from stigmem.node.replication.page_verifier import PageVerifier
 from stigmem.node.replication.puller import PeerReader
 from stigmem.node.settings import NodeSettings
@@ -82,7 +82,9 @@ async def test_so_many_facts_of_a_peer_wait_to_become_due_and_the_page_comes_aga
             made = msgspec.structs.replace(early, id=early.certified_id())
             arrivals.append(Arrival(b"raw", VerifiedFact(made, source_owned=True)))
         link = PeerLink(peer.node_id, "2.1+", ("public",))
-        found = await node.submit(IngestPage(peer.peer_id, link, node.policy, arrivals, cursor="c", drained=True))
+        found = await node.submit(
+            IngestPage(peer.peer_id, link, node.policy, arrivals, PagePlace(None, "c", drained=True, last_attempt=True))
+        )
         assert found is not None
         assert (found.stored, found.deferred_full, found.page_retry) == (0, count > FEW, count > FEW)
         assert len(node.state.deferred) == FEW

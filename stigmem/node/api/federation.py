@@ -57,6 +57,15 @@ class _Hints(NamedTuple):
     elsewhere: frozenset[str]
 
 
+class _Pull(NamedTuple):
+    """A question for facts, and what it may be answered with."""
+
+    call: ApiRequest
+    peer: PeerCaller
+    scopes: tuple[str, ...]
+    hints: _Hints
+
+
 class FederationApi:
     """What peers ask for."""
 
@@ -105,19 +114,12 @@ class FederationApi:
             # It waits once its nonce is stored, and not before: who could not be taken in is answered now, and only
             # now.
             elsewhere = tags_of(call.request.headers.get(ELSEWHERE_HEADER, ""))
-            return InBackground(partial(self._wait, call, peer, scopes, _Hints(held, elsewhere), deadline_ns))
+            pull = _Pull(call, peer, scopes, _Hints(held, elsewhere))
+            return InBackground(partial(self._wait, pull, deadline_ns))
         return self.answer_pull(call, txn, peer, scopes, held)
 
-    def _wait(
-        self,
-        call: ApiRequest,
-        peer: PeerCaller,
-        scopes: tuple[str, ...],
-        hints: _Hints,
-        deadline_ns: int,
-        answer: Answer,
-    ) -> None:
-        self._long_polls.add(_WaitingPull(self, call, peer, scopes, hints, deadline_ns, answer))
+    def _wait(self, pull: _Pull, deadline_ns: int, answer: Answer) -> None:
+        self._long_polls.add(_WaitingPull(self, pull, deadline_ns, answer))
 
     def first_seq(self, call: ApiRequest, scopes: tuple[str, ...]) -> int:
         """The sequence number after which the page of a pull begins."""
@@ -221,57 +223,45 @@ class _WaitingPull:
     """A pull that waits for news; a submission once it is released."""
 
     __slots__ = (
-        "_answer", "_api", "_call", "_hints", "_looked_at", "_peer", "_response", "_scopes", "_tombstones",
-        "deadline_ns",
+        "_answer", "_api", "_looked_at", "_pull", "_response", "_tombstones", "deadline_ns",
     )  # fmt: skip
 
     leans_on_records = True
 
-    def __init__(
-        self,
-        api: FederationApi,
-        call: ApiRequest,
-        peer: PeerCaller,
-        scopes: tuple[str, ...],
-        hints: _Hints,
-        deadline_ns: int,
-        answer: Answer,
-    ) -> None:
+    def __init__(self, api: FederationApi, pull: _Pull, deadline_ns: int, answer: Answer) -> None:
         self._api = api
-        self._call = call
-        self._peer = peer
-        self._scopes = scopes
-        self._hints = hints
-        self._looked_at = api.first_seq(call, scopes)
-        self._tombstones = api.tombstones
+        self._pull = pull
+        self._looked_at = api.first_seq(pull.call, pull.scopes)
         """Up to this sequence number nothing ends the wait: facts do not change, and are not looked at twice."""
+        self._tombstones = api.tombstones
         self._answer = answer
         self._response: Response | None = None
         self.deadline_ns = deadline_ns
 
     @property
     def peer_id(self) -> str:
-        return self._peer.row.peer_id
+        return self._pull.peer.row.peer_id
 
     def is_for(self, answer: Callable[[Response], None]) -> bool:
-        return self._call.reply_to is answer
+        return self._pull.call.reply_to is answer
 
     def has_news(self) -> bool:
         if self._api.tombstones != self._tombstones:
             return True
-        found, seq = self._api.looked(self._peer, self._scopes, self._hints, self._looked_at)
+        found, seq = self._api.looked(self._pull.peer, self._pull.scopes, self._pull.hints, self._looked_at)
         if not found:
             self._looked_at = seq
         return found
 
     def stage(self, txn: Transaction) -> None:
+        call, peer, scopes, hints = self._pull
         row = txn.state.peers.get(self.peer_id)
-        if row is None or row.status != self._peer.row.status:
+        if row is None or row.status != peer.row.status:
             self._response = render(Refusal(401, "peer_not_approved", "peer_not_approved"))
-        elif row.scopes != self._peer.row.scopes:
+        elif row.scopes != peer.row.scopes:
             self._response = render(busy("what this link carries has changed"))
         else:
-            self._response = self._api.answer_pull(self._call, txn, self._peer, self._scopes, *self._hints)
+            self._response = self._api.answer_pull(call, txn, peer, scopes, *hints)
 
     def release(self) -> None:
         if self._response is not None:

@@ -172,7 +172,7 @@ class PushApi:
             if number % _FACTS_PER_CHECKPOINT == 0:
                 await self._clock.checkpoint()
         link = PeerLink(peer.row.node_id, peer.row.dialect, peer.scopes)
-        page = IngestPage(peer.row.peer_id, link, self._verifier.policy, arrivals, retry=True)
+        page = IngestPage(peer.row.peer_id, link, self._verifier.policy, arrivals, place=None)
         try:
             errors = await self._mailbox.submit(IngestPush(page, self._quotas))
         except NotStored as failure:

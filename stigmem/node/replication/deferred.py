@@ -73,7 +73,7 @@ class DeferredFacts:
             arrivals.append(self._verifier.verify_raw(link, letter.raw or b""))
             if number % _FACTS_PER_CHECKPOINT == 0:
                 await self._clock.checkpoint()
-        command = IngestPage(peer_id, link, self._verifier.policy, arrivals, retry=True)
+        command = IngestPage(peer_id, link, self._verifier.policy, arrivals, place=None)
         try:
             ingested = await self._mailbox.submit(command)
         except NotStored:

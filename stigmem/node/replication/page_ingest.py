@@ -61,7 +61,7 @@ from stigmem.core.records import CursorRow, DeadLetter, QuarantineRow
 from stigmem.node.transaction import Transaction
 from stigmem.node.voiding import go_back
 
-__all__ = ["Arrival", "IngestPage", "Ingestion", "PageIngested", "Refused"]
+__all__ = ["Arrival", "IngestPage", "Ingestion", "PageIngested", "PagePlace", "Refused"]
 
 _EVENTS: Final = {
     "cid_mismatch": "federation_integrity_rejected",
@@ -108,6 +108,19 @@ class PageIngested(NamedTuple):
     """There is no room for facts that are too early: reading the page again at once is of no use."""
 
 
+class PagePlace(NamedTuple):
+    """Where a page lies in what its sender has."""
+
+    begun: str | None
+    """The cursor that it was asked for with, None for the beginning."""
+    cursor: str | None
+    """The cursor that the next one begins with."""
+    drained: bool
+    """Whether it was the peer's last page for now."""
+    last_attempt: bool
+    """Whether what it has to refuse is refused for good."""
+
+
 class IngestPage:
     """The command that stores a page, or single facts that were too early before."""
 
@@ -117,32 +130,24 @@ class IngestPage:
         link: PeerLink,
         policy: IngestPolicy,
         arrivals: Sequence[Arrival],
-        *,
-        begun: str | None = None,
-        cursor: str | None = None,
-        drained: bool = False,
-        last_attempt: bool = True,
-        retry: bool = False,
+        place: PagePlace | None,
     ) -> None:
-        """`begun` and `cursor`: where the page was asked to begin and where the next one does, None for the beginning.
-        `drained`: whether it was the peer's last page for now. `last_attempt`: whether what it has to refuse is refused
-        for good. `retry`: these are single facts that were too early, and no page: no cursor moves."""
+        """`place`: None for single facts that are no page, so that no cursor moves: they were pushed, or were too
+        early before."""
         self.peer_id = peer_id
         self.link = link
         self.policy = policy
         self.arrivals = arrivals
-        self.begun = begun
-        self.cursor = cursor
-        self.drained = drained
-        self.last_attempt = last_attempt
-        self.retry = retry
+        self.place = place
+        self.last_attempt = place is None or place.last_attempt
+        """Whether what it has to refuse is refused for good."""
 
     def stage(self, txn: Transaction) -> PageIngested | None:
         """None when the peer was revoked meanwhile: then nothing of its page is taken."""
         row = txn.state.peers.get(self.peer_id)
         if row is None or row.status != ACTIVE:
             return None
-        if not self.retry:
+        if self.place is not None:
             txn.reserve("cursor", self.peer_id)
         return Ingestion(self, txn).run()
 
@@ -191,18 +196,18 @@ class Ingestion:
                 "page_accepted", self._peer_id, count=len(facts), first_seq=facts[0].seq, last_seq=facts[-1].seq,
                 **detail,
             )  # fmt: skip
-        if not self._page.retry:
-            self._advance(facts)
+        if self._page.place is not None:
+            self._advance(facts, self._page.place)
         return PageIngested(len(facts), self._peer_errors, self._page_retry, self._deferred_full)
 
-    def _advance(self, facts: list[Fact]) -> None:
-        page, state = self._page, self._txn.state
+    def _advance(self, facts: list[Fact], place: PagePlace) -> None:
+        state = self._txn.state
         held = state.cursors.get(self._peer_id)
-        cursor = page.cursor
-        if self._page_retry or (held is not None and held.cursor != page.begun):  # set back while the page was read
+        cursor = place.cursor
+        if self._page_retry or (held is not None and held.cursor != place.begun):  # set back while the page was read
             self._page_retry = True
             cursor = held.cursor if held is not None else None
-        drained = (page.drained and not self._page_retry) or (held is not None and held.drained)
+        drained = (place.drained and not self._page_retry) or (held is not None and held.drained)
         taken = len(facts) + (held.taken if held is not None else 0)
         watermark = facts[-1].seq if facts else (held.watermark if held else state.ledger.last_seq)
         if held is None or facts or held.cursor != cursor or held.drained != drained:
@@ -310,13 +315,13 @@ class Ingestion:
         is audited once for each fact and peer."""
         txn, name, rejection = self._txn, refused.name, refused.rejection
         codes = txn.state.letters.get(self._peer_id, {}).get(name, ())
-        due_ms = self.due_ms(rejection)
+        due_ms, is_single = self.due_ms(rejection), self._page.place is None
         is_blameless = refused.origin != self._page.link.sender and rejection.code in _BLAMELESS
         is_blameless = is_blameless or rejection.code in _CERTAIN
         if self._page.last_attempt and due_ms is None and not is_blameless:
             self._peer_errors += 1
-        if due_ms is not None and (self._page.retry or (self._peer_id, name) not in txn.state.deferred):
-            if self._room <= 0 and not self._page.retry:
+        if due_ms is not None and (is_single or (self._peer_id, name) not in txn.state.deferred):
+            if self._room <= 0 and not is_single:
                 self._page_retry = self._deferred_full = True
                 due_ms = None
             self._room -= 1

@@ -3,18 +3,19 @@
 Theory
 ------
 Replication here is pulling. A node asks each of its peers for the facts after a cursor, has every entry checked, and
-lets the writer store the page; nobody keeps a list of who has what. Three classes share the work:
+lets the writer store the page; nobody keeps a list of who has what. Four classes share the work:
 
 * `Pullers` starts and stops a puller when the row of a peer changes, and wakes one when its peer is heard from. A peer
   that was approved is asked at once: what both operators see within two round trips of the second approval is that the
   second node pulls, and that the first one, which was told "not approved" so far, hears of it and pulls too;
 * `Puller` decides *when*: it drains the peer, rests for what `PullBackoff` says, and turns every way in which a drain
   can end into a rest. Each has its own task, so a slow, lying or unreachable peer delays nobody else;
-* `PeerReader` decides *what*: the cursor to ask with, and what a page means for the next question.
+* `PeerReader` decides *what*: the cursor to ask with, and what a page means for the next question;
+* `PageIntake` (`page_intake`) has a page checked and stored.
 
 A drain, as one story:
 
-    Puller._drain          PeerReader.pull            PageVerifier           the writer
+    Puller._drain          PeerReader.pull            PageIntake             the writer
     keys that are wanting
     ask with a cursor  ->  GET /v1/federation/facts?cursor=...&limit=...
                            decode the page
@@ -33,7 +34,7 @@ Invariants:
 * P2. The cursor that a page began with (`begun`) must still be the stored one when the page is staged. An operator or
   a key that became known may have set it back meanwhile (`stigmem.node.resync`); then the page's facts are taken, its
   cursor is not, and reading starts where the cursor was set back to.
-* P3. A page on which something was refused for the first time is read again, at most `_TIMES_RETRIED_MAX` times: a bit
+* P3. A page on which something was refused for the first time is read again, at most twice (`page_intake`): a bit
   may have flipped on the way. What is refused again for the same reason is passed by the cursor. Only on the last
   attempt is the sender charged with what is refused: by then something else was wrong each time, which wires do not do.
 * P4. A drain takes at most PULL_PAGES_PER_DRAIN_MAX pages, so that a peer that pours out facts lets this puller see a
@@ -75,7 +76,6 @@ from stigmem.core.errors import Rejection
 from stigmem.core.ingest import PeerLink
 from stigmem.core.page import Page, decode_page
 from stigmem.core.records import PeerRow
-from stigmem.node.mailbox import Delivered, Mailbox, NotStored
 from stigmem.node.membership.handshake import Handshakes
 from stigmem.node.membership.origin_keys import OriginKeys
 from stigmem.node.ports import Clock, Unreachable
@@ -83,21 +83,16 @@ from stigmem.node.replication.backoff import PullBackoff
 from stigmem.node.replication.first_peers import ELSEWHERE_HEADER, FirstPeers
 from stigmem.node.replication.lag import LagMonitor, PeerProgress
 from stigmem.node.replication.page_ahead import Answer, PageAhead, Question
-from stigmem.node.replication.page_ingest import IngestPage, PageIngested
-from stigmem.node.replication.page_verifier import PageVerifier
+from stigmem.node.replication.page_ingest import PageIngested
+from stigmem.node.replication.page_intake import PageIntake
 from stigmem.node.replication.peer_client import NotApproved, PeerClient, Throttled
 from stigmem.node.replication.pull_request import HOLDING_HEADER, AlreadyHeldHint, target
 from stigmem.node.replication.stamp_cursor import StampCursor
 from stigmem.node.replication.tombstone_reader import TombstoneReader
 from stigmem.node.state import NodeState
-from stigmem.node.transaction import PeerChanged, Transaction
+from stigmem.node.transaction import PeerChanged
 
 __all__ = ["Next", "PageRead", "PeerReader", "Puller", "Pullers"]
-
-_TIMES_RETRIED_MAX: Final = 2
-"""How often a page is read again before what is wrong in it is taken for its sender's doing and not the wire's. Twice:
-that a bit flips in a page is rare, that one does in three readings of the same page does not happen."""
-
 
 _AHEAD_BYTES_MAX: Final = 4_194_304
 """After a longer page the next one is not asked for ahead. Pages of ordinary facts have a tenth of it."""
@@ -132,8 +127,7 @@ class PeerReader:
         peer_id: str,
         *,
         client: PeerClient,
-        verifier: PageVerifier,
-        mailbox: Mailbox,
+        intake: PageIntake,
         state: NodeState,
         clock: Clock,
         progress: PeerProgress,
@@ -142,8 +136,7 @@ class PeerReader:
         self._peer_id = peer_id
         self._client = client
         self._tombstones = tombstones
-        self._verifier = verifier
-        self._mailbox = mailbox
+        self._intake = intake
         self._state = state
         self._clock = clock
         self._progress = progress
@@ -152,15 +145,11 @@ class PeerReader:
         self._ahead = PageAhead(clock)
         self._stored_ns = clock.monotonic_ns()
         """When the cursor was stored last."""
-        self._refused_for = ""
-        """The code of the last answer that was no page; empty once a page was good."""
-        self._retried: tuple[str | None, int] = ("", 0)
-        """Where a page began that comes again because of what was refused in it, and how often it did."""
 
     async def begin(self, row: PeerRow) -> None:
         """A drain begins: see to keys that are wanting, and to where reading goes on."""
         self._progress.next_pull_ns = None
-        await self._verifier.prepare(row)
+        await self._intake.prepare(row)
         self._tombstones.begin()
         self._stamp_cursor.begin(self._stored(), self._clock.monotonic_ns())
 
@@ -185,9 +174,7 @@ class PeerReader:
     def refused(self, rejection: Rejection) -> None:
         """The peer's answer was no page: told once, until a page is good or is bad in another way."""
         self._progress.failed(rejection.code, rejection.message, self._clock.monotonic_ns(), answered=True)
-        if rejection.code != self._refused_for:
-            self._refused_for = rejection.code
-            self._mailbox.put(Delivered(_RecordPageRefused(self._peer_id, rejection)))
+        self._intake.refused(rejection)
 
     async def pull(self, row: PeerRow, elsewhere: str, *, may_go_on: bool) -> PageRead:
         """One page, and what follows it. `elsewhere`: what a question that waits says of origins
@@ -210,7 +197,7 @@ class PeerReader:
         self._progress.page_came(now_ns)
         if self._tombstones.is_behind:
             await self._tombstones.catch_up(row)
-        self._refused_for = ""
+        self._intake.came()
         self._hint.answered(answer.asked_seq)
         if not page.entries and was_drained and self._may_pass(row, stored, cursor, page, now_ns):
             client.backoff.page(0)
@@ -221,7 +208,7 @@ class PeerReader:
         if may_go_on and page.has_more and page.entries and page.cursor not in (None, cursor):
             self._ask_ahead(row, page, echo=not was_drained)
         before = self._state.ledger.last_seq
-        ingested = await self._ingest(row, page, stored, catching_up=self._stamp_cursor.whole or not was_drained)
+        ingested = await self._store(row, page, stored, catching_up=self._stamp_cursor.whole or not was_drained)
         moved = page.cursor is not None and page.cursor != cursor and not ingested.page_retry
         news = Next.REST
         if waited or (wait_s > 0 and ingested.stored > 0 and not ingested.page_retry):
@@ -271,35 +258,16 @@ class PeerReader:
             return Next.MORE if moved and page.entries else Next.REST
         return news
 
-    async def _ingest(self, row: PeerRow, page: Page, begun: str | None, *, catching_up: bool) -> PageIngested:
-        """Have a page checked and stored, and its cursor in place of `begun`. Raises Unreachable when it could not be
-        stored, and what asking for the key of an origin raises."""
-        clock = self._clock
+    async def _store(self, row: PeerRow, page: Page, begun: str | None, *, catching_up: bool) -> PageIngested:
+        """Have a page taken, and its cursor in place of `begun`. Raises as `PageIntake.store` does."""
         link = PeerLink(row.node_id, row.dialect, self._client.scopes(row), catching_up)
-        now_ms = clock.wall_ns() // 1_000_000
-        kept = self._stamp_cursor.store(begun, page.cursor, now_ms, drained=not page.has_more)
-        arrivals = await self._verifier.inspect(row, link, page)
-        times = self._retried[1] if self._retried[0] == begun else 0
-        command = IngestPage(
-            self._peer_id, link, self._verifier.policy, arrivals,
-            begun=begun, cursor=kept, drained=not page.has_more, last_attempt=times == _TIMES_RETRIED_MAX,
-        )  # fmt: skip
-        try:
-            ingested = await self._mailbox.submit(command)
-        except NotStored as failure:
-            if isinstance(failure.staged, PageIngested):
-                self._count_retry(begun, times, failure.staged)
-            raise Unreachable("not_stored", failure.message) from failure
-        if ingested is None:
-            raise Unreachable("not_stored", "the peer was revoked meanwhile")
-        self._count_retry(begun, times, ingested)
+        now_ms, drained = self._clock.wall_ns() // 1_000_000, not page.has_more
+        kept = self._stamp_cursor.store(begun, page.cursor, now_ms, drained=drained)
+        ingested = await self._intake.store(row, link, page, begun, kept)
         if not ingested.page_retry:
-            self._stored_ns = clock.monotonic_ns()
-            self._stamp_cursor.arrived(kept, page.cursor, self._stored_ns, drained=not page.has_more)
+            self._stored_ns = self._clock.monotonic_ns()
+            self._stamp_cursor.arrived(kept, page.cursor, self._stored_ns, drained=drained)
         return ingested
-
-    def _count_retry(self, begun: str | None, times: int, ingested: PageIngested) -> None:
-        self._retried = (begun, min(times + 1, _TIMES_RETRIED_MAX)) if ingested.page_retry else ("", 0)
 
     def _hints(self, row: PeerRow, elsewhere: str) -> dict[str, str]:
         """What the peer need not send us, and what it need not end a wait for; nothing to one that would not be told of
@@ -471,14 +439,3 @@ class Pullers:
         puller = self._running.get(peer_id)
         if puller is not None:
             puller.wake()
-
-
-class _RecordPageRefused:
-    """The command that notes an answer that was no page."""
-
-    def __init__(self, peer_id: str, rejection: Rejection) -> None:
-        self._peer_id = peer_id
-        self._rejection = rejection
-
-    def stage(self, txn: Transaction) -> None:
-        txn.audit("page_refused", self._peer_id, reason=self._rejection.code, **self._rejection.detail)
