@@ -17,6 +17,7 @@ from stigmem.client.binding import bound
 from stigmem.client.calls import Attempts, Call, Flow, Pages, answered
 from stigmem.client.following import SILENCE_S, Follow, Followed, ScopePoll
 from stigmem.client.models import Fact, FactScope
+from stigmem.core.json_values import VALUES_HEADER
 
 __all__ = ["AsyncFollowing", "AsyncStigmemClient"]
 
@@ -69,7 +70,9 @@ class AsyncStigmemClient:
     ) -> None:
         """`timeout`: seconds for each step of a request. `retries`: how often a request is sent again when that cannot
         do harm. `transport`: another one of httpx, for tests."""
-        headers = {"accept": "application/json"} | ({"authorization": f"Bearer {api_key}"} if api_key else {})
+        headers = {"accept": "application/json", VALUES_HEADER: "json"}
+        if api_key:
+            headers["authorization"] = f"Bearer {api_key}"
         self._url = url.rstrip("/")
         self._timeout = timeout
         self._retries = retries

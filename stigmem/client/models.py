@@ -1,7 +1,7 @@
 """What a node takes and gives, as models: the names and members of the published client, and those that this one adds.
 
 Answers keep members that are not named here (`model_extra`), since other nodes have some of their own. Values are a
-strict union: a text is no number, and a value of a kind that is not among the seven is refused.
+strict union: a text is no number, and a value of a kind that is not among the eight is refused.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from stigmem.core.trust import TrustClass
+
 __all__ = [
     "AssertRequest", "BatchItem", "BatchResult", "BooleanValue", "Conflict", "ConflictPage", "ConflictResolution",
     "DatetimeValue", "Fact", "FactChainCheckpointProof", "FactChainProof", "FactPage", "FactScope", "FactValue",
-    "FederationEndpoints", "Intent", "IntentAct", "IntentPage", "LintReport", "MemoryCard", "Neighbor", "NeighborPage",
-    "NodeInfo", "NullValue",
+    "FederationEndpoints", "Intent", "IntentAct", "IntentPage", "JsonValue", "LintReport", "MemoryCard", "Neighbor",
+    "NeighborPage", "NodeInfo", "NullValue",
     "NumberValue", "Peer", "PeerPage", "RecallRequest", "RecallResponse", "RecallWeights", "RefValue",
     "ResolveRequest", "ScoreBreakdown", "ScoredFact", "StringValue", "Subscription", "SubscriptionPage",
-    "Synthesis", "TextValue", "boolean_value", "datetime_value", "null_value", "number_value", "ref_value",
-    "string_value", "text_value",
+    "Synthesis", "TextValue", "boolean_value", "datetime_value", "json_value", "null_value", "number_value",
+    "ref_value", "string_value", "text_value",
 ]  # fmt: skip
 
 FactScope: TypeAlias = Literal["local", "team", "company", "public"]
@@ -81,7 +83,16 @@ class NullValue(BaseModel):
     type: Literal["null"]
 
 
-FactValue: TypeAlias = StringValue | TextValue | NumberValue | BooleanValue | DatetimeValue | RefValue | NullValue
+class JsonValue(BaseModel):
+    """An object, an array or anything else of JSON but null, where a schema of the relation allows it."""
+
+    type: Literal["json"]
+    v: Any
+
+
+FactValue: TypeAlias = (
+    StringValue | TextValue | NumberValue | BooleanValue | DatetimeValue | RefValue | NullValue | JsonValue
+)
 
 
 def string_value(v: str) -> StringValue:
@@ -119,6 +130,11 @@ def null_value() -> NullValue:
     return NullValue(type="null")
 
 
+def json_value(v: Any) -> JsonValue:
+    """Anything of JSON but null as a value."""
+    return JsonValue(type="json", v=v)
+
+
 # --- facts ---
 
 
@@ -134,6 +150,7 @@ class AssertRequest(_Answer):
     valid_until: str | None = None
     write_mode: str = "assert"
     derived_from: list[dict[str, Any]] = Field(default_factory=list)
+    trust_class: TrustClass | None = None
 
 
 class Fact(_Answer):
@@ -152,6 +169,7 @@ class Fact(_Answer):
     contradicted: bool = False
     received_from: str | None = None
     cid: str | None = None
+    trust_class: str | None = None
 
 
 class FactPage(BaseModel):

@@ -41,6 +41,7 @@ from stigmem.client.models import (
     Synthesis,
     string_value,
 )
+from stigmem.core.trust import TrustClass
 
 __all__ = [
     "act_on_intent", "assert_batch", "assert_fact", "delete_subscription", "federation_status", "get", "get_card",
@@ -102,8 +103,10 @@ def assert_fact(
     write_mode: str = "assert",
     derived_from: list[dict[str, Any]] | None = None,
     session_id: str | None = None,
+    trust_class: TrustClass | None = None,
 ) -> Call[Fact]:
-    """Write a fact; the live one that says the same, if there is one."""
+    """Write a fact; the live one that says the same, if there is one. `trust_class`: which kind of knowledge it is; the
+    node derives one where it is None."""
     given = AssertRequest(
         entity=entity,
         relation=relation,
@@ -114,6 +117,7 @@ def assert_fact(
         valid_until=valid_until,
         write_mode=write_mode,
         derived_from=derived_from or [],
+        trust_class=trust_class,
     )
     body = given.model_dump_json(exclude_none=True).encode()
     return Call("POST", "/v1/facts", model(Fact), body, _JSON | _session(session_id))
@@ -158,6 +162,7 @@ def query(
     include_superseded: bool = False,
     as_of: str | None = None,
     known_at: str | None = None,
+    trust_class: TrustClass | None = None,
 ) -> Call[FactPage]:
     """A page of facts, newest first; also what their authors replaced since with `include_superseded`. `as_of`: those
     of an instant or stamp, `known_at`: what the node answered at a point of time (`s:<number>`, `now`, or a name that
@@ -167,6 +172,7 @@ def query(
         "min_confidence": min_confidence, "include_contradicted": include_contradicted,
         "include_expired": include_expired, "cursor": cursor, "after": after,
         "include_superseded": include_superseded, "as_of": as_of, "known_at": known_at,
+        "trust_class": trust_class,
     }  # fmt: skip
     return Call("GET", target_of("/v1/facts", parameters), model(FactPage), headers=_session(session_id))
 

@@ -11,7 +11,7 @@ operator's policies and the instant:
 
 The policy of a fact is the most specific one that fits: an exact relation before a prefix (the longer before the
 shorter) before `*`, and an exact scope before `*`; of equals the first in the operator's list. Facts in the reserved
-spaces `stigmem:` and `rel:` never decay.
+spaces `stigmem:` and `rel:` never decay. Of which no policy speaks, a half-life in the schema of the relation fades.
 
 Example: with a half-life of an hour, a fact of 0.8 is read as 0.2 after two hours, on this node; its peers, and its
 content id, know nothing of it.
@@ -19,13 +19,13 @@ content id, know nothing of it.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Protocol
 
 import msgspec
 
 from stigmem.core.fact import Fact
 
-__all__ = ["DecayPolicies", "DecayPolicy", "Thresholds", "read_policies"]
+__all__ = ["DecayPolicies", "DecayPolicy", "HalfLives", "Thresholds", "read_policies"]
 
 _POLICIES_MAX: Final = 1_000
 _Seconds = Annotated[float, msgspec.Meta(gt=0.0, le=1e10)]
@@ -72,14 +72,24 @@ class Thresholds(msgspec.Struct, frozen=True):
         return self.min_confidence is not None and 0.0 < confidence < self.min_confidence
 
 
-class DecayPolicies:
-    """The operator's rules, most specific first."""
+class HalfLives(Protocol):
+    """What schemas of relations say about fading (`stigmem.core.schemas.SchemaBook`)."""
 
-    def __init__(self, policies: tuple[DecayPolicy, ...]) -> None:
+    def __len__(self) -> int: ...
+
+    def half_life_s(self, relation: str) -> float | None: ...
+
+
+class DecayPolicies:
+    """The operator's rules, most specific first, and below them what the schemas of relations say."""
+
+    def __init__(self, policies: tuple[DecayPolicy, ...], half_lives: HalfLives) -> None:
         self._policies = sorted(policies, key=lambda policy: policy.precedence)
+        self._half_lives = half_lives
 
     def __bool__(self) -> bool:
-        return bool(self._policies)
+        """Whether a confidence may be read to be another one than was stated."""
+        return bool(self._policies or len(self._half_lives))
 
     def named(self, policy_id: str) -> DecayPolicy | None:
         return next((policy for policy in self._policies if policy.id == policy_id), None)
@@ -93,11 +103,17 @@ class DecayPolicies:
     def confidence(self, fact: Fact, now_us: int) -> float:
         """How sure a fact is read to be at an instant."""
         policy = self.of(fact)
-        if policy is None or policy.mode != "confidence" or policy.half_life_s is None:
+        if policy is None:
+            fades = not fact.is_system and not fact.relation.startswith("rel:")
+            half_life_s, least = self._half_lives.half_life_s(fact.relation) if fades else None, 0.0
+        else:
+            half_life_s = policy.half_life_s if policy.mode == "confidence" else None
+            least = policy.min_confidence
+        if half_life_s is None:
             return fact.confidence
         age_s = max(0, now_us - fact.timestamp_us) / 1e6
-        faded: float = fact.confidence * 0.5 ** (age_s / policy.half_life_s)
-        return max(faded, min(policy.min_confidence, fact.confidence))
+        faded: float = fact.confidence * 0.5 ** (age_s / half_life_s)
+        return max(faded, min(least, fact.confidence))
 
 
 def read_policies(text: str) -> tuple[DecayPolicy, ...]:

@@ -199,7 +199,7 @@ def rank(fact: Fact) -> tuple[float, int, str, str]:
 
 class FactRecord(msgspec.Struct, kw_only=True):
     """A fact in responses and pages: 26 members, always all of them, in the order of http-api 1.2. What this node does
-    not know or has no notion of is null, false or empty, as the contract has it. The last five are ours: left out
+    not know or has no notion of is null, false or empty, as the contract has it. The last six are ours: left out
     where there is nothing to say, and never in a page for peers, since each node derives them itself."""
 
     id: str
@@ -237,6 +237,8 @@ class FactRecord(msgspec.Struct, kw_only=True):
     """Id of the record by which its origin voided it."""
     fits_schema: bool | msgspec.UnsetType = msgspec.UNSET
     """False for a fact that does not fit the schema which its relation has on this node."""
+    trust_class: str | msgspec.UnsetType = msgspec.UNSET
+    """What kind of knowledge it is here: stated by its author or derived (`stigmem.core.trust`)."""
 
 
 def record_of(fact: Fact, cid: str | None) -> FactRecord:

@@ -60,6 +60,7 @@ __all__ = [
     "INTENT_TIMEOUT_S_MAX",
     "INTENT_WORD_CHARS_MAX",
     "JOB_ROWS_MIN",
+    "JSON_DEPTH_MAX",
     "KEYLESS_BODY_BYTES_MAX",
     "KEYS_MAX",
     "KEYS_MINTED_BURST",
@@ -181,6 +182,8 @@ DERIVED_FROM_MAX: Final = 64
 """Provenance entries of an ordinary fact."""
 DERIVED_FROM_DEPTH_MAX: Final = 16
 """Nesting of provenance: far below what any JSON reader gives up at, so that all nodes read it alike."""
+JSON_DEPTH_MAX: Final = 32
+"""Nesting of a value of type json, objects and arrays together: as for provenance, and data of people is no deeper."""
 NODE_ID_CHARS_MAX: Final = 512
 """Longer issuers are cut before they reach a table or a log (S-19)."""
 

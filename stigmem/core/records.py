@@ -20,7 +20,8 @@ from stigmem.core.tombstone import Revocation, Tombstone
 __all__ = [
     "AliasRow", "ClockDoubt", "ClockMark", "ClockReset", "CursorRow", "DeadLetter", "DeliveryMark", "ErasedAudit",
     "GardenFact", "GardenMember", "GardenRole", "GardenRow", "HorizonMark", "Husk", "KeyRow", "OriginRow", "PeerRow",
-    "QuarantineRow", "Receipt", "Record", "RevocationRow", "SubscriptionRow", "SweptFact", "SweptGardenFact",
+    "QuarantineRow", "Receipt", "Record", "RevocationRow", "StatedTrust", "SubscriptionRow", "SweptFact",
+    "SweptGardenFact",
     "TombstoneRow", "audit_rows", "compacted", "decode_record", "encode_record",
 ]  # fmt: skip
 
@@ -299,6 +300,14 @@ class SweptFact(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="swe
     at_us: int
 
 
+class StatedTrust(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="stated_trust"):
+    """The trust class that the author of a fact of this node stated (`stigmem.core.trust`), the latest one if there
+    are several. No peer is told."""
+
+    fact_id: str
+    trust_class: str
+
+
 class HorizonMark(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="horizon"):
     """A batch stored facts: those with local sequence numbers above `after`, up to `seq`. `horizon_us`: the instant up
     to which expiry was applied then, in microseconds since the epoch; `sweeps`: how many facts sweeps had ended. What
@@ -397,6 +406,7 @@ Record = (
     | GardenFact
     | SweptFact
     | SweptGardenFact
+    | StatedTrust
     | HorizonMark
     | AliasRow
     | QuarantineRow
@@ -428,6 +438,8 @@ def _place(record: Record) -> tuple[str, ...] | None:
         return ("alias", record.raw)
     if isinstance(record, SubscriptionRow):
         return ("subscription", record.subscription_id)
+    if isinstance(record, StatedTrust):
+        return ("trust", record.fact_id)
     return ("quarantine", record.origin, record.fact_id) if isinstance(record, QuarantineRow) else None
 
 

@@ -39,7 +39,7 @@ _ANY: Final = re.compile("|".join(f"(?:{pattern})" for pattern in _PATTERNS.valu
 _HIDDEN: Final = re.compile(f"[{INVISIBLE}\x00-\x08\x0b\x0c\x0e-\x1f]")
 _TAGS: Final = re.compile("[\U000e0020-\U000e007e]")
 """A second alphabet of ASCII that shows nothing, 0xE0000 above the first."""
-_TEXTUAL: Final = ("string", "text")
+_TEXTUAL: Final = ("string", "text", "json")
 
 
 def sanitizer_warnings(kind: str, text: str) -> list[str]:

@@ -20,6 +20,9 @@ A JSON Schema is checked by a library that would fetch what a remote `$ref` name
 refused, so that a schema with a remote reference is not accepted. Patterns are matched by an engine whose time is
 linear in the text. Both hold for whoever writes a schema, since those are callers.
 
+Values of type `json` are opt-in: no fact with one fits unless the schema of its relation names that type, because
+clients and nodes that do not know the type are kept from it that way.
+
 Warts: names of entities are stored in lower case, so there is no schema for a relation with capital letters. The fixed
 vocabulary (`stigmem.core.cardinality`) is stronger than a schema, since nodes must agree on it.
 """
@@ -38,6 +41,7 @@ from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact, rank
 from stigmem.core.ledger import Ledger
 from stigmem.core.suggestions import one_of
+from stigmem.core.trust import TrustClass
 from stigmem.core.values import KINDS, wire_value
 
 __all__ = [
@@ -59,12 +63,16 @@ _PLACE: Final = "/relation/"
 
 class SchemaDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a schema says. `value_type`: the types that values may have, None for any. `json_schema`: a JSON Schema
-    (draft 2020-12) for the value's `v`. `unit`: of numbers, for readers. `description`: for people."""
+    (draft 2020-12) for the value's `v`. `unit`: of numbers, for readers. `trust_class`: of facts whose author
+    states none (`stigmem.core.trust`). `half_life_s`: in which the confidence of a fact is read to halve where no
+    policy of the operator's speaks of it (`stigmem.core.decay`). `description`: for people."""
 
     value_type: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None
     json_schema: dict[str, Any] | None = None
     cardinality: Literal["one", "many"] = "one"
     unit: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    trust_class: TrustClass | None = None
+    half_life_s: Annotated[float, msgspec.Meta(gt=0.0, le=1e10)] | None = None
     description: Annotated[str, msgspec.Meta(max_length=4_096)] | None = None
 
 
@@ -109,6 +117,11 @@ def _validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
         raise Rejection("malformed_schema", f"this is no JSON Schema: {message}", field="value.v") from error
 
 
+def _no_json(relation: str) -> Misfit:
+    message = f"{relation} holds no values of type json: a schema in force must name json in its value_type"
+    return Misfit("value.type", message)
+
+
 class RelationSchema:
     """A schema that is held, ready to be asked."""
 
@@ -121,6 +134,8 @@ class RelationSchema:
     def misfit(self, kind: str, text: str) -> Misfit | None:
         """Why a value does not fit, or None when it does."""
         kinds = self.document.value_type
+        if kinds is None and kind == "json":
+            return _no_json(self.relation)
         if kinds is not None and kind not in kinds:
             return Misfit("value.type", f"{self.relation} holds values of type {' or '.join(kinds)}, not {kind}")
         if self._validator is None:
@@ -163,11 +178,23 @@ class SchemaBook:
         schema = self._in_force.get(relation) if self._in_force else None
         return cardinality_of(relation) if schema is None or relation in MANY_VALUES else schema.document.cardinality
 
+    def trust_class(self, relation: str) -> TrustClass | None:
+        """The class of facts about a relation whose author states none."""
+        schema = self._in_force.get(relation) if self._in_force else None
+        return None if schema is None else schema.document.trust_class
+
+    def half_life_s(self, relation: str) -> float | None:
+        """In how many seconds the confidence of a fact about a relation halves, None for never."""
+        schema = self._in_force.get(relation) if self._in_force else None
+        return None if schema is None else schema.document.half_life_s
+
     def misfit(self, fact: Fact) -> Misfit | None:
         """Why a fact does not fit the schema of its relation, or None. A retraction always fits: it takes back what
         may have been said under another schema."""
         schema = self._in_force.get(fact.relation) if self._in_force else None
-        return None if schema is None or fact.is_retraction else schema.misfit(fact.kind, fact.text)
+        if schema is None:
+            return _no_json(fact.relation) if fact.kind == "json" and not fact.is_retraction else None
+        return None if fact.is_retraction else schema.misfit(fact.kind, fact.text)
 
     def fits(self, fact: Fact) -> bool:
         """Whether a fact fits the schema of its relation."""

@@ -1,4 +1,4 @@
-"""The seven typed values of a fact and their one canonical text (spec/facts.md, section 2).
+"""The eight typed values of a fact and their one canonical text (spec/facts.md, section 2).
 
 Strict on the way in, exact on the way out: what is stored is the type and the canonical text, which is also
 the text that content ids hash. Nothing is coerced between types.
@@ -14,12 +14,13 @@ import msgspec
 
 from stigmem.core import limits
 from stigmem.core.errors import Rejection
+from stigmem.core.json_values import canonical_json
 from stigmem.core.suggestions import one_of
 from stigmem.core.timestamps import is_datetime_text
 
 __all__ = ["INTERPRETATIONS", "KINDS", "Value", "number_text", "parse_value", "wire_value"]
 
-KINDS: Final = ("string", "text", "number", "boolean", "datetime", "ref", "null")
+KINDS: Final = ("string", "text", "number", "boolean", "datetime", "ref", "null", "json")
 INTERPRETATIONS: Final = ("content", "instruction")
 
 
@@ -90,6 +91,16 @@ def _ref(v: object) -> str:
     return text
 
 
+def _json(v: object) -> str:
+    if v is None:
+        raise Rejection("malformed_fact", "a json value is not null: there is the type null for it", field="value.v")
+    text = canonical_json(v)
+    if len(text) * 4 > limits.STRING_BYTES_MAX and len(text.encode()) > limits.STRING_BYTES_MAX:
+        message = f"a json value holds at most {limits.STRING_BYTES_MAX} bytes in its canonical form"
+        raise Rejection("value_too_large", message, field="value.v")
+    return text
+
+
 _READERS: Final[dict[str, Callable[[object], str]]] = {
     "string": _characters,
     "text": _characters,
@@ -98,6 +109,7 @@ _READERS: Final[dict[str, Callable[[object], str]]] = {
     "datetime": _datetime,
     "ref": _ref,
     "null": _null,
+    "json": _json,
 }
 
 
@@ -119,11 +131,13 @@ def parse_value(kind: str, v: object, interpret_as: str | None = None) -> Value:
 
 def wire_value(kind: str, text: str, interpret_as: str) -> dict[str, Any]:
     """The JSON object of a stored value, from the members of a Fact; `v` is never null for another type than null."""
-    v: str | float | bool | None = text
+    v: Any = text
     if kind == "number":
         v = float(text)
     elif kind == "boolean":
         v = text == "true"
     elif kind == "null":
         v = None
+    elif kind == "json":
+        v = msgspec.json.decode(text)
     return {"type": kind, "v": v, "interpret_as": interpret_as}

@@ -39,6 +39,7 @@ from stigmem.core.records import (
     Receipt,
     Record,
     RevocationRow,
+    StatedTrust,
     SubscriptionRow,
     SweptFact,
     SweptGardenFact,
@@ -141,6 +142,8 @@ _SWEPT_COLUMNS: Final = "seq, at_us"
 _SWEPT: Final = _insert("swept_facts", _SWEPT_COLUMNS, key="seq")
 _SWEPT_GARDEN_COLUMNS: Final = "garden_id, seq, at_us"
 _SWEPT_GARDEN: Final = _insert("swept_garden_facts", _SWEPT_GARDEN_COLUMNS, replace=True)
+_TRUST_COLUMNS: Final = "fact_id, trust_class"
+_TRUST: Final = _insert("stated_trust", _TRUST_COLUMNS, key="fact_id")
 _HORIZON_COLUMNS: Final = "after, seq, horizon_us, sweeps"
 _HORIZON: Final = _insert("horizons", _HORIZON_COLUMNS)
 _ALIAS_COLUMNS: Final = "raw, canonical, given_by, scopes, created_us"
@@ -293,6 +296,7 @@ WRITERS: Final[dict[type[Record], Callable[[Any], tuple[Write, ...]]]] = {
     GardenFact: _write_garden_fact,
     SweptFact: _plain(_SWEPT),
     SweptGardenFact: _plain(_SWEPT_GARDEN),
+    StatedTrust: _plain(_TRUST),
     HorizonMark: _plain(_HORIZON),
     AliasRow: _write_alias,
     QuarantineRow: _plain(_QUARANTINE),
@@ -433,6 +437,7 @@ LOADERS: Final = (
         read_audit,
     ),
     _checked("swept_facts", _SWEPT_COLUMNS, SweptFact),
+    _checked("stated_trust", _TRUST_COLUMNS, StatedTrust),
     _checked("horizons", _HORIZON_COLUMNS, HorizonMark),
     _checked("nonces", _NONCE_COLUMNS, SpentNonce),
     _checked("clock", "one, stamp, hlc", lambda _one, stamp, _hlc: ClockMark(Stamp(stamp))),

@@ -21,7 +21,7 @@ class ForeignJournal(JournalCorrupt):
     """A whole file, but not one that this program can go on with."""
 
 
-VERSION: Final = 11
+VERSION: Final = 12
 APPLICATION_ID: Final = 0x5374_6967
 """Marks the file as ours ("Stig"), so that no other database is ever taken for a journal."""
 
@@ -194,6 +194,12 @@ CREATE TABLE clock_doubts (          -- the time gone by while the wall clock is
 ) STRICT;
 """
 
+_TRUST: Final = """
+CREATE TABLE stated_trust (          -- trust classes that authors of facts of this node stated
+  row INTEGER PRIMARY KEY, fact_id TEXT NOT NULL UNIQUE, trust_class TEXT NOT NULL, checksum INTEGER NOT NULL
+) STRICT;
+"""
+
 _HORIZONS: Final = """
 CREATE TABLE horizons (              -- by which instant this node judged when it stored facts
   seq INTEGER PRIMARY KEY,           -- the last of them
@@ -215,6 +221,7 @@ MIGRATIONS: Final[Mapping[int, str]] = {
     8: _HORIZONS,
     9: _CLOCK,
     10: _ERASURE,
+    11: _TRUST,
 }
 """Version -> the SQL that leads to the next one. Statements only: the transaction is put around them."""
 

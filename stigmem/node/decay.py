@@ -61,9 +61,18 @@ class PolicySweep(NamedTuple):
 class Sweeper:
     """Makes the sweeps of one node."""
 
-    def __init__(self, *, node_id: str, settings: NodeSettings, ledger: Ledger, clock: Clock, mailbox: Mailbox) -> None:
+    def __init__(
+        self,
+        *,
+        node_id: str,
+        settings: NodeSettings,
+        policies: DecayPolicies,
+        ledger: Ledger,
+        clock: Clock,
+        mailbox: Mailbox,
+    ) -> None:
         self._node_id = node_id
-        self.policies = DecayPolicies(settings.decay_policies)
+        self.policies = policies
         self._settings = settings
         self._thresholds = Thresholds(settings.decay_ttl_s or None, settings.decay_min_confidence or None)
         self._by_age = any(policy.mode == "retract" for policy in settings.decay_policies)

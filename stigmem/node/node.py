@@ -131,7 +131,12 @@ class Node:
         self._api_keys = ApiKeys(settings.seed)
         self.eraser = Eraser(state=self.state, mailbox=self.mailbox, journal=context.journal, clock=clock)
         self.sweeper = Sweeper(
-            node_id=self.node_id, settings=settings, ledger=self.state.ledger, clock=clock, mailbox=self.mailbox
+            node_id=self.node_id,
+            policies=self.state.decay,
+            settings=settings,
+            ledger=self.state.ledger,
+            clock=clock,
+            mailbox=self.mailbox,
         )
         self._build_following()
         self._build_membership()

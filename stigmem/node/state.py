@@ -50,6 +50,7 @@ from stigmem.core.records import (
     Receipt,
     Record,
     RevocationRow,
+    StatedTrust,
     SubscriptionRow,
     SweptFact,
     SweptGardenFact,
@@ -99,7 +100,9 @@ class NodeState:
         """Subscription -> local sequence numbers of facts that its address refused for good, with the status,
         bounded."""
         self.gardens = Gardens(self.schemas, self.erasures)
-        self.decay = DecayPolicies(settings.decay_policies)
+        self.decay = DecayPolicies(settings.decay_policies, self.schemas)
+        self.stated_trust: dict[str, str] = {}
+        """Fact of this node -> the trust class that its author stated."""
         self.other_names: dict[str, dict[str, None]] = {}
         """Entity -> its other names, oldest first."""
         self.aliases: dict[str, AliasRow] = {}
@@ -130,6 +133,7 @@ class NodeState:
             GardenFact: self._garden_fact,
             SweptFact: self._swept,
             SweptGardenFact: self._swept_in_garden,
+            StatedTrust: self._trust,
             HorizonMark: self.horizons.add,
             AliasRow: self._alias,
             QuarantineRow: self.quarantine.apply,
@@ -357,6 +361,7 @@ class NodeState:
             gone = ledger.erase(row.tombstone)
             for fact in gone:
                 self.quarantine.forget(fact)
+                self.stated_trust.pop(fact.id, None)
             if ledger is self.ledger and gone:
                 self._reinterpret(self.schemas.erased(ledger, gone))
         forget_names()
@@ -381,6 +386,9 @@ class NodeState:
             garden.ledger.husk_written(record.fact)
         elif not record.garden_id:
             self.ledger.husk_written(record.fact)
+
+    def _trust(self, row: StatedTrust) -> None:
+        self.stated_trust[row.fact_id] = row.trust_class
 
     def _alias(self, row: AliasRow) -> None:
         held = self.aliases.pop(row.raw, None)

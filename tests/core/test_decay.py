@@ -6,10 +6,12 @@ import pytest
 
 from stigmem.core.decay import DecayPolicies, DecayPolicy, Thresholds, read_policies
 from stigmem.core.ledger import Ledger
+from stigmem.core.schemas import SchemaBook
 from tests.builders import T0_MS, fact
 
 HOUR_US = 3_600_000_000
 NOW_US = T0_MS * 1_000
+NO_SCHEMAS = SchemaBook((), "")
 
 
 def halving(name: str, relation: str = "*", **members: object) -> DecayPolicy:
@@ -17,12 +19,12 @@ def halving(name: str, relation: str = "*", **members: object) -> DecayPolicy:
 
 
 def named(*policies: DecayPolicy, relation: str = "maint:status", scope: str = "public") -> str | None:
-    policy = DecayPolicies(policies).of(fact(1, slot=("a:b", relation, scope)))
+    policy = DecayPolicies(policies, NO_SCHEMAS).of(fact(1, slot=("a:b", relation, scope)))
     return None if policy is None else policy.id
 
 
 def test_two_half_lives_leave_a_quarter_and_no_age_adds_anything() -> None:
-    policies = DecayPolicies((halving("all"),))
+    policies = DecayPolicies((halving("all"),), NO_SCHEMAS)
     old = fact(1, at=0, confidence=0.8)
     assert policies.confidence(old, NOW_US + 2 * HOUR_US) == pytest.approx(0.2)
     assert policies.confidence(old, NOW_US) == 0.8
@@ -30,7 +32,7 @@ def test_two_half_lives_leave_a_quarter_and_no_age_adds_anything() -> None:
 
 
 def test_the_least_confidence_of_a_policy_raises_nothing() -> None:
-    policies = DecayPolicies((halving("all", min_confidence=0.5),))
+    policies = DecayPolicies((halving("all", min_confidence=0.5),), NO_SCHEMAS)
     late = NOW_US + 10 * HOUR_US
     assert policies.confidence(fact(1, at=0, confidence=0.8), late) == 0.5
     assert policies.confidence(fact(1, at=0, confidence=0.3), late) == 0.3

@@ -77,7 +77,7 @@ _DECIDED: Final[dict[str, dict[str, Any]]] = {
     "long_text_200k": {"verdict": "refused", "reason": "value_too_large"},
     "duplicate_other_body": {"reason": "id_collision"},
     "confidence_above_1": {"reason": "malformed_fact"},
-    "unknown_value_type": {"reason": "malformed_fact"},
+    "unknown_value_type": {"reason": "cid_mismatch"},
     "garden_id_set": {"reason": "garden_leak"},
     "binding_no_manifest": {"verdict": "accepted"},
     "well_known_other_node_id": {"reason": "node_id_differs"},

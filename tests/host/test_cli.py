@@ -222,6 +222,22 @@ def test_facts_are_written_read_and_found_in_a_stopped_node(run: Any) -> None:
     assert len(run("fact", "query", "--limit", "1", "--json").json) == 1
 
 
+def test_an_object_is_put_and_shown_where_a_schema_asks_for_the_type_json(run: Any, tmp_path: Path) -> None:
+    new_node(run)
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"value_type": ["json"]}')
+    put = ("fact", "put", "shop:order-7", "shop:order")
+    end = ("--type", "json", "--source", "user:ada")
+    refused = run(*put, '{"n": 1}', *end)
+    assert (refused.status, "a schema in force must name json" in refused.err) == (2, True)
+    run("schema", "put", "shop:order", str(schema), "--source", "user:ada")
+    assert "is not JSON" in run(*put, "{n: 1}", *end).err
+    made = run(*put, '{"n": 1, "all": [true]}', *end, "--json").json
+    assert made["value"] == {"type": "json", "v": {"all": [True], "n": 1}, "interpret_as": "content"}
+    assert '{"all":[true],"n":1}' in run("fact", "query", "--relation", "shop:order").out
+    assert '{"all":[true],"n":1} (json)' in run("fact", "get", made["id"]).out
+
+
 def test_what_was_stored_is_one_line_and_a_fact_that_stays_here_says_so(run: Any) -> None:
     """`fact put` printed every member of the record, and nothing of its scope being local."""
     new_node(run)

@@ -33,7 +33,7 @@ async def test_two_values_make_one_conflict_with_both_facts_whole() -> None:
         assert set(conflict) == RECORD
         assert conflict["conflict_id"].startswith("stigmem:conflict:")
         assert (conflict["fact_a"]["id"], conflict["fact_b"]["id"]) == (new["id"], old["id"])
-        assert len(conflict["fact_a"]) == len(conflict["fact_b"]) == 26
+        assert len(conflict["fact_a"]) == len(conflict["fact_b"]) == 27
         assert (conflict["status"], conflict["resolved_by"]) == ("unresolved", None)
         assert conflict["detected_at"] == new["timestamp"]
         assert await node.get(f"/v1/conflicts/{conflict['conflict_id']}") == conflict

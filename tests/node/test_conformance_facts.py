@@ -16,6 +16,7 @@ RECORD = (
     "scope", "attested_key_id", "origin_node_id", "origin_allowed_scopes", "garden_id", "attested", "contradicted",
     "warnings", "source_trust", "quarantine_status", "quarantine_garden_id", "effective_confidence",
     "sanitizer_warnings", "sanitizer_redacted", "cid", "derived_from",
+    "trust_class",  # ours
 )  # fmt: skip
 
 
@@ -35,6 +36,7 @@ async def test_a_new_fact_is_answered_with_the_whole_record_in_order() -> None:
             "hlc": "1795161344001.000", "valid_until": "2031-06-01T00:00:00Z", "confidence": 0.75, "scope": "team",
             "contradicted": False, "warnings": [], "sanitizer_warnings": [], "sanitizer_redacted": False,
             "cid": "sha256:d43851cfe794b561d3f67f21f52862589e993d2510341a2c6714714211752b5a", "derived_from": [],
+            "trust_class": "observed",
         }  # fmt: skip
 
 
@@ -190,7 +192,7 @@ async def test_a_single_fact_is_found_by_id_and_content_id_also_when_it_is_over(
         fact = await node.say(valid_until="2026-11-20T07:55:45+00:00")
         node.bench.wall_ms += 5_000
         for name in (fact["id"], fact["cid"], fact["cid"].replace(":", "%3A")):
-            assert await node.get(f"/v1/facts/{name}") == fact
+            assert await node.get(f"/v1/facts/{name}") == fact | {"trust_class": "stale-risk"}
         assert (await node.get("/v1/facts"))["facts"] == []
         assert (await node.get("/v1/facts", include_expired="true"))["total"] == 1
 

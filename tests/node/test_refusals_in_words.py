@@ -46,7 +46,7 @@ async def test_a_mistyped_parameter_is_refused_with_the_nearest_name(operation: 
 
 
 @pytest.mark.parametrize(
-    "query", ["entty=a:b", "entity=a:b&relaton=c", "trust_class=observed", "entty=", "Scope=public", "=x", "%20=1", "x"]
+    "query", ["entty=a:b", "entity=a:b&relaton=c", "trust_clas=observed", "entty=", "Scope=public", "=x", "%20=1", "x"]
 )
 async def test_a_mistyped_filter_does_not_show_everybodys_facts(query: str) -> None:
     async with fresh() as node:

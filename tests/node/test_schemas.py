@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from stigmem.node.settings import NodeSettings
-from tests.node.api import ADMIN, NOW_MS, SEED, Peer, ask, read, saying
+from tests.node.api import ADMIN, NOW_MS, SEED, WRITER, Peer, ask, caller, read, saying
 from tests.node.fresh import Fresh, fresh
 from tests.node.still import Bench, running
 from tests.node.test_sources import entry, fact, pulled, serve
@@ -108,6 +108,22 @@ async def test_a_peers_fact_that_does_not_fit_is_stored_and_marked_and_in_no_con
         shown = read(await ask(bench, "GET", f"/v1/facts?relation={theirs.relation}"))["facts"]
         assert [each["value"]["v"] for each in shown] == [1.0]
         assert read(await ask(bench, "GET", f"/v1/facts/{theirs.id}"))["fits_schema"] is False
+
+
+async def test_what_is_in_force_is_shown_to_whoever_is_held_to_it() -> None:
+    bench = Bench(NOW_MS)
+    narrow = caller("read", "write", scopes=("team",))
+    async with running(bench, NodeSettings(seed=SEED)):
+        body = saying(entity="stigmem://lab.example/relation/shop:price", relation="rel:schema", scope="company")
+        schema = {"type": "text", "v": json.dumps({"value_type": ["number"]})}
+        said = read(await ask(bench, "POST", "/v1/facts", body | {"value": schema}), 201)
+        wrong = saying(relation="shop:price", scope="team", source="agent:caller")
+        refused = read(await ask(bench, "POST", "/v1/facts", wrong, by=narrow), 422)
+        assert refused["code"] == "schema_mismatch"
+        for by, fact_id in ((narrow, None), (WRITER, said["id"])):
+            shown = read(await ask(bench, "GET", "/v1/schemas/shop:price", by=by))
+            assert (shown["schema"]["value_type"], shown["fact_id"]) == (["number"], fact_id)
+            assert read(await ask(bench, "GET", "/v1/schemas", by=by))["schemas"] == [shown]
 
 
 async def test_a_restarted_node_goes_by_the_same_schemas() -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from cyclopts import App, Parameter
 
+from stigmem.core.trust import TrustClass
 from stigmem.host.cli.speech import Mistake, examples, say, show_json, show_table, tell
 from stigmem.host.cli.where import Where, answer
 
@@ -17,7 +18,7 @@ _WHOLE_MAX: Final = 1e15
 """Whole numbers below are shown without a point; above, a float does not tell all of them apart."""
 _NONE: Final = "no fact matches"
 _HOW_TO_SEE: Final = "; --include-contradicted shows them too, and `stigmem conflicts list` what they contradict"
-Kind = Literal["string", "text", "number", "boolean", "datetime", "ref", "null"]
+Kind = Literal["string", "text", "number", "boolean", "datetime", "ref", "null", "json"]
 Scope = Literal["local", "team", "company", "public"]
 _Json = Annotated[bool, Parameter(negative=(), help="As JSON.")]
 _AsOf = Annotated[
@@ -68,6 +69,9 @@ async def put(
     ] = None,
     confidence: Annotated[float, Parameter(help="From 0 to 1; 0 takes back what this source said.")] = 1.0,
     valid_until: Annotated[str | None, Parameter(help="ISO-8601 instant at which it expires.")] = None,
+    trust_class: Annotated[
+        TrustClass | None, Parameter(help="Which kind of knowledge it is; the node derives one when absent.")
+    ] = None,
     json: _Json = False,
     where: Where | None = None,
 ) -> None:
@@ -75,6 +79,7 @@ async def put(
     body: dict[str, Any] = {
         "entity": entity, "relation": relation, "value": typed(value, type), "source": source,
         "scope": scope or "local", "confidence": confidence, "valid_until": valid_until,
+        "trust_class": trust_class,
     }  # fmt: skip
     async with (where or Where()).connect() as place:
         fact = answer(await place.asker.ask("POST", "/v1/facts", None, body))
@@ -155,6 +160,7 @@ async def query(
     source: str | None = None,
     scope: Scope | None = None,
     min_confidence: float | None = None,
+    trust_class: Annotated[TrustClass | None, Parameter(help="Only this kind of knowledge.")] = None,
     include_contradicted: Annotated[bool, Parameter(negative=(), help="Show members of open conflicts too.")] = False,
     include_superseded: Annotated[
         bool, Parameter(negative=(), help="Show what its author has replaced since too.")
@@ -176,7 +182,7 @@ async def query(
         "entity": entity, "relation": relation, "source": source, "scope": scope, "min_confidence": min_confidence,
         "include_contradicted": include_contradicted, "include_superseded": include_superseded,
         "include_expired": include_expired, "after": after, "include_retracted": include_retracted or None,
-        "as_of": as_of, "known_at": known_at,
+        "as_of": as_of, "known_at": known_at, "trust_class": trust_class,
     }  # fmt: skip
     found: list[dict[str, Any]] = []
     hidden = 0
@@ -232,6 +238,11 @@ def typed(text: str, kind: Kind) -> dict[str, Any]:
         except msgspec.MsgspecError:
             raise Mistake(f"{text!r} is not a number") from None
         return {"type": "number", "v": number}
+    if kind == "json":
+        try:
+            return {"type": "json", "v": msgspec.json.decode(text)}
+        except msgspec.MsgspecError as error:
+            raise Mistake(f"{text!r} is not JSON: {error}") from None
     return {"type": kind, "v": text}
 
 

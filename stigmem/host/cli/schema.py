@@ -39,7 +39,7 @@ async def show_all(*, json: _Json = False, where: Where | None = None) -> None:
         return
     shown = [
         (row["relation"], row["cardinality"], " or ".join(row["schema"].get("value_type") or ["any"]),
-         "yes" if row["schema"].get("json_schema") else "", row["authority"], row["fact_id"])
+         "yes" if row["schema"].get("json_schema") else "", row["authority"], row["fact_id"] or "")
         for row in rows
     ]  # fmt: skip
     columns = ("relation", "values", "type", "JSON Schema", "authority", "fact")

@@ -19,6 +19,7 @@ import trio
 from cyclopts import Group, Parameter
 
 from stigmem.core.event_stream import EVENT_STREAM_TYPE, BrokenStream, EventReader, ServerEvent
+from stigmem.core.json_values import VALUES_HEADER
 from stigmem.core.wire import JSON_TYPE, Request, Response
 from stigmem.host.cli.progress import loading
 from stigmem.host.cli.speech import Failed, Mistake
@@ -113,7 +114,9 @@ class _Inside:
 
     async def ask(self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None) -> Response:
         content = b"" if body is None else msgspec.json.encode(body)
-        return await self._node.ask(Request(method, target_of(path, query), dict(JSON_TYPE), content))
+        return await self._node.ask(
+            Request(method, target_of(path, query), JSON_TYPE | {VALUES_HEADER: "json"}, content)
+        )
 
 
 def target_of(path: str, query: dict[str, Any] | None) -> str:
@@ -225,7 +228,7 @@ class Where:
         if not url.startswith(("http://", "https://")):
             raise Mistake(f"--url must be an http or https address, not {url!r}")
         key = self.api_key or os.environ.get("STIGMEM_API_KEY", "")
-        headers = {"authorization": f"Bearer {key}"} if key else {}
+        headers = {VALUES_HEADER: "json"} | ({"authorization": f"Bearer {key}"} if key else {})
         verify: Any = client_context(settings) if url.startswith("https://") else True
         async with httpx.AsyncClient(
             base_url=url.rstrip("/"), headers=headers, verify=verify, timeout=_TIMEOUT_S, trust_env=False

@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 import msgspec
 import trio
 
+from stigmem.core.json_values import VALUES_HEADER
 from stigmem.core.wire import JSON_TYPE, Request, Response, StreamedResponse
 from stigmem.host.cli.speech import Failed
 from stigmem.host.cli.where import Asker, running_on, target_of
@@ -58,7 +59,7 @@ class _Own:
 
     async def ask(self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None) -> Response:
         content = b"" if body is None else msgspec.json.encode(body)
-        request = Request(method, target_of(path, query), dict(JSON_TYPE), content)
+        request = Request(method, target_of(path, query), JSON_TYPE | {VALUES_HEADER: "json"}, content)
         return await collected(await self._node.control.exchange(request))
 
 

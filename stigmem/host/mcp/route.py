@@ -17,6 +17,7 @@ import trio
 from mcp.server.transport_security import TransportSecuritySettings
 
 from stigmem.core import limits
+from stigmem.core.json_values import VALUES_HEADER
 from stigmem.core.wire import JSON_TYPE, BodyBound, Request, Response
 from stigmem.host.cli.where import target_of
 from stigmem.host.http.asgi import AsgiAdapter
@@ -44,7 +45,7 @@ class _AsCaller:
     async def ask(self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None) -> Response:
         content = b"" if body is None else msgspec.json.encode(body)
         credential = _credential.get()
-        headers = dict(JSON_TYPE) | ({"authorization": credential} if credential else {})
+        headers = JSON_TYPE | {VALUES_HEADER: "json"} | ({"authorization": credential} if credential else {})
         return await collected(await self._exchange(Request(method, target_of(path, query), headers, content)))
 
 

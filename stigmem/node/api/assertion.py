@@ -19,10 +19,12 @@ from stigmem.core.errors import Refusal, Rejection, invalid
 from stigmem.core.fact import Fact, derivation, says_the_same
 from stigmem.core.gardens import Garden
 from stigmem.core.lookalikes import number_warnings, text_warnings
+from stigmem.core.records import StatedTrust
 from stigmem.core.schemas import SCHEMA_RELATION, read_document, relation_of
 from stigmem.core.scopes import SCOPES, is_scope
 from stigmem.core.suggestions import one_of
 from stigmem.core.timestamps import parse_us
+from stigmem.core.trust import TRUST_CLASSES
 from stigmem.core.uris import VOID_PREFIX, normalise
 from stigmem.core.values import Value, parse_value
 from stigmem.node.api.garden_access import WRITING, garden_of_facts
@@ -63,6 +65,7 @@ class AssertRequest(msgspec.Struct, kw_only=True, gc=False):
     valid_until: str | None = None
     attestation: dict[str, Any] | None = None
     garden_id: str | None = None
+    trust_class: str | None = None
     write_mode: str = "assert"
     derived_from: Annotated[list[dict[str, Any]], msgspec.Meta(max_length=limits.DERIVED_FROM_MAX)] = []
 
@@ -73,6 +76,8 @@ class Draft(NamedTuple):
     fact: Fact
     garden: Garden | None
     """None for the facts of the node itself."""
+    trust_class: str | None = None
+    """Which kind of knowledge the author says it is."""
 
 
 class Written(msgspec.Struct, gc=False):
@@ -123,7 +128,7 @@ def draft_fact(txn: Transaction, principal: Principal, request: AssertRequest, i
         raise Refusal(409, "tombstoned", message)
     _check_author(txn, principal, fact, room_of(txn, garden))
     check_schema(txn, fact)
-    return Draft(fact, garden)
+    return Draft(fact, garden, request.trust_class)
 
 
 def check_schema(txn: Transaction, fact: Fact) -> None:
@@ -149,12 +154,12 @@ def _check_author(txn: Transaction, principal: Principal, draft: Fact, room: Fac
     First words are free, under whatever source, and so is everything where callers have no keys. A source that no key
     of this node has as its entity belongs to nobody here.
     """
-    if not principal.key_id or "admin" in principal.permissions or draft.is_system:
+    if draft.is_system or not principal.key_id or "admin" in principal.permissions:
         return
     if is_operators_retraction(draft):
         message = "a retraction under this node's own id takes back what all of its sources said: that needs admin"
         raise Refusal(403, "operators_retraction", message, field="source")
-    if draft.source == normalise(principal.entity_uri) or draft.source not in txn.state.key_holders:
+    if _speaks_for(txn, principal, draft):
         return
     last = room.words.last(draft) or room.ledger.last_word(draft)
     # Who may not read what was said must not learn from a refusal that something was.
@@ -165,6 +170,17 @@ def _check_author(txn: Transaction, principal: Principal, draft: Fact, room: Fac
         raise Refusal(403, "source_of_another_key", message, field="source")
 
 
+def _speaks_for(txn: Transaction, principal: Principal, fact: Fact) -> bool:
+    """Whether a caller may take the place of what the source of a fact said: it is that source, it is an administrator,
+    callers have no keys here, or nobody's key is that of the source."""
+    return (
+        not principal.key_id
+        or "admin" in principal.permissions
+        or fact.source == normalise(principal.entity_uri)
+        or fact.source not in txn.state.key_holders
+    )
+
+
 def room_of(txn: Transaction, garden: Garden | None) -> FactRoom:
     """Where a fact of this garden, or of none, is staged."""
     return txn if garden is None else txn.garden(garden)
@@ -172,13 +188,18 @@ def room_of(txn: Transaction, garden: Garden | None) -> FactRoom:
 
 def write_fact(txn: Transaction, principal: Principal, draft: Draft) -> Written:
     """Stage a draft, or find the live fact that already says it."""
-    fact, garden = draft
+    fact, garden, trust_class = draft
     cid = fact.cid
     room = room_of(txn, garden)
     held = _already_says(room, txn.now_ms, fact, cid)
     if held is not None and is_there(principal, held):
+        restates = trust_class is not None and txn.state.stated_trust.get(held.id) != trust_class
+        if trust_class is not None and restates and _speaks_for(txn, principal, held):
+            txn.add(StatedTrust(held.id, trust_class))
         return Written(held, fresh=False)
     stored = stage_fact(room, fact, cid)
+    if trust_class is not None:
+        txn.add(StatedTrust(stored.id, trust_class))
     audit_write(txn, principal, stored, garden, cid)
     return Written(stored, fresh=True)
 
@@ -227,6 +248,9 @@ def _check(request: AssertRequest) -> None:
     if request.write_mode not in _WRITE_MODES:
         message = one_of("write_mode", request.write_mode, _WRITE_MODES)
         raise invalid("write_mode", message, given=request.write_mode)
+    if request.trust_class is not None and request.trust_class not in TRUST_CLASSES:
+        message = one_of("trust_class", request.trust_class, TRUST_CLASSES)
+        raise invalid("trust_class", message, given=request.trust_class)
     if request.attestation is not None:
         raise Refusal(501, "attestation_not_implemented", "this node does not verify agent attestations yet")
     if request.valid_until is not None:

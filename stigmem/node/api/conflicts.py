@@ -93,7 +93,7 @@ class ConflictsApi:
             cursor=None if given.cursor is None else self._cursors.open(given.cursor),
             limit=given.limit,
         )
-        sight = Sight(call.principal, txn.state)
+        sight = Sight.of(call, txn)
         records = [conflict_record(conflict, room.ledger, sight, room.uri) for conflict in rows]
         return json_response(
             200, ConflictsAnswer(records, None if place is None else self._cursors.close(place), place is not None)
@@ -102,9 +102,7 @@ class ConflictsApi:
     def get_conflict(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
         room = self._room(call, txn, READING)
-        return json_response(
-            200, conflict_record(_visible(call, room), room.ledger, Sight(call.principal, txn.state), room.uri)
-        )
+        return json_response(200, conflict_record(_visible(call, room), room.ledger, Sight.of(call, txn), room.uri))
 
     def post_resolve(self, call: ApiRequest, txn: Transaction) -> Outcome:
         room = self._room(call, txn, WRITING)

@@ -94,7 +94,7 @@ class EventsApi:
         garden_uri = None if garden is None else garden.uri(self._identity.authority)
         self._streams.need_room(reader)
 
-        sight = Sight(reader, txn.state)
+        sight = Sight.of(call, txn)
 
         def show(fact: Fact) -> bytes:
             self._guard.note(session, reader, (fact.scope,))

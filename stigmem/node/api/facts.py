@@ -23,6 +23,7 @@ from stigmem.core.past import PastFacts
 from stigmem.core.query import FactPage, FactQuery, history_past, query_past, run_history, run_query
 from stigmem.core.scopes import SCOPES, is_scope
 from stigmem.core.suggestions import one_of
+from stigmem.core.trust import TrustClass
 from stigmem.core.uris import normalise_filter, relation_warnings
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.assertion import AssertRequest, draft_fact, owner_warnings, spelling_warnings, write_fact
@@ -32,7 +33,7 @@ from stigmem.node.api.names import canonical_name, other_names
 from stigmem.node.api.points_of_time import AskedPoint, AsOf, KnownAt, PointRecord, PointsOfTime, instant_us
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import AfterCommit, Operation, Outcome
-from stigmem.node.api.views import fact_record, shown_cid
+from stigmem.node.api.views import fact_record, shown_cid, trust_of
 from stigmem.node.api.visibility import Sight, may_read, readable_scopes
 from stigmem.node.callers import Principal
 from stigmem.node.cursors import CursorCodec
@@ -61,6 +62,7 @@ class QueryParameters(msgspec.Struct, kw_only=True):
     ] = None
     include_low_trust: bool = False
     attested: bool | None = None
+    trust_class: TrustClass | None = None
     after: str | None = None
     as_of: AsOf = None
     known_at: KnownAt = None
@@ -155,7 +157,7 @@ class FactsApi:
             ]  # fmt: skip
 
         ledger = txn.ledger if draft.garden is None else draft.garden.ledger
-        garden_uri, sight = self._uri(draft.garden), Sight(call.principal, txn.state)
+        garden_uri, sight = self._uri(draft.garden), Sight.of(call, txn)
 
         def answer() -> Response:
             return json_response(
@@ -178,7 +180,7 @@ class FactsApi:
             entity = canonical_name(txn.state, call.principal, normalise_filter(given.entity))
             also = other_names(txn.state, call.principal, entity)
         ledger = txn.ledger if garden is None else garden.ledger
-        sight = Sight(call.principal, txn.state)
+        sight = Sight.of(call, txn)
         asked = self._points.asked(given, ledger, sight, garden=garden)
         query = FactQuery(
             entity=entity,
@@ -200,6 +202,9 @@ class FactsApi:
             confidence=partial(txn.state.decay.confidence, now_us=txn.now_us)
             if txn.state.decay and not asked
             else None,
+            has_class=None
+            if given.trust_class is None
+            else lambda known, fact: trust_of(fact, known, txn.state) == given.trust_class,
         )
         session = session_of(call.request)
         if given.attested is not None:
@@ -254,9 +259,7 @@ class FactsApi:
         fact, garden = _visible(call, txn, call.params["fact"])
         self._guard.note(session, call.principal, (fact.scope,))
         ledger = txn.ledger if garden is None else garden.ledger
-        return json_response(
-            200, fact_record(fact, ledger, Sight(call.principal, txn.state), garden_uri=self._uri(garden))
-        )
+        return json_response(200, fact_record(fact, ledger, Sight.of(call, txn), garden_uri=self._uri(garden)))
 
     def get_history(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
@@ -264,7 +267,7 @@ class FactsApi:
         session = session_of(call.request)
         fact, garden = _visible(call, txn, call.params["fact"])
         ledger = txn.ledger if garden is None else garden.ledger
-        asked = self._points.asked(given, ledger, Sight(call.principal, txn.state), garden=garden)
+        asked = self._points.asked(given, ledger, Sight.of(call, txn), garden=garden)
         if asked is not None:
             past = PastFacts(ledger, asked.point)
             work = history_past(past, fact, everybody=given.all_authors, cursor=asked.cursor, limit=given.limit)
@@ -272,7 +275,7 @@ class FactsApi:
         opened = None if given.cursor is None else self._cursors.open(given.cursor)
         page = run_history(ledger, fact, everybody=given.all_authors, cursor=opened, limit=given.limit)
         self._guard.note(session, call.principal, (each.scope for each in page.facts))
-        return self._page(page, ledger, garden, Sight(call.principal, txn.state))
+        return self._page(page, ledger, garden, Sight.of(call, txn))
 
     def get_provenance(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
@@ -340,7 +343,7 @@ def _reference(call: ApiRequest, txn: Transaction, entry: dict[str, Any]) -> Pro
     """One reference of a fact; what the caller may not read looks like what does not exist, its content id included."""
     texts = (entry.get("hash"), entry.get("fact_id"))
     digest, name = (text if isinstance(text, str) else "" for text in texts)
-    sight = Sight(call.principal, txn.state)
+    sight = Sight.of(call, txn)
     shown = digest if sight.is_whole or sight.means(digest) else ""
     for each in (name, digest):
         if not sight.means(each):

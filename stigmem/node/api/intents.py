@@ -190,7 +190,7 @@ class IntentsApi:
             expires_us = facts[0].expires_us
             envelope = Envelope(whole, self._identity.node_id, min(fact.timestamp_us for fact in facts), expires_us, ())
             found = _Intent(envelope, progress_of(envelope, (), txn.now_us), [])
-            record = self._record(found, Sight(principal, txn.state))
+            record = self._record(found, Sight.of(call, txn))
             record.fact_ids = [fact.id for fact in facts]
             return json_response(201, record)
 
@@ -231,7 +231,7 @@ class IntentsApi:
             after = self._look(intent, txn, principal, expired=False)
             if after is None:  # what was read a moment ago is only gone when its time came
                 raise _unknown()
-            return json_response(201, self._record(after, Sight(principal, txn.state)))
+            return json_response(201, self._record(after, Sight.of(call, txn)))
 
         return AfterCommit(answer)
 
@@ -284,7 +284,7 @@ class IntentsApi:
         if found is None:
             raise _unknown()
         self._guard.note(session_of(call.request), call.principal, (found.envelope.body.scope,))
-        return json_response(200, self._record(found, Sight(call.principal, txn.state)))
+        return json_response(200, self._record(found, Sight.of(call, txn)))
 
     def get_box(self, call: ApiRequest, txn: Transaction) -> Outcome:
         given: BoxParameters = call.query
@@ -307,7 +307,7 @@ class IntentsApi:
         self, call: ApiRequest, txn: Transaction, given: BoxParameters, owner: str, before: str | None
     ) -> Generator[None, None, tuple[list[IntentRecord], str | None]]:
         """A page of a box, and the place after which the next one begins; None at the end."""
-        principal, sight = call.principal, Sight(call.principal, txn.state)
+        principal, sight = call.principal, Sight.of(call, txn)
         firsts = list(self._reader.ledger.by_relation.get("intent:from"))
         records: list[IntentRecord] = []
         seen: dict[str, None] = {}

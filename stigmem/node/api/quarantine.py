@@ -152,7 +152,7 @@ class QuarantineApi:
         self._quotas.charge(txn, call.principal, "fact_read")
         home = _need_moderator(call, txn)
         found = _found(call, txn, call.params["fact"])
-        record = fact_record(found.fact, txn.ledger, Sight(call.principal, txn.state))
+        record = fact_record(found.fact, txn.ledger, Sight.of(call, txn))
         return json_response(200, ShownAnswer(_item(found, home), record))
 
     def post_admit(self, call: ApiRequest, txn: Transaction) -> Outcome:

@@ -184,7 +184,7 @@ class RecallApi:
             now_us=when.now_us,
         )
         recall_id = self._identity.new_uuid()
-        sight = Sight(call.principal, txn.state)
+        sight = Sight.of(call, txn)
         indexes = room.indexes
         garden_uri = None if room.garden is None else room.garden.uri(self._identity.authority)
 

@@ -2,6 +2,10 @@
 
 A schema is written, replaced and taken back as a fact, with `POST /v1/facts`; here is what has come of it: which is in
 force, and what it asks of values.
+
+Which schemas are in force is policy of the node, like its limits: it decides what every caller's write is answered and
+which facts every reader is shown, whatever scopes their keys are for. So every caller is shown what is in force. The
+fact that says it is one like all others: its id is named to who may read it.
 """
 
 from __future__ import annotations
@@ -23,18 +27,19 @@ __all__ = ["OPERATIONS", "SchemasApi"]
 
 
 class SchemaRecord(msgspec.Struct):
-    """A schema in force. `fact_id`: the fact that says it; `authority`: the node that fact comes from; `cardinality`:
-    how many values the relation holds, which for the relations of the fixed list is not the schema's to say."""
+    """A schema in force. `fact_id`: the fact that says it, null where the caller may not read that; `authority`: the
+    node it comes from; `cardinality`: how many values the relation holds, which for the relations of the fixed list is
+    not the schema's to say."""
 
     relation: str
     cardinality: str
-    fact_id: str
+    fact_id: str | None
     authority: str
     schema: dict[str, Any]
 
 
 class SchemasAnswer(msgspec.Struct):
-    """Every schema in force that the caller may read, by relation."""
+    """Every schema in force, by relation."""
 
     schemas: list[SchemaRecord]
 
@@ -47,23 +52,23 @@ class SchemasApi:
 
     def get_schemas(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._reader.charge_read(call, txn)
-        found = [schema for schema in txn.state.schemas.all_in_force() if may_read(call.principal, schema.fact)]
-        return json_response(200, SchemasAnswer([_record(schema, txn) for schema in found]))
+        found = txn.state.schemas.all_in_force()
+        return json_response(200, SchemasAnswer([_record(schema, call, txn) for schema in found]))
 
     def get_schema(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._reader.charge_read(call, txn)
         schema = txn.state.schemas.in_force(call.params["relation"])
-        if schema is None or not may_read(call.principal, schema.fact):
+        if schema is None:
             raise Refusal(404, "schema_not_found", "no schema of this relation is in force here")
-        return json_response(200, _record(schema, txn))
+        return json_response(200, _record(schema, call, txn))
 
 
-def _record(schema: RelationSchema, txn: Transaction) -> SchemaRecord:
+def _record(schema: RelationSchema, call: ApiRequest, txn: Transaction) -> SchemaRecord:
     fact = schema.fact
     return SchemaRecord(
         relation=schema.relation,
         cardinality=txn.state.schemas.cardinality(schema.relation),
-        fact_id=fact.id,
+        fact_id=fact.id if may_read(call.principal, fact) else None,
         authority=fact.origin,
         schema=msgspec.to_builtins(schema.document),
     )

@@ -15,13 +15,14 @@ from stigmem.core.hlc import format_stamp
 from stigmem.core.synthesis import SlotSummary, standing, synthesis_of
 from stigmem.core.timestamps import format_us
 from stigmem.core.uris import normalise_filter
-from stigmem.core.values import wire_value
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.names import canonical_name
 from stigmem.node.api.points_of_time import AsOf, PointRecord
 from stigmem.node.api.reading import Reader, When
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
+from stigmem.node.api.views import shown_value
+from stigmem.node.api.visibility import Sight
 from stigmem.node.transaction import Transaction
 
 __all__ = ["OPERATIONS", "SynthesisApi"]
@@ -121,7 +122,7 @@ class SynthesisApi:
         given: SynthesizeParameters = call.query
         now_us = txn.now_us
         room = self._reader.begin(call, txn, call.params["scope"], given.garden_id)
-        reader = self._reader
+        reader, sight = self._reader, Sight.of(call, txn)
         when = reader.when(given.as_of, txn, room.ledger)
 
         async def make() -> Response:
@@ -130,7 +131,7 @@ class SynthesisApi:
                 standing(when.known, room.scope, None, include_expired=given.include_expired)
             )
             facts.sort(key=lambda fact: (when.confidence(fact), fact.timestamp_us, fact), reverse=True)
-            rows = [_row(fact, when) for fact in facts[: given.limit]]
+            rows = [_row(fact, when, sight) for fact in facts[: given.limit]]
             times = sorted(fact.timestamp_us for fact in facts[: given.limit])
             return json_response(
                 200,
@@ -157,7 +158,7 @@ class SynthesisApi:
         entity = None
         if given.entity is not None:
             entity = canonical_name(txn.state, call.principal, normalise_filter(given.entity))
-        reader, indexes = self._reader, room.indexes
+        reader, indexes, sight = self._reader, room.indexes, Sight.of(call, txn)
 
         when = reader.when(given.as_of, txn, room.ledger)
 
@@ -172,7 +173,7 @@ class SynthesisApi:
             return json_response(
                 200,
                 SynthesisAnswer(
-                    summary=[_summary(each, when) for each in found.summaries],
+                    summary=[_summary(each, when, sight) for each in found.summaries],
                     synthesized_at=format_us(now_us),
                     scope=room.scope,
                     fact_count=found.seen,
@@ -186,12 +187,12 @@ class SynthesisApi:
         return reader.answer("synthesis", make)
 
 
-def _row(fact: Fact, when: When) -> SynthesizedFact:
+def _row(fact: Fact, when: When, sight: Sight) -> SynthesizedFact:
     return SynthesizedFact(
         id=fact.id,
         entity=fact.entity,
         relation=fact.relation,
-        value=_value(fact),
+        value=_value(fact, sight),
         confidence=when.confidence(fact),
         timestamp=fact.timestamp,
         valid_until=fact.valid_until,
@@ -202,27 +203,27 @@ def _row(fact: Fact, when: When) -> SynthesizedFact:
     )
 
 
-def _summary(each: SlotSummary, when: When) -> SynthesisRow:
+def _summary(each: SlotSummary, when: When, sight: Sight) -> SynthesisRow:
     fact, against = each.fact, each.against
     row = SynthesisRow(
         entity=fact.entity,
         relation=fact.relation,
         scope=fact.scope,
-        value=_value(fact),
+        value=_value(fact, sight),
         confidence=each.confidence,
         hlc=format_stamp(fact.stamp),
         contradicted=against is not None,
         fact_id=fact.id,
     )
     if against is not None and against is not fact:
-        row.alt_value = _value(against)
+        row.alt_value = _value(against, sight)
         row.alt_confidence = when.confidence(against)
         row.alt_fact_id = against.id
     return row
 
 
-def _value(fact: Fact) -> dict[str, Any]:
-    value = wire_value(fact.kind, fact.text, fact.interpret_as)
+def _value(fact: Fact, sight: Sight) -> dict[str, Any]:
+    value = shown_value(fact, sight)
     return {"type": value["type"], "v": value["v"]}
 
 

@@ -6,6 +6,8 @@ whom is `stigmem.node.api.visibility`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from stigmem.core import limits
@@ -14,10 +16,13 @@ from stigmem.core.fact import Fact, FactRecord, record_of
 from stigmem.core.known_facts import KnownFacts
 from stigmem.core.sanitiser import sanitizer_warnings
 from stigmem.core.timestamps import format_us
+from stigmem.core.trust import trust_class
 from stigmem.core.uris import RESOLUTION_PREFIX
+from stigmem.core.values import wire_value
 from stigmem.node.api.visibility import Sight, may_read
+from stigmem.node.state import NodeState
 
-__all__ = ["ConflictRecord", "conflict_record", "fact_record", "shown_cid"]
+__all__ = ["ConflictRecord", "conflict_record", "fact_record", "shown_cid", "shown_value", "trust_of"]
 
 
 def fact_record(
@@ -34,6 +39,8 @@ def fact_record(
     what the caller sees; `garden_uri`: of which garden it is, None for none; `own`: the caller has said it just now,
     and is shown its own words as they are."""
     record = record_of(fact, shown_cid(fact))
+    if fact.kind == "json" and not sight.knows_json:
+        record.value = shown_value(fact, sight)
     if fact.derived_from and not own:
         record.derived_from = sight.derivation(fact)
     record.garden_id = garden_uri
@@ -46,6 +53,7 @@ def fact_record(
         record.sanitizer_warnings = remarks
     if not ledger.fits(fact):
         record.fits_schema = False
+    record.trust_class = trust_of(fact, ledger, sight.state)
     if may_read(sight.reader, fact):
         _tell_standing(record, fact, ledger)
     record.quarantine_status = "pending" if fact.quarantine else None
@@ -56,6 +64,20 @@ def fact_record(
     if warnings:
         record.warnings = warnings
     return record
+
+
+def trust_of(fact: Fact, known: KnownFacts, state: NodeState) -> str:
+    """The trust class of a fact, at the instant up to which `known` applies expiry."""
+    confidence = state.decay.confidence(fact, known.horizon_us) if state.decay else fact.confidence
+    stated = state.stated_trust.get(fact.id) if fact.received_from is None else None
+    return trust_class(fact, known, confidence, stated=stated, default=state.schemas.trust_class(fact.relation))
+
+
+def shown_value(fact: Fact, sight: Sight) -> dict[str, Any]:
+    """A value as the caller takes it: one of type json is its text to who did not say that it knows the type. The
+    content id stays that of the json value."""
+    as_text = fact.kind == "json" and not sight.knows_json
+    return wire_value("text" if as_text else fact.kind, fact.text, fact.interpret_as)
 
 
 def _tell_standing(record: FactRecord, fact: Fact, ledger: KnownFacts) -> None:

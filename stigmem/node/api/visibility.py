@@ -29,11 +29,14 @@ import msgspec
 
 from stigmem.core.content_id import is_cid
 from stigmem.core.fact import Fact
+from stigmem.core.json_values import VALUES_HEADER
 from stigmem.core.scopes import SCOPES
 from stigmem.core.uris import normalise
 from stigmem.node.api.garden_access import facts_in_gardens
+from stigmem.node.api.request import ApiRequest
 from stigmem.node.callers import Principal
 from stigmem.node.state import NodeState
+from stigmem.node.transaction import Transaction
 
 __all__ = ["Sight", "has_every_scope", "is_there", "may_read", "readable_scopes"]
 
@@ -67,6 +70,13 @@ class Sight(NamedTuple):
 
     reader: Principal
     state: NodeState
+    knows_json: bool = False
+    """Whether it takes values of type json; others are shown their text, since published clients fail on the type."""
+
+    @classmethod
+    def of(cls, call: ApiRequest, txn: Transaction) -> Sight:
+        """What the caller of a request sees."""
+        return cls(call.principal, txn.state, "json" in call.request.headers.get(VALUES_HEADER, "").split(","))
 
     @property
     def is_whole(self) -> bool:

@@ -14,7 +14,8 @@ Cursors. A page ends with a cursor that the peer sends back to go on. It is a nu
 Peers of dialect 0.5 come with stamps instead; those are looked up (`Ledger.first_after_stamp`).
 
 What is left out of a page, and yet passed by its cursor: what came from the peer or is its own (unless it asks with
-`echo`, because it may have lost its disk), what it names as held already, and what it could only misattribute.
+`echo`, because it may have lost its disk), what it names as held already, what it could only misattribute,
+and values of type json where it does not certify ids as we do.
 
 Manifests. Who reads an origin's first fact needs its key, and asking for each cost as much as the page. So on a
 page that begins before the first fact of an origin that is relayed, the origin's first entry carries its manifest
@@ -259,10 +260,13 @@ def _is_elsewhere(fact: Fact, elsewhere: frozenset[str]) -> bool:
 
 def _goes_to(peer: PeerRow, fact: Fact, held: frozenset[str], *, echo: bool = False) -> bool:
     """Whether a fact that may leave goes to this peer: no echo unless asked, nothing that it holds already (an id that
-    commits to nothing may stand for another fact there), and nothing that it would misattribute."""
+    commits to nothing may stand for another fact there), nothing that it would misattribute, and no value of a
+    type that its dialect does not have: what it did with one would be its own guess."""
     if not echo and peer.node_id in (fact.origin, fact.received_from):
         return False
     if fact.id in held and fact.certified:
+        return False
+    if fact.kind == "json" and peer.dialect != CERTIFYING:
         return False
     return peer.dialect != "0.5" or fact.received_from is None
 
