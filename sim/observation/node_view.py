@@ -25,6 +25,7 @@ from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp
 from stigmem.core.ledger import Ledger
 from stigmem.core.past import PastFacts, PointOfTime
+from stigmem.core.schemas import known_at
 from stigmem.core.tombstone import Tombstone
 from stigmem.node.node import Node
 from stigmem.node.settings import NodeSettings
@@ -131,7 +132,9 @@ class NodeView:
         then."""
         state = self._node.state
         mark = state.horizons.at(seq)
-        return None if mark is None else PastFacts(state.ledger, PointOfTime(seq, mark.horizon_us, sweeps=mark.sweeps))
+        if mark is None:
+            return None
+        return known_at(state.ledger, PointOfTime(seq, mark.horizon_us, sweeps=mark.sweeps), state.schemas)
 
     def as_of(self, now_us: int, newest: Stamp) -> PastFacts:
         """Facts stamped up to a stamp, with expiry as of an instant, in microseconds since the epoch."""

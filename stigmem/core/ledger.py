@@ -303,27 +303,33 @@ class Ledger(LedgerErasure):
         return self._exports.before(scopes, stamp, self.log)
 
     def derived(
-        self, key: Slot, holds: Callable[[Fact], bool], voided: Callable[[Fact], bool], horizon_us: int
+        self,
+        key: Slot,
+        holds: Callable[[Fact], bool],
+        counts: Callable[[Fact], bool],
+        horizon_us: int,
+        *,
+        cardinality: Cardinality,
     ) -> Generator[None, None, ConflictSet | None]:
         """The derived state of a slot, made anew of those words and resolutions that `holds` takes, at an instant; None
-        where it says nothing of a single word. `voided`: whether one of them counted for nothing. Yields after every
-        few hundred words. What is held is that of the beginning, whatever is added meanwhile."""
+        where it says nothing of a single word. `counts`: whether one of them was neither voided nor a misfit then.
+        Yields after every few hundred words. What is held is that of the beginning, whatever is added meanwhile."""
         held = self._slots.get(key)
         if not isinstance(held, ConflictSet):
             return None
-        conflict_set = self._new_set(key)
+        conflict_set = self._new_set(key, cardinality)
         settling = held.resolutions()
         for number, word in enumerate(list(held.facts), 1):
             if holds(word):
-                if voided(word) or not self.fits(word):
-                    conflict_set.add_voided(word)
-                else:
+                if counts(word):
                     conflict_set.add(word, horizon_us=horizon_us)
+                else:
+                    conflict_set.add_voided(word)
             if number % _WORDS_PER_STEP == 0:
                 yield
         for resolution in settling:
             if holds(resolution.fact):
-                if self._resolvers(resolution.fact.origin) and not voided(resolution.fact):
+                if self._resolvers(resolution.fact.origin) and counts(resolution.fact):
                     conflict_set.resolve(resolution, horizon_us=horizon_us)
                 else:
                     conflict_set.mention(resolution, horizon_us=horizon_us)
@@ -518,8 +524,8 @@ class Ledger(LedgerErasure):
         self._slots[key] = conflict_set
         return conflict_set
 
-    def _new_set(self, slot: Slot) -> ConflictSet:
-        return ManyValuesSet(slot) if self.cardinality(slot[1]) == "many" else OneValueSet(slot)
+    def _new_set(self, slot: Slot, cardinality: Cardinality | None = None) -> ConflictSet:
+        return ManyValuesSet(slot) if (cardinality or self.cardinality(slot[1])) == "many" else OneValueSet(slot)
 
     def _apply_expiry(self, fact: Fact) -> None:
         held = self._slots.get(fact.slot)

@@ -31,8 +31,10 @@ words; `prepare` makes one in steps, so that a slot with very many words holds n
 
 Known warts
 -----------
-* The names of entities (aliases), gardens, keys, half-lives, schemas, and whose resolutions count are today's. Where an
-  operator changed them since, `known_at` answers as today's settings would have had it.
+* The names of entities (aliases), gardens, keys, half-lives, and whose resolutions count are today's. Where an operator
+  changed them since, `known_at` answers as today's settings would have had it. Schemas are facts: `known_at` goes by
+  those that were in force then (`stigmem.core.schemas.known_at`), and `as_of`, which is about facts and no node's
+  memory, by today's.
 * A fact that a sweep ended, that came back because the clock was set back, and that was swept again is judged by the
   later sweep.
 * What was erased is in neither: it is no longer among the ledger's facts.
@@ -41,7 +43,7 @@ Known warts
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -54,7 +56,7 @@ from stigmem.core.known_facts import FactsByKey
 from stigmem.core.ledger import Ledger
 from stigmem.core.sorted_facts import SortedFacts
 
-__all__ = ["PastFacts", "PointOfTime"]
+__all__ = ["Meaning", "PastFacts", "PointOfTime"]
 
 WORDS_KEPT_MAX: Final = 100_000
 """Words in the states that are kept for one question: some tens of megabytes."""
@@ -75,13 +77,23 @@ class PointOfTime(msgspec.Struct, frozen=True):
         return fact.seq <= self.seq and (self.stamp is None or fact.stamp <= self.stamp)
 
 
+class Meaning(Protocol):
+    """What facts mean: how many values a relation holds, and which facts fit its schema."""
+
+    def cardinality(self, relation: str, /) -> Cardinality: ...
+
+    def fits(self, fact: Fact, /) -> bool: ...
+
+
 class PastFacts:
     """The facts of a ledger at a point of time, and their standing then; the questions are those of
     `stigmem.core.known_facts`."""
 
-    def __init__(self, ledger: Ledger, point: PointOfTime) -> None:
+    def __init__(self, ledger: Ledger, point: PointOfTime, meaning: Meaning | None = None) -> None:
+        """`meaning`: what relations held and which facts fitted then; None for what holds today."""
         self.ledger = ledger
         self.point = point
+        self._meaning: Meaning = ledger if meaning is None else meaning
         self._sets: dict[Slot, ConflictSet | None] = {}
         """States of slots, the one that was asked for first in front."""
         self._words_kept = 0
@@ -105,7 +117,7 @@ class PastFacts:
         return self._set(key)
 
     def cardinality(self, relation: str) -> Cardinality:
-        return self.ledger.cardinality(relation)
+        return self._meaning.cardinality(relation)
 
     def facts_of(self, key: Slot) -> SortedFacts:
         return [fact for fact in self.ledger.facts_of(key) if self.point.holds(fact)]
@@ -143,7 +155,7 @@ class PastFacts:
         return record if record is not None and self.point.holds(record) else None
 
     def fits(self, fact: Fact) -> bool:
-        return self.ledger.fits(fact)
+        return self._meaning.fits(fact)
 
     def overridden(self, fact: Fact) -> bool:
         conflict_set = self._state_for(fact)
@@ -182,7 +194,13 @@ class PastFacts:
                 self._keep(key, made)
 
     def _derived(self, key: Slot) -> Generator[None, None, ConflictSet | None]:
-        return self.ledger.derived(key, self.point.holds, self.voided, self.point.at_us)
+        return self.ledger.derived(
+            key, self.point.holds, self._counts, self.point.at_us, cardinality=self.cardinality(key[1])
+        )
+
+    def _counts(self, fact: Fact) -> bool:
+        """Whether a word or a resolution was neither voided then nor a misfit."""
+        return not self.voided(fact) and self.fits(fact)
 
     def _is_long(self, key: Slot) -> bool:
         return key in self.ledger.long_slots

@@ -39,7 +39,9 @@ from stigmem.core.cardinality import MANY_VALUES, cardinality_of
 from stigmem.core.contradiction import Cardinality
 from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact, rank
+from stigmem.core.known_facts import KnownFacts
 from stigmem.core.ledger import Ledger
+from stigmem.core.past import PastFacts, PointOfTime
 from stigmem.core.suggestions import one_of
 from stigmem.core.trust import TrustClass
 from stigmem.core.values import KINDS, wire_value
@@ -51,6 +53,7 @@ __all__ = [
     "RelationSchema",
     "SchemaBook",
     "SchemaDocument",
+    "known_at",
     "read_document",
     "relation_of",
 ]
@@ -250,12 +253,40 @@ class SchemaBook:
                 changed.append(relation)
         return changed
 
-    def _choose(self, ledger: Ledger, relation: str) -> RelationSchema | None:
-        live = [fact for fact in self._held.get(relation, ()) if ledger.live(fact)]
-        ranked = sorted(live, key=rank, reverse=True)
-        for fact in sorted(ranked, key=lambda each: self.rank_of(each) or 0):
+    def of_then(self, known: KnownFacts) -> SchemaBook:
+        """The book as it was at another point of time, by the facts that were known then."""
+        book = SchemaBook(self._authorities, self._node_id)
+        for relation, held in self._held.items():
+            book._held[relation] = [fact for fact in held if known.holds(fact)]
+            now, then = self._in_force.get(relation), book._first(known, relation)
+            if then is not None:
+                # Making a schema ready costs a millisecond: that in force now is ready.
+                same = now is not None and now.fact.seq == then.seq
+                chosen = now if same else book._choose(known, relation)
+                if chosen is not None:
+                    book._in_force[relation] = chosen
+        return book
+
+    def _choose(self, ledger: KnownFacts, relation: str) -> RelationSchema | None:
+        for fact in self._by_trust(ledger, relation):
             try:
                 return RelationSchema(relation, fact, read_document(fact.text))
             except Rejection:
                 continue  # an authority of another version may say what this one does not understand
         return None
+
+    def _by_trust(self, known: KnownFacts, relation: str) -> list[Fact]:
+        """The live schemas of a relation, the one that shall be in force first."""
+        live = [fact for fact in self._held.get(relation, ()) if known.live(fact)]
+        ranked = sorted(live, key=rank, reverse=True)
+        return sorted(ranked, key=lambda each: self.rank_of(each) or 0)
+
+    def _first(self, known: KnownFacts, relation: str) -> Fact | None:
+        return next(iter(self._by_trust(known, relation)), None)
+
+
+def known_at(ledger: Ledger, point: PointOfTime, schemas: SchemaBook) -> PastFacts:
+    """The facts of a ledger at a point of time: what this node had stored up to a number is judged by the schemas that
+    were in force then, and facts as of an instant by those of today."""
+    past = PastFacts(ledger, point)
+    return past if point.stamp is not None else PastFacts(ledger, point, schemas.of_then(past))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from stigmem.core.timestamps import format_us
 from stigmem.node.callers import PERMISSIONS
 from stigmem.node.settings import NodeSettings
 from tests.node.api import NOW_MS, SEED, ask, caller, read, saying
+from tests.node.fresh import fresh, members
 from tests.node.still import Bench, running
 
 SETTINGS = NodeSettings(seed=SEED)
@@ -171,3 +173,43 @@ async def test_what_was_stored_before_instants_were_recorded_is_refused_and_not_
         assert await values(bench, "known_at=s:2&include_superseded=true") == ["new", "old"]
         many = read(await ask(bench, "GET", "/v1/facts?known_at=s:3"), 422)
         assert many["detail"] == "this node has stored 2 facts"
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_what_was_known_goes_by_the_schemas_that_were_in_force_then(seed: int) -> None:
+    """Schemas come, are replaced, expire and are taken back; each moment can be asked for again, as it was answered."""
+    draw = random.Random(seed)
+    documents = (
+        {"cardinality": "many"}, {"value_type": ["number"]}, {"value_type": ["string"], "cardinality": "many"},
+        {"json_schema": {"minimum": 2}}, {"value_type": ["json", "number"]},
+    )  # fmt: skip
+    entity, target = "stigmem://testnode/relation/shop:price", "/v1/facts"
+    async with fresh() as node:
+        answered: dict[int, tuple[Any, ...]] = {}
+
+        async def asked(**point: Any) -> tuple[Any, ...]:
+            found = []
+            for more in ({}, {"include_contradicted": "true"}, {"include_misfits": "true"}):
+                page = await node.get(target, relation="shop:price", **more, **point)
+                shown = [{**each, "trust_class": ""} for each in page["facts"]]
+                found.append((shown, page["hidden_by_conflict"]))
+            return tuple(found)
+
+        for number in range(40):
+            node.bench.wall_ms += draw.choice((1, 50, 2_000))
+            if draw.random() < 0.3:
+                until = {"valid_until": format_us((node.bench.wall_ms + 3_000) * 1_000)} if draw.random() < 0.4 else {}
+                text = {"type": "text", "v": json.dumps(draw.choice(documents))}
+                sure = {"confidence": 0.0} if draw.random() < 0.25 else until
+                body = members(entity=entity, relation="rel:schema", value=text, source="agent:shop") | sure
+            else:
+                value = draw.choice(({"type": "number", "v": number % 4}, {"type": "string", "v": f"v{number % 3}"}))
+                body = members(relation="shop:price", value=value, source=draw.choice(("agent:a", "agent:b")))
+            response = await node.ask("POST", target, body)
+            assert response.status in (201, 422), response.body
+            await node.bench.settle()
+            if response.status == 201:
+                answered[node.node.state.ledger.last_seq] = await asked()
+        assert len(answered) > 15
+        for seq, then in answered.items():
+            assert await asked(known_at=f"s:{seq}") == then, seq

@@ -21,6 +21,7 @@ from stigmem.core.gardens import Garden
 from stigmem.core.known_facts import KnownFacts
 from stigmem.core.past import PastFacts
 from stigmem.core.query import FactPage, FactQuery, history_past, query_past, run_history, run_query
+from stigmem.core.schemas import known_at
 from stigmem.core.scopes import SCOPES, is_scope
 from stigmem.core.suggestions import one_of
 from stigmem.core.trust import TrustClass
@@ -211,7 +212,7 @@ class FactsApi:
             # Nothing is attested here, neither well nor badly, so nothing matches.
             return _facts_answer(FactsAnswer([], 0, None))
         if asked is not None:
-            past = PastFacts(ledger, asked.point)
+            past = known_at(ledger, asked.point, txn.state.schemas)
             return self._past_page(call, asked, query_past(past, query), past, garden)
         page = run_query(ledger, query)
         self._guard.note(session, call.principal, (fact.scope for fact in page.facts))
@@ -269,7 +270,7 @@ class FactsApi:
         ledger = txn.ledger if garden is None else garden.ledger
         asked = self._points.asked(given, ledger, Sight.of(call, txn), garden=garden)
         if asked is not None:
-            past = PastFacts(ledger, asked.point)
+            past = known_at(ledger, asked.point, txn.state.schemas)
             work = history_past(past, fact, everybody=given.all_authors, cursor=asked.cursor, limit=given.limit)
             return self._past_page(call, asked, work, past, garden)
         opened = None if given.cursor is None else self._cursors.open(given.cursor)
