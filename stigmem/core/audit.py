@@ -34,6 +34,7 @@ EVENTS: Final = frozenset(
         "peer_registered", "peer_rejected", "peer_approved", "peer_approval_failed", "peer_revoked",
         "peer_deleted", "peer_reachable", "peer_unreachable", "origin_key_learned", "origin_key_conflict",
         "key_created", "key_revoked", "quota_breach", "cursor_imported", "strangers_suppressed",
+        "agent_key_registered", "agent_key_revoked", "attestation_dropped",
         "page_refused", "san_mismatch", "peer_dialect_changed",
         "subscription_created", "subscription_deleted", "subscription_ended",
         "decay_swept", "alias_created", "alias_deleted",

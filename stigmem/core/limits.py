@@ -9,8 +9,14 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "AGENT_KEYS_PER_ENTITY_MAX",
     "ALIASES_MAX",
     "APPROVAL_S_MAX",
+    "ATTESTATION_BYTES_MAX",
+    "ATTESTATION_LIFE_S_MAX",
+    "ATTESTATION_NONCE_CHARS_MAX",
+    "ATTESTATION_NONCE_CHARS_MIN",
+    "ATTESTATION_SKEW_S",
     "AUDIT_EXPORT_ROWS_MAX",
     "AUDIT_PAGE_LIMIT_MAX",
     "AUDIT_ROWS_PER_SLICE_MAX",
@@ -388,6 +394,19 @@ KEY_OVERLAP_S: Final = 86_400
 """How long a rotated key goes on working unless the caller says otherwise: a day to bring the new one everywhere."""
 KEY_OVERLAP_S_MAX: Final = 30 * 86_400
 """The longest overlap of a rotated key, in seconds: a month, after which a rotation has not happened."""
+AGENT_KEYS_PER_ENTITY_MAX: Final = 100
+"""Agents' public keys of one entity, revoked and expired ones included: one for each place where an agent runs."""
+ATTESTATION_LIFE_S_MAX: Final = 86_400
+"""The longest window in which an agent's signature holds, in seconds: a day, for agents that are not always connected;
+within it the node that has the signature could say again what was said."""
+ATTESTATION_SKEW_S: Final = 60
+"""By how much an agent's clock may be ahead of its node's."""
+ATTESTATION_NONCE_CHARS_MIN: Final = 16
+"""A nonce of an attestation, in characters: 16 hex digits are enough not to meet by chance within a window."""
+ATTESTATION_NONCE_CHARS_MAX: Final = 128
+"""As ATTESTATION_NONCE_CHARS_MIN at the other end: it stays with the fact."""
+ATTESTATION_BYTES_MAX: Final = 16_384
+"""An attestation in a peer's page, in bytes of JSON: ours have about 700, most of them names and keys."""
 KEYS_MINTED_BURST: Final = 60.0
 """Keys that one principal may make at once: one for each agent of a team, for about a second of the writer's time."""
 KEYS_MINTED_PER_S: Final = 1.0

@@ -61,7 +61,7 @@ class FactQuery(msgspec.Struct, kw_only=True):
     retracted or overruled. `include_retracted`: whether retractions are rows beside what stands. `cursor`: one that a
     page gave out. `limit`: rows of a page, from 1. `scopes`: what the caller may read, None for all.
     `confidence`: how sure a fact is read to be, as stated when it is None.
-    `has_class`: whether a fact is of the trust class that is asked for, where one is.
+    `fits`: what else is asked of a fact than what it says, where something is.
     `foreign_instructions`: whether admitted instructions of peers match; who asks shows them apart.
     """
 
@@ -82,7 +82,7 @@ class FactQuery(msgspec.Struct, kw_only=True):
     scopes: frozenset[str] | None = None
     foreign_instructions: bool = False
     confidence: Callable[[Fact], float] | None = None
-    has_class: Callable[[KnownFacts, Fact], bool] | None = None
+    fits: Callable[[KnownFacts, Fact], bool] | None = None
 
 
 class FactPage(msgspec.Struct):
@@ -247,7 +247,7 @@ def _matches(known: KnownFacts, query: FactQuery, fact: Fact) -> bool:
         and (query.include_expired or not known.expired(fact))
         and (query.include_misfits or known.fits(fact))
         and (query.include_contradicted or _stands(known, query, fact))
-        and (query.has_class is None or query.has_class(known, fact))
+        and (query.fits is None or query.fits(known, fact))
     )
 
 

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from stigmem.core.attestation import Attestation
 from stigmem.core.audit import AuditRow, erased
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp
@@ -18,11 +19,11 @@ from stigmem.core.nonces import SpentNonce
 from stigmem.core.tombstone import Revocation, Tombstone
 
 __all__ = [
-    "AliasRow", "ClockDoubt", "ClockMark", "ClockReset", "CursorRow", "DeadLetter", "DeliveryMark", "ErasedAudit",
-    "GardenFact", "GardenMember", "GardenRole", "GardenRow", "HorizonMark", "Husk", "KeyRow", "OriginRow", "PeerRow",
-    "QuarantineRow", "Receipt", "Record", "RevocationRow", "StatedTrust", "SubscriptionRow", "SweptFact",
-    "SweptGardenFact",
-    "TombstoneRow", "audit_rows", "compacted", "decode_record", "encode_record",
+    "AgentKeyRow", "AliasRow", "AttestedFact", "ClockDoubt", "ClockMark", "ClockReset", "CursorRow", "DeadLetter",
+    "DeliveryMark", "ErasedAudit", "GardenFact", "GardenMember", "GardenRole", "GardenRow", "HorizonMark", "Husk",
+    "KeyRow", "OriginRow", "PeerRow", "QuarantineRow", "Receipt", "Record", "RevocationRow", "StatedTrust",
+    "SubscriptionRow", "SweptFact", "SweptGardenFact", "TombstoneRow", "audit_rows", "compacted", "decode_record",
+    "encode_record",
 ]  # fmt: skip
 
 
@@ -175,6 +176,50 @@ class KeyRow(msgspec.Struct, frozen=True, array_like=True, tag="key"):
     def deleted(self) -> KeyRow:
         """The record that deletes this key."""
         return msgspec.structs.replace(self, verifier="")
+
+
+class AgentKeyRow(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="agent_key"):
+    """An agent's public key (`stigmem.core.attestation`), of the entity `entity_uri`. Instants are in microseconds
+    since the epoch by this node's wall clock; `revoked_us` is 0 for a key that is not revoked. An empty `public_key` is
+    a deleted row."""
+
+    key_id: str
+    entity_uri: str
+    public_key: str
+    description: str
+    registered_us: int
+    expires_us: int | None
+    revoked_us: int = 0
+
+    @property
+    def is_deleted(self) -> bool:
+        return not self.public_key
+
+    def has_expired(self, now_us: int) -> bool:
+        """Whether its time is over at this instant, in microseconds since the epoch."""
+        return self.expires_us is not None and self.expires_us <= now_us
+
+    def deleted(self) -> AgentKeyRow:
+        """The record that deletes this key, as if it had never been."""
+        return msgspec.structs.replace(self, public_key="")
+
+
+class AttestedFact(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="attested"):
+    """An attestation that was verified when it came, beside the fact of this origin and id, whose stamp it repeats.
+    None where it went with its fact: that was erased."""
+
+    origin: str
+    fact_id: str
+    stamp: Stamp
+    attestation: Attestation | None
+
+    @property
+    def is_deleted(self) -> bool:
+        return self.attestation is None
+
+    def deleted(self) -> AttestedFact:
+        """The record that deletes this one."""
+        return msgspec.structs.replace(self, attestation=None)
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="receipt"):
@@ -399,6 +444,8 @@ Record = (
     | OriginRow
     | DeadLetter
     | KeyRow
+    | AgentKeyRow
+    | AttestedFact
     | Receipt
     | SubscriptionRow
     | DeliveryMark
@@ -432,6 +479,10 @@ def _place(record: Record) -> tuple[str, ...] | None:
     """What a record is the newest state of, for those of which the newest says everything."""
     if isinstance(record, KeyRow):
         return ("key", record.key_id)
+    if isinstance(record, AgentKeyRow):
+        return ("agent_key", record.key_id)
+    if isinstance(record, AttestedFact):
+        return ("attested", record.origin, record.fact_id)
     if isinstance(record, GardenRow):
         return ("garden", record.garden_id)
     if isinstance(record, AliasRow):
@@ -469,7 +520,8 @@ def compacted(batches: Iterable[Sequence[Record]]) -> list[list[Record]]:
         name = _place(record)
         if name is not None:
             found = newest[name]
-            return None if isinstance(found, (KeyRow, AliasRow, SubscriptionRow)) and found.is_deleted else found
+            deletable = (KeyRow, AgentKeyRow, AttestedFact, AliasRow, SubscriptionRow)
+            return None if isinstance(found, deletable) and found.is_deleted else found
         if isinstance(record, DeadLetter) and letters[record.peer_id, record.name].is_cleared:
             return DeadLetter.cleared(record.peer_id, record.name)
         return record

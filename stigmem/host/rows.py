@@ -14,12 +14,15 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from stigmem.core import limits
+from stigmem.core.attestation import Attestation
 from stigmem.core.audit import AuditRow, row_hash, unsalted_hash
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp, format_stamp
 from stigmem.core.nonces import SpentNonce
 from stigmem.core.records import (
+    AgentKeyRow,
     AliasRow,
+    AttestedFact,
     ClockDoubt,
     ClockMark,
     ClockReset,
@@ -115,6 +118,10 @@ _LETTER_COLUMNS: Final = "peer_id, name, code, raw, retry_ms"
 _LETTER: Final = _insert("dead_letters", _LETTER_COLUMNS, replace=True)  # a letter set again is the newest one
 _KEY_COLUMNS: Final = "digest, entity_uri, verifier, permissions, scopes, description, created_us, expires_us"
 _KEY: Final = _insert("api_keys", _KEY_COLUMNS, key="digest")
+_AGENT_KEY_COLUMNS: Final = "key_id, entity_uri, public_key, description, registered_us, expires_us, revoked_us"
+_AGENT_KEY: Final = _insert("agent_keys", _AGENT_KEY_COLUMNS, key="key_id")
+_ATTESTED_COLUMNS: Final = "origin, fact_id, stamp, attestation"
+_ATTESTED: Final = _insert("attestations", _ATTESTED_COLUMNS, key="origin, fact_id")
 _RECEIPT_COLUMNS: Final = "key, body_hash, response, at_us"
 _RECEIPT: Final = _insert("receipts", _RECEIPT_COLUMNS, replace=True)  # and so is a receipt given again
 _GARDEN_COLUMNS: Final = "garden_id, slug, name, scope, description, created_by, created_us, is_quarantine, members"
@@ -219,6 +226,19 @@ def _write_key(row: KeyRow) -> tuple[Write, ...]:
     return ((_KEY, _summed((*members[:3], ",".join(row.permissions), ",".join(row.scopes), *members[5:]))),)
 
 
+def _write_agent_key(row: AgentKeyRow) -> tuple[Write, ...]:
+    if row.is_deleted:
+        return (("DELETE FROM agent_keys WHERE key_id = ?", (row.key_id,)),)
+    return ((_AGENT_KEY, _summed(msgspec.structs.astuple(row))),)
+
+
+def _write_attested(record: AttestedFact) -> tuple[Write, ...]:
+    if record.attestation is None:
+        return (("DELETE FROM attestations WHERE origin = ? AND fact_id = ?", (record.origin, record.fact_id)),)
+    text = msgspec.json.encode(record.attestation).decode()
+    return ((_ATTESTED, _summed((record.origin, record.fact_id, record.stamp, text))),)
+
+
 def _write_subscription(row: SubscriptionRow) -> tuple[Write, ...]:
     if row.on_change:
         members = msgspec.structs.astuple(row)
@@ -289,6 +309,8 @@ WRITERS: Final[dict[type[Record], Callable[[Any], tuple[Write, ...]]]] = {
     OriginRow: _plain(_ORIGIN),
     DeadLetter: _write_letter,
     KeyRow: _write_key,
+    AgentKeyRow: _write_agent_key,
+    AttestedFact: _write_attested,
     Receipt: _write_receipt,
     SubscriptionRow: _write_subscription,
     DeliveryMark: _write_delivery,
@@ -412,6 +434,10 @@ def _garden_fact(garden_id: str, *row: Any) -> GardenFact:
     return GardenFact(_intern(garden_id), _fact(row))
 
 
+def _attested(origin: str, fact_id: str, stamp: int, text: str) -> AttestedFact:
+    return AttestedFact(_intern(origin), fact_id, Stamp(stamp), msgspec.json.decode(text, type=Attestation))
+
+
 def _alias(raw: str, canonical: str, by: str, scopes: str, created_us: int) -> AliasRow:
     return AliasRow(raw, canonical, by, _split(scopes), created_us)
 
@@ -456,5 +482,8 @@ LOADERS: Final = (
     _checked("garden_facts", _GARDEN_FACT_COLUMNS, _garden_fact),
     _checked("swept_garden_facts", _SWEPT_GARDEN_COLUMNS, SweptGardenFact),
     _checked("quarantine", _QUARANTINE_COLUMNS, QuarantineRow),
+    _checked("agent_keys", _AGENT_KEY_COLUMNS, AgentKeyRow),
+    # After the facts of gardens: which of them are erased says what becomes of these.
+    _checked("attestations", _ATTESTED_COLUMNS, _attested),
 )
 """Every table in the order in which a state is rebuilt. Of the audit log only the head is state."""

@@ -13,6 +13,7 @@ from stigmem.core.keys import ED25519, decode_base64
 from stigmem.core.scopes import is_scope
 from stigmem.host.settings import HostSettings
 from stigmem.host.sources import BadSettings
+from stigmem.node.settings import is_attestation_mode
 
 __all__ = ["check_settings", "is_loopback", "is_wildcard"]
 
@@ -66,6 +67,9 @@ def _check_names(settings: HostSettings) -> None:
     unknown = [scope for scope in settings.federation_scopes if not is_scope(scope)]
     if unknown:
         raise BadSettings(f"federation_scopes knows local, team, company and public, not {unknown[0]!r}")
+    for text in settings.attestation_modes:
+        if not is_attestation_mode(text):
+            raise BadSettings(f"attestation_modes is a list such as public=enforce,company=warn, and has {text!r}")
 
 
 def _check_tls(settings: HostSettings) -> None:

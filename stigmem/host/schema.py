@@ -21,7 +21,7 @@ class ForeignJournal(JournalCorrupt):
     """A whole file, but not one that this program can go on with."""
 
 
-VERSION: Final = 12
+VERSION: Final = 13
 APPLICATION_ID: Final = 0x5374_6967
 """Marks the file as ours ("Stig"), so that no other database is ever taken for a journal."""
 
@@ -210,6 +210,18 @@ CREATE TABLE horizons (              -- by which instant this node judged when i
 ) STRICT;
 """
 
+_ATTESTATIONS: Final = """
+CREATE TABLE agent_keys (            -- public keys by which agents sign what they say
+  row INTEGER PRIMARY KEY, key_id TEXT NOT NULL UNIQUE, entity_uri TEXT NOT NULL, public_key TEXT NOT NULL,
+  description TEXT NOT NULL, registered_us INTEGER NOT NULL, expires_us INTEGER, revoked_us INTEGER NOT NULL,
+  checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE attestations (          -- what agents signed, beside the facts that it is about
+  row INTEGER PRIMARY KEY, origin TEXT NOT NULL, fact_id TEXT NOT NULL, stamp INTEGER NOT NULL,
+  attestation TEXT NOT NULL, checksum INTEGER NOT NULL, UNIQUE (origin, fact_id)
+) STRICT;
+"""
+
 MIGRATIONS: Final[Mapping[int, str]] = {
     1: _COMMITS,
     2: _SUBSCRIPTIONS,
@@ -222,6 +234,7 @@ MIGRATIONS: Final[Mapping[int, str]] = {
     9: _CLOCK,
     10: _ERASURE,
     11: _TRUST,
+    12: _ATTESTATIONS,
 }
 """Version -> the SQL that leads to the next one. Statements only: the transaction is put around them."""
 

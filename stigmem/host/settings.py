@@ -51,6 +51,10 @@ class HostSettings:
     source_attestation_mode: Literal["off", "warn", "enforce"] = _is(
         "off", "Whether a fact's source must be the caller's own entity"
     )
+    attestation_required: bool = _is(False, "Whether every fact asserted here must be signed by its agent")
+    attestation_modes: tuple[str, ...] = _is(
+        (), "Scopes whose facts, made here or received, should or must be signed whole: SCOPE=warn or SCOPE=enforce"
+    )
     rate_limit_write_per_hour: int = _is(
         _WRITES_PER_HOUR,
         "Facts that an entity may write in an hour, over all its keys, and at once; 0 for no limit",
@@ -212,6 +216,8 @@ def node_settings(settings: HostSettings, *, seed: bytes, node_id: str, port: in
         suite=ED25519,
         auth_required=settings.auth_required,
         source_attestation=settings.source_attestation_mode,
+        attestation_required=settings.attestation_required,
+        attestation_modes=settings.attestation_modes,
         quarantine_garden=settings.quarantine_garden_id,
         federation=settings.federation_enabled,
         scopes=settings.federation_scopes,

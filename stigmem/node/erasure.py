@@ -8,7 +8,7 @@ kinds. The eraser goes through all of that in commits of a bounded size:
 
 1. **Facts**: each husk that the journal does not have yet takes the place of its fact.
 2. **Other records** that name who is to be forgotten: answers to idempotency keys, facts that were too early, other
-   names, keys, subscriptions, memberships of gardens, notes of moderators.
+   names, keys, agents' keys and what was signed with them, subscriptions, memberships of gardens, notes of moderators.
 3. **Audit rows** about an erased fact, or that name who is to be forgotten: what they say goes, their place stays
    (`stigmem.core.audit`). Rows about tombstones name tombstones and nobody else.
 4. **The file**: the journal is rewritten without what was deleted or replaced, its write-ahead log included.
@@ -114,6 +114,8 @@ class Remains(NamedTuple):
     subscriptions: list[Record]
     gardens: list[Record]
     quarantine: list[Record]
+    agent_keys: list[Record]
+    attestations: list[Record]
 
     def records(self) -> Iterator[Record]:
         for records in self:
@@ -144,6 +146,13 @@ def remains_of(state: NodeState, names: Mentions) -> Remains:
         ],
         gardens=list(_changed_gardens((garden.row for garden in state.gardens), names)),
         quarantine=list(_changed_decisions(state.quarantine.rows(), names)),
+        agent_keys=[row.deleted() for row in state.agent_keys.values() if names.is_name(row.entity_uri)],
+        # In the published form a key may be of somebody else than the source.
+        attestations=[
+            record.deleted()
+            for record in state.attestations
+            if record.attestation is not None and names.is_name(record.attestation.key.entity_uri)
+        ],
     )
 
 
@@ -185,7 +194,11 @@ class _WriteHusks:
         left = limits.ERASED_PER_BATCH_MAX
         for garden_id, ledger in _ledgers(self._state):
             for seq in list(ledger.unwritten)[:left]:
-                txn.add(Husk(ledger.unwritten[seq], garden_id))
+                husk = ledger.unwritten[seq]
+                txn.add(Husk(husk, garden_id))
+                attested = self._state.attestations.gone.get((husk.origin, husk.id))
+                if attested is not None:
+                    txn.add(attested.deleted())
                 left -= 1
         return limits.ERASED_PER_BATCH_MAX - left
 

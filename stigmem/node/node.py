@@ -22,6 +22,7 @@ from stigmem.core.ingest import IngestPolicy
 from stigmem.core.ledger import UNHASHED_MAX
 from stigmem.core.wire import BodyBound, Request, Response
 from stigmem.node.api import (
+    agent_keys,
     aliases,
     audit,
     batch,
@@ -307,6 +308,7 @@ class Node:
             **bind(conflicts.OPERATIONS, conflicts.ConflictsApi(identity=identity, quotas=quotas, cursors=cursors)),
             **bind(gardens.OPERATIONS, gardens.GardensApi(identity=identity, quotas=quotas)),
             **bind(quarantine.OPERATIONS, quarantine.QuarantineApi(identity=identity, quotas=quotas)),
+            **bind(agent_keys.OPERATIONS, agent_keys.AgentKeysApi(identity=identity, quotas=quotas)),
             **bind(keys.OPERATIONS, keys.KeysApi(api_keys=self._api_keys, quotas=quotas, entropy=context.entropy)),
             **bind(
                 audit.OPERATIONS,

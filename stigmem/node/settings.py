@@ -7,14 +7,22 @@ simulator's business. Units are in the names.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from stigmem.core import limits
+from stigmem.core.attestation import AttestationMode
 from stigmem.core.decay import DecayPolicy
 from stigmem.core.field_types import check_field_types
 from stigmem.core.keys import ED25519, Suite
+from stigmem.core.scopes import SCOPES
 
-__all__ = ["NodeSettings"]
+__all__ = ["NodeSettings", "is_attestation_mode"]
+
+
+def is_attestation_mode(text: str) -> bool:
+    """Whether a text says what is asked of the facts of a scope, such as `public=enforce`."""
+    scope, _, mode = text.partition("=")
+    return scope in SCOPES and mode in get_args(AttestationMode)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +38,11 @@ class NodeSettings:
 
     auth_required: bool = True
     source_attestation: Literal["off", "warn", "enforce"] = "off"
+    attestation_required: bool = False
+    """Whether every assertion made here must be signed by its agent, in either form."""
+    attestation_modes: tuple[str, ...] = ()
+    """What is asked of facts of a scope, made here or received, beside the off that goes without saying: `SCOPE=warn`
+    or `SCOPE=enforce` (spec/attestation.md)."""
 
     quarantine_garden: str = ""
     """Id or slug of the garden whose moderators decide on what waits in quarantine; empty: only admins do."""
@@ -94,6 +107,19 @@ class NodeSettings:
 
     def __post_init__(self) -> None:
         check_field_types(self)
+        for text in self.attestation_modes:
+            if not is_attestation_mode(text):
+                raise ValueError(f"attestation_modes: {text!r} is no SCOPE=MODE, such as public=enforce")
+
+    def attestation_mode(self, scope: str) -> AttestationMode:
+        """What is asked of the facts of a scope; the last word on a scope counts."""
+        if not self.attestation_modes:
+            return "off"
+        modes: dict[str, AttestationMode] = {}
+        for text in self.attestation_modes:
+            name, _, mode = text.partition("=")
+            modes[name] = cast("AttestationMode", mode)
+        return modes.get(scope, "off")
 
     @property
     def discovery_timeout_ns(self) -> int:

@@ -18,6 +18,7 @@ from itertools import groupby
 from typing import Any
 
 from stigmem.core import limits
+from stigmem.core.attestation_book import AttestationBook
 from stigmem.core.audit import AuditRow, ChainHead
 from stigmem.core.conflicts import ConflictBook
 from stigmem.core.decay import DecayPolicies
@@ -31,7 +32,9 @@ from stigmem.core.ledger import Ledger
 from stigmem.core.nonces import NonceTable, SpentNonce
 from stigmem.core.quarantine import Quarantine
 from stigmem.core.records import (
+    AgentKeyRow,
     AliasRow,
+    AttestedFact,
     ClockDoubt,
     ClockMark,
     ClockReset,
@@ -93,6 +96,9 @@ class NodeState:
         self.keys: dict[str, KeyRow] = {}
         self.key_holders: dict[str, int] = {}
         """Entity -> how many keys it has: whose names peers may not write in."""
+        self.agent_keys: dict[str, AgentKeyRow] = {}
+        """Agents' public keys by their ids, oldest first, revoked and expired ones included."""
+        self.attestations = AttestationBook()
         self.receipts: dict[str, Receipt] = {}
         self.subscriptions: dict[str, SubscriptionRow] = {}
         self.deliveries: dict[str, DeliveryMark] = {}
@@ -126,6 +132,8 @@ class NodeState:
             OriginRow: self._origin,
             DeadLetter: self._letter,
             KeyRow: self._key,
+            AgentKeyRow: self._agent_key,
+            AttestedFact: self._attested,
             Receipt: self._receipt,
             SubscriptionRow: self._subscription,
             DeliveryMark: self._delivery,
@@ -307,6 +315,16 @@ class NodeState:
         else:
             self.keys.pop(row.key_id, None)
 
+    def _agent_key(self, row: AgentKeyRow) -> None:
+        if row.is_deleted:
+            self.agent_keys.pop(row.key_id, None)
+        else:
+            self.agent_keys[row.key_id] = row
+
+    def _attested(self, record: AttestedFact) -> None:
+        is_erased = any(ledger.is_erased(record.origin, record.fact_id) for ledger in self.ledgers())
+        self.attestations.apply(record, is_erased=is_erased)
+
     def _garden_fact(self, record: GardenFact) -> None:
         self.gardens.apply_fact(record.garden_id, record.fact)
 
@@ -362,6 +380,7 @@ class NodeState:
             for fact in gone:
                 self.quarantine.forget(fact)
                 self.stated_trust.pop(fact.id, None)
+                self.attestations.forget(fact)
             if ledger is self.ledger and gone:
                 self._reinterpret(self.schemas.erased(ledger, gone))
         forget_names()
@@ -371,6 +390,7 @@ class NodeState:
             return
         for ledger in self.ledgers():
             for fact in ledger.restore():
+                self.attestations.restore(fact)
                 if fact.quarantine is not None:
                     self.quarantine.add(fact)
                 if ledger is self.ledger:

@@ -30,6 +30,12 @@ def edge(*names: str) -> Callable[[Test], Test]:
 
 _CORE, _NODE, _HOST = "tests/core/", "tests/node/", "tests/host/"
 ELSEWHERE: Final = {
+    "AGENT_KEYS_PER_ENTITY_MAX": f"{_NODE}test_agent_keys.py",
+    "ATTESTATION_BYTES_MAX": f"{_CORE}test_attestation.py",
+    "ATTESTATION_LIFE_S_MAX": f"{_CORE}test_attestation.py",
+    "ATTESTATION_NONCE_CHARS_MAX": f"{_CORE}test_attestation.py",
+    "ATTESTATION_NONCE_CHARS_MIN": f"{_CORE}test_attestation.py",
+    "ATTESTATION_SKEW_S": f"{_CORE}test_attestation.py",
     "AUDIT_ROWS_SCANNED_MAX": f"{_NODE}test_api_audit.py",
     "AUDIT_SCANS_MAX": f"{_NODE}test_api_audit.py",
     "BACKOFF_JITTER": f"{_NODE}test_backoff.py",

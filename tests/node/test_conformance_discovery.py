@@ -86,7 +86,6 @@ async def test_unknown_routes_and_methods_are_said_to_be_so(method: str, target:
 @pytest.mark.parametrize(
     ("method", "target"),
     [
-        ("POST", "/v1/auth/agent-keys"),
         ("POST", "/v1/auth/oidc/exchange"), ("POST", "/v1/federation/capability-tokens"),
         ("POST", "/v1/federation/capability-tokens/verify"),
     ],

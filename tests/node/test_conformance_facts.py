@@ -239,8 +239,6 @@ async def test_provenance_is_one_level_and_shows_what_exists() -> None:
 
 async def test_what_this_node_does_not_offer_yet_is_said_plainly() -> None:
     async with fresh() as node:
-        signed = {"key_id": "k", "signature": "AAAA"}
-        assert (await node.say(501, attestation=signed))["code"] == "attestation_not_implemented"
         await node.say(404, garden_id="stigmem://testnode/garden/x")
 
 

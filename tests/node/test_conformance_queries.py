@@ -137,11 +137,11 @@ async def test_booleans_have_the_usual_spellings(text: str) -> None:
         assert (await node.get("/v1/facts", include_expired=text))["total"] == shown
 
 
-async def test_members_that_the_contract_does_not_know_are_ignored_and_add_ons_that_are_missing_match_nothing() -> None:
+async def test_members_that_the_contract_does_not_know_are_ignored_and_what_nobody_signed_is_not_attested() -> None:
     async with fresh() as node:
         await node.say(extra={"deep": [1]})
         assert (await node.get("/v1/facts?include_low_trust=true"))["total"] == 1
-        assert (await node.get("/v1/facts", attested="true"))["total"] == 0  # nothing is attested here
+        assert (await node.get("/v1/facts", attested="true"))["total"] == 0
         assert (await node.get("/v1/facts", attested="false"))["total"] == 0
 
 

@@ -82,7 +82,7 @@ async def test_where_everybody_may_ask_and_of_peers_parameters_that_nobody_knows
         for target in ("/healthz?probe=1", "/.well-known/stigmem?v=2"):
             read(await ask(bench, "GET", target, by=None))
         read(await peer.ask("GET", "/v1/federation/facts?limit=10&from_a_newer_version=1"))
-        read(await ask(bench, "GET", "/v1/auth/agent-keys?refresh=true"), 501)
+        read(await ask(bench, "POST", "/v1/auth/oidc/exchange?refresh=true"), 501)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, NamedTuple
 import msgspec
 
 from stigmem.core import hlc, limits
+from stigmem.core.attestation import Attestation
 from stigmem.core.canonical import quote
 from stigmem.core.cardinality import MANY_VALUES
 from stigmem.core.contradiction import is_operators_retraction
@@ -19,7 +20,7 @@ from stigmem.core.errors import Refusal, Rejection, invalid
 from stigmem.core.fact import Fact, derivation, says_the_same
 from stigmem.core.gardens import Garden
 from stigmem.core.lookalikes import number_warnings, text_warnings
-from stigmem.core.records import StatedTrust
+from stigmem.core.records import AttestedFact, StatedTrust
 from stigmem.core.schemas import SCHEMA_RELATION, read_document, relation_of
 from stigmem.core.scopes import SCOPES, is_scope
 from stigmem.core.suggestions import one_of
@@ -27,6 +28,7 @@ from stigmem.core.timestamps import parse_us
 from stigmem.core.trust import TRUST_CLASSES
 from stigmem.core.uris import VOID_PREFIX, normalise
 from stigmem.core.values import Value, parse_value
+from stigmem.node.api.attesting import AttestationBody, Saying, attestation_of
 from stigmem.node.api.garden_access import WRITING, garden_of_facts
 from stigmem.node.api.names import canonical_name
 from stigmem.node.api.visibility import is_there
@@ -63,7 +65,7 @@ class AssertRequest(msgspec.Struct, kw_only=True, gc=False):
     confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 1.0
     scope: str = "local"
     valid_until: str | None = None
-    attestation: dict[str, Any] | None = None
+    attestation: AttestationBody | None = None
     garden_id: str | None = None
     trust_class: str | None = None
     write_mode: str = "assert"
@@ -78,6 +80,8 @@ class Draft(NamedTuple):
     """None for the facts of the node itself."""
     trust_class: str | None = None
     """Which kind of knowledge the author says it is."""
+    attestation: Attestation | None = None
+    """What its agent signed, verified."""
 
 
 class Written(msgspec.Struct, gc=False):
@@ -126,9 +130,24 @@ def draft_fact(txn: Transaction, principal: Principal, request: AssertRequest, i
     if txn.state.erasures.covering(fact) is not None:
         message = "a tombstone forbids to write about this entity, in its name or with it as a value"
         raise Refusal(409, "tombstoned", message)
-    _check_author(txn, principal, fact, room_of(txn, garden))
+    room = room_of(txn, garden)
+    _check_author(txn, principal, fact, room)
     check_schema(txn, fact)
-    return Draft(fact, garden, request.trust_class)
+    said = Saying(request.entity, request.relation, request.value.v, request.source, request.garden_id)
+    attestation = attestation_of(txn, principal, request.attestation, said, fact)
+    if attestation is not None:
+        _check_use(txn, room, fact, attestation)
+    return Draft(fact, garden, request.trust_class, attestation)
+
+
+def _check_use(txn: Transaction, room: FactRoom, draft: Fact, attestation: Attestation) -> None:
+    """A signature is good for one fact; that a write comes again is no second one. Raises Refusal 409."""
+    used = txn.state.attestations.first_use(attestation.key.public_key, draft.origin, attestation.nonce)
+    if used is not None:
+        held = _already_says(room, txn.now_ms, draft, draft.cid)
+        if held is None or held.id != used:
+            message = "this nonce was used for another fact; sign each with one of its own"
+            raise Refusal(409, "attestation_replayed", message, field="attestation.nonce")
 
 
 def check_schema(txn: Transaction, fact: Fact) -> None:
@@ -188,10 +207,12 @@ def room_of(txn: Transaction, garden: Garden | None) -> FactRoom:
 
 def write_fact(txn: Transaction, principal: Principal, draft: Draft) -> Written:
     """Stage a draft, or find the live fact that already says it."""
-    fact, garden, trust_class = draft
+    fact, garden, trust_class, attestation = draft
     cid = fact.cid
     room = room_of(txn, garden)
     held = _already_says(room, txn.now_ms, fact, cid)
+    if attestation is not None and held is not None and _lacks(txn, room, held, attestation):
+        held = None
     if held is not None and is_there(principal, held):
         restates = trust_class is not None and txn.state.stated_trust.get(held.id) != trust_class
         if trust_class is not None and restates and _speaks_for(txn, principal, held):
@@ -200,8 +221,19 @@ def write_fact(txn: Transaction, principal: Principal, draft: Draft) -> Written:
     stored = stage_fact(room, fact, cid)
     if trust_class is not None:
         txn.add(StatedTrust(stored.id, trust_class))
+    if attestation is not None:
+        txn.add(AttestedFact(stored.origin, stored.id, stored.stamp, attestation))
     audit_write(txn, principal, stored, garden, cid)
     return Written(stored, fresh=True)
+
+
+def _lacks(txn: Transaction, room: FactRoom, held: Fact, attestation: Attestation) -> bool:
+    """Whether a fact that says the same was not signed with this key, so that signing it now says more. One of this
+    batch counts as signed: it is the same write, come twice."""
+    if held.seq > room.ledger.last_seq:
+        return False
+    beside = txn.state.attestations.beside(held)
+    return beside is None or beside.key.public_key != attestation.key.public_key or beside.form != attestation.form
 
 
 def audit_write(
@@ -251,8 +283,6 @@ def _check(request: AssertRequest) -> None:
     if request.trust_class is not None and request.trust_class not in TRUST_CLASSES:
         message = one_of("trust_class", request.trust_class, TRUST_CLASSES)
         raise invalid("trust_class", message, given=request.trust_class)
-    if request.attestation is not None:
-        raise Refusal(501, "attestation_not_implemented", "this node does not verify agent attestations yet")
     if request.valid_until is not None:
         try:
             parse_us(request.valid_until)

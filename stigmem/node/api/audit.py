@@ -214,7 +214,7 @@ class AuditApi:
         def accept(row: AuditRow) -> AdminEntry | None:
             wanted = given.principal in (None, row.subject) and given.event_type in (None, row.event)
             timely = (since_us is None or row.ts_us >= since_us) and (until_us is None or row.ts_us <= until_us)
-            return admin_entry(row, self._state.ledger) if wanted and timely else None
+            return admin_entry(row, self._state) if wanted and timely else None
 
         async def answer() -> Response:
             found, place = await self._look_through(accept, given.cursor, given.limit, newest_first=False)
@@ -228,11 +228,13 @@ class AuditApi:
         def accept(row: AuditRow) -> AuditEntry | None:
             if given.entity_uri not in (None, row.subject) or given.fact_id not in (None, row.fact_id):
                 return None
-            if given.oidc_sub is not None or given.attested:  # nobody logs in that way here, and nothing is attested
+            if given.oidc_sub is not None:  # nobody logs in that way here
                 return None
             if not may_see(row, caller, state):
                 return None
             entry = audit_entry(row, state)
+            if given.attested is not None and (entry.attested_key_id is not None) is not given.attested:
+                return None
             return entry if given.source in (None, entry.source) else None
 
         return accept

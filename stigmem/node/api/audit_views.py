@@ -46,7 +46,7 @@ _ABOUT_ANY_FACTS: Final = (
     "tombstone_federation_rejected",
 )
 """Rows that count facts or requests of whatever scope."""
-_ABOUT_CALLERS: Final = ("key_", "quota_", "subscription_")
+_ABOUT_CALLERS: Final = ("key_", "agent_key_", "quota_", "subscription_")
 """How the events of rows begin that name who holds a key here."""
 _FORMULA: Final = re.compile(r"[=+\-@\t\r]")
 
@@ -164,6 +164,11 @@ def audit_entry(row: AuditRow, state: NodeState) -> AuditEntry:
         entry.source = fact.source
         entry.fact_entity, entry.fact_relation, entry.fact_scope = fact.slot
         entry.fact_value_type, entry.fact_value_v = fact.kind, fact.text
+        attestation = state.attestations.beside(fact)
+        if attestation is not None:
+            key = state.agent_keys.get(attestation.key.key_id)
+            entry.attested_key_id, entry.attested_key_entity_uri = attestation.key.key_id, attestation.key.entity_uri
+            entry.attested_key_description = (key.description or None) if key is not None else None
     return entry
 
 
@@ -178,9 +183,10 @@ def peer_entry(row: AuditRow, reader: Principal) -> PeerEntry:
     return PeerEntry(_entry_id(row), row.subject, row.event, detail, format_us(row.ts_us))
 
 
-def admin_entry(row: AuditRow, ledger: Ledger) -> AdminEntry:
+def admin_entry(row: AuditRow, state: NodeState) -> AdminEntry:
     """A whole row."""
-    fact = _fact(row, ledger)
+    fact = _fact(row, state.ledger)
+    attestation = None if fact is None else state.attestations.beside(fact)
     return AdminEntry(
         seq=row.seq,
         id=_entry_id(row),
@@ -188,6 +194,7 @@ def admin_entry(row: AuditRow, ledger: Ledger) -> AdminEntry:
         entity_uri=row.subject,
         fact_id=row.fact_id,
         source=None if fact is None else fact.source,
+        attested_key_id=None if attestation is None else attestation.key.key_id,
         ts=format_us(row.ts_us),
         detail=row.detail,
         ts_us=row.ts_us,

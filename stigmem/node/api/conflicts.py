@@ -114,6 +114,8 @@ class ConflictsApi:
         self._quotas.charge(txn, call.principal, "fact_write", 1 if request.new_value is None else 2)
         members = sorted(conflict.members, key=rank, reverse=True)
         if request.new_value is not None:
+            if txn.settings.attestation_required or txn.settings.attestation_mode(conflict.slot[2]) == "enforce":
+                raise invalid("new_value", "facts are signed here: assert the value, and name that fact")
             if room.ledger.cardinality(conflict.slot[1]) == "many":
                 raise invalid("new_value", f"{conflict.slot[1]} holds many values: name the fact that is right")
             winner = self._new_fact(call, txn, room, conflict, request.new_value)

@@ -75,19 +75,20 @@ class EventsApi:
         if given.garden_id is not None:
             garden = garden_of_facts(txn, reader, given.garden_id, READING)
         check_scope_parameter(reader, given.scope)
+        attestations = txn.state.attestations
         query = FactQuery(
             entity=None if given.entity is None else normalise_filter(given.entity),
             relation=given.relation,
             source=None if given.source is None else normalise_filter(given.source),
             scope=given.scope,
-            # Nothing is attested here, neither well nor badly, so nothing matches.
-            min_confidence=given.min_confidence if given.attested is None else 2.0,
+            min_confidence=given.min_confidence,
             include_contradicted=True,
             include_expired=True,
             after_us=None if given.after is None else instant_us("after", given.after),
             limit=_FACTS_PER_PIECE,
             scopes=readable_scopes(reader),
             foreign_instructions=True,  # under a name of their own
+            fits=None if given.attested is None else lambda _, fact: attestations.is_attested(fact) is given.attested,
         )
         seq = self._place(call, txn, garden)
         session, ledger = session_of(call.request), txn.ledger if garden is None else garden.ledger

@@ -5,7 +5,7 @@ Handlers only: reading parameters, asking the ledger, shaping answers.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Annotated, Any
 
@@ -28,6 +28,7 @@ from stigmem.core.trust import TrustClass
 from stigmem.core.uris import normalise_filter, relation_warnings
 from stigmem.core.wire import Response, json_response
 from stigmem.node.api.assertion import AssertRequest, draft_fact, owner_warnings, spelling_warnings, write_fact
+from stigmem.node.api.attesting import missing_warnings
 from stigmem.node.api.feedback_guard import FeedbackGuard, session_of
 from stigmem.node.api.garden_access import READING, facts_in_gardens, garden_of_facts
 from stigmem.node.api.names import canonical_name, other_names
@@ -40,6 +41,7 @@ from stigmem.node.callers import Principal
 from stigmem.node.cursors import CursorCodec
 from stigmem.node.identity import Identity
 from stigmem.node.quotas import Quotas
+from stigmem.node.state import NodeState
 from stigmem.node.transaction import Transaction
 
 __all__ = ["OPERATIONS", "FactsApi", "check_scope_parameter"]
@@ -154,7 +156,7 @@ class FactsApi:
         if written.fresh:
             warnings = [
                 *relation_warnings(draft.fact.relation), *owner_warnings(txn, call.principal, draft.fact.source),
-                *spelling_warnings(call.body),
+                *spelling_warnings(call.body), *missing_warnings(txn, draft.fact.scope, draft.attestation),
             ]  # fmt: skip
 
         ledger = txn.ledger if draft.garden is None else draft.garden.ledger
@@ -203,14 +205,9 @@ class FactsApi:
             confidence=partial(txn.state.decay.confidence, now_us=txn.now_us)
             if txn.state.decay and not asked
             else None,
-            has_class=None
-            if given.trust_class is None
-            else lambda known, fact: trust_of(fact, known, txn.state) == given.trust_class,
+            fits=_fitting(given, txn.state),
         )
         session = session_of(call.request)
-        if given.attested is not None:
-            # Nothing is attested here, neither well nor badly, so nothing matches.
-            return _facts_answer(FactsAnswer([], 0, None))
         if asked is not None:
             past = known_at(ledger, asked.point, txn.state.schemas)
             return self._past_page(call, asked, query_past(past, query), past, garden)
@@ -294,6 +291,19 @@ class FactsApi:
         return None if garden is None else garden.uri(self._identity.authority)
 
 
+def _fitting(given: QueryParameters, state: NodeState) -> Callable[[KnownFacts, Fact], bool] | None:
+    """What is asked of a fact that is no part of it; None when nothing is."""
+    if given.trust_class is None and given.attested is None:
+        return None
+
+    def fits(known: KnownFacts, fact: Fact) -> bool:
+        if given.attested is not None and state.attestations.is_attested(fact) is not given.attested:
+            return False
+        return given.trust_class is None or trust_of(fact, known, state) == given.trust_class
+
+    return fits
+
+
 def _shows_retractions(given: QueryParameters) -> bool:
     """Whether retractions are listed: not beside what stands, unless somebody asks for them in one way or another."""
     if given.include_retracted is not None:
@@ -364,7 +374,7 @@ OPERATIONS = (
     Operation(
         "assert_fact", "POST", "/v1/facts", "write", FactsApi.post_fact,
         "Assert a fact, or find the live one that says it",
-        body=AssertRequest, answer=FactRecord, status=201, refusals=(400, 401, 403, 404, 413, 422, 429, 501, 503, 507),
+        body=AssertRequest, answer=FactRecord, status=201, refusals=(400, 401, 403, 404, 409, 413, 422, 429, 503, 507),
         tags=("facts",),
     ),
     Operation(

@@ -15,7 +15,6 @@ from stigmem.node.transaction import Transaction
 
 __all__ = ["OPERATIONS", "NotImplementedApi"]
 
-_AGENT_KEYS: Final = "this node does not verify agents' signatures; each agent can have an API key of its own"
 _CAPABILITIES: Final = "this node trusts no capability token; a peer presents a peer token, everybody else an API key"
 
 
@@ -27,9 +26,6 @@ class _Absent(NamedTuple):
 
 
 _ABSENT: Final = (
-    _Absent("create_agent_key", "POST", "/v1/auth/agent-keys", _AGENT_KEYS),
-    _Absent("list_agent_keys", "GET", "/v1/auth/agent-keys", _AGENT_KEYS),
-    _Absent("delete_agent_key", "DELETE", "/v1/auth/agent-keys/{key}", _AGENT_KEYS),
     _Absent("exchange_oidc_token", "POST", "/v1/auth/oidc/exchange", "this node has no tie to an identity provider"),
     _Absent("create_capability_token", "POST", "/v1/federation/capability-tokens", _CAPABILITIES),
     _Absent("verify_capability_token", "POST", "/v1/federation/capability-tokens/verify", _CAPABILITIES),

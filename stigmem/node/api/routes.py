@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from stigmem.node.api import (
+    agent_keys,
     aliases,
     audit,
     batch,
@@ -48,6 +49,7 @@ ROUTER: Final = Router(
         *gardens.OPERATIONS,
         *quarantine.OPERATIONS,
         *keys.OPERATIONS,
+        *agent_keys.OPERATIONS,
         *audit.OPERATIONS,
         *clock.OPERATIONS,
         *peers.OPERATIONS,

@@ -54,6 +54,10 @@ def fact_record(
     if not ledger.fits(fact):
         record.fits_schema = False
     record.trust_class = trust_of(fact, ledger, sight.state)
+    attestation = sight.state.attestations.beside(fact)
+    if attestation is not None:
+        record.attested_key_id = attestation.key.key_id
+        record.attested = sight.state.attestations.is_attested(fact)
     if may_read(sight.reader, fact):
         _tell_standing(record, fact, ledger)
     record.quarantine_status = "pending" if fact.quarantine else None
