@@ -318,11 +318,12 @@ def test_the_hash_of_an_integer_is_good_in_both_spellings(dialect: str) -> None:
     assert Receiver().take(draft, LINK._replace(dialect=dialect)) == "cid_mismatch"
 
 
+@pytest.mark.parametrize("of", ["arrays", "objects", "both"])
 @pytest.mark.parametrize("depth", [limits.DERIVED_FROM_DEPTH_MAX, limits.DERIVED_FROM_DEPTH_MAX + 1, 900])
-def test_provenance_is_nested_only_so_deep(depth: int) -> None:
+def test_provenance_is_nested_only_so_deep(depth: int, of: str) -> None:
     inner: Any = 1
-    for _ in range(depth - 2):
-        inner = [inner]
+    for number in range(depth - 2):
+        inner = {"b": inner} if of == "objects" or (of == "both" and number % 2) else [inner]
     draft = Draft.of()
     draft.fact["derived_from"] = [{"a": inner}]
     code = None if depth <= limits.DERIVED_FROM_DEPTH_MAX else "malformed_fact"

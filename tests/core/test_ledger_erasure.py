@@ -240,3 +240,13 @@ def test_names_are_compared_as_they_are_normalised() -> None:
     book.add(fact(1, "x", slot=("user:ada", "r", "public")))
     book.bury("User:Ada")
     assert book.ledger.log[0].quarantine == ERASED
+
+
+def test_a_tombstone_that_was_revoked_before_it_came_covers_nothing_and_is_new_only_once() -> None:
+    erasures = Erasures()
+    assert erasures.apply_revocation(revocation()) is None
+    assert not erasures.apply_tombstone(tombstone("agent:a"))
+    assert erasures.covering(fact(1, source="agent:a")) is None
+    assert erasures.apply_tombstone(tombstone("agent:a", number=2))
+    assert not erasures.apply_tombstone(tombstone("agent:a", number=2))
+    assert erasures.covering(fact(1, source="agent:a")) is not None

@@ -194,3 +194,11 @@ def test_a_second_thing_goes_before_the_first_said_again() -> None:
 def test_a_fact_takes_at_least_one_token_and_else_a_quarter_of_its_characters() -> None:
     fact = said("x" * 100)
     assert token_estimate(fact) == len(f"{fact.entity} {fact.relation} {fact.text} {fact.source}") // 4
+
+
+def test_a_month_that_the_question_names_without_a_year_is_preferred_in_every_year() -> None:
+    month_s = 30 * 86_400.0
+    index = index_of(*(said("We met for tea", number * month_s) for number in range(25)))
+    search = asked(index.view(), "tea in March")
+    months = [index.facts[place].timestamp[:7] for place in search.hits(3)]
+    assert sorted(months)[:2] == ["2024-03", "2025-03"]

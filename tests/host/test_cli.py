@@ -204,7 +204,10 @@ def test_a_key_is_revoked_by_the_beginning_of_its_id(run: Any) -> None:
 
 def test_bootstrap_works_once(run: Any) -> None:
     secret = "k" * 40
-    assert run("auth", "bootstrap-key", "--key", secret, "--permissions", "admin,read").status == 0
+    made = run("auth", "bootstrap-key", "--key", secret, "--permissions", "admin,read")
+    assert made.status == 0
+    assert ": admin, read; " in made.err
+    assert secret not in made.err + made.out
     said = run("auth", "bootstrap-key", "--key", secret + "2")
     assert (said.status, "there are keys already" in said.err) == (1, True)
 
@@ -573,6 +576,8 @@ def test_an_intent_is_sent_listed_shown_and_acted_on(run: Any, tmp_path: Path) -
     assert "not here: a:unknown" in sent
     assert "recipient" in run("intent", "list", "--of", "agent:fitter").out
     assert "nothing waits" in run("intent", "list", "--of", "user:nobody").out
+    listed = run("intent", "list", "--of", "agent:fitter", "--json").json
+    assert [each["id"] for each in listed["intents"]] == ["intent:seal"]
     assert "intent:seal" in run("intent", "list", "--of", "user:ada", "--outbox").out
     asked = run("intent", "act", "intent:seal", "consulted", "--rule", "0", "--by", "agent:fitter").out
     assert "intent:seal is deferred" in asked
@@ -597,5 +602,6 @@ def test_a_schema_is_checked_put_listed_and_shown(run: Any, tmp_path: Path) -> N
     assert "shop:price has a schema" in run("schema", "put", "shop:price", str(good), "--source", "user:ada").out
     assert "shop:price" in run("schema", "list").out
     assert "shop:price holds many values" in run("schema", "show", "shop:price").out
+    assert run("schema", "show", "shop:price", "--json").json["schema"]["value_type"] == ["number"]
     wrong = run("fact", "put", "shop:apple", "shop:price", "cheap", "--source", "user:ada")
     assert (wrong.status, "type number" in wrong.err) == (2, True)

@@ -284,6 +284,7 @@ async def test_registrations_are_bounded_and_rejected_ones_make_room(monkeypatch
     served(bench)
     async with running(bench, SETTINGS) as node:
         assert (await register(bench))["status"] == "pending_approval"
+        assert node.handshakes._checking == 0
         assert list(node.state.peers)[:3] == ["old-1", "old-2", "old-3"]
         assert len(node.state.peers) == 4
         assert [row.event for row in bench.audit_rows] == ["peer_deleted", "peer_registered"]

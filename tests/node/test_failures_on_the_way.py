@@ -12,9 +12,10 @@ import trio
 
 from stigmem.core import limits
 from stigmem.core.records import Record
+from stigmem.core.wire import Request
 from stigmem.node.ports import JournalFull
 from stigmem.node.settings import NodeSettings
-from tests.node.api import ADMIN, NOW_MS, SEED, Peer, ask, read
+from tests.node.api import ADMIN, NOW_MS, SEED, WRITER, Peer, ask, read, saying
 from tests.node.still import Bench, running
 from tests.node.test_api_manifest import FIRST, NAME, SECOND, THIRD, manifest, put, rotation
 from tests.node.test_api_push import PUSH, entry, fact
@@ -139,3 +140,22 @@ async def test_of_two_facts_with_one_id_the_one_that_it_commits_to_nothing_in_is
         assert [held.origin for held in node.state.ledger.find(kept.id)] == [first.node_id]
         rows = [row for row in bench.audit_rows if "id_collision" in row.detail]
         assert [row.subject for row in rows] == [second.peer_id]
+
+
+async def test_a_write_that_leans_on_another_of_its_batch_is_no_success_when_that_could_not_be_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The second of two equal writes is answered with the fact of the first, and stages no record of its own."""
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS) as node:
+
+        async def full(records: Sequence[Record]) -> None:
+            await trio.lowlevel.checkpoint()
+            raise JournalFull("disk_full", "no space is left")
+
+        request = Request("POST", "/v1/facts", {}, msgspec.json.encode(saying()))
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.journal, "commit", full)
+            answers = await bench.ask_all([request, request, Request("GET", "/healthz")], WRITER)
+        assert [each.status for each in answers] == [507, 507, 200]
+        assert len(node.state.ledger) == 0

@@ -11,6 +11,7 @@ import pytest
 from stigmem.core.audit import verify
 from stigmem.core.records import OriginRow, encode_record
 from stigmem.core.tombstone import Revocation, Tombstone, sign_revocation, sign_tombstone
+from stigmem.node.erasure import Mentions
 from stigmem.node.settings import NodeSettings
 from tests.node.api import ADMIN, NOW_MS, SEED, WRITER, Peer, ask, caller, read, saying
 from tests.node.still import Bench, running
@@ -385,3 +386,19 @@ async def test_a_denial_that_was_erased_is_listed_without_a_word_and_can_be_reso
         body = {"winning_fact_id": kept["id"]}
         read(await ask(bench, "POST", f"/v1/conflicts/{conflict['conflict_id']}/resolve", body, by=ADMIN))
         assert read(await ask(bench, "GET", "/v1/facts"))["total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "names"),
+    [
+        (b'{"a": ["said by user:ada"]}', True),
+        (b'{"a": ["said by user:adam"]}', False),
+        (b'{"user:ada": 1}', True),
+        (b"not JSON, of user:ada", True),
+        (b"\xff\xfe user:ada", True),
+        ("{half of user:ada", True),
+        ("{half of user:eve", False),
+    ],
+)
+def test_a_text_names_somebody_whether_it_can_be_read_as_json_or_not(data: bytes | str, names: bool) -> None:
+    assert Mentions(["user:ada"]).are_in_json(data) is names

@@ -158,6 +158,7 @@ async def test_the_operator_may_void_what_was_stamped_in_the_past_for_a_year() -
         bench.wall_ms += limits.VOID_REACH_MS
         refused = await void(bench, 422, since=since)
         assert refused["field"] == "since"
+        assert f"facts can be voided for {limits.VOID_REACH_MS // 86_400_000} days" in refused["detail"]
 
 
 async def test_only_who_may_read_a_scope_voids_what_is_in_it() -> None:

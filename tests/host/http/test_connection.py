@@ -312,3 +312,21 @@ async def test_what_callers_do_wrong_is_told_by_kind_and_is_no_bug(autojump_cloc
         await served.say(b"GET / HTTP/1.1\r\n\r\n")
         assert served.refused == {"malformed_request": 3, "no_host": 1}
         assert served.bugs == []
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n",
+        b"POST /x HTTP/1.0\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 0\r\n\r\n",
+    ],
+    ids=["nobody asked", "HTTP/1.0 knows no interim answers", "there is no body"],
+)
+async def test_no_interim_answer_is_sent_where_none_is_waited_for(head: bytes, autojump_clock: MockClock) -> None:
+    async with serving() as served:
+        async with await served.dial() as stream:
+            await stream.send_all(head)
+            await wait_all_tasks_blocked(0.01)
+            await stream.send_all(b"" if b"length: 0" in head else b"abc")
+            assert (await answer(stream)).startswith(b"HTTP/1.1 200")

@@ -168,3 +168,13 @@ async def test_a_client_that_pours_on_after_its_last_answer_is_heard_out_for_a_w
             return sent
 
         assert await pour() < 10 * limits.LINGER_BYTES_MAX
+
+
+async def test_a_control_socket_that_a_killed_process_left_is_replaced(tmp_path: Path) -> None:
+    (await listen_at(tmp_path)).socket.close()
+    left = tmp_path / "control.sock"
+    assert left.exists()
+    again = await listen_at(tmp_path)
+    async with await trio.open_unix_socket(str(left)):
+        await again.accept()
+    await again.aclose()

@@ -41,6 +41,11 @@ def dropped(simulation: Simulation, kind: str = "dropped") -> list[tuple[float, 
     return [(at / S, source, target) for at, _, source, target, *_ in events(simulation, kind)]
 
 
+def freed(simulation: Simulation, second: int) -> list[tuple[str, str]]:
+    """Who sent whom what was let go at the very instant at which a fault ended, a packet each."""
+    return sorted((source, target) for at, source, target, _ in packets(simulation) if at == second * S)
+
+
 # --- on the wire ---
 
 PAIRS = {(x, y) for x in "abc" for y in "abc" if x != y}
@@ -74,6 +79,7 @@ def test_a_partition_that_holds_delivers_when_it_heals_what_was_sent_meanwhile()
     assert held
     assert dropped(simulation) == []
     assert all({source, target} & {"a"} for _, source, target in held)
+    assert freed(simulation, 16) == sorted(pair[1:] for pair in held)
 
 
 @pytest.mark.parametrize("count", range(4, 14))
@@ -102,8 +108,10 @@ def test_without_for_a_fault_lasts_until_the_faults_end() -> None:
 
 def test_a_clog_holds_one_link_and_lets_everything_through_at_its_end() -> None:
     simulation = run(PROBES, fault("clog", at="10s", for_="8s", between=["a", "b"]))
-    assert {frozenset(pair[1:]) for pair in dropped(simulation, "held")} == {frozenset("ab")}
+    held = dropped(simulation, "held")
+    assert {frozenset(pair[1:]) for pair in held} == {frozenset("ab")}
     assert dropped(simulation) == []
+    assert freed(simulation, 18) == sorted(pair[1:] for pair in held)
 
 
 def test_a_one_way_clog_of_a_node_holds_only_what_it_sends() -> None:

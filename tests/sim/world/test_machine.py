@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sim.simulation.simulation import Simulation
+from sim.world import machine
 from sim.world.disk import Fate
-from stigmem.core.wire import Request, Response
+from stigmem.core.wire import Request, Response, encode
 from tests.sim.small_runs import PROBES, S, approve, at, bare, events, fault, run
 from tests.sim.switches import off, on, pause, resume
 
@@ -236,3 +237,26 @@ def test_the_same_seed_gives_the_same_trace_whatever_happens_to_the_machines() -
         fault("wipe", at="40s", node="c", down="1s"),
     )
     assert run(PROBES, *trouble).trace.close() == run(PROBES, *trouble).trace.close()
+
+
+def test_the_kernel_of_a_paused_machine_takes_so_many_connections_and_refuses_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(machine, "_BACKLOG_MAX", 3)
+    simulation, taken, refused = bare(PROBES), [], []
+
+    def knock() -> None:
+        pause(simulation, "a")  # and in the same instant, so that no peer's question is among them
+        one = simulation.machines["a"]
+        request = Request("GET", "/healthz")
+        for number in range(5):
+            if number % 2:
+                one.receive("b", encode(request), lambda *_: None, lambda: refused.append("wire"))
+            elif not one.local(request, lambda answer: taken.append(answer.status)):
+                refused.append("local")
+
+    at(simulation, 10, knock)
+    at(simulation, 12, lambda: resume(simulation, "a"))
+    simulation.run()
+    assert refused == ["wire", "local"]
+    assert taken == [200, 200]
