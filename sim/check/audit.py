@@ -87,7 +87,7 @@ class Audit(Checker):
 
     def _unaudited(self, name: str, records: Sequence[Record]) -> str | None:
         for record in records:
-            if isinstance(record, DeadLetter) and record.code:
+            if isinstance(record, DeadLetter) and record.code and not record.is_rereading:  # that is no refusal
                 reasons = self._reasons.get((name, record.peer_id, record.name), {})
                 if record.code not in reasons:
                     return f"the rejection of {record.name} ({record.code}) was not audited"

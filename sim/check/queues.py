@@ -1,5 +1,8 @@
 """Everything that can grow is bounded, and stays within its bound at every commit.
 
+What comes from a peer, and from an origin, has a quota where the scenario gives one. It is counted here from what was
+committed, by the node's own clock, and over restarts.
+
 Queues have a length. The audit log has none, but what strangers write into it by asking has a rate: a row for each
 refused token up to a burst, then so many a minute, for each peer and for all unknown names together (S-19). The rate is
 measured here in true time, with room for clocks that run half as fast again, and anew after each boot, when a node
@@ -41,6 +44,7 @@ class Queues(Checker):
     def __init__(self, observed: Observed) -> None:
         super().__init__(observed)
         self.longest_mailbox = 0
+        self._intake = _Intake(observed)
         self._refusals: dict[tuple[str, str], tuple[int, float]] = {}
         """(machine, peer id or "" for unknown names) -> when a refused token was audited last, and how many rows of the
         burst were used up then."""
@@ -50,6 +54,10 @@ class Queues(Checker):
 
     def on_commit(self, commit: Commit) -> None:
         self._look(commit.machine)
+        if commit.facts:
+            sentence = self._intake.exceeded(commit)
+            if sentence is not None:
+                self.fail(commit.machine, sentence)
         for row in commit.rows:
             if row.event in _REFUSALS:
                 self._count(commit.machine, row, commit.at_ns)
@@ -83,6 +91,50 @@ class Queues(Checker):
             sentence = _beyond(node.queue_lengths(), node.settings.mailbox_messages_max)
             if sentence is not None:
                 self.fail(machine, sentence)
+
+
+class _Intake:
+    """What came from peers and origins in the window at hand, for each node with a quota."""
+
+    def __init__(self, observed: Observed) -> None:
+        self._observed = observed
+        self._windows: dict[str, int] = {}
+        self._counts: dict[tuple[str, str, str], int] = {}
+        """(machine, what, whose) -> how many in this window."""
+        self._seen: set[tuple[str, str, str, str]] = set()
+        """(machine, peer, what, name): origins and entities that are counted."""
+
+    def exceeded(self, commit: Commit) -> str | None:
+        """What a commit brought beyond a quota."""
+        quota, turn_ms = self._observed.settings(commit.machine).intake, commit.turn_ms
+        if not quota.any or turn_ms is None:
+            return None
+        window = int(turn_ms // (quota.window_s * 1_000))
+        if self._windows.get(commit.machine, -1) < window:
+            self._windows[commit.machine] = window
+            self._counts = {key: count for key, count in self._counts.items() if key[0] != commit.machine}
+            self._seen = {key for key in self._seen if key[0] != commit.machine}
+        most = {
+            "facts of a peer": quota.peer_facts, "origins of a peer": quota.peer_origins,
+            "entities of a peer": quota.peer_entities, "facts of an origin": quota.origin_facts,
+        }  # fmt: skip
+        for fact in commit.facts:
+            sender = fact.received_from
+            if sender is None or self._observed.names.get(fact.origin) == commit.machine:
+                continue
+            self._count(commit.machine, "facts of a peer", sender)
+            self._count(commit.machine, "facts of an origin", fact.origin)
+            for what, name in (("origins of a peer", fact.origin), ("entities of a peer", fact.entity)):
+                if (key := (commit.machine, sender, what, name)) not in self._seen:
+                    self._seen.add(key)
+                    self._count(commit.machine, what, sender)
+        for (machine, what, whose), count in self._counts.items():
+            if machine == commit.machine and 0 < most[what] < count:
+                return f"{count} {what} came within a window ({whose}), the quota is {most[what]}"
+        return None
+
+    def _count(self, machine: str, what: str, whose: str) -> None:
+        self._counts[machine, what, whose] = self._counts.get((machine, what, whose), 0) + 1
 
 
 def _beyond(found: QueueLengths, messages_max: int) -> str | None:

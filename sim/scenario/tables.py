@@ -25,8 +25,8 @@ from stigmem.core import limits
 from stigmem.core.scopes import Scope
 
 __all__ = [
-    "ClockTable", "DiskTable", "Expectation", "Federation", "Reach",
-    "Scenario", "ScenarioTable", "Sweep", "Variant", "scenario_type", ]  # fmt: skip
+    "ClockTable", "DiskTable", "Expectation", "Federation", "QuotaTable", "Reach", "Scenario",
+    "ScenarioTable", "Sweep", "Variant", "scenario_type", ]  # fmt: skip
 
 _Ppm = Annotated[int, Meta(gt=-500_000, lt=500_000)]
 _BoundText = Annotated[str, Meta(extra={"unit": Duration})]
@@ -66,6 +66,25 @@ class ScenarioTable(_Table):
     skipped."""
     plugins: list[str] = []
     """Python modules whose kinds the scenario uses (`sim.kinds`); they are imported only where that is allowed."""
+
+
+class QuotaTable(_Table):
+    """`[federation] quota`: how much of a peer and of an origin a node takes in within a window; 0 is no limit."""
+
+    window: Positive = parse_duration("1d")
+    """How long a window is; it begins at a multiple of its length on the wall clock."""
+    peer_facts: Annotated[int, Meta(ge=0)] = 0
+    """Facts that a peer may bring in a window."""
+    peer_bytes: Annotated[int, Meta(ge=0)] = 0
+    """Bytes of facts that a peer may bring in a window."""
+    peer_origins: Annotated[int, Meta(ge=0)] = 0
+    """Origins whose facts a peer may bring in a window."""
+    peer_entities: Annotated[int, Meta(ge=0)] = 0
+    """Entities about which a peer may bring facts in a window."""
+    origin_facts: Annotated[int, Meta(ge=0)] = 0
+    """Facts of one origin that are taken in within a window, whoever brings them."""
+    origin_bytes: Annotated[int, Meta(ge=0)] = 0
+    """Bytes of facts of one origin that are taken in within a window."""
 
 
 class Federation(_Table):
@@ -111,6 +130,8 @@ class Federation(_Table):
     """How far behind its own clock a stamp may be."""
     drag: NonNegative = parse_duration("5s")
     """How far a received stamp may push a node's own stamps ahead."""
+    quota: QuotaTable | None = None
+    """How much of a peer and of an origin a node takes in within a window; left out, any amount."""
     mailbox: Annotated[int, Meta(ge=1)] = 4096
     """Messages that a node's mailbox holds before it answers 503."""
 

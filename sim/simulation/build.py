@@ -13,7 +13,7 @@ from random import Random
 from typing import Final
 
 from sim.naming import slug
-from sim.scenario.tables import Scenario
+from sim.scenario.tables import QuotaTable, Scenario
 from sim.world.clocks import NodeClock
 from sim.world.disk import Disk
 from sim.world.machine import Hardware, Machine, MachineEvents
@@ -23,6 +23,7 @@ from sim.world.signature_cache import SignatureCache
 from stigmem.core.keys import ED25519, STAND_IN, Suite
 from stigmem.core.manifest import certified_node_id
 from stigmem.core.scopes import Scope
+from stigmem.node.intake_quota import IntakeLimits
 from stigmem.node.settings import NodeSettings
 
 __all__ = ["make_hardware", "make_machines", "node_settings"]
@@ -100,10 +101,25 @@ def node_settings(scenario: Scenario, name: str, seed: int, suite: Suite) -> Nod
         discovery_timeout_s=federation.discovery_timeout / _SECOND,
         pull_wait_s=federation.pull_wait / _SECOND,
         pull_limit=federation.pull_limit,
+        intake=_intake(federation.quota),
         skew_future_ms=federation.skew_future // _MS,
         skew_past_ms=federation.skew_past // _MS,
         drag_ms=federation.drag // _MS,
         mailbox_messages_max=federation.mailbox,
+    )
+
+
+def _intake(quota: QuotaTable | None) -> IntakeLimits:
+    if quota is None:
+        return IntakeLimits()
+    return IntakeLimits(
+        window_s=quota.window / _SECOND,
+        peer_facts=quota.peer_facts,
+        peer_bytes=quota.peer_bytes,
+        peer_origins=quota.peer_origins,
+        peer_entities=quota.peer_entities,
+        origin_facts=quota.origin_facts,
+        origin_bytes=quota.origin_bytes,
     )
 
 

@@ -38,3 +38,13 @@ class Horizons:
         if place == len(self._last) or self._before[place] >= seq:
             return None
         return HorizonMark(self._before[place], self._last[place], self._horizon_us[place], self._sweeps[place])
+
+    def last_before(self, instant_us: int, last_seq: int) -> int:
+        """The newest of the facts up to `last_seq` that was stored before an instant, as its local sequence number; 0
+        when there is none. What was recorded is looked through from its end, up to the first batch that is older."""
+        seq = last_seq
+        for place in range(len(self._last) - 1, -1, -1):
+            if self._horizon_us[place] < instant_us:
+                return seq
+            seq = self._before[place]
+        return seq

@@ -113,7 +113,8 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="le
 
     `name` is its fact id, or a hash of its bytes. `raw` and `retry_ms` (wall time in ms since the epoch) are set on a
     fact that was only too early: it is tried again then. With the code `origin_unresolvable`, `raw` is the node id of
-    the origin whose key is missing. An empty code takes all letters of the name back.
+    the origin whose key is missing. With `origin_quota`, the letter is about an origin and not about a fact: from the
+    cursor `raw` the peer is read again at `retry_ms`. An empty code takes all letters of the name back.
     """
 
     peer_id: str
@@ -137,14 +138,25 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="le
         """A fact whose origin's key is not known."""
         return cls(peer_id, name, "origin_unresolvable", origin.encode())
 
+    @classmethod
+    def for_quota(cls, peer_id: str, origin: str, cursor: str | None, retry_ms: int) -> DeadLetter:
+        """An origin of whose facts this peer has more than may be taken in before `retry_ms`: what it served since
+        `cursor` is read again then."""
+        return cls(peer_id, f"origin:{origin}", "origin_quota", (cursor or "").encode(), retry_ms)
+
     @property
     def is_cleared(self) -> bool:
         return not self.code
 
     @property
+    def is_rereading(self) -> bool:
+        """Whether the peer is read again at `retry_ms`, from the cursor in `raw` (empty for its beginning)."""
+        return self.code == "origin_quota"
+
+    @property
     def is_deferred(self) -> bool:
         """Whether the fact is tried again by itself, at `retry_ms`."""
-        return self.retry_ms is not None
+        return self.retry_ms is not None and not self.is_rereading
 
     @property
     def missing_origin(self) -> str:

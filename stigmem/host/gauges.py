@@ -89,6 +89,11 @@ class StateCollector(Collector):
         waiting = GaugeMetricFamily(
             "stigmem_facts_waiting", "Facts ahead of this clock, which become visible when they are due", labels=_BY
         )
+        over = GaugeMetricFamily(
+            "stigmem_intake_over_quota",
+            "1 while what a peer has beyond a quota waits there",
+            labels=[*_BY, "dimension"],
+        )
         waits = Counter(peer_id for peer_id, _ in node.state.deferred)
         clock = node.context.clock
         now_ns = clock.monotonic_ns()
@@ -108,7 +113,9 @@ class StateCollector(Collector):
                 success.add_metric(name, since_1970_s + progress.page_ns / 1e9)
             for reason, count in progress.failures.items():
                 failures.add_metric([*name, reason], count)
-        yield from (lag, taken, contact, success, failures, waiting)
+            for each in node.state.intake.waiting(row.node_id, clock.wall_ns() // 1_000):
+                over.add_metric([*name, f"{each.whose}_{each.dimension}"], 1)
+        yield from (lag, taken, contact, success, failures, waiting, over)
 
 
 class ProcessCollector(Collector):

@@ -15,6 +15,7 @@ from stigmem.core import limits
 from stigmem.core.decay import read_policies
 from stigmem.core.field_types import check_field_types
 from stigmem.core.keys import ED25519
+from stigmem.node.intake_quota import IntakeLimits
 from stigmem.node.settings import NodeSettings
 
 __all__ = ["SETTINGS", "HostSettings", "Setting", "node_settings"]
@@ -110,6 +111,30 @@ class HostSettings:
         least=0.1, most=600.0,
     )  # fmt: skip
     federation_push_enabled: bool = _is(False, "Whether peers may push facts to this node")
+    federation_quota_window_s: float = _is(
+        86_400.0, "Seconds over which what a peer or an origin brings is counted; a day begins at midnight UTC",
+        least=1.0, most=31_536_000.0,
+    )  # fmt: skip
+    federation_quota_peer_facts: int = _is(
+        1_000_000, "Facts that one peer may bring in a window; what exceeds waits there. 0 for no limit",
+        least=0, most=10**12,
+    )  # fmt: skip
+    federation_quota_peer_bytes: int = _is(
+        2 * 1024**3, "Bytes of facts that one peer may bring in a window; 0 for no limit", least=0, most=10**15
+    )
+    federation_quota_peer_origins: int = _is(
+        1_000, "Nodes whose facts one peer may bring in a window; 0 for no limit", least=0, most=10**9
+    )
+    federation_quota_peer_entities: int = _is(
+        1_000_000, "Entities about which one peer may bring facts in a window; 0 for no limit", least=0, most=10**12
+    )
+    federation_quota_origin_facts: int = _is(
+        1_000_000, "Facts of one node taken in within a window, whoever brings them; 0 for no limit",
+        least=0, most=10**12,
+    )  # fmt: skip
+    federation_quota_origin_bytes: int = _is(
+        2 * 1024**3, "Bytes of facts of one node taken in within a window; 0 for no limit", least=0, most=10**15
+    )
     federation_pubkey: str = _is("", "Public half of the federation key, base64url; checked against the private half")
     federation_privkey: str = _is(
         "", "Federation key: 32-byte seed, base64url; made once into the data directory when empty", secret=True
@@ -236,6 +261,15 @@ def node_settings(settings: HostSettings, *, seed: bytes, node_id: str, port: in
         pull_timeout_s=settings.federation_pull_timeout_s,
         discovery_timeout_s=settings.federation_discovery_timeout_s,
         pull_wait_s=settings.federation_pull_wait_s,
+        intake=IntakeLimits(
+            window_s=settings.federation_quota_window_s,
+            peer_facts=settings.federation_quota_peer_facts,
+            peer_bytes=settings.federation_quota_peer_bytes,
+            peer_origins=settings.federation_quota_peer_origins,
+            peer_entities=settings.federation_quota_peer_entities,
+            origin_facts=settings.federation_quota_origin_facts,
+            origin_bytes=settings.federation_quota_origin_bytes,
+        ),
         skew_future_ms=settings.federation_hlc_max_future_skew_s * 1_000,
         skew_past_ms=settings.federation_hlc_max_past_skew_s * 1_000,
         token_leeway_ms=settings.peer_token_leeway_s * 1_000,

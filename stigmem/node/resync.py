@@ -10,7 +10,14 @@ from stigmem.core.declaration import ACTIVE
 from stigmem.core.records import CursorRow
 from stigmem.node.transaction import Transaction
 
-__all__ = ["read_again", "read_again_for_key", "read_again_for_origin", "read_again_for_time", "reserve_cursors"]
+__all__ = [
+    "go_back_to",
+    "read_again",
+    "read_again_for_key",
+    "read_again_for_origin",
+    "read_again_for_time",
+    "reserve_cursors",
+]
 
 
 def reserve_cursors(txn: Transaction) -> None:
@@ -45,6 +52,17 @@ def read_again_for_time(txn: Transaction) -> None:
 
 def read_again(txn: Transaction, peer_id: str) -> None:
     """Set the cursor of an active peer back to its beginning."""
+    _set_back(txn, peer_id, None, drained=False)
+
+
+def go_back_to(txn: Transaction, peer_id: str, cursor: str | None) -> None:
+    """Set the cursor of an active peer back to where it stood before; None for the beginning. What was expected of the
+    peer's facts meanwhile, old ones or not, stays as it is."""
+    held = txn.state.cursors.get(peer_id)
+    _set_back(txn, peer_id, cursor, drained=cursor is not None and held is not None and held.drained)
+
+
+def _set_back(txn: Transaction, peer_id: str, cursor: str | None, *, drained: bool) -> None:
     row, held = txn.state.peers.get(peer_id), txn.state.cursors.get(peer_id)
     if row is None or row.status != ACTIVE:
         return
@@ -52,9 +70,9 @@ def read_again(txn: Transaction, peer_id: str) -> None:
     txn.add(
         CursorRow(
             peer_id=peer_id,
-            cursor=None,
+            cursor=cursor,
             watermark=txn.state.ledger.last_seq,
-            drained=False,
+            drained=drained,
             taken=taken,
             updated_us=txn.now_us,
         )

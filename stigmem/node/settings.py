@@ -15,6 +15,7 @@ from stigmem.core.decay import DecayPolicy
 from stigmem.core.field_types import check_field_types
 from stigmem.core.keys import ED25519, Suite
 from stigmem.core.scopes import SCOPES
+from stigmem.node.intake_quota import NO_INTAKE_LIMITS, IntakeLimits
 
 __all__ = ["NodeSettings", "is_attestation_mode"]
 
@@ -83,6 +84,9 @@ class NodeSettings:
     """How long a pull may wait at a peer that offers it; 0 asks for an answer at once."""
     pull_burst: float = limits.PULL_BUCKET_BURST
     pull_per_s: float = limits.PULL_BUCKET_PER_S
+
+    intake: IntakeLimits = NO_INTAKE_LIMITS
+    """How much of a peer and of an origin is taken in within a window; no limits unless some are given."""
 
     skew_future_ms: int = limits.SKEW_FUTURE_MS
     skew_past_ms: int = limits.SKEW_PAST_MS

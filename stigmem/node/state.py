@@ -60,6 +60,7 @@ from stigmem.core.records import (
     TombstoneRow,
 )
 from stigmem.core.schemas import SCHEMA_RELATION, SchemaBook
+from stigmem.node.intake_quota import IntakeQuota
 from stigmem.node.ports import Clock
 from stigmem.node.settings import NodeSettings
 
@@ -93,6 +94,8 @@ class NodeState:
         self.awaiting: dict[str, dict[str, None]] = {}
         """Peer -> origins whose facts it served before their keys were known, oldest first, bounded."""
         self.deferred: dict[tuple[str, str], DeadLetter] = {}
+        self.rereadings: dict[tuple[str, str], DeadLetter] = {}
+        """Peer and name of a letter -> what of the peer is read again when an origin's quota allows, oldest first."""
         self.keys: dict[str, KeyRow] = {}
         self.key_holders: dict[str, int] = {}
         """Entity -> how many keys it has: whose names peers may not write in."""
@@ -115,6 +118,7 @@ class NodeState:
         """Other names of entities, by the other name, oldest first."""
         self.quarantine = Quarantine()
         self.horizons = Horizons()
+        self.intake = IntakeQuota(settings.intake, ledger=self.ledger, horizons=self.horizons)
         self._receipt_bytes = 0
         self._peer_of_node: dict[str, str] = {}
         self._appliers = self._build_appliers()
@@ -267,8 +271,10 @@ class NodeState:
             self.cursors.pop(row.peer_id, None)
             self.letters.pop(row.peer_id, None)
             self.awaiting.pop(row.peer_id, None)
-        if row.status != ACTIVE and self.deferred:  # what it served is read again should it be approved again
-            self.deferred = {key: letter for key, letter in self.deferred.items() if key[0] != row.peer_id}
+        if row.status != ACTIVE:  # what it served is read again should it be approved again
+            for waiting in (self.deferred, self.rereadings):
+                for key in [key for key in waiting if key[0] == row.peer_id]:
+                    del waiting[key]
 
     def _cursor(self, row: CursorRow) -> None:
         self.cursors[row.peer_id] = row
@@ -286,22 +292,28 @@ class NodeState:
     def _letter(self, letter: DeadLetter) -> None:
         held = self.letters.setdefault(letter.peer_id, {})
         codes = held.pop(letter.name, ())
-        self.deferred.pop((letter.peer_id, letter.name), None)
+        self._no_longer_waits(letter.peer_id, letter.name)
         if letter.is_cleared:
             return
         held[letter.name] = codes if letter.code in codes else (*codes, letter.code)
         if len(held) > limits.DEAD_LETTERS_PER_PEER_MAX:
             oldest = next(iter(held))
             del held[oldest]
-            self.deferred.pop((letter.peer_id, oldest), None)
+            self._no_longer_waits(letter.peer_id, oldest)
         missing = letter.missing_origin
         if letter.is_deferred:
             self.deferred[letter.peer_id, letter.name] = letter
+        elif letter.is_rereading:
+            self.rereadings[letter.peer_id, letter.name] = letter
         elif missing:
             origins = self.awaiting.setdefault(letter.peer_id, {})
             origins[missing] = None
             if len(origins) > limits.UNKNOWN_ORIGINS_MAX:
                 del origins[next(iter(origins))]
+
+    def _no_longer_waits(self, peer_id: str, name: str) -> None:
+        self.deferred.pop((peer_id, name), None)
+        self.rereadings.pop((peer_id, name), None)
 
     def _key(self, row: KeyRow) -> None:
         held = self.keys.get(row.key_id)

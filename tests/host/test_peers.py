@@ -58,6 +58,8 @@ def test_what_has_not_been_yet_is_said_and_not_left_to_be_guessed() -> None:
     found = told(exchange=exchange(last_contact_at=None, next_pull_at=None, lag_s=125.0, facts_waiting=3))
     assert (found["contact"], found["lag"], found["next pull"]) == ("never", "2 min", "now")
     assert found["facts"] == "42 (3 not due yet)"
+    over = exchange(over_quota=["peer_facts"], quota_until="2030-01-01T15:00:00Z")
+    assert told(exchange=over)["facts"] == "42 (over its quota, more in 3 h)"
     assert told(exchange=exchange(next_pull_at="2030-01-01T11:59:59Z"))["next pull"] == "now"
     assert told(state="pending_approval")["state"] == "waits for approval"
     assert told()["contact"] == ""

@@ -51,16 +51,20 @@ def peer_line(row: dict[str, Any], now: datetime) -> tuple[str, ...]:
     return (
         short(row["peer_id"]), short(row["node_id"]), row["node_url"], _STATES.get(state, state),
         ",".join(row["allowed_scopes"]), _ago(exchange.get("last_contact_at"), now) if exchange else "",
-        "" if lag_s is None else _span(lag_s) if lag_s else "none", _facts(exchange),
+        "" if lag_s is None else _span(lag_s) if lag_s else "none", _facts(exchange, now),
         _ahead(exchange.get("next_pull_at"), now) if exchange else "",
     )  # fmt: skip
 
 
-def _facts(exchange: dict[str, Any]) -> str:
+def _facts(exchange: dict[str, Any], now: datetime) -> str:
     if not exchange or exchange["facts_taken"] is None:
         return ""
     waiting = exchange["facts_waiting"]
-    return f"{exchange['facts_taken']}{f' ({waiting} not due yet)' if waiting else ''}"
+    remarks = [f"{waiting} not due yet"] if waiting else []
+    if exchange.get("over_quota"):
+        remarks.append(f"over its quota, more {_ahead(exchange['quota_until'], now)}")
+    remark = f" ({', '.join(remarks)})" if remarks else ""
+    return f"{exchange['facts_taken']}{remark}"
 
 
 def _ago(instant: str | None, now: datetime) -> str:

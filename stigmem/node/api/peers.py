@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from stigmem.core import limits
 from stigmem.core.declaration import ACTIVE, PENDING, REJECTED, REVOKED, UNVERIFIED, Declaration, step
@@ -83,6 +84,10 @@ class PeerExchange(msgspec.Struct):
     for a caller to whom some scope is closed: they count facts of all."""
     awaits_approval: bool = False
     """Whether its operator has not approved this node yet, by its last answer."""
+    over_quota: list[str] | UnsetType = UNSET
+    """Quotas of what is taken in that it exceeded in this window, as `peer_facts`; what exceeds waits at the peer."""
+    quota_until: str | UnsetType = UNSET
+    """When that window is over."""
 
 
 class PeersAnswer(msgspec.Struct):
@@ -151,7 +156,16 @@ def _exchange(row: PeerRow, progress: PeerProgress, txn: Transaction, waiting: i
         facts_taken=(0 if held is None else held.taken) if counted else None,
         facts_waiting=waiting if counted else None,
         awaits_approval=progress.awaits_approval,
+        **_quota(row, txn),
     )
+
+
+def _quota(row: PeerRow, txn: Transaction) -> dict[str, Any]:
+    exceeded = txn.state.intake.waiting(row.node_id, txn.now_us)
+    if not exceeded:
+        return {}
+    dimensions = [f"{each.whose}_{each.dimension}" for each in exceeded]
+    return {"over_quota": dimensions, "quota_until": format_us(txn.state.intake.ends_us(txn.now_us))}
 
 
 class PeersApi:

@@ -23,6 +23,7 @@ from stigmem.node.api.peer_auth import bearer
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import Operation, Outcome
 from stigmem.node.callers import PeerCaller
+from stigmem.node.intake_quota import Exceeded
 from stigmem.node.mailbox import Mailbox, NotStored
 from stigmem.node.ports import Clock
 from stigmem.node.quotas import Quotas, slow_down_status
@@ -35,11 +36,13 @@ from stigmem.node.transaction import Transaction
 __all__ = ["OPERATIONS", "PushApi"]
 
 _FACTS_PER_CHECKPOINT: Final = 25
+_QUOTA: Final = "quota_exceeded"
 _ERRORS: Final = {
     "scope_violation": "scope_not_permitted",
     "source_not_owned": "source_not_owned",
     "cid_mismatch": "cid_mismatch",
     "hlc_skew": "hlc_skew",
+    "quota_exceeded": "quota_exceeded",
 }
 """What the contract calls the refusals that it names; every other one is an `ingest_error`."""
 
@@ -79,14 +82,14 @@ class IngestPush:
         self._page = page
         self._quotas = quotas
 
-    def stage(self, txn: Transaction) -> list[PushError] | None:
-        """None when the peer was revoked meanwhile."""
+    def stage(self, txn: Transaction) -> tuple[list[PushError], float] | None:
+        """What was not taken, and the seconds after which more may come; None when the peer was revoked meanwhile."""
         row = txn.state.peers.get(self._page.peer_id)
         if row is None or row.status != ACTIVE:
             return None
         ingestion = _PushIngestion(self._page, txn, self._quotas)
         ingestion.run()
-        return ingestion.errors
+        return ingestion.errors, _window_s(txn)
 
 
 class _PushIngestion(Ingestion):
@@ -106,6 +109,9 @@ class _PushIngestion(Ingestion):
             self.errors.append(PushError(None if name.startswith("sha256:") else name, error, self._code, self._index))
         self._index += 1
         return fact
+
+    def wait(self, arrival: Arrival, fact: Fact, exceeded: Exceeded) -> None:
+        self._code = _QUOTA  # it stays with its sender, which was told
 
     def reject(self, refused: Refused, raw: bytes) -> None:
         self._code = refused.rejection.code
@@ -156,6 +162,8 @@ class PushApi:
         )
         if wait_s:
             raise quota_exceeded("federation_push", peer.row.node_id, wait_s, status=status)
+        if txn.state.intake.is_spent(peer.row.node_id, txn.now_us):
+            raise quota_exceeded("federation_intake", peer.row.node_id, _window_s(txn), status=status)
         facts = [bytes(raw) for raw in call.body.facts]
 
         async def answer() -> Response:
@@ -174,11 +182,15 @@ class PushApi:
         link = PeerLink(peer.row.node_id, peer.row.dialect, peer.scopes)
         page = IngestPage(peer.row.peer_id, link, self._verifier.policy, arrivals, place=None)
         try:
-            errors = await self._mailbox.submit(IngestPush(page, self._quotas))
+            outcome = await self._mailbox.submit(IngestPush(page, self._quotas))
         except NotStored as failure:
             raise Refusal(507, failure.code, failure.message, headers=(("retry-after", "5"),)) from failure
-        if errors is None:
+        if outcome is None:
             raise Refusal(401, "peer_not_approved", "peer_not_approved")
+        errors, wait_s = outcome
+        if facts and all(error.reason == _QUOTA for error in errors) and len(errors) == len(facts):
+            status = slow_down_status(peer.row)
+            raise quota_exceeded("federation_intake", peer.row.node_id, wait_s, status=status)
         return json_response(202, PushAnswer(len(facts) - len(errors), len(errors), errors))
 
     def _checked(self, link: PeerLink, raw: bytes) -> Arrival:
@@ -193,6 +205,11 @@ class PushApi:
         except Rejection as rejection:
             return Arrival(raw, Refused(entry_name(raw), rejection, link.sender))
         return self._verifier.verify_raw(link, raw)
+
+
+def _window_s(txn: Transaction) -> float:
+    """Until a peer whose quota is spent may bring more."""
+    return (txn.state.intake.ends_us(txn.now_us) - txn.now_us) / 1e6
 
 
 def _dialect(peer: PeerCaller, raw: bytes) -> str:

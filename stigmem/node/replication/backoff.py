@@ -8,6 +8,7 @@ Arithmetic and jitter only; the puller says what happened, and is told how long 
     no answer                           interval * 2^(n-1), at most the larger of UNREACHABLE_S_MAX and the interval
     an answer that is no page           interval * 2^(n-1), at most BACKOFF_S_MAX
     "you are not approved yet"          BACKOFF_S_MIN * 2^(n-1), at most APPROVAL_S_MAX, jitter included
+    no room until a window is over      until then, at most the larger of BACKOFF_S_MAX and the interval
     "come back later", with a time      that time, but at least the smaller of BACKOFF_S_MIN * 2^(n-1) and the interval,
                                         and at most BACKOFF_S_MAX
 
@@ -98,6 +99,12 @@ class PullBackoff:
         """A page took too long or broke the peer: ask for half."""
         self.limit = max(self.limit // 2, limits.PULL_LIMIT_MIN)
         self._clean = 0
+
+    def until_quota(self, waits_ns: int) -> int:
+        """No more of the peer is taken in for so long. A little later, so that readers do not all go on at midnight."""
+        self._peer_errors = 0
+        longest_s = max(limits.BACKOFF_S_MAX, self._interval_s)
+        return int(min(waits_ns / 1e9 + self._unit() * self._interval_s * self._jitter, longest_s) * 1e9)
 
     def after_success(self) -> int:
         """The peer was read to its end, or for as many pages as one drain may take."""

@@ -2,10 +2,15 @@
 
 They are kept as the bytes that came, and go the way of a page again: stateless checks, then the ledger. When a fact is
 deferred at all is decided in `stigmem.node.replication.page_ingest`; when it is time to look is the timers'.
+
+Facts for which the quota of their origin left no room are not kept: their sender is read again from where it served
+them, when the quota allows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 from stigmem.core import limits
@@ -16,8 +21,10 @@ from stigmem.node.ports import Clock
 from stigmem.node.replication.page_ingest import IngestPage
 from stigmem.node.replication.page_verifier import EntryVerifier
 from stigmem.node.replication.peer_client import granted_scopes
+from stigmem.node.resync import go_back_to
 from stigmem.node.settings import NodeSettings
 from stigmem.node.state import NodeState
+from stigmem.node.transaction import Command, Transaction
 
 __all__ = ["DeferredFacts"]
 
@@ -47,7 +54,8 @@ class DeferredFacts:
 
     def rest_ns(self) -> int | None:
         """How long until the first of them is due, negative when it is overdue; None when there is none."""
-        due_ms = min((letter.retry_ms or 0 for letter in self._state.deferred.values()), default=None)
+        waiting = chain(self._state.deferred.values(), self._state.rereadings.values())
+        due_ms = min((letter.retry_ms or 0 for letter in waiting), default=None)
         if due_ms is None:
             return None
         return max(due_ms * 1_000_000 - self._clock.wall_ns(), self._rest_until_ns - self._clock.monotonic_ns())
@@ -62,6 +70,12 @@ class DeferredFacts:
                 due.setdefault(letter.peer_id, []).append(letter)
         for peer_id, letters in due.items():
             await self._retry_peer(peer_id, letters)
+        rereadings: dict[str, list[DeadLetter]] = {}
+        for letter in self._state.rereadings.values():
+            if (letter.retry_ms or 0) <= now_ms:
+                rereadings.setdefault(letter.peer_id, []).append(letter)
+        for peer_id, letters in rereadings.items():
+            await self._submit(_ReadAgain(peer_id, letters))
 
     async def _retry_peer(self, peer_id: str, letters: list[DeadLetter]) -> None:
         row = self._state.peers.get(peer_id)
@@ -73,10 +87,29 @@ class DeferredFacts:
             arrivals.append(self._verifier.verify_raw(link, letter.raw or b""))
             if number % _FACTS_PER_CHECKPOINT == 0:
                 await self._clock.checkpoint()
-        command = IngestPage(peer_id, link, self._verifier.policy, arrivals, place=None)
+        await self._submit(IngestPage(peer_id, link, self._verifier.policy, arrivals, place=None))
+
+    async def _submit(self, command: Command[object]) -> None:
         try:
-            ingested = await self._mailbox.submit(command)
+            outcome = await self._mailbox.submit(command)
         except NotStored:
-            ingested = None
-        if ingested is None:
+            outcome = None
+        if outcome is None:
             self._rest_until_ns = self._clock.monotonic_ns() + _REST_NS
+
+
+class _ReadAgain:
+    """The command that sets the cursor of a peer back to where it served the first of the facts that wait; True."""
+
+    def __init__(self, peer_id: str, letters: Sequence[DeadLetter]) -> None:
+        """`letters`: oldest first."""
+        self._peer_id = peer_id
+        self._letters = letters
+
+    def stage(self, txn: Transaction) -> bool:
+        txn.reserve("cursor", self._peer_id)
+        first, *_ = self._letters
+        go_back_to(txn, self._peer_id, (first.raw or b"").decode() or None)
+        for letter in self._letters:
+            txn.add(DeadLetter.cleared(self._peer_id, letter.name))
+        return True

@@ -17,6 +17,8 @@ An entry has one of five ends:
     refused     a dead letter with the code, and one audit row
     unclear     its origin's key became known while the page was on its way, or there is no room to defer it: nothing is
                 recorded
+    waiting     a quota of what is taken in is spent (`stigmem.node.intake_quota`): the page ends before it and comes
+                again, or, when it is its origin's quota, the page is read again once there is room
 
 An entry that is unclear, and one that is refused for the first time, have the page read again (`page_retry`).
 
@@ -58,6 +60,8 @@ from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact
 from stigmem.core.ingest import IngestPolicy, PeerLink, VerifiedFact, admit, check_claim, check_repeat
 from stigmem.core.records import CursorRow, DeadLetter, QuarantineRow
+from stigmem.core.timestamps import format_us
+from stigmem.node.intake_quota import Exceeded, Tally
 from stigmem.node.transaction import Transaction
 from stigmem.node.voiding import go_back
 
@@ -106,6 +110,8 @@ class PageIngested(NamedTuple):
     origin became known meanwhile, or something was refused for the first time and this was not the last attempt."""
     deferred_full: bool
     """There is no room for facts that are too early: reading the page again at once is of no use."""
+    waits: bool
+    """The peer's quota is spent: the rest of the page comes again when the window is over."""
 
 
 class PagePlace(NamedTuple):
@@ -171,6 +177,9 @@ class Ingestion:
         self._peer_errors = 0
         self._page_retry = False
         self._deferred_full = False
+        self._waits = False
+        self._tally: Tally | None = None
+        """What this batch took in so far; made when it is needed."""
 
     def run(self) -> PageIngested:
         """Take every entry, then move the cursor."""
@@ -184,6 +193,8 @@ class Ingestion:
                 foreign += isinstance(arrival.outcome, VerifiedFact) and not arrival.outcome.source_owned
                 namesakes += fact.origin != self._policy.node_id and self._policy.local_sources(fact.source)
                 old += txn.now_ms - fact.wall_ms > self._policy.skew_past_ms > 0
+            if self._waits:
+                break
         if any(fact.origin == self._policy.node_id for fact in facts):
             go_back(txn, self._policy.node_id, facts)
         if old:
@@ -198,7 +209,7 @@ class Ingestion:
             )  # fmt: skip
         if self._page.place is not None:
             self._advance(facts, self._page.place)
-        return PageIngested(len(facts), self._peer_errors, self._page_retry, self._deferred_full)
+        return PageIngested(len(facts), self._peer_errors, self._page_retry, self._deferred_full, self._waits)
 
     def _advance(self, facts: list[Fact], place: PagePlace) -> None:
         state = self._txn.state
@@ -244,6 +255,10 @@ class Ingestion:
             if (self._peer_id, name) in txn.state.deferred:  # it came another way while it waited here
                 txn.add(DeadLetter.cleared(self._peer_id, name))
             return None
+        if (exceeded := self._exceeded(fact)) is not None:
+            self._tell_of_quota(exceeded)
+            self.wait(arrival, fact, exceeded)
+            return None
         if fact.quarantine is not None and (full := self._full_quarantine(fact)) is not None:
             self.reject(Refused(name, full, fact.origin), arrival.raw)
             return None
@@ -251,12 +266,52 @@ class Ingestion:
             txn.add(DeadLetter.cleared(self._peer_id, name))
         self._report_collisions(fact)
         stored = txn.store(fact)
+        if self._tally is not None:
+            self._tally.add(stored)
         txn.observe(stored.stamp, ours=stored.certified and stored.origin == self._policy.node_id)
         if stored.quarantine is not None:
             txn.add(QuarantineRow(stored.origin, stored.id, "pending", txn.now_us))
             txn.audit("quarantine_ingest", self._peer_id, fact_id=stored.id, reason=stored.quarantine)
             txn.audit("instruction_quarantined", self._peer_id, fact_id=stored.id)
         return stored
+
+    # --- quotas ---
+
+    def _exceeded(self, fact: Fact) -> Exceeded | None:
+        """Which quota of what is taken in a fact exceeds."""
+        txn, quota = self._txn, self._txn.state.intake
+        if not quota.limits.any or fact.origin == self._policy.node_id:
+            return None
+        if self._tally is None:
+            self._tally = Tally(quota.tally(txn.now_us))
+            for record in txn.records:
+                if isinstance(record, Fact):
+                    self._tally.add(record)
+        return quota.exceeded(fact, self._page.link.sender, self._tally)
+
+    def _tell_of_quota(self, exceeded: Exceeded) -> None:
+        txn, quota = self._txn, self._txn.state.intake
+        if not quota.is_told(exceeded, txn.now_us):
+            until = format_us(quota.ends_us(txn.now_us))
+            dimension = f"intake_{exceeded.whose}_{exceeded.dimension}"
+            txn.audit(
+                "quota_breach", self._peer_id, dimension=dimension, node_id=exceeded.name, most=exceeded.most,
+                until=until,
+            )  # fmt: skip
+
+    def wait(self, arrival: Arrival, fact: Fact, exceeded: Exceeded) -> None:
+        """A fact for which a quota leaves no room now."""
+        txn, place = self._txn, self._page.place
+        until_ms = txn.state.intake.ends_us(txn.now_us) // 1_000
+        if place is None:
+            txn.add(DeadLetter.deferred(self._peer_id, fact.id, "hlc_skew", arrival.raw, until_ms))
+        elif exceeded.whose == "peer":
+            self._waits = self._page_retry = True
+        else:
+            letter = DeadLetter.for_quota(self._peer_id, fact.origin, place.begun, until_ms)
+            known = (self._peer_id, letter.name) in txn.state.rereadings
+            if not known and _first_letter(txn, self._peer_id, letter.name, letter.code):
+                txn.add(letter)
 
     def _full_quarantine(self, fact: Fact) -> Rejection | None:
         """Why a fact cannot wait here; None when there is room, which it then takes."""

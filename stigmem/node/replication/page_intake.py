@@ -73,6 +73,8 @@ class PageIntake:
         return ingested
 
     def _count_retry(self, begun: str | None, times: int, ingested: PageIngested) -> None:
+        if ingested.waits:  # that it comes again is nobody's fault
+            return
         self._retried = (begun, min(times + 1, _TIMES_RETRIED_MAX)) if ingested.page_retry else ("", 0)
 
 

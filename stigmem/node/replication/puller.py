@@ -145,6 +145,8 @@ class PeerReader:
         self._ahead = PageAhead(clock)
         self._stored_ns = clock.monotonic_ns()
         """When the cursor was stored last."""
+        self._waits_until_us = 0
+        """When the peer may bring more again, on the wall clock, if a page had to wait."""
 
     async def begin(self, row: PeerRow) -> None:
         """A drain begins: see to keys that are wanting, and to where reading goes on."""
@@ -176,6 +178,23 @@ class PeerReader:
         self._progress.failed(rejection.code, rejection.message, self._clock.monotonic_ns(), answered=True)
         self._intake.refused(rejection)
 
+    def waits_ns(self, row: PeerRow) -> int:
+        """For how long a quota leaves no room for facts of this peer; 0 when there is some."""
+        now_us, intake = self._clock.wall_ns() // 1_000, self._state.intake
+        if now_us < self._waits_until_us <= intake.ends_us(now_us) or intake.is_spent(row.node_id, now_us):
+            return (intake.ends_us(now_us) - now_us) * 1_000
+        self._waits_until_us = 0
+        return 0
+
+    def _limit(self, row: PeerRow, more: int = 0) -> int:
+        """How many facts to ask for: no more than the peer's quota leaves when `more` were taken. One when it leaves
+        none: nothing of it is kept, and yet tombstones, and that the peer is there, are told with every answer."""
+        limit = self._client.backoff.limit
+        if not self._state.intake.limits.any:
+            return limit
+        room = self._state.intake.room_facts(row.node_id, self._clock.wall_ns() // 1_000)
+        return 1 if self.waits_ns(row) else max(1, min(limit, limit if room is None else room - more))
+
     async def pull(self, row: PeerRow, elsewhere: str, *, may_go_on: bool) -> PageRead:
         """One page, and what follows it. `elsewhere`: what a question that waits says of origins
         (`stigmem.node.replication.first_peers`). `may_go_on`: whether this drain may take a page more. Raises
@@ -184,14 +203,12 @@ class PeerReader:
         held = self._state.cursors.get(self._peer_id)
         stored, was_drained = (None, False) if held is None else (held.cursor, held.drained)
         cursor = self._stamp_cursor.start(stored)
-        wait_s = client.wait_s(row)
+        wait_s, had_waited = client.wait_s(row), self.waits_ns(row) > 0
         # A disk may have been lost: with `echo` what only peers still hold of ours comes back.
         echo = held is not None and not was_drained and row.dialect == CERTIFYING
         answer = await self._ahead.take(cursor, echo=echo)
         if answer is None:
-            answer = await self._ask(
-                row, Question(cursor, client.backoff.limit, echo, wait_s, elsewhere if wait_s else "")
-            )
+            answer = await self._ask(row, Question(cursor, self._limit(row), echo, wait_s, elsewhere if wait_s else ""))
         now_ns, page, question = self._clock.monotonic_ns(), answer.page, answer.question
         waited = question.wait_s > 0 and answer.took_ns >= int(question.wait_s * 5e8)  # half: the wire takes time too
         self._progress.page_came(now_ns)
@@ -209,14 +226,18 @@ class PeerReader:
             self._ask_ahead(row, page, echo=not was_drained)
         before = self._state.ledger.last_seq
         ingested = await self._store(row, page, stored, catching_up=self._stamp_cursor.whole or not was_drained)
+        ends = had_waited or ingested.waits
+        if ingested.waits:
+            self._waits_until_us = self._state.intake.ends_us(self._clock.wall_ns() // 1_000)
         moved = page.cursor is not None and page.cursor != cursor and not ingested.page_retry
         news = Next.REST
         if waited or (wait_s > 0 and ingested.stored > 0 and not ingested.page_retry):
             news = Next.NEWS
         elif wait_s > 0 and page.entries:
             news = Next.REPEATED
+        follows = self._after(page, ingested, moved=moved, news=news)
         return PageRead(
-            self._after(page, ingested, moved=moved, news=news),
+            Next.REST if ends else follows,
             self._origins(row, before) if wait_s else (),
             question.elsewhere,
         )
@@ -234,7 +255,8 @@ class PeerReader:
         """Have the page after this one asked for while this one is checked. Without a wait: the peer has said that
         there is more, so it has nothing to wait for."""
         if row.dialect == CERTIFYING and sum(map(len, page.entries)) <= _AHEAD_BYTES_MAX:
-            self._ahead.ask(Question(page.cursor, self._client.backoff.limit, echo), partial(self._ask, row))
+            question = Question(page.cursor, self._limit(row, more=len(page.entries)), echo)
+            self._ahead.ask(question, partial(self._ask, row))
 
     def _origins(self, row: PeerRow, before: int) -> tuple[str, ...]:
         """Those of the public facts that the peer brought since a sequence number."""
@@ -367,7 +389,8 @@ class Puller:
                 if follows is Next.REST:
                     break
                 left -= follows is Next.MORE
-            return self.backoff.after_success()
+            waits_ns = reader.waits_ns(row)
+            return self.backoff.until_quota(waits_ns) if waits_ns else self.backoff.after_success()
         except Unreachable as silence:
             reader.interrupted(silence)
             return self.backoff.after_silence()

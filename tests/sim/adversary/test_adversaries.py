@@ -48,6 +48,7 @@ EXPECTED = {
     "pusher": [],
     "relay-forger": ["cid_mismatch", "origin_not_sender", "origin_sig_invalid"],
     "replayer": ["nonce_already_seen", "token_expired"],
+    "spreader": [],
     "token-abuser": ["iat_too_old", "invalid_sub", "invalid_token", "token_expired", "token_lifetime_exceeded"],
     "twin": ["origin_stamp_unproven"],
     "voider": [],
@@ -57,6 +58,7 @@ SETTLE = {"clock-pusher": "15m"}
 COUNT = {
     "flooder": {"facts": 600},
     "malformed": {"fuzzed": 60},
+    "spreader": {"facts": 300, "entities": 200},
     "page-liar": {"lies": ["excess", "cursor-null", "html"]},
 }
 
