@@ -66,6 +66,15 @@ class AttestationBook:
         record = self._records.get((fact.origin, fact.id))
         return None if record is None else record.attestation
 
+    def knows(self, origin: str, fact_id: str) -> bool:
+        """Whether something stands beside the fact that this origin gave this id."""
+        return (origin, fact_id) in self._records
+
+    def leaving(self, fact: Fact) -> Attestation | None:
+        """What goes with a fact to peers: the whole form, which they can verify."""
+        found = self.beside(fact)
+        return found if found is not None and found.form == "whole" and found.garden is None else None
+
     def is_attested(self, fact: Fact) -> bool | None:
         """Whether the source of a fact was verified to have said it; None where nobody claims so. In the published
         form it was when the key is that of the source."""

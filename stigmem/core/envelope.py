@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from stigmem.core.attestation import Attestation, sign_statement
 from stigmem.core.canonical import quote
 from stigmem.core.fact import Fact, record_of
 from stigmem.core.keys import Signer, encode_base64
@@ -60,9 +61,10 @@ def envelope_bytes(fact: Fact, cid8: str, entity_uri: str) -> bytes:
     ).encode()
 
 
-def entry_json(fact: Fact, signer: Signer, entity_uri: str) -> bytes:
-    """One entry of a page of dialect 2.1, as JSON. A fact of our own is signed here; a received one goes out under its
-    origin's own signature, unchanged. Only for facts that `is_exportable` lets out."""
+def entry_json(fact: Fact, signer: Signer, entity_uri: str, attestation: Attestation | None = None) -> bytes:
+    """One entry of a page of dialect 2.1, as JSON. A fact of our own is signed here, and so is what we say of the key
+    of its agent; a received one goes out under its origin's own signatures, unchanged. Only for facts that
+    `is_exportable` lets out. `attestation`: what stands beside the fact, for who knows what that is."""
     cid = fact.cid8
     if fact.received_from is None:
         signature = signer.sign(envelope_bytes(fact, cid, entity_uri))
@@ -80,7 +82,11 @@ def entry_json(fact: Fact, signer: Signer, entity_uri: str) -> bytes:
             "entity_uri": uri,
         },
         "origin_sig": encode_base64(signature),
-        "origin_manifest": None,
-        "origin_key_proof": None,
     }
+    if attestation is not None:
+        if fact.received_from is None:
+            stated = sign_statement(attestation.key, fact.origin, signer)
+            attestation = msgspec.structs.replace(attestation, key=stated)
+        entry["attestation"] = attestation
+    entry |= {"origin_manifest": None, "origin_key_proof": None}  # the last ones: see `stigmem.core.page.has_manifest`
     return msgspec.json.encode(entry)

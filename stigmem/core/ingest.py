@@ -24,7 +24,7 @@ the first:
  6. value: one of the seven types, read without coercion
  7. content id: the hash of what was read
  8. instants and provenance, and for a relayed fact that its id commits to them; a resolution, or a record that voids
-    facts, is well-formed
+    facts, is well-formed; what its agent signed, where something came or is asked for (spec/attestation.md)
 
     ... from here on in the writer's batch, against ledger and clock:
 
@@ -67,6 +67,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from stigmem.core import limits
+from stigmem.core.attestation import Attestation, AttestationMode, parse_attestation, verify_attestation
 from stigmem.core.content_id import cid7, cid8, self_certifying_id
 from stigmem.core.envelope import TENANT, Origin, origin_bytes
 from stigmem.core.errors import Rejection
@@ -74,7 +75,7 @@ from stigmem.core.fact import Fact, derivation
 from stigmem.core.hlc import WALL_MS_MAX, Stamp, check_skew, format_stamp, parse_stamp, stamp
 from stigmem.core.keys import Suite, decode_base64
 from stigmem.core.ledger import Ledger
-from stigmem.core.page import PageEntry, WireFact
+from stigmem.core.page import PageEntry, WireFact, has_attestation
 from stigmem.core.resolution import read_resolution
 from stigmem.core.scopes import is_scope
 from stigmem.core.timestamps import format_us, parse_us
@@ -117,6 +118,8 @@ class IngestPolicy(NamedTuple):
     """Whether a peer may bring public facts of others."""
     owned_sources_only: bool = False
     """Whether a source must be its origin's node id or lie below it."""
+    attestation_mode: Callable[[str], AttestationMode] = lambda _: "off"
+    """What is asked of the facts of a scope."""
     skew_future_ms: int = limits.SKEW_FUTURE_MS
     skew_past_ms: int = limits.SKEW_PAST_MS
     """How far a stamp may lie ahead of our clock and behind it; 0 switches a bound off."""
@@ -128,6 +131,12 @@ class VerifiedFact(NamedTuple):
     fact: Fact
     source_owned: bool
     """Whether the source is the origin's node id or lies below it; what is not is counted in the audit log."""
+    attestation: Attestation | None = None
+    """What its agent signed, verified."""
+    flaw: str = ""
+    """Why an attestation that came with it is not kept: the code of its rejection."""
+    is_unsigned: bool = False
+    """Whether an attestation is wished for and there is none."""
 
 
 def verify(entry: PageEntry, link: PeerLink, policy: IngestPolicy) -> VerifiedFact:
@@ -153,7 +162,29 @@ def verify(entry: PageEntry, link: PeerLink, policy: IngestPolicy) -> VerifiedFa
         raise Rejection("origin_stamp_unproven", "a relayed fact's id must commit to its stamp and time", field="id")
     read_resolution(fact)
     read_voiding(fact)
-    return VerifiedFact(fact, source_owned)
+    return _attested(VerifiedFact(fact, source_owned), entry, policy)
+
+
+def _attested(verified: VerifiedFact, entry: PageEntry, policy: IngestPolicy) -> VerifiedFact:
+    """The fact with what its agent signed. Where attestations are enforced, raises Rejection `attestation_required`, or
+    why the one that came is none; elsewhere a bad one is left out, and the fact is as good as one without."""
+    fact = verified.fact
+    mode = policy.attestation_mode(fact.scope)
+    # A node's own words are signed by its envelope, and what comes home was judged when it was said.
+    is_wanted = mode != "off" and not (fact.is_system or fact.origin in (fact.source, policy.node_id))
+    if has_attestation(entry) and fact.certified:
+        try:
+            attestation = parse_attestation(bytes(entry.attestation))
+            verify_attestation(attestation, fact, policy.key_of(fact.origin) or "", policy.suite)
+            return verified._replace(attestation=attestation)
+        except Rejection as rejection:
+            if is_wanted and mode == "enforce":
+                raise
+            verified = verified._replace(flaw=rejection.code)
+    elif is_wanted and mode == "enforce":
+        message = f"a fact of scope {fact.scope} is taken only with the signature of its source"
+        raise Rejection("attestation_required", message, field="attestation")
+    return verified._replace(is_unsigned=is_wanted)
 
 
 def _stamp(wire: WireFact, timestamp_us: int) -> Stamp:

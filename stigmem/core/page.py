@@ -17,7 +17,16 @@ from stigmem.core import limits
 from stigmem.core.envelope import Origin
 from stigmem.core.errors import Rejection
 
-__all__ = ["Page", "PageEntry", "WireFact", "decode_entry", "decode_page", "entry_name", "has_manifest"]
+__all__ = [
+    "Page",
+    "PageEntry",
+    "WireFact",
+    "decode_entry",
+    "decode_page",
+    "entry_name",
+    "has_attestation",
+    "has_manifest",
+]
 
 
 class WireValue(msgspec.Struct):
@@ -52,6 +61,8 @@ class PageEntry(msgspec.Struct, kw_only=True):
     fact: WireFact
     origin: Origin | None = None
     origin_sig: str | None = None
+    attestation: msgspec.Raw = msgspec.Raw(b"null")
+    """What the fact's agent signed, as JSON (`stigmem.core.attestation`); `null` in nearly every entry."""
     origin_manifest: msgspec.Raw = msgspec.Raw(b"null")
     """The manifest of the origin as JSON, for who does not know its key; `null` in nearly every entry."""
 
@@ -129,11 +140,17 @@ def decode_entry(raw: bytes, dialect: str) -> PageEntry:
     between callers, who must not change them."""
     if len(raw) <= _KNOWN_BYTES_MAX:
         return _read_known(raw, dialect)
-    if len(raw) <= limits.FACT_BYTES_MAX + limits.MANIFEST_CHARS_MAX:
+    if len(raw) <= limits.FACT_BYTES_MAX + limits.MANIFEST_CHARS_MAX + limits.ATTESTATION_BYTES_MAX:
         entry = _read(raw, dialect)
-        if len(raw) - len(bytes(entry.origin_manifest)) <= limits.FACT_BYTES_MAX:
+        beside = len(bytes(entry.origin_manifest)) + len(bytes(entry.attestation)) * has_attestation(entry)
+        if len(raw) - beside <= limits.FACT_BYTES_MAX:
             return entry
     raise Rejection("malformed_fact", f"a fact has at most {limits.FACT_BYTES_MAX} bytes as JSON")
+
+
+def has_attestation(entry: PageEntry) -> bool:
+    """Whether an entry says that its fact was signed by its agent; nothing of it is checked."""
+    return bytes(entry.attestation) != b"null"
 
 
 def has_manifest(raw: bytes) -> bool:

@@ -227,6 +227,7 @@ class Node:
             key_of=self.origin_keys.key_of,
             local_sources=lambda source: source in self.state.key_holders,
             owned_sources_only=settings.owned_sources_only,
+            attestation_mode=settings.attestation_mode,
             skew_future_ms=settings.skew_future_ms,
             skew_past_ms=settings.skew_past_ms,
         )
@@ -239,7 +240,11 @@ class Node:
     def _build_replication(self) -> None:
         clock = self.context.clock
         self.page_server = PageServer(
-            self.state.ledger, self.identity, PageCursorCodec(self.settings.seed), self.state.manifest_of
+            self.state.ledger,
+            self.identity,
+            PageCursorCodec(self.settings.seed),
+            self.state.manifest_of,
+            self.state.attestations.leaving,
         )
         self.tombstone_judge = TombstoneJudge(identity=self.identity, entropy=self._chance_of_erasure)
         self.long_polls = LongPolls(self.mailbox)

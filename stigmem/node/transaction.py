@@ -92,15 +92,15 @@ _RETRY_AFTER: Final = (("retry-after", "15"),)
 
 
 Reservable = Literal[
-    "agent_keys", "alias", "conflict", "cursor", "garden", "intent", "keys", "letter", "manifest", "nonce", "peer",
-    "quarantine", "receipt", "registration", "subscription", "subscriptions", "sweep", "tombstones", "wait",
+    "agent_keys", "alias", "attested", "conflict", "cursor", "garden", "intent", "keys", "letter", "manifest", "nonce",
+    "peer", "quarantine", "receipt", "registration", "subscription", "subscriptions", "sweep", "tombstones", "wait",
 ]  # fmt: skip
 """What only one submission of a batch may decide on: a conflict or a peer by its id, the cursor or the one long poll of
-a peer, every garden together, every API key together, every agent's key together, a dead letter by peer, name and code,
-every manifest together, a fact that waits by origin and id, a nonce, the answer to an idempotency key, every
-registration together, a subscription by its id, every subscription of a subscriber together, a fact that is swept by
-its garden and local sequence number, an alias by the other name, an intent by its id, all tombstones and revocations
-together."""
+a peer, every garden together, every API key together, every agent's key together, what stands beside a fact by origin
+and id, a dead letter by peer, name and code, every manifest together, a fact that waits by origin and id, a nonce, the
+answer to an idempotency key, every registration together, a subscription by its id, every subscription of a subscriber
+together, a fact that is swept by its garden and local sequence number, an alias by the other name, an intent by its id,
+all tombstones and revocations together."""
 
 
 class RetryNextBatch(Exception):

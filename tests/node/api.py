@@ -73,7 +73,7 @@ class NoEntropy:
 def page_server(ledger: Ledger, node_id: str) -> PageServer:
     """The part of a node that serves pages of a ledger, and nothing around it."""
     settings = NodeSettings(seed=SEED, node_id=node_id, node_url="http://a.sim", suite=STAND_IN)
-    return PageServer(ledger, Identity(settings, NoEntropy()), PageCursorCodec(SEED), lambda _: "")
+    return PageServer(ledger, Identity(settings, NoEntropy()), PageCursorCodec(SEED), lambda _: "", lambda _: None)
 
 
 class Peer:

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from stigmem.core import limits
-from stigmem.core.attestation import Attestation, KeyStatement, sign_fact
-from stigmem.core.fact import Fact, derivation, place
-from stigmem.core.hlc import Stamp
 from stigmem.core.keys import ED25519, encode_base64
 from stigmem.core.timestamps import format_us
-from stigmem.core.values import parse_value
 from stigmem.node.callers import Principal
 from stigmem.node.settings import NodeSettings
 from tests.core.vectors import Case, cases, document
 from tests.node.api import ADMIN, NOW_MS, SEED, WRITER, ask, caller, read, saying
+from tests.node.signing import AGENT, attested
 from tests.node.still import Bench, running
 
 SETTINGS = NodeSettings(seed=SEED)
-AGENT = ED25519.signer(b"a" * 32)
 OTHER = ED25519.signer(b"b" * 32)
 KEYS = "/v1/auth/agent-keys"
 
@@ -35,37 +30,9 @@ async def registered(bench: Bench, public_key: str = AGENT.public_key, by: Princ
     return made
 
 
-def signing(
-    bench: Bench,
-    key_id: str,
-    body: dict[str, Any],
-    *,
-    nonce: str = "0123456789abcdef",
-    by: Any = AGENT,
-    life_s: int = 60,
-) -> dict[str, Any]:
-    """The body with the attestation that its agent makes, as a client would."""
-    value = parse_value(body["value"]["type"], body["value"].get("v"), body["value"].get("interpret_as"))
-    fact: Fact = msgspec.structs.replace(
-        place(Stamp(0), bench.node.node_id), entity=body["entity"], relation=body["relation"], scope=body["scope"],
-        source=body["source"], kind=value.kind, text=value.text, interpret_as=value.interpret_as,
-        confidence=body.get("confidence", 1.0), valid_until=body.get("valid_until"),
-        derived_from=derivation(body.get("derived_from", [])),
-    )  # fmt: skip
-    now_us = bench.wall_ms * 1_000
-    draft = Attestation(
-        key=KeyStatement(
-            key_id=key_id, entity_uri=body["source"], public_key=by.public_key, registered_at=format_us(now_us)
-        ),
-        signature="", nonce=nonce, issued_at=format_us(now_us), expires_at=format_us(now_us + life_s * 1_000_000),
-        garden=body.get("garden_id"),
-    )  # fmt: skip
-    signed = sign_fact(fact, draft, by)
-    attestation = {
-        "key_id": key_id, "signature": signed.signature, "nonce": nonce, "issued_at": signed.issued_at,
-        "expires_at": signed.expires_at,
-    }  # fmt: skip
-    return body | {"attestation": attestation}
+def signing(bench: Bench, key_id: str, body: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The body with the attestation that its agent makes now, for the node on the bench."""
+    return attested(body, node_id=bench.node.node_id, now_ms=bench.wall_ms, key_id=key_id, **more)
 
 
 def public_key_of(where: str, case: Case) -> str:
@@ -133,7 +100,7 @@ async def test_a_key_has_a_life_and_only_its_entity_and_admins_see_and_end_it() 
         assert found["code"] == "agent_key_expired"
         read(await ask(bench, "DELETE", f"{KEYS}/{second['id']}"), 204)
         read(await ask(bench, "DELETE", f"{KEYS}/{second['id']}"), 409)
-        found = read(await ask(bench, "POST", "/v1/facts", signing(bench, second["id"], saying(), by=OTHER)), 400)
+        found = read(await ask(bench, "POST", "/v1/facts", signing(bench, second["id"], saying(), signer=OTHER)), 400)
         assert found["code"] == "agent_key_revoked"
         found = read(await ask(bench, "POST", KEYS, {"public_key": OTHER.public_key + "="}), 409)
         assert found["code"] == "agent_key_revoked"  # nor does it come back under another name
@@ -257,7 +224,7 @@ async def test_what_an_erased_agent_signed_and_its_key_are_gone_from_the_journal
         key_id = await registered(bench)
         read(await ask(bench, "POST", "/v1/facts", signing(bench, key_id, saying("signed"))), 201)
         other = await registered(bench, OTHER.public_key, by=as_caller("agent:else"))
-        body = signing(bench, other, saying("stays", source="agent:else", relation="maint:other"), by=OTHER)
+        body = signing(bench, other, saying("stays", source="agent:else", relation="maint:other"), signer=OTHER)
         read(await ask(bench, "POST", "/v1/facts", body, by=as_caller("agent:else")), 201)
         wanted = {"entity_uri": "agent:writer", "reason": "asked for"}
         read(await ask(bench, "POST", "/v1/tombstones", wanted, by=ADMIN), 201)

@@ -59,7 +59,7 @@ from stigmem.core.declaration import ACTIVE, CERTIFYING
 from stigmem.core.errors import Rejection
 from stigmem.core.fact import Fact
 from stigmem.core.ingest import IngestPolicy, PeerLink, VerifiedFact, admit, check_claim, check_repeat
-from stigmem.core.records import CursorRow, DeadLetter, QuarantineRow
+from stigmem.core.records import AttestedFact, CursorRow, DeadLetter, QuarantineRow
 from stigmem.core.timestamps import format_us
 from stigmem.node.intake_quota import Exceeded, Tally
 from stigmem.node.transaction import Transaction
@@ -78,9 +78,9 @@ _BLAMELESS: Final = ("source_not_owned", "hlc_skew", "origin_unresolvable", "id_
 (`source_not_owned`), nor what our clock shows (`hlc_skew`), nor whose keys we have (`origin_unresolvable`), nor what we
 hold (`id_collision`, `quarantine_full`, `voided`)."""
 
-_CERTAIN: Final = ("voided", "tombstoned")
+_CERTAIN: Final = ("voided", "tombstoned", "attestation_required")
 """Codes for which nobody is to blame and nothing is read again: a peer serves what was written, in the order of
-writing, and may be told only later that it was voided or is to be forgotten."""
+writing, and may be told only later that it was voided or is to be forgotten, and never what we ask for."""
 
 
 class Refused(NamedTuple):
@@ -174,6 +174,8 @@ class Ingestion:
         counted when the first one comes."""
         self._repeated = 0
         """Entries that are held already."""
+        self._unsigned = 0
+        """New facts without an attestation where one is wished for."""
         self._peer_errors = 0
         self._page_retry = False
         self._deferred_full = False
@@ -203,6 +205,8 @@ class Ingestion:
             detail: dict[str, Any] = {"sources_not_owned": foreign} if foreign else {}
             if namesakes:
                 detail["names_of_our_keys"] = namesakes
+            if self._unsigned:
+                detail["not_attested"] = self._unsigned
             txn.audit(
                 "page_accepted", self._peer_id, count=len(facts), first_seq=facts[0].seq, last_seq=facts[-1].seq,
                 **detail,
@@ -252,6 +256,7 @@ class Ingestion:
             return None
         if fact is None:
             self._repeated += 1
+            self._attest_held(outcome)
             if (self._peer_id, name) in txn.state.deferred:  # it came another way while it waited here
                 txn.add(DeadLetter.cleared(self._peer_id, name))
             return None
@@ -269,6 +274,7 @@ class Ingestion:
         if self._tally is not None:
             self._tally.add(stored)
         txn.observe(stored.stamp, ours=stored.certified and stored.origin == self._policy.node_id)
+        self._attest(stored, outcome)
         if stored.quarantine is not None:
             txn.add(QuarantineRow(stored.origin, stored.id, "pending", txn.now_us))
             txn.audit("quarantine_ingest", self._peer_id, fact_id=stored.id, reason=stored.quarantine)
@@ -312,6 +318,23 @@ class Ingestion:
             known = (self._peer_id, letter.name) in txn.state.rereadings
             if not known and _first_letter(txn, self._peer_id, letter.name, letter.code):
                 txn.add(letter)
+
+    def _attest(self, stored: Fact, outcome: VerifiedFact) -> None:
+        """What the agent of a new fact signed stands beside it; one that did not verify is told of."""
+        self._unsigned += outcome.is_unsigned
+        if outcome.flaw:
+            self._txn.audit("attestation_dropped", self._peer_id, fact_id=stored.id, reason=outcome.flaw)
+        if outcome.attestation is not None and self._txn.try_reserve("attested", (stored.origin, stored.id)):
+            self._txn.add(AttestedFact(stored.origin, stored.id, stored.stamp, outcome.attestation))
+
+    def _attest_held(self, outcome: VerifiedFact) -> None:
+        """A fact that is held without an attestation, which whoever brought it left out, comes again with one."""
+        txn, fact = self._txn, outcome.fact
+        held = txn.staged(fact.origin, fact.id) or txn.state.ledger.held(fact.origin, fact.id)
+        is_new = outcome.attestation is not None and not txn.state.attestations.knows(fact.origin, fact.id)
+        # The id of a certified fact commits to all that was signed, its time included.
+        if is_new and held is not None and held.certified and txn.try_reserve("attested", (fact.origin, fact.id)):
+            txn.add(AttestedFact(held.origin, held.id, held.stamp, outcome.attestation))
 
     def _full_quarantine(self, fact: Fact) -> Rejection | None:
         """Why a fact cannot wait here; None when there is room, which it then takes."""

@@ -38,6 +38,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from stigmem.core import hlc
+from stigmem.core.attestation import Attestation
 from stigmem.core.declaration import CERTIFYING
 from stigmem.core.envelope import entry_json
 from stigmem.core.fact import Fact, record_of
@@ -84,9 +85,16 @@ class PageServer:
     """Serves pages; keeps a bounded cache of encoded entries, since peers ask for the same recent facts."""
 
     def __init__(
-        self, ledger: Ledger, identity: Identity, cursors: PageCursorCodec, manifest_of: Callable[[str], str]
+        self,
+        ledger: Ledger,
+        identity: Identity,
+        cursors: PageCursorCodec,
+        manifest_of: Callable[[str], str],
+        attestation_of: Callable[[Fact], Attestation | None],
     ) -> None:
-        """`manifest_of`: the JSON text of an origin's manifest, or an empty one."""
+        """`manifest_of`: the JSON text of an origin's manifest, or an empty one. `attestation_of`: what goes with a
+        fact to peers who know what that is."""
+        self._attestation_of = attestation_of
         self._ledger = ledger
         self._manifest_of = manifest_of
         self._first_seq: dict[str, int] = {}
@@ -204,7 +212,9 @@ class PageServer:
             if not stays:
                 last = fact.seq
         following = self._cursors.blind(self._mark(last)) if last > after else cursor
-        render = self._entry if peer.dialect == CERTIFYING else partial(self._clamped, bare=bare, now_ms=now_ms)
+        render = (
+            self._attested_entry if peer.dialect == CERTIFYING else partial(self._clamped, bare=bare, now_ms=now_ms)
+        )
         entries = map(render, chosen)
         if manifests:
             entries = map(_with_manifest, entries, [manifests.get(fact.seq, b"") for fact in chosen])
@@ -220,10 +230,14 @@ class PageServer:
                 self._looked_at = each.seq
         return self._first_seq.get(origin, 0)
 
-    def _entry(self, fact: Fact) -> bytes:
-        entry = self._cache.get(fact.seq)
+    def _attested_entry(self, fact: Fact) -> bytes:
+        return self._entry(fact, self._attestation_of(fact))
+
+    def _entry(self, fact: Fact, attestation: Attestation | None = None) -> bytes:
+        name = fact.seq if attestation is None else -fact.seq
+        entry = self._cache.get(name)
         if entry is None:
-            entry = self._cache[fact.seq] = entry_json(fact, self._signer, self._entity_uri)
+            entry = self._cache[name] = entry_json(fact, self._signer, self._entity_uri, attestation)
             self._cached_bytes += len(entry)
             while self._cached_bytes > _CACHED_BYTES_MAX:
                 self._cached_bytes -= len(self._cache.pop(next(iter(self._cache))))

@@ -30,7 +30,7 @@ from stigmem.core.declaration import CERTIFYING
 from stigmem.core.errors import Rejection
 from stigmem.core.ingest import IngestPolicy, PeerLink, is_repeat, signed_part, verify
 from stigmem.core.keys import KnownSignatures, Suite
-from stigmem.core.page import Page, PageEntry, decode_entry, entry_name, has_manifest
+from stigmem.core.page import Page, PageEntry, decode_entry, entry_name, has_attestation, has_manifest
 from stigmem.core.records import PeerRow
 from stigmem.node.events import NodeEvents
 from stigmem.node.membership.origin_keys import OriginKeys
@@ -168,7 +168,7 @@ class PageVerifier:
         """The outcome of the stateless checks; None for a plain repetition."""
         try:
             entry = decode_entry(raw, link.dialect)
-            if is_repeat(entry, link, self._state.ledger):
+            if is_repeat(entry, link, self._state.ledger) and not self._brings_attestation(entry, link):
                 return None
         except Rejection as rejection:
             return Arrival(raw, Refused(entry_name(raw), rejection))
@@ -184,6 +184,13 @@ class PageVerifier:
         if isinstance(arrival.outcome, Refused) and arrival.outcome.rejection.code == "origin_sig_invalid":
             await self._doubt(row, origin)
         return arrival
+
+    def _brings_attestation(self, entry: PageEntry, link: PeerLink) -> bool:
+        """Whether an entry says that a fact was signed which is held as one that nobody signed: a relay may have left
+        that out."""
+        if not has_attestation(entry):
+            return False
+        return not self._state.attestations.knows(origin_of(entry, link), str(entry.fact.id))
 
     # --- keys of origins ---
 
