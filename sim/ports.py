@@ -44,8 +44,8 @@ from stigmem.core.wire import Request, Response
 from stigmem.node.settings import NodeSettings
 
 __all__ = [
-    "Clients", "FaultEnv", "Hold", "HostilePeer", "MachineControl", "NetworkControl", "Observed", "PageEntry",
-    "PeerEnv",
+    "Clients", "FaultEnv", "Hold", "HostilePeer", "MachineControl", "NetworkControl", "Observed", "OperatorControl",
+    "PageEntry", "PeerEnv",
 ]  # fmt: skip
 
 
@@ -115,6 +115,17 @@ class NetworkControl(Protocol):
         guard is left."""
 
 
+class OperatorControl(Protocol):
+    """The people who decide whom a node takes for a peer. Each guard is for one direction of a link."""
+
+    def revoked(self, peer: str, at: str) -> AbstractContextManager[None]:
+        """The operator of `at` has revoked `peer`. Afterwards the peer is introduced anew, and approved."""
+
+    def mistaken(self, peer: str, at: str) -> AbstractContextManager[None]:
+        """The same, and the peer is introduced anew at once, while the operator compares a wrong fingerprint; the right
+        one afterwards."""
+
+
 class FaultEnv(Protocol):
     """What a fault can do. Made anew for every fault of every run: a fault is a value and remembers nothing itself."""
 
@@ -130,6 +141,9 @@ class FaultEnv(Protocol):
 
     @property
     def network(self) -> NetworkControl: ...
+
+    @property
+    def operators(self) -> OperatorControl: ...
 
     def rng(self) -> Random:
         """A generator of the fault's own; each call begins its stream (`fault/<name, or kind and nodes>`) anew, so ask

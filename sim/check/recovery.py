@@ -26,6 +26,8 @@ __all__ = ["Recovery"]
 _S: Final = 1_000_000_000
 _REST_LONGEST: Final = 1.0 + limits.BACKOFF_JITTER
 _SLACK_NS: Final = 5 * _S
+_LINKS_ANEW: Final = ("wipe", "join", "leave", "revoked peer", "wrong fingerprint")
+"""How faults are labelled after which links are made anew."""
 
 
 class Recovery(Checker):
@@ -77,9 +79,7 @@ class Recovery(Checker):
         clocks = bool(conditions.drift_ppm) or any(
             each.label.startswith(("clock", "suspend")) for each in conditions.faults.fault_intervals
         )
-        moved = any(
-            each.label.startswith(("wipe", "join", "leave")) for each in conditions.faults.fault_intervals
-        )  # fmt: skip
+        moved = any(each.label.startswith(_LINKS_ANEW) for each in conditions.faults.fault_intervals)
         return lossy or clocks or moved or bool(self.observed.hostile) or bool(self.observed.visibility.returned)
 
     def _is_followed(self, interval: FaultInterval, bound_ns: int) -> bool:

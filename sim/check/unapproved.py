@@ -1,10 +1,14 @@
-"""Nobody is served or read whom no operator approved: not while it is pending, not after it was revoked (S-13)."""
+"""Nobody is served or read whom no operator approved: not while it is pending, not after it was revoked (S-13, S-14).
+
+A fact that comes from a peer is judged when it becomes durable, by what the peer was before that: a page that was asked
+for while the peer was approved, and comes after it was revoked, is not taken.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from sim.check.base import Asked, Checker, CheckResult, Served
+from sim.check.base import Asked, Checker, CheckResult, Commit, Commits, Served
 from sim.check.leaks import node_id_of
 from sim.ports import Observed
 from stigmem.core.declaration import ACTIVE
@@ -17,9 +21,10 @@ _AFTERMATH_NS: Final = 60_000_000_000
 
 
 class Unapproved(Checker):
-    """Pages go to active peers only, and only active peers are asked for pages."""
+    """Pages go to active peers only, only active peers are asked for pages, and facts are taken from them alone."""
 
     name = "approved-only"
+    sees = Commits.THAT_TELL
 
     def __init__(self, observed: Observed) -> None:
         super().__init__(observed)
@@ -28,6 +33,19 @@ class Unapproved(Checker):
 
     def on_disk_wiped(self, machine: str) -> None:
         self._wiped_ns[machine] = self.observed.now_ns
+
+    def on_commit(self, commit: Commit) -> None:
+        node = self.observed.node(commit.machine)
+        if node is None:
+            return
+        brought = {fact.received_from: fact for fact in commit.facts if fact.received_from is not None}
+        for node_id, fact in brought.items():
+            status = node.peer_status(node_id)
+            if status != ACTIVE and node.ledger.held(fact.origin, fact.id) is None:
+                name = self.observed.names.get(node_id, node_id)
+                self.fail(
+                    commit.machine, f"took fact {fact.id} from {name}, whose status is {status or 'unknown'}"
+                )  # fmt: skip
 
     def on_response(self, served: Served) -> None:
         node = self.observed.node(served.machine)

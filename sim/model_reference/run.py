@@ -58,6 +58,8 @@ _WORKLOADS: Final = (
     "burst", "contradictions", "expiring", "probe", "resolver", "retractions", "storm", "trace", "updaters", "writers",
 )  # fmt: skip
 _ADVERSARIES: Final = ("clock-pusher", "hasher", "instruction", "malformed", "overreach", "page-liar", "staller")
+_NO_FAULTS: Final = ("revoke", "wrong-fingerprint")
+"""The operators of the model approve of everybody."""
 
 
 class NotModelled(Exception):
@@ -150,7 +152,10 @@ class ReferenceRun:
 
     def _fault_env(self, number: int) -> FaultEnvironment:
         stream = f"fault/{self._fault_streams[number]}"
-        return FaultEnvironment(stream, self._controls, self.network, self.arrivals, self.streams)
+        return FaultEnvironment(
+            stream, machines=self._controls, network=self.network, operators=None, arrivals=self.arrivals,
+            streams=self.streams,
+        )  # fmt: skip
 
     def _clients(self, number: int) -> WorkloadClients:
         return WorkloadClients(
@@ -309,5 +314,8 @@ def _spoken_to_in_its_dialect(scenario: Scenario) -> Scenario:
                     f"the model of the reference cannot take part with the {sort} {tag!r}; it can with "
                     f"{', '.join(known)}"
                 )
+    for fault in scenario.fault:
+        if str(fault.__struct_config__.tag) in _NO_FAULTS:
+            raise NotModelled(f"the model of the reference has no fault of kind {str(fault.__struct_config__.tag)!r}")
     spoken = [msgspec.structs.replace(each, dialect="0.5") for each in scenario.adversary]
     return msgspec.structs.replace(scenario, adversary=spoken)

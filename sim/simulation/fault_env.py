@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from random import Random
 from typing import Literal
 
+from sim.ports import OperatorControl
 from sim.simulation.arrivals import Arrivals
 from sim.simulation.power import Hold, Power
 from sim.topology.federation import Federation
@@ -137,10 +138,19 @@ class FaultEnvironment:
     """What one fault of one run may touch."""
 
     def __init__(
-        self, stream: str, machines: Machines, network: Network, arrivals: Arrivals, streams: RandomStreams
+        self,
+        stream: str,
+        *,
+        machines: Machines,
+        network: Network,
+        operators: OperatorControl | None,
+        arrivals: Arrivals,
+        streams: RandomStreams,
     ) -> None:
-        """`stream` is the name of the fault's own chance."""
+        """`stream` is the name of the fault's own chance. `operators`: None in a federation whose operators cannot be
+        told what to do; no scenario with a fault that would may be run there."""
         self.network = network
+        self._operators = operators
         self.federation = machines.federation
         self.gone = machines.gone
         self._stream = stream
@@ -151,6 +161,12 @@ class FaultEnvironment:
     @property
     def now_ns(self) -> int:
         return self._arrivals.now_ns
+
+    @property
+    def operators(self) -> OperatorControl:
+        if self._operators is None:
+            raise LookupError("nobody tells the operators of this federation what to do")
+        return self._operators
 
     def rng(self) -> Random:
         return self._streams.stream(self._stream)

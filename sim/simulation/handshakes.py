@@ -4,22 +4,27 @@ For every link each side registers at the other, and the other's operator compar
 approves; tried again while a side is off or cut off, each time after twice the rest, up to two minutes, so that a node
 that is absent for a month costs some ten thousand events. The rest is forgotten when one of the two boots, and when all
 faults end. Keys of nodes that are no neighbours are `sim.simulation.key_pinning`'s.
+
+Operators may also take a peer's approval back, and err: faults make them (`revoked`, `mistaken`). A peer that is
+revoked is not introduced again before the last of those who revoked it lets go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
 import msgspec
 
+from sim.diagnostics.errors import Violation
 from sim.simulation.key_pinning import KeyPinning
 from sim.topology.federation import Federation
 from sim.world.machine import Machine
 from sim.world.world import World
-from stigmem.core.declaration import ACTIVE, PENDING, REJECTED
-from stigmem.core.keys import fingerprint
+from stigmem.core.declaration import ACTIVE, PENDING, REJECTED, UNVERIFIED
+from stigmem.core.keys import encode_base64, fingerprint
 from stigmem.core.wire import JSON_TYPE, Request, Response
 from stigmem.node.ports import Unreachable
 
@@ -30,6 +35,9 @@ _AGAIN_NS: Final = 5_000_000_000
 _AGAIN_MOST_NS: Final = 120_000_000_000
 """The longest rest."""
 _STAGGER_NS: Final = 10_000_000
+_REVOKABLE: Final = (UNVERIFIED, PENDING, ACTIVE)
+_NO_FINGERPRINT: Final = fingerprint(encode_base64(bytes(32)))
+"""What an operator compares who errs: the fingerprint of a key that nobody has."""
 
 
 class Handshakes:
@@ -43,13 +51,16 @@ class Handshakes:
         *,
         world: World,
         key_pinning: KeyPinning,
+        violated: Callable[[Violation], None],
     ) -> None:
-        """`gone`: machines that left for good, which nobody is introduced to any more."""
+        """`gone`: machines that left for good, which nobody is introduced to any more. `violated` is told when a node
+        approves of a peer by a wrong fingerprint."""
         self._federation = federation
         self._machines = machines
         self._gone = gone
         self._world = world
         self._key_pinning = key_pinning
+        self._violated = violated
         self._busy: dict[tuple[str, str], None] = {}
         self._awaited: dict[tuple[str, str], None] = {}
         """(newcomer, host) of links between nodes that are there from the start, until the one is the other's peer."""
@@ -59,6 +70,10 @@ class Handshakes:
         self._turns: dict[tuple[str, str], int] = {}
         """(newcomer, host) -> which of the attempts that were planned still counts: the one that was planned last."""
         self._tried: dict[tuple[str, str], dict[str, int]] = {}
+        self._barred: dict[tuple[str, str], dict[object, None]] = {}
+        """(newcomer, host) -> who has the host's operator keep the one revoked."""
+        self._mistaken: dict[tuple[str, str], dict[object, None]] = {}
+        """(newcomer, host) -> who has the host's operator compare a wrong fingerprint."""
 
     @property
     def linked_ns(self) -> int | None:
@@ -94,6 +109,34 @@ class Handshakes:
             self._rests.pop(pair, None)
             self._introduce(*pair)
 
+    @contextmanager
+    def revoked(self, peer: str, at: str) -> Iterator[None]:
+        """The operator of `at` has revoked a peer, until this guard and every other like it is left."""
+        key, holds = object(), self._barred.setdefault((peer, at), {})
+        holds[key] = None
+        self._revoke(peer, at)
+        try:
+            yield
+        finally:
+            del holds[key]
+            self._rests.pop((peer, at), None)
+            self._introduce(peer, at)
+
+    @contextmanager
+    def mistaken(self, peer: str, at: str) -> Iterator[None]:
+        """The operator of `at` has revoked a peer and compares a wrong fingerprint when it is introduced anew, until
+        this guard and every other like it is left."""
+        key, holds = object(), self._mistaken.setdefault((peer, at), {})
+        holds[key] = None
+        self._rests.pop((peer, at), None)
+        self._revoke(peer, at)
+        try:
+            yield
+        finally:
+            del holds[key]
+            self._rests.pop((peer, at), None)
+            self._introduce(peer, at)
+
     def tried(self, newcomer: str, host: str) -> dict[str, int]:
         """How the registrations of one node at another ended so far -> how often: a status, or why there was no
         answer (`timeout`, `refused`, `broken`)."""
@@ -116,6 +159,18 @@ class Handshakes:
         row = host.state.peer_of(newcomer.node_id)
         return row is not None and row.status == ACTIVE
 
+    def _revoke(self, name: str, at: str) -> None:
+        """Take back what the operator of `at` has granted, now and, while somebody keeps it so, after its next boot. A
+        registration that is under way is revoked when it has come to its end."""
+        newcomer, host = self._machines[name], self._machines[at]
+        if newcomer.node is not None and host.node is not None:
+            row = host.node.state.peer_of(newcomer.node.node_id)
+            if row is not None and row.status in _REVOKABLE:
+                request = Request("POST", f"/v1/federation/peers/{row.peer_id}/revoke", JSON_TYPE, b"{}")
+                host.console(request, _ignore)
+        if not self._barred.get((name, at)):
+            self._try_after_rest(name, at)
+
     def _introduce_pair(self, pair: tuple[str, str]) -> None:
         self._introduce(*pair)
 
@@ -123,8 +178,14 @@ class Handshakes:
         """Have `name` register at `at` and be approved there; again later if that does not work out."""
         if (name, at) in self._busy or name in self._gone or at in self._gone:
             return
+        if self._barred.get((name, at)):
+            self._revoke(name, at)
+            return
         if self._is_peer(name, at):
-            self._linked(name, at)
+            if self._mistaken.get((name, at)):
+                self._revoke(name, at)  # its host was off when it should have been done
+            else:
+                self._linked(name, at)
             return
         newcomer, host = self._machines[name], self._machines[at]
         if newcomer.node is None or newcomer.paused:
@@ -148,6 +209,9 @@ class Handshakes:
             self._count(newcomer.name, host.name, error.code)
         finally:
             self._busy.pop((newcomer.name, host.name), None)
+        if done and self._barred.get((newcomer.name, host.name)):
+            self._revoke(newcomer.name, host.name)
+            return
         if done:
             self._approve(newcomer, host)
         self._try_after_rest(newcomer.name, host.name)
@@ -179,12 +243,17 @@ class Handshakes:
             if row is not None and row.status == REJECTED:
                 self._count(newcomer.name, host.name, f"rejected as {row.reason}")
             return
-        body = msgspec.json.encode({"pubkey_fingerprint": fingerprint(node.signer.public_key)})
+        is_mistaken = bool(self._mistaken.get((newcomer.name, host.name)))
+        compared = _NO_FINGERPRINT if is_mistaken else fingerprint(node.signer.public_key)
+        body = msgspec.json.encode({"pubkey_fingerprint": compared})
         request = Request("POST", f"/v1/federation/peers/{row.peer_id}/approve", JSON_TYPE, body)
-        host.console(request, partial(self._approved, newcomer.name, host.name))
+        host.console(request, partial(self._approved, newcomer.name, host.name, is_mistaken))
 
-    def _approved(self, name: str, at: str, _response: Response) -> None:
+    def _approved(self, name: str, at: str, is_mistaken: bool, response: Response) -> None:  # noqa: FBT001 - a callback
         """Whether it worked shows in the host's peers; if it did not, the link is looked at again."""
+        if is_mistaken and response.status == 200:
+            sentence = f"approved {name}, although the fingerprint that its operator gave is that of another key"
+            self._violated(Violation("approved-only", at, self._world.now, sentence))
         if self._is_peer(name, at):
             self._linked(name, at)
 
@@ -192,3 +261,7 @@ class Handshakes:
         if (name, at) in self._awaited:
             del self._awaited[name, at]
             self._last_linked_ns = self._world.now
+
+
+def _ignore(_response: Response) -> None:
+    """Whether it worked shows when the host is looked at again."""

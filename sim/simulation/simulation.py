@@ -130,6 +130,7 @@ class Simulation:
                 world=self.world,
                 is_needed=table.node_ids == "named" and table.origin_keys == "pinned" and table.relay,
             ),
+            violated=self._violated,
         )
         self.observed = RunView(
             world=self.world,
@@ -198,12 +199,20 @@ class Simulation:
         )
         self._controls = Machines(self.machines, self.power, self.plan.federation, self.gone)
 
+    def _violated(self, violation: Violation) -> None:
+        self.relay.violated(violation)
+
     def _cut_off(self, name: str) -> None:
         self.submissions.cut_off(name)
 
     def _fault_env(self, number: int) -> FaultEnvironment:
         return FaultEnvironment(
-            f"fault/{self._fault_streams[number]}", self._controls, self.network, self.arrivals, self.streams
+            f"fault/{self._fault_streams[number]}",
+            machines=self._controls,
+            network=self.network,
+            operators=self.handshakes,
+            arrivals=self.arrivals,
+            streams=self.streams,
         )
 
     def _clients(self, stream: str) -> WorkloadClients:

@@ -195,6 +195,7 @@ def test_when_the_faults_end_the_wire_the_clocks_and_the_disks_are_as_before() -
         "partition": {"shape": "halves"}, "slow": {"by": "1s"}, "bandwidth": {"to": "64kbit/s"},
         "clock-strobe": {"by": "1s"}, "clock-slew": {"ppm": 1_000}, "clock-drift": {"ppm": 1_000},
         "crash-at-commit": {"node": "a", "commit": 10}, "crash": {"node": "b"}, "pause": {"node": "c"},
+        "revoke": {"node": "a", "peer": "b"}, "wrong-fingerprint": {"node": "b", "peer": "c"},
     }  # fmt: skip
     kinds = [str(kind.__struct_config__.tag) for kind in lasting]
     simulation = make_simulation(
