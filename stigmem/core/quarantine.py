@@ -13,10 +13,11 @@ served again.
 * Q2. What waits for longer than QUARANTINE_LIFE_S has expired: nobody can admit it any more. Facts that came before
   arrivals were recorded do not expire.
 * Q3. At most QUARANTINE_PER_PEER_MAX facts of one sender wait, and at most QUARANTINE_PER_ORIGIN_MAX of one origin;
-  more are refused (`quarantine_full`). Decided and expired ones do not count.
+  more instructions are refused (`quarantine_full`), more facts of unknown origins stay at their sender. Decided and
+  expired ones do not count.
 
-Why facts wait is decided where they come in (`stigmem.core.ingest`); today it is because they are instructions. Who
-may decide is `stigmem.node.api.quarantine`.
+Why facts wait is decided where they come in: because they are instructions (`stigmem.core.ingest`), or because nobody
+here has decided on their origin (`stigmem.node.unknown_origins`). Who may decide is `stigmem.node.api.quarantine`.
 """
 
 from __future__ import annotations

@@ -142,7 +142,12 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="le
     def for_quota(cls, peer_id: str, origin: str, cursor: str | None, retry_ms: int) -> DeadLetter:
         """An origin of whose facts this peer has more than may be taken in before `retry_ms`: what it served since
         `cursor` is read again then."""
-        return cls(peer_id, f"origin:{origin}", "origin_quota", (cursor or "").encode(), retry_ms)
+        return cls(peer_id, cls.name_of_quota(origin), "origin_quota", (cursor or "").encode(), retry_ms)
+
+    @staticmethod
+    def name_of_quota(origin: str) -> str:
+        """What a letter about an origin is called."""
+        return f"origin:{origin}"
 
     @property
     def is_cleared(self) -> bool:

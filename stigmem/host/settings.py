@@ -142,6 +142,9 @@ class HostSettings:
     federation_origin_keys: Literal["pinned", "vouched"] = _is(
         "pinned", "Whether an approved peer's word is enough for the key of an origin with a name of its own choice"
     )
+    federation_unknown_origins: Literal["take", "quarantine"] = _is(
+        "take", "Whether facts of nodes that are neither peers nor confirmed wait until somebody admits them"
+    )
     federation_resolvers: tuple[str, ...] = _is(("*",), "Nodes whose resolutions of conflicts take effect; * for all")
     federation_tombstone_signers: tuple[str, ...] = _is(
         (), "Whose tombstones count beside what their manifests list: SIGNER or SIGNER=PREFIX, * for any signer"
@@ -249,6 +252,7 @@ def node_settings(settings: HostSettings, *, seed: bytes, node_id: str, port: in
         allow_team=settings.federation_allow_team,
         relay=settings.federation_relay,
         origin_keys=settings.federation_origin_keys,
+        unknown_origins=settings.federation_unknown_origins,
         owned_sources_only=settings.federation_owned_sources_only,
         resolvers=settings.federation_resolvers,
         tombstone_signers=settings.federation_tombstone_signers,

@@ -48,7 +48,7 @@ from stigmem.core.ledger import Ledger
 
 __all__ = ["NO_INTAKE_LIMITS", "Dimension", "Exceeded", "IntakeLimits", "IntakeQuota", "Tally"]
 
-Dimension = Literal["facts", "bytes", "origins", "entities"]
+Dimension = Literal["facts", "bytes", "origins", "entities", "quarantine"]
 _S_US: Final = 1_000_000
 
 

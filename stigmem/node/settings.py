@@ -57,6 +57,8 @@ class NodeSettings:
     origin_keys: Literal["pinned", "vouched"] = "pinned"
     """How an origin that is no peer becomes known: certified ids always; else pinned by the operator, or
     vouched for by an approved peer."""
+    unknown_origins: Literal["take", "quarantine"] = "take"
+    """What becomes of facts of origins that are neither peers nor pinned (`stigmem.node.unknown_origins`)."""
     owned_sources_only: bool = False
     resolvers: tuple[str, ...] = ("*",)
     """Origins whose resolutions take effect here; `*` is everyone."""

@@ -23,6 +23,7 @@ from stigmem.node.identity import Identity
 from stigmem.node.responses import fingerprint_refused
 from stigmem.node.resync import read_again_for_key, read_again_for_origin, reserve_cursors
 from stigmem.node.transaction import Transaction
+from stigmem.node.unknown_origins import admit_origin
 
 __all__ = ["OPERATIONS", "OriginsApi"]
 
@@ -117,6 +118,7 @@ class OriginsApi:
             "origin_key_pinned", row.node_id, by=call.principal.entity_uri, fingerprint=fingerprint(row.public_key),
             before=None if held is None or not held.is_bound else fingerprint(held.public_key),
         )  # fmt: skip
+        admit_origin(txn, row.node_id, call.principal.entity_uri)
         read_again_for_origin(txn, row.node_id)
         if held is not None and held.public_key not in ("", row.public_key):
             read_again_for_key(txn)

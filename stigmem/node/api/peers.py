@@ -34,6 +34,7 @@ from stigmem.node.replication.lag import LagMonitor, PeerProgress
 from stigmem.node.responses import fingerprint_refused, quota_exceeded
 from stigmem.node.resync import read_again_for_key, read_again_for_origin, reserve_cursors
 from stigmem.node.transaction import Transaction
+from stigmem.node.unknown_origins import admit_origin
 
 __all__ = ["OPERATIONS", "PeersApi"]
 
@@ -85,7 +86,8 @@ class PeerExchange(msgspec.Struct):
     awaits_approval: bool = False
     """Whether its operator has not approved this node yet, by its last answer."""
     over_quota: list[str] | UnsetType = UNSET
-    """Quotas of what is taken in that it exceeded in this window, as `peer_facts`; what exceeds waits at the peer."""
+    """Quotas of what is taken in that it exceeded in this window, as `peer_facts`; what exceeds waits at the peer. Left
+    out when there are none, and for a caller to whom some scope is closed."""
     quota_until: str | UnsetType = UNSET
     """When that window is over."""
 
@@ -156,7 +158,7 @@ def _exchange(row: PeerRow, progress: PeerProgress, txn: Transaction, waiting: i
         facts_taken=(0 if held is None else held.taken) if counted else None,
         facts_waiting=waiting if counted else None,
         awaits_approval=progress.awaits_approval,
-        **_quota(row, txn),
+        **(_quota(row, txn) if counted else {}),
     )
 
 
@@ -218,6 +220,7 @@ class PeersApi:
             return AfterCommit(fingerprint_refused)
         approved = msgspec.structs.replace(row, status=ACTIVE, established_us=txn.now_us)
         txn.add(approved)
+        admit_origin(txn, row.node_id, call.principal.entity_uri)
         known = txn.state.key_of_origin(row.node_id)
         txn.add(OriginRow(row.node_id, row.public_key, "pinned"))
         read_again_for_origin(txn, row.node_id)

@@ -54,6 +54,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from stigmem.core import limits
 from stigmem.core.declaration import ACTIVE, CERTIFYING
 from stigmem.core.errors import Rejection
@@ -63,6 +65,7 @@ from stigmem.core.records import AttestedFact, CursorRow, DeadLetter, Quarantine
 from stigmem.core.timestamps import format_us
 from stigmem.node.intake_quota import Exceeded, Tally
 from stigmem.node.transaction import Transaction
+from stigmem.node.unknown_origins import UNKNOWN_ORIGIN, is_known
 from stigmem.node.voiding import go_back
 
 __all__ = ["Arrival", "IngestPage", "Ingestion", "PageIngested", "PagePlace", "Refused"]
@@ -264,8 +267,13 @@ class Ingestion:
             self._tell_of_quota(exceeded)
             self.wait(arrival, fact, exceeded)
             return None
+        if fact.quarantine is None and self._is_strange(fact):
+            fact = msgspec.structs.replace(fact, quarantine=UNKNOWN_ORIGIN)
         if fact.quarantine is not None and (full := self._full_quarantine(fact)) is not None:
-            self.reject(Refused(name, full, fact.origin), arrival.raw)
+            if fact.quarantine == UNKNOWN_ORIGIN:
+                self._wait_for_quarantine(arrival, fact)
+            else:
+                self.reject(Refused(name, full, fact.origin), arrival.raw)
             return None
         if name in txn.state.letters.get(self._peer_id, {}):
             txn.add(DeadLetter.cleared(self._peer_id, name))
@@ -278,7 +286,8 @@ class Ingestion:
         if stored.quarantine is not None:
             txn.add(QuarantineRow(stored.origin, stored.id, "pending", txn.now_us))
             txn.audit("quarantine_ingest", self._peer_id, fact_id=stored.id, reason=stored.quarantine)
-            txn.audit("instruction_quarantined", self._peer_id, fact_id=stored.id)
+            if stored.quarantine != UNKNOWN_ORIGIN:
+                txn.audit("instruction_quarantined", self._peer_id, fact_id=stored.id)
         return stored
 
     # --- quotas ---
@@ -335,6 +344,18 @@ class Ingestion:
         # The id of a certified fact commits to all that was signed, its time included.
         if is_new and held is not None and held.certified and txn.try_reserve("attested", (fact.origin, fact.id)):
             txn.add(AttestedFact(held.origin, held.id, held.stamp, outcome.attestation))
+
+    # --- quarantine ---
+
+    def _is_strange(self, fact: Fact) -> bool:
+        """Whether a fact waits because nobody here has decided on its origin."""
+        strict = self._txn.settings.unknown_origins == "quarantine"
+        return strict and not is_known(self._txn, fact.origin, self._policy.node_id)
+
+    def _wait_for_quarantine(self, arrival: Arrival, fact: Fact) -> None:
+        exceeded = Exceeded("origin", fact.origin, "quarantine", limits.QUARANTINE_PER_ORIGIN_MAX)
+        self._tell_of_quota(exceeded)
+        self.wait(arrival, fact, exceeded)
 
     def _full_quarantine(self, fact: Fact) -> Rejection | None:
         """Why a fact cannot wait here; None when there is room, which it then takes."""
