@@ -57,8 +57,8 @@ _Short = Annotated[str, msgspec.Meta(max_length=128)]
 
 
 class KeyStatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A node's word that a key is an agent's. `signature` is the node's, empty where it stands beside its own facts:
-    it is then made when the fact is served."""
+    """A node's word that a key is an agent's. `signature` is the node's; beside its own facts it is made anew when they
+    are served, with the key that the node has then."""
 
     key_id: _Text
     entity_uri: _Text

@@ -12,17 +12,27 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 import msgspec
 
+from stigmem.core.attestation import Attestation, verify_signature
 from stigmem.core.audit import SALT_BYTES, ChainHead, append
 from stigmem.core.erasure import Erasures, is_husk
 from stigmem.core.errors import Rejection, StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import Stamp, format_stamp, parse_stamp
-from stigmem.core.keys import decode_base64, encode_base64
-from stigmem.core.records import ClockMark, ClockReset, GardenFact, Record, RevocationRow, TombstoneRow
+from stigmem.core.keys import ED25519, decode_base64, encode_base64
+from stigmem.core.records import (
+    AttestedFact,
+    ClockMark,
+    ClockReset,
+    GardenFact,
+    OriginRow,
+    Record,
+    RevocationRow,
+    TombstoneRow,
+)
 from stigmem.core.uris import VOID_PREFIX
 from stigmem.host.commit_count import count_file
 from stigmem.host.context import HostEntropy
@@ -34,7 +44,10 @@ from stigmem.host.journal import SqliteJournal
 from stigmem.host.schema import APPLICATION_ID
 from stigmem.host.settings import HostSettings
 
-__all__ = ["BadExport", "back_up", "export_facts", "garden_facts_of", "import_facts", "restore"]
+__all__ = [
+    "BadExport", "Exported", "Header", "back_up", "export_facts", "garden_facts_of", "import_facts", "read_header",
+    "read_line", "restore",
+]  # fmt: skip
 
 _FORMAT: Final = 1
 _BATCH: Final = 5_000
@@ -55,6 +68,8 @@ class Header(msgspec.Struct):
     node_id: str
     public_key: str
     clock: str
+    origins: dict[str, str] = {}
+    """Public keys of other nodes whose facts are in it, for who verifies them (`stigmem verify-fact`)."""
 
 
 class Line(msgspec.Struct, kw_only=True):
@@ -82,6 +97,8 @@ class Line(msgspec.Struct, kw_only=True):
     received_from: str | None
     certified: bool
     quarantine: str | None
+    attestation: Attestation | None = None
+    """What stands beside the fact (spec/attestation.md)."""
 
 
 def export_facts(directory: Path, out: IO[bytes]) -> int:
@@ -91,7 +108,8 @@ def export_facts(directory: Path, out: IO[bytes]) -> int:
     with judged(path), closing(read_only(path)) as connection:
         meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
         clock = _clock_of(connection)
-    header = Header(_FORMAT, meta.get("node_id", ""), meta.get("public_key", ""), clock)
+    origins, attested = _beside(directory)
+    header = Header(_FORMAT, meta.get("node_id", ""), meta.get("public_key", ""), clock, origins)
     out.write(msgspec.json.encode(header) + b"\n")
     count = 0
     erasures = _erasures(directory)
@@ -99,8 +117,21 @@ def export_facts(directory: Path, out: IO[bytes]) -> int:
         if is_husk(fact) or erasures.covering(fact) is not None:
             continue
         count += 1
-        out.write(msgspec.json.encode(_line(msgspec.structs.replace(fact, seq=count))) + b"\n")
+        beside = attested.get((fact.origin, fact.id))
+        out.write(msgspec.json.encode(_line(msgspec.structs.replace(fact, seq=count), beside)) + b"\n")
     return count
+
+
+def _beside(directory: Path) -> tuple[dict[str, str], dict[tuple[str, str], Attestation]]:
+    """The keys of other nodes, and what agents signed by origin and id of the fact."""
+    origins: dict[str, str] = {}
+    attested: dict[tuple[str, str], Attestation] = {}
+    for record in read_records(directory, ("origins", "attestations")):
+        if isinstance(record, OriginRow) and record.is_bound:
+            origins[record.node_id] = record.public_key
+        elif isinstance(record, AttestedFact) and record.attestation is not None:
+            attested[record.origin, record.fact_id] = record.attestation
+    return origins, attested
 
 
 def _clock_of(connection: sqlite3.Connection) -> str:
@@ -129,7 +160,7 @@ def garden_facts_of(directory: Path) -> int:
     return sum(isinstance(record, GardenFact) for record in read_records(directory))
 
 
-def _line(fact: Fact) -> Line:
+def _line(fact: Fact, beside: Attestation | None) -> Line:
     return Line(
         seq=fact.seq, id=fact.id, origin=fact.origin, hlc=format_stamp(fact.stamp), entity=fact.entity,
         relation=fact.relation, scope=fact.scope, source=fact.source, value_type=fact.kind, value=fact.text,
@@ -137,7 +168,7 @@ def _line(fact: Fact) -> Line:
         valid_until=fact.valid_until, derived_from=fact.derived_from, cid=fact.cid,
         signature=None if fact.signature is None else encode_base64(fact.signature), entity_uri=fact.entity_uri,
         origin_scopes=fact.grant, received_from=fact.received_from, certified=fact.certified,
-        quarantine=fact.quarantine,
+        quarantine=fact.quarantine, attestation=beside,
     )  # fmt: skip
 
 
@@ -185,13 +216,15 @@ def _batches(lines: Iterator[bytes], header: Header, head: ChainHead) -> Iterato
     for number, line in enumerate(lines, 2):
         if not line.strip():
             continue
-        fact = _fact(line, number)
+        fact, beside = _fact(line, number)
         if fact.seq != expected:
             raise BadExport(
                 f"line {number}: fact {fact.seq} follows fact {expected - 1}; lines are missing or out of order"
             )
         expected += 1
         batch.append(fact)
+        if beside is not None:
+            batch.append(AttestedFact(fact.origin, fact.id, fact.stamp, beside))
         if fact.received_from is None:
             stamp = max(stamp, fact.stamp)
             has_voided = has_voided or fact.entity.startswith(VOID_PREFIX)
@@ -206,7 +239,22 @@ def _batches(lines: Iterator[bytes], header: Header, head: ChainHead) -> Iterato
     yield [*batch, ClockReset(clock, stamp) if has_voided and clock < stamp else ClockMark(stamp)]
 
 
-def _fact(line: bytes, number: int) -> Fact:
+class Exported(NamedTuple):
+    """One fact of an export, as its line says; nothing of it is checked."""
+
+    line: int
+    fact: Fact
+    cid: str
+    attestation: Attestation | None
+
+
+def read_header(line: bytes) -> Header:
+    """The first line of an export. Raises BadExport."""
+    return _header(line)
+
+
+def read_line(line: bytes, number: int) -> Exported:
+    """Another line of an export. Raises BadExport for what is none."""
     try:
         row = msgspec.json.decode(line, type=Line)
         signature = None if row.signature is None else decode_base64(row.signature)
@@ -217,11 +265,23 @@ def _fact(line: bytes, number: int) -> Fact:
         row.value, row.interpret_as, row.confidence, row.timestamp_us, row.valid_until, row.derived_from, signature,
         row.entity_uri, row.origin_scopes, row.seq, row.received_from, row.certified, row.quarantine,
     )  # fmt: skip
-    if fact.cid != row.cid or (fact.certified and fact.id != fact.certified_id()):
+    return Exported(number, fact, row.cid, row.attestation)
+
+
+def _fact(line: bytes, number: int) -> tuple[Fact, Attestation | None]:
+    """The fact of a line, and what stands beside it. Raises BadExport."""
+    _, fact, cid, beside = read_line(line, number)
+    if fact.cid != cid or (fact.certified and fact.id != fact.certified_id()):
         raise BadExport(
             f"line {number}: fact {fact.id} was changed after it was exported; its ids do not fit its content"
         )
-    return fact
+    if beside is not None and beside.form == "whole":
+        try:
+            verify_signature(beside, fact, ED25519)
+        except Rejection as error:
+            message = f"line {number}: the attestation of fact {fact.id} does not hold: {error.message}"
+            raise BadExport(message) from error
+    return fact, beside
 
 
 def _stamp(text: str, number: int) -> Stamp:

@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, UnknownCommandError
 
 import stigmem
 from stigmem.host.cli import (
+    agent_key,
     audit,
     auth,
     clock,
@@ -53,8 +54,8 @@ app = App(
     backend="trio",
 )
 _SUBJECTS = (
-    serve, config, auth, fact, schema, intent, conflicts, quarantine, erase, federation, audit, evidence, clock,
-    transfer, tail, mcp, doctor,
+    serve, config, auth, agent_key, fact, schema, intent, conflicts, quarantine, erase, federation, audit, evidence,
+    clock, transfer, tail, mcp, doctor,
 )  # fmt: skip
 for _subject in _SUBJECTS:
     _subject.add_to(app)

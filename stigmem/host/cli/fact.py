@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
+import time
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from cyclopts import App, Parameter
 
+from stigmem.core.errors import StigmemError
 from stigmem.core.trust import TrustClass
 from stigmem.host.cli.speech import Mistake, examples, say, show_json, show_table, tell
-from stigmem.host.cli.where import Where, answer
+from stigmem.host.cli.where import Place, Where, answer
 
 __all__ = ["add_to", "shown_value", "typed"]
 
@@ -72,6 +76,9 @@ async def put(
     trust_class: Annotated[
         TrustClass | None, Parameter(help="Which kind of knowledge it is; the node derives one when absent.")
     ] = None,
+    sign_with: Annotated[
+        Path | None, Parameter(help="File with the source's key, as `stigmem agent-key new` makes it: sign all of it.")
+    ] = None,
     json: _Json = False,
     where: Where | None = None,
 ) -> None:
@@ -82,6 +89,8 @@ async def put(
         "trust_class": trust_class,
     }  # fmt: skip
     async with (where or Where()).connect() as place:
+        if sign_with is not None:
+            body = await _signed(place, body, sign_with)
         fact = answer(await place.asker.ask("POST", "/v1/facts", None, body))
     if json:
         show_json(fact)
@@ -99,6 +108,18 @@ async def put(
         say(f"note: a later word of the same source, {fact['superseded_by']}, stands instead: this clock is behind")
     if fact.get("contradicted"):
         say("note: it contradicts what is known; see `stigmem conflicts list`")
+
+
+async def _signed(place: Place, body: dict[str, Any], file: Path) -> dict[str, Any]:
+    """The write with the signature of its source, for the node that is asked."""
+    from stigmem.host.agent_file import read_agent_file, signed_body
+
+    agent = read_agent_file(file)
+    node_id = answer(await place.asker.ask("GET", "/.well-known/stigmem"))["node_id"]
+    try:
+        return signed_body(body, agent, node_id=node_id, nonce=secrets.token_hex(16), now_us=time.time_ns() // 1_000)
+    except StigmemError as error:
+        raise Mistake(error.message) from error
 
 
 async def get(fact_id: str, /, *, json: _Json = False, where: Where | None = None) -> None:

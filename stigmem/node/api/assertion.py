@@ -134,7 +134,7 @@ def draft_fact(txn: Transaction, principal: Principal, request: AssertRequest, i
     _check_author(txn, principal, fact, room)
     check_schema(txn, fact)
     said = Saying(request.entity, request.relation, request.value.v, request.source, request.garden_id)
-    attestation = attestation_of(txn, principal, request.attestation, said, fact)
+    attestation = attestation_of(txn, principal, request.attestation, said, fact, identity)
     if attestation is not None:
         _check_use(txn, room, fact, attestation)
     return Draft(fact, garden, request.trust_class, attestation)

@@ -10,16 +10,24 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from stigmem.core import limits
-from stigmem.core.attestation import Attestation, KeyStatement, five_lines, verify_five_lines, verify_signature
+from stigmem.core.attestation import (
+    Attestation,
+    KeyStatement,
+    five_lines,
+    sign_statement,
+    verify_five_lines,
+    verify_signature,
+)
 from stigmem.core.errors import Refusal, Rejection, shown
 from stigmem.core.fact import Fact
 from stigmem.core.records import AgentKeyRow
 from stigmem.core.timestamps import format_us
 from stigmem.core.uris import normalise
 from stigmem.node.callers import Principal
+from stigmem.node.identity import Identity
 from stigmem.node.transaction import Transaction
 
-__all__ = ["AttestationBody", "Saying", "attestation_of", "missing_warnings", "statement_of"]
+__all__ = ["AttestationBody", "Saying", "attestation_of", "missing_warnings"]
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.URI_CHARS_MAX)]
 _REQUIRED: Final = "attestation required; register an agent key at POST /v1/auth/agent-keys"
@@ -46,19 +54,20 @@ class Saying(msgspec.Struct, gc=False):
     garden: str | None
 
 
-def statement_of(row: AgentKeyRow) -> KeyStatement:
-    """What this node says about a key, not yet signed."""
-    return KeyStatement(
+def _statement(row: AgentKeyRow, identity: Identity) -> KeyStatement:
+    """What this node says about a key, under its signature."""
+    said = KeyStatement(
         key_id=row.key_id,
         entity_uri=row.entity_uri,
         public_key=row.public_key,
         registered_at=format_us(row.registered_us),
         expires_at=None if row.expires_us is None else format_us(row.expires_us),
     )
+    return sign_statement(said, identity.node_id, identity.signer)
 
 
 def attestation_of(
-    txn: Transaction, principal: Principal, body: AttestationBody | None, saying: Saying, fact: Fact
+    txn: Transaction, principal: Principal, body: AttestationBody | None, saying: Saying, fact: Fact, identity: Identity
 ) -> Attestation | None:
     """The verified attestation of a write; None without one. Raises Refusal 400 or 403 for one that is not good, and
     400 where one is asked for and does not come. Whether a nonce is new is asked where the fact is written."""
@@ -71,7 +80,7 @@ def attestation_of(
     try:
         if body.nonce is not None or body.issued_at is not None or body.expires_at is not None:
             found = Attestation(
-                key=statement_of(row), signature=body.signature, nonce=body.nonce or "",
+                key=_statement(row, identity), signature=body.signature, nonce=body.nonce or "",
                 issued_at=body.issued_at or "", expires_at=body.expires_at or "", garden=saying.garden,
             )  # fmt: skip
             verify_signature(found, fact, txn.settings.suite)
@@ -83,7 +92,7 @@ def attestation_of(
     if mode == "enforce":
         message_text = f"in scope {fact.scope} an attestation covers every member: sign the whole form"
         raise Refusal(400, "attestation_required", message_text, field="attestation")
-    return Attestation(key=statement_of(row), signature=body.signature, form="lines")
+    return Attestation(key=_statement(row, identity), signature=body.signature, form="lines")
 
 
 def missing_warnings(txn: Transaction, scope: str, attestation: Attestation | None) -> list[str]:
