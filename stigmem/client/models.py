@@ -214,11 +214,12 @@ class Conflict(_Answer):
 
 
 class ConflictPage(BaseModel):
-    """Conflicts, newest first, and where to go on."""
+    """Conflicts, newest first, and where to go on; `point_of_time` as for facts."""
 
     conflicts: list[Conflict]
     cursor: str | None = None
     has_more: bool = False
+    point_of_time: dict[str, str] | None = None
 
 
 class ResolveRequest(BaseModel):

@@ -141,9 +141,13 @@ def assert_batch(
     return Call("POST", "/v1/facts/batch", model(BatchResult), json.dumps(given).encode(), _JSON)
 
 
-def get(fact_id: str, *, session_id: str | None = None) -> Call[Fact]:
-    """One fact, by its id or content id."""
-    return Call("GET", f"/v1/facts/{_name(fact_id)}", model(Fact), headers=_session(session_id))
+def get(
+    fact_id: str, *, session_id: str | None = None, as_of: str | None = None, known_at: str | None = None
+) -> Call[Fact]:
+    """One fact, by its id or content id; its standing `as_of` an instant or stamp, or as this node `known_at` a number
+    or a moment that it named."""
+    target = target_of(f"/v1/facts/{_name(fact_id)}", {"as_of": as_of, "known_at": known_at})
+    return Call("GET", target, model(Fact), headers=_session(session_id))
 
 
 def query(
@@ -271,18 +275,30 @@ def history(
 
 
 def list_conflicts(
-    *, status: str | None = "unresolved", cursor: str | None = None, limit: int = 50
+    *,
+    status: str | None = "unresolved",
+    cursor: str | None = None,
+    limit: int = 50,
+    as_of: str | None = None,
+    known_at: str | None = None,
 ) -> Call[ConflictPage]:
-    """A page of conflicts, newest first; `status` is `unresolved`, `resolved` or None for both."""
-    parameters = {"limit": limit, "status": status, "cursor": cursor}
+    """A page of conflicts, newest first; `status` is `unresolved`, `resolved` or None for both. `as_of` and `known_at`:
+    those of another point of time, as for `query`."""
+    parameters = {"limit": limit, "status": status, "cursor": cursor, "as_of": as_of, "known_at": known_at}
     return Call("GET", target_of("/v1/conflicts", parameters), model(ConflictPage))
 
 
-def iter_conflicts(*, status: str | None = "unresolved", page_size: int = 100) -> Pages[ConflictPage, Conflict]:
-    """Every conflict, newest first, page by page as they are wanted."""
+def iter_conflicts(
+    *,
+    status: str | None = "unresolved",
+    page_size: int = 100,
+    as_of: str | None = None,
+    known_at: str | None = None,
+) -> Pages[ConflictPage, Conflict]:
+    """Every conflict, newest first, page by page as they are wanted; `as_of` and `known_at` as for one page."""
 
     def page(cursor: str | None) -> Call[ConflictPage]:
-        return list_conflicts(status=status, cursor=cursor, limit=page_size)
+        return list_conflicts(status=status, cursor=cursor, limit=page_size, as_of=as_of, known_at=known_at)
 
     return Pages(page, lambda found: found.conflicts, lambda found: found.cursor)
 

@@ -72,6 +72,11 @@ class ConflictSet(ABC):
         """What resolutions made of a conflict, or None when there is no resolution of it."""
         return self._resolutions.settlements.get(conflict) if self._resolutions else None
 
+    def settlements(self) -> list[tuple[str, Settlement]]:
+        """The conflicts that there are resolutions of, by their ids, the one that was resolved last first."""
+        made = self._resolutions.settlements.items() if self._resolutions else ()
+        return sorted(made, key=lambda each: each[1].latest.fact, reverse=True)
+
     def covered(self, winner: Fact, members: Iterable[Fact]) -> list[str]:
         """Ids of what a resolution for a winner covers of these members, the winner first: in a slot of many values
         what is about its value."""

@@ -310,7 +310,6 @@ class Node:
             **bind(
                 events.OPERATIONS, events.EventsApi(identity=identity, quotas=quotas, streams=self.streams, guard=guard)
             ),
-            **bind(conflicts.OPERATIONS, conflicts.ConflictsApi(identity=identity, quotas=quotas, cursors=cursors)),
             **bind(gardens.OPERATIONS, gardens.GardensApi(identity=identity, quotas=quotas)),
             **bind(quarantine.OPERATIONS, quarantine.QuarantineApi(identity=identity, quotas=quotas)),
             **bind(agent_keys.OPERATIONS, agent_keys.AgentKeysApi(identity=identity, quotas=quotas)),
@@ -398,6 +397,10 @@ class Node:
             **bind(
                 facts.OPERATIONS,
                 facts.FactsApi(identity=identity, quotas=quotas, cursors=self.cursors, guard=guard, points=points),
+            ),
+            **bind(
+                conflicts.OPERATIONS,
+                conflicts.ConflictsApi(identity=identity, quotas=quotas, cursors=self.cursors, points=points),
             ),
             **bind(
                 recall.OPERATIONS,

@@ -11,8 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stigmem.core import conflicts as conflicts_module
 from stigmem.core import past as past_module
+from stigmem.core.conflicts import Conflict, ConflictBook, find_past, page_past
 from stigmem.core.contradiction import Cardinality, evaluate
+from stigmem.core.errors import Refusal
 from stigmem.core.fact import Fact
 from stigmem.core.hlc import stamp
 from stigmem.core.horizons import Horizons
@@ -77,8 +80,29 @@ def rows(known: Ledger | PastFacts, query: FactQuery) -> list[object]:
         query = msgspec.structs.replace(query, cursor=page.cursor)
 
 
+def conflicts(known: Ledger | PastFacts) -> list[tuple[object, ...]]:
+    """Every conflict as it is listed, under names that do not depend on the order of arrival."""
+    listed = ConflictBook(known).all() if isinstance(known, Ledger) else paged(known, limit=500)
+    return sorted(map(told, listed))
+
+
+def told(one: Conflict) -> tuple[object, ...]:
+    names = [(each.origin, each.id) for each in (one.fact_a, one.fact_b, *one.members)]
+    return (one.id, one.status, one.detected_at, one.resolved_by or "", one.note, names)
+
+
+def paged(past: PastFacts, *, limit: int, scopes: frozenset[str] | None = None) -> list[Conflict]:
+    found: list[Conflict] = []
+    cursor: str | None = None
+    while True:
+        page, cursor = steps(page_past(past, status=None, scopes=scopes, cursor=cursor, limit=limit))[0]
+        found += page
+        if cursor is None:
+            return found
+
+
 def answers(known: Ledger | PastFacts) -> list[object]:
-    return [rows(known, query) for query in QUERIES]
+    return [*(rows(known, query) for query in QUERIES), conflicts(known)]
 
 
 @settings(max_examples=60)
@@ -151,6 +175,80 @@ def test_both_say_of_a_slot_what_the_plain_definition_says_of_the_words_that_bel
                 assert [each for each in sorted(held) if past.contradicted(each)] == list(plain.members)
             ended = {(each.origin, each.id): by for each in held if (by := past.ended_by(each)) is not None}
             assert ended == plain.ended_by
+
+
+def test_conflicts_of_then_are_those_of_a_node_that_stopped_there_page_by_page_and_by_name() -> None:
+    most, statuses = 0, dict.fromkeys(("unresolved", "resolved"), 0)
+    for seed in range(60):
+        draw = random.Random(f"conflicts/{seed}")
+        words, resolutions = drawn_history(draw)
+        elsewhere = [msgspec.structs.replace(each, entity="user:2", id=f"{each.id}b") for each in words[:4]]
+        arrivals = draw.sample(everything := [*words, *elsewhere, *resolutions], len(everything))
+        ledger, other = Ledger(), Ledger()
+        for order, filled in ((arrivals, ledger), (everything, other)):
+            for each in order:
+                stored(filled, each)
+        then = draw.randint(0, 22)
+        at_us, newest = (T0_MS + then) * 1000, stamp(T0_MS + then, 0)
+        for point in (PointOfTime(draw.randint(1, len(arrivals)), at_us), PointOfTime(len(arrivals), at_us, newest)):
+            past, stopped = PastFacts(ledger, point), Ledger()
+            for each in ledger.log:
+                if point.holds(each):
+                    stored(stopped, each)
+            stopped.advance(at_us)
+            single = paged(past, limit=1)
+            assert sorted(map(told, single)) == conflicts(stopped)
+            assert list(map(told, paged(past, limit=500))) == list(map(told, single))
+            assert [told(one) for one in single] == [
+                told(found) for one in single if (found := steps(find_past(past, one.id, scopes=None))[0])
+            ]
+            most = max(most, len(single))
+            for one in single:
+                statuses[one.status] += 1
+        agreed = PastFacts(other, PointOfTime(len(arrivals), at_us, newest))
+        assert list(map(told, paged(agreed, limit=2))) == list(map(told, single)), "the order is alike on all nodes"
+    assert most > 2
+    assert min(statuses.values()) > 10
+
+
+def test_a_conflict_of_then_is_found_where_this_node_never_met_it_and_for_nobody_who_may_not_read_it() -> None:
+    ledger = Ledger()
+    words = [fact(1, "x", at=1), fact(2, "y", at=2, source="agent:b"), fact(3, "x", at=3, source="agent:b")]
+    for each in reversed(words):
+        stored(ledger, each)
+    assert not len(ledger.conflict_log), "b had taken y back before this node heard of it"
+    past = PastFacts(ledger, PointOfTime(3, T0_MS * 1000, stamp(T0_MS + 2, 0)))
+    (found,) = paged(past, limit=5)
+    assert [each.text for each in found.members] == ["x", "y"]
+    assert steps(find_past(past, found.id, scopes=None))[0] == found
+    closed = frozenset(scope for scope in ("local", "team", "company", "public") if scope != SLOT[2])
+    assert paged(past, limit=5, scopes=closed) == []
+    assert steps(find_past(past, found.id, scopes=closed))[0] is None
+    assert steps(find_past(past, "stigmem:conflict:none", scopes=None))[0] is None
+    now = PastFacts(ledger, PointOfTime(3, T0_MS * 1000, stamp(T0_MS + 3, 0)))
+    assert paged(now, limit=5) == []
+
+
+def test_a_list_of_conflicts_goes_on_where_it_had_to_stop_and_lets_others_have_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(conflicts_module, "_STEPS_MAX", 2)
+    ledger = Ledger()
+    for number in range(500):
+        for source in ("agent:a", "agent:b"):
+            slot = (f"user:{number}", "memory:role", "public")
+            text = source if number % 100 == 0 else "alike"
+            stored(ledger, fact(2 * number + (source == "agent:b"), text, source=source, at=number, slot=slot))
+    past = PastFacts(ledger, PointOfTime(ledger.last_seq, T0_MS * 1000))
+    found: list[str] = []
+    cursor, pages = None, 0
+    while cursor is not None or not pages:
+        (page, cursor), rests = steps(page_past(past, status="unresolved", scopes=None, cursor=cursor, limit=50))
+        assert rests <= 2
+        found, pages = found + [each.slot[0] for each in page], pages + 1
+    assert (found, pages) == ([f"user:{number}" for number in (400, 300, 200, 100, 0)], 3)
+    with pytest.raises(Refusal):
+        steps(page_past(past, status=None, scopes=None, cursor="bm9uZQ==", limit=5))
 
 
 def test_pages_over_a_point_of_time_are_of_one_state_while_facts_come_in() -> None:

@@ -549,6 +549,16 @@ def test_a_terminal_looks_up_what_was_so_before_and_says_as_of_when(run: Any) ->
     assert refused.status == 2
     assert "as_of is an ISO-8601 instant, or a stamp such as 1795161344436.000" in refused.err
     assert "this node has stored 3 facts" in run("fact", "query", "--known-at", "s:9").err
+    other = run("fact", "put", "user:ada", "memory:city", "Bern", "--source", "agent:you", "--json").json
+    (disputed,) = run("conflicts", "list", "--json").json
+    run("conflicts", "resolve", disputed["conflict_id"], "--winner", other["id"])
+    then = run("conflicts", "list", "--as-of", other["hlc"])
+    assert ("Bern" in then.out, f"as of {other['hlc']}; what had" in then.err) == (True, True)
+    assert "Bern" not in run("conflicts", "list").out
+    shown = run("conflicts", "show", disputed["conflict_id"][17:25], "--known-at", "s:4")
+    assert ("unresolved" in shown.out, "Oslo" in shown.out) == (True, True)
+    assert "superseded" not in run("fact", "get", first["id"], "--as-of", first["hlc"], "--json").out
+    assert "superseded_by" in run("fact", "get", first["id"], "--json").out
 
 
 def test_twenty_notes_of_one_agent_are_all_there(run: Any) -> None:

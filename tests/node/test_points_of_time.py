@@ -47,6 +47,18 @@ async def values(bench: Bench, query: str, **by: Any) -> list[str]:
     return [each["value"]["v"] for page in await pages(bench, query, **by) for each in page["facts"]]
 
 
+async def answers(bench: Bench, point: str = "") -> list[Any]:
+    """What a node answers to questions of each kind: pages of facts, single facts, conflicts and single conflicts."""
+    found: list[Any] = [await pages(bench, f"{query}&{point}") for query in QUERIES]
+    rows = [row for page in found[2] for row in page["facts"]][:5]
+    found += [read(await ask(bench, "GET", f"/v1/facts/{row['id']}?{point}")) for row in rows]
+    assert [one for one in rows if one not in found] == [], "a page and a single fact show the same"
+    listed = read(await ask(bench, "GET", f"/v1/conflicts?limit=500&{point}"))["conflicts"]
+    for one in listed[:3]:
+        assert read(await ask(bench, "GET", f"/v1/conflicts/{one['conflict_id']}?{point}")) == one
+    return [*found, sorted(listed, key=lambda one: str(one["conflict_id"]))]
+
+
 async def happen(bench: Bench, draw: random.Random) -> None:
     """Something that changes what is answered: a word, a retraction, an expiry, a settlement, a sweep."""
     members: dict[str, Any] = {
@@ -77,14 +89,14 @@ async def test_known_at_is_what_the_node_answered_then_also_after_a_restart(seed
         for number in range(25):
             await happen(bench, draw)
             await said(bench, f"mark {number}", entity="user:mark")
-            recorded[bench.node.state.ledger.last_seq] = [await pages(bench, query) for query in QUERIES]
+            recorded[bench.node.state.ledger.last_seq] = await answers(bench)
         assert bench.node.state.ledger.sweeps or seed, "a sweep must be among what happens"
         for seq, answered in recorded.items():
-            assert [await pages(bench, f"{query}&known_at=s:{seq}") for query in QUERIES] == answered, seq
+            assert await answers(bench, f"known_at=s:{seq}") == answered, seq
     async with running(bench, SETTINGS):
         bench.wall_ms += 100_000_000
         for seq, answered in list(recorded.items())[::6]:
-            assert [await pages(bench, f"{query}&known_at=s:{seq}") for query in QUERIES] == answered, seq
+            assert await answers(bench, f"known_at=s:{seq}") == answered, seq
 
 
 async def test_as_of_shows_the_facts_stamped_up_to_then_and_judges_expiry_then() -> None:
@@ -147,6 +159,58 @@ async def test_numbers_are_for_callers_from_whom_nothing_is_hidden_and_the_other
         assert await values(bench, "known_at=s:2", by=caller(*PERMISSIONS)) == ["hidden", "seen"]
 
 
+async def test_conflicts_of_then_have_pages_of_one_moment_and_show_nobody_what_is_closed_to_him() -> None:
+    bench, one = Bench(NOW_MS), caller("read", scopes=("public",))
+    async with running(bench, SETTINGS):
+        for scope in ("public", "team", "public", "public"):
+            for source in ("agent:a", "agent:b"):
+                await said(bench, source, entity=f"user:{bench.wall_ms}"[:-1], source=source, scope=scope)
+            bench.wall_ms += 20
+        until = quote(format_us(bench.wall_ms * 1000))
+        before = read(await ask(bench, "GET", "/v1/conflicts"))["conflicts"]
+        first = read(await ask(bench, "GET", "/v1/conflicts?known_at=now&limit=2", by=one))
+        seen = [each["conflict_id"] for each in first["conflicts"]]
+        bench.wall_ms += 5
+        body = {"winning_fact_id": before[0]["fact_a"]["id"]}
+        read(await ask(bench, "POST", f"/v1/conflicts/{seen[0]}/resolve", body), 200)
+        await said(bench, "late", entity=before[-1]["fact_a"]["entity"], source="agent:late")
+        name = quote(first["point_of_time"]["known_at"])
+        path = f"/v1/conflicts?known_at={name}&limit=2&cursor={first['cursor']}"
+        rest = read(await ask(bench, "GET", path, by=one))
+        assert (rest["cursor"], rest["has_more"], first["has_more"]) == (None, False, True)
+        shown = [*first["conflicts"], *rest["conflicts"]]
+        assert shown == [each for each in before if each["fact_a"]["scope"] == "public"]
+        assert [each["status"] for each in shown] == ["unresolved"] * 3
+        (hidden,) = (each["conflict_id"] for each in before if each["conflict_id"] not in str(shown))
+        read(await ask(bench, "GET", f"/v1/conflicts/{hidden}?known_at={name}", by=one), 404)
+        read(await ask(bench, "GET", f"/v1/conflicts/{hidden}?as_of={until}", by=one), 404)
+        assert read(await ask(bench, "GET", f"/v1/conflicts/{hidden}?as_of={until}"))["conflict_id"] == hidden
+        secret = next(each["fact_a"]["id"] for each in before if each["conflict_id"] == hidden)
+        read(await ask(bench, "GET", f"/v1/facts/{secret}?as_of={until}", by=one), 404)
+        assert read(await ask(bench, "GET", "/v1/conflicts?known_at=s:1", by=one), 403)["field"] == "known_at"
+        mixed = f"/v1/conflicts?as_of={until}&cursor={first['cursor']}"
+        assert read(await ask(bench, "GET", mixed), 400)["code"] == "invalid_cursor"
+        facts = read(await ask(bench, "GET", f"/v1/facts?as_of={until}&limit=1&include_contradicted=true"))
+        crossed = f"/v1/conflicts?as_of={until}&cursor={facts['cursor']}"
+        assert read(await ask(bench, "GET", crossed), 400)["code"] == "invalid_cursor"
+        assert read(await ask(bench, "GET", f"/v1/conflicts?as_of={until}&status=resolved"))["conflicts"] == []
+
+
+async def test_a_fact_of_then_is_there_by_id_and_content_from_when_it_was_stored_on() -> None:
+    bench = Bench(NOW_MS)
+    async with running(bench, SETTINGS):
+        old = await said(bench, "Bonn", valid_until=format_us((NOW_MS + 9_000) * 1000))
+        at = quote(old["hlc"])
+        new = await said(bench, "Bonn", valid_until=format_us((NOW_MS + 99_000) * 1000))
+        assert new["cid"] == old["cid"]
+        assert read(await ask(bench, "GET", f"/v1/facts/{new['cid']}"))["id"] == new["id"]
+        assert read(await ask(bench, "GET", f"/v1/facts/{new['cid']}?as_of={at}"))["id"] == old["id"]
+        assert read(await ask(bench, "GET", f"/v1/facts/{old['id']}?known_at=s:1")) == {**old, "warnings": []}
+        assert read(await ask(bench, "GET", f"/v1/facts/{old['id']}"))["superseded_by"] == new["id"]
+        for point in (f"as_of={at}", "known_at=s:1"):
+            read(await ask(bench, "GET", f"/v1/facts/{new['id']}?{point}"), 404)
+
+
 async def test_one_point_of_time_is_named_at_once_and_none_by_number_in_a_garden() -> None:
     bench = Bench(NOW_MS)
     async with running(bench, SETTINGS):
@@ -158,6 +222,15 @@ async def test_one_point_of_time_is_named_at_once_and_none_by_number_in_a_garden
         told = read(await ask(bench, "GET", f"/v1/facts?garden_id={garden}&known_at=s:1"), 422)
         assert told["field"] == "known_at"
         assert await values(bench, f"garden_id={garden}&as_of=2026-11-20T07:00:00Z") == []
+        for source in ("agent:a", "agent:b"):
+            await said(bench, source, source=source, scope="team", garden_id=garden)
+        then = f"as_of={quote(format_us(bench.wall_ms * 1000))}"
+        inside = read(await ask(bench, "GET", f"/v1/conflicts?garden_id={garden}&{then}"))
+        assert [each["fact_a"]["garden_id"][-9:] for each in inside["conflicts"]] == ["/garden/g"]
+        assert read(await ask(bench, "GET", f"/v1/conflicts?{then}"))["conflicts"] == []
+        assert (
+            read(await ask(bench, "GET", f"/v1/conflicts?garden_id={garden}&known_at=now"), 422)["field"] == "known_at"
+        )
 
 
 async def test_what_was_stored_before_instants_were_recorded_is_refused_and_not_made_up_for() -> None:

@@ -71,7 +71,7 @@ async def test_every_mistyped_parameter_is_named_at_once() -> None:
 async def test_an_operation_without_parameters_says_so() -> None:
     async with fresh() as node:
         fact = await node.say()
-        for target in (f"/v1/facts/{fact['id']}?as_of=now", "/v1/me?scope=public"):
+        for target in (f"/v1/facts/{fact['id']}/provenance?as_of=now", "/v1/me?scope=public"):
             assert "it takes no parameters" in (await node.get(target, 422))["detail"]
 
 

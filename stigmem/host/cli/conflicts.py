@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from cyclopts import App, Parameter
 
-from stigmem.host.cli.fact import Kind, shown_value, typed
+from stigmem.host.cli.fact import AsOf, Kind, KnownAt, shown_value, tell_point, typed
 from stigmem.host.cli.speech import Failed, Mistake, examples, say, show_json, show_table, tell
 from stigmem.host.cli.where import Place, Where, answer
 
@@ -35,12 +35,14 @@ async def show_all(
     *,
     status: Annotated[Literal["unresolved", "resolved", "all"], Parameter(help="Which ones.")] = "unresolved",
     limit: Annotated[int, Parameter(help="At most so many, newest first.")] = 50,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     json: _Json = False,
     where: Where | None = None,
 ) -> None:
-    """List conflicts, newest first."""
+    """List conflicts, newest first; those of then, by the last word of their slots."""
     async with (where or Where()).connect() as place:
-        found = await _pages(place, status, limit)
+        found, page = await _pages(place, status, limit, {"as_of": as_of, "known_at": known_at})
     if json:
         show_json(found)
         return
@@ -52,9 +54,18 @@ async def show_all(
     ]  # fmt: skip
     columns = ("id", "entity", "relation", "scope", "values", "facts", "status", "since")
     show_table(columns, rows, empty=f"no {'' if status == 'all' else status + ' '}conflicts")
+    tell_point(page)
 
 
-async def show(conflict_id: str, /, *, json: _Json = False, where: Where | None = None) -> None:
+async def show(
+    conflict_id: str,
+    /,
+    *,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
+    json: _Json = False,
+    where: Where | None = None,
+) -> None:
     """Show one conflict with every fact in it.
 
     Parameters
@@ -63,8 +74,10 @@ async def show(conflict_id: str, /, *, json: _Json = False, where: Where | None 
         Id of the conflict, or the beginning of one.
     """
     async with (where or Where()).connect() as place:
-        row = await _one(place, conflict_id)
-        members = [answer(await place.asker.ask("GET", f"/v1/facts/{fact_id}")) for fact_id in row["members"][:100]]
+        point = {"as_of": as_of, "known_at": known_at}
+        row = await _one(place, conflict_id, point)
+        paths = [f"/v1/facts/{fact_id}" for fact_id in row["members"][:100]]
+        members = [answer(await place.asker.ask("GET", path, point)) for path in paths]
     if json:
         show_json(row | {"facts": members})
         return
@@ -105,7 +118,7 @@ async def resolve(
         raise Mistake("say what stands: either --winner FACT_ID or --value VALUE")
     body: dict[str, Any] = {"resolution_note": note}
     async with (where or Where()).connect() as place:
-        row = await _one(place, conflict_id)
+        row = await _one(place, conflict_id, {})
         if value is not None:
             body["new_value"] = typed(value, type)
         else:
@@ -115,27 +128,34 @@ async def resolve(
     say(f"resolved by fact {made['resolution_fact_id']}")
 
 
-async def _pages(place: Place, status: str, limit: int) -> list[dict[str, Any]]:
+async def _pages(
+    place: Place, status: str, limit: int, point: dict[str, str | None]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The conflicts, and the last page of them."""
     if limit < 1:
         raise Mistake("--limit must be at least 1")
     found: list[dict[str, Any]] = []
-    cursor = None
+    cursor, page = None, dict[str, Any]()
     while len(found) < limit:
-        given = {"status": None if status == "all" else status, "limit": min(500, limit - len(found)), "cursor": cursor}
+        given = {
+            "status": None if status == "all" else status, "limit": min(500, limit - len(found)), "cursor": cursor,
+            **point,
+        }  # fmt: skip
         page = answer(await place.asker.ask("GET", "/v1/conflicts", given))
         found += page["conflicts"]
         cursor = page["cursor"]
         if cursor is None:
             break
-    return found
+    return found, page
 
 
-async def _one(place: Place, conflict_id: str) -> dict[str, Any]:
-    found = await place.asker.ask("GET", f"/v1/conflicts/{conflict_id}")
+async def _one(place: Place, conflict_id: str, point: dict[str, str | None]) -> dict[str, Any]:
+    found = await place.asker.ask("GET", f"/v1/conflicts/{conflict_id}", point)
     if found.status != 404:
         row: dict[str, Any] = answer(found)
         return row
-    rows = {row["conflict_id"]: row for row in await _pages(place, "all", 5_000)}
+    listed, _ = await _pages(place, "all", 5_000, point)
+    rows = {row["conflict_id"]: row for row in listed}
     short = conflict_id.removeprefix(_PREFIX)
     return rows[_only([n for n in rows if n.removeprefix(_PREFIX).startswith(short)], "conflict", conflict_id)]
 

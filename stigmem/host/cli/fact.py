@@ -15,7 +15,7 @@ from stigmem.core.trust import TrustClass
 from stigmem.host.cli.speech import Mistake, examples, say, show_json, show_table, tell
 from stigmem.host.cli.where import Place, Where, answer
 
-__all__ = ["add_to", "shown_value", "typed"]
+__all__ = ["AsOf", "KnownAt", "add_to", "shown_value", "tell_point", "typed"]
 
 _PAGE: Final = 500
 _WHOLE_MAX: Final = 1e15
@@ -25,11 +25,11 @@ _HOW_TO_SEE: Final = "; --include-contradicted shows them too, and `stigmem conf
 Kind = Literal["string", "text", "number", "boolean", "datetime", "ref", "null", "json"]
 Scope = Literal["local", "team", "company", "public"]
 _Json = Annotated[bool, Parameter(negative=(), help="As JSON.")]
-_AsOf = Annotated[
+AsOf = Annotated[
     str | None,
     Parameter(help="As of this ISO-8601 instant or stamp, wherever the facts were then; alike on all nodes."),
 ]
-_KnownAt = Annotated[
+KnownAt = Annotated[
     str | None,
     Parameter(help="What this node knew when it had stored so many facts (s:120), or at a moment that it named (now)."),
 ]
@@ -122,8 +122,16 @@ async def _signed(place: Place, body: dict[str, Any], file: Path) -> dict[str, A
         raise Mistake(error.message) from error
 
 
-async def get(fact_id: str, /, *, json: _Json = False, where: Where | None = None) -> None:
-    """Show one fact.
+async def get(
+    fact_id: str,
+    /,
+    *,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
+    json: _Json = False,
+    where: Where | None = None,
+) -> None:
+    """Show one fact, as it stands or stood then.
 
     Parameters
     ----------
@@ -131,7 +139,7 @@ async def get(fact_id: str, /, *, json: _Json = False, where: Where | None = Non
         Id of the fact, or its content id (sha256:...).
     """
     async with (where or Where()).connect() as place:
-        fact = answer(await place.asker.ask("GET", f"/v1/facts/{fact_id}"))
+        fact = answer(await place.asker.ask("GET", f"/v1/facts/{fact_id}", {"as_of": as_of, "known_at": known_at}))
     _show(fact, json=json)
 
 
@@ -140,8 +148,8 @@ async def history(
     /,
     *,
     all_authors: Annotated[bool, Parameter(negative=(), help="Also what others said about the same.")] = False,
-    as_of: _AsOf = None,
-    known_at: _KnownAt = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     json: _Json = False,
     where: Where | None = None,
 ) -> None:
@@ -171,7 +179,7 @@ async def history(
     ended = [fact.get("superseded_by") or fact.get("retracted_by") or "" for fact in found]
     rows = [(*_row(fact)[2:3], *_row(fact)[4:], by) for fact, by in zip(found, ended, strict=True)]
     show_table(columns, rows, empty="nothing was said")
-    _tell_point(page)
+    tell_point(page)
 
 
 async def query(
@@ -189,8 +197,8 @@ async def query(
     include_expired: Annotated[bool, Parameter(negative=(), help="Show expired facts too.")] = False,
     include_retracted: Annotated[bool, Parameter(negative=(), help="Show what was taken back, too.")] = False,
     after: Annotated[str | None, Parameter(help="Only facts written after this ISO-8601 instant.")] = None,
-    as_of: _AsOf = None,
-    known_at: _KnownAt = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     limit: Annotated[int, Parameter(help="At most so many, newest first.")] = 50,
     all: Annotated[bool, Parameter(negative=(), help="All of them, however many.")] = False,  # noqa: A002
     json: _Json = False,
@@ -230,10 +238,10 @@ async def query(
     if cursor is not None and not json:
         say("there are more; --limit or --all shows them")
     if not json:
-        _tell_point(page)
+        tell_point(page)
 
 
-def _tell_point(page: dict[str, Any]) -> None:
+def tell_point(page: dict[str, Any]) -> None:
     """Say which point of time an answer was about."""
     point = page.get("point_of_time")
     if point is None:

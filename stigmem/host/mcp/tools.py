@@ -256,8 +256,11 @@ class Tools:
         status: Literal["unresolved", "resolved"] = "unresolved",
         limit: Annotated[int, Field(ge=1, le=500)] = _POLL,
         cursor: str | None = None,
+        as_of: AsOf = None,
+        known_at: KnownAt = None,
     ) -> str:
-        return _shown(await self._ask("GET", "/v1/conflicts", {"status": status, "limit": limit, "cursor": cursor}))
+        query = {"status": status, "limit": limit, "cursor": cursor, "as_of": as_of, "known_at": known_at}
+        return _shown(await self._ask("GET", "/v1/conflicts", query))
 
     async def resolve_contradiction(
         self,

@@ -11,20 +11,23 @@ import sys
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from stigmem.core import limits
-from stigmem.core.conflicts import Conflict, ConflictBook
+from stigmem.core.conflicts import Conflict, ConflictBook, find_past, page_past
 from stigmem.core.errors import Refusal, Rejection, invalid
 from stigmem.core.fact import Fact, rank
 from stigmem.core.gardens import Garden
 from stigmem.core.ledger import Ledger
 from stigmem.core.records import GardenRole
 from stigmem.core.resolution import provenance
+from stigmem.core.schemas import known_at
 from stigmem.core.uris import RESOLUTION_PREFIX, normalise
 from stigmem.core.values import Value
-from stigmem.core.wire import json_response
+from stigmem.core.wire import Response, json_response
 from stigmem.node.api.assertion import ValueBody, audit_write, check_schema, read_value, room_of, stage_fact
 from stigmem.node.api.garden_access import READING, WRITING, garden_of_facts
+from stigmem.node.api.points_of_time import AskedPoint, AsOf, KnownAt, PointRecord, PointsOfTime
 from stigmem.node.api.request import ApiRequest
 from stigmem.node.api.routing import AfterCommit, Operation, Outcome
 from stigmem.node.api.views import ConflictRecord, conflict_record
@@ -44,7 +47,14 @@ class RoomParameters(msgspec.Struct, kw_only=True):
     garden_id: str | None = None
 
 
-class ConflictParameters(RoomParameters, kw_only=True):
+class MomentParameters(RoomParameters, kw_only=True):
+    """Parameters of `GET /v1/conflicts/{conflict}`."""
+
+    as_of: AsOf = None
+    known_at: KnownAt = None
+
+
+class ConflictParameters(MomentParameters, kw_only=True):
     """Parameters of `GET /v1/conflicts`."""
 
     status: Literal["unresolved", "resolved"] | None = None
@@ -53,11 +63,14 @@ class ConflictParameters(RoomParameters, kw_only=True):
 
 
 class ConflictsAnswer(msgspec.Struct):
-    """A page of conflicts, newest first."""
+    """A page of conflicts, newest first: the one that this node met last, or of another point of time the one whose
+    slot was spoken in last."""
 
     conflicts: list[ConflictRecord]
     cursor: str | None
     has_more: bool
+    point_of_time: PointRecord | UnsetType = UNSET
+    """Which one was asked for; there only when one was."""
 
 
 class ResolveRequest(msgspec.Struct, kw_only=True):
@@ -78,22 +91,26 @@ class ResolveAnswer(msgspec.Struct):
 class ConflictsApi:
     """Conflicts of this node: looking at them, and settling them."""
 
-    def __init__(self, *, identity: Identity, quotas: Quotas, cursors: CursorCodec) -> None:
+    def __init__(self, *, identity: Identity, quotas: Quotas, cursors: CursorCodec, points: PointsOfTime) -> None:
         self._identity = identity
         self._quotas = quotas
         self._cursors = cursors
+        self._points = points
 
     def get_conflicts(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
         given: ConflictParameters = call.query
         room = self._room(call, txn, READING)
+        sight = Sight.of(call, txn)
+        asked = self._points.asked(given, room.ledger, sight, garden=room.garden)
+        if asked is not None:
+            return self._past_page(asked, given, room)
         rows, place = room.conflicts.page(
             status=given.status,
             scopes=call.principal.scopes,
             cursor=None if given.cursor is None else self._cursors.open(given.cursor),
             limit=given.limit,
         )
-        sight = Sight.of(call, txn)
         records = [conflict_record(conflict, room.ledger, sight, room.uri) for conflict in rows]
         return json_response(
             200, ConflictsAnswer(records, None if place is None else self._cursors.close(place), place is not None)
@@ -101,8 +118,32 @@ class ConflictsApi:
 
     def get_conflict(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
-        room = self._room(call, txn, READING)
-        return json_response(200, conflict_record(_visible(call, room), room.ledger, Sight.of(call, txn), room.uri))
+        room, sight = self._room(call, txn, READING), Sight.of(call, txn)
+        asked = self._points.named(call.query, room.ledger, sight, garden=room.garden)
+        if asked is None:
+            return json_response(200, conflict_record(_visible(call, room), room.ledger, sight, room.uri))
+        past = known_at(room.ledger, asked.point, sight.state.schemas)
+        looking = find_past(past, call.params["conflict"], scopes=call.principal.scopes)
+
+        async def answer() -> Response:
+            conflict = await self._points.made(looking)
+            return json_response(200, conflict_record(_readable(call, conflict), past, sight, room.uri))
+
+        return self._points.answer(answer)
+
+    def _past_page(self, asked: AskedPoint, given: ConflictParameters, room: _Room) -> Outcome:
+        """Have a task make a page of another point of time."""
+        sight = asked.sight
+        past = known_at(room.ledger, asked.point, sight.state.schemas)
+        work = page_past(past, status=given.status, scopes=sight.reader.scopes, cursor=asked.cursor, limit=given.limit)
+
+        async def answer() -> Response:
+            rows, place = await self._points.made(work)
+            cursor = None if place is None else self._cursors.close(asked.cursor_to(place))
+            records = [conflict_record(conflict, past, sight, room.uri) for conflict in rows]
+            return json_response(200, ConflictsAnswer(records, cursor, place is not None, asked.record))
+
+        return self._points.answer(answer)
 
     def post_resolve(self, call: ApiRequest, txn: Transaction) -> Outcome:
         room = self._room(call, txn, WRITING)
@@ -212,7 +253,10 @@ class _Room(NamedTuple):
 def _visible(call: ApiRequest, room: _Room) -> Conflict:
     """The conflict that the path names. Raises Refusal 404, also for one whose facts the caller may not read: its id
     follows from entity, relation and scope, which anybody can guess."""
-    conflict = room.conflicts.get(call.params["conflict"])
+    return _readable(call, room.conflicts.get(call.params["conflict"]))
+
+
+def _readable(call: ApiRequest, conflict: Conflict | None) -> Conflict:
     if conflict is None or not may_read(call.principal, conflict.fact_a):
         raise Refusal(404, "conflict_not_found", "conflict not found")
     return conflict
@@ -240,7 +284,7 @@ OPERATIONS = (
     ),
     Operation(
         "get_conflict", "GET", "/v1/conflicts/{conflict}", "read", ConflictsApi.get_conflict,
-        "One contradiction", query=RoomParameters,
-        answer=ConflictRecord, refusals=(401, 403, 404, 422, 429, 503), tags=("conflicts",),
+        "One contradiction", query=MomentParameters,
+        answer=ConflictRecord, refusals=(400, 401, 403, 404, 422, 429, 503), tags=("conflicts",),
     ),
 )  # fmt: skip

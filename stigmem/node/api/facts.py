@@ -100,6 +100,13 @@ class HistoryParameters(msgspec.Struct, kw_only=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=limits.PAGE_LIMIT_MAX)] = limits.PAGE_LIMIT_DEFAULT
 
 
+class FactParameters(msgspec.Struct, kw_only=True):
+    """Parameters of `GET /v1/facts/{fact}`."""
+
+    as_of: AsOf = None
+    known_at: KnownAt = None
+
+
 class CidAnswer(msgspec.Struct):
     """Outcome of a content id check."""
 
@@ -253,11 +260,26 @@ class FactsApi:
 
     def get_fact(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
-        session = session_of(call.request)
-        fact, garden = _visible(call, txn, call.params["fact"])
-        self._guard.note(session, call.principal, (fact.scope,))
+        session, sight = session_of(call.request), Sight.of(call, txn)
+        found, garden = _found(call, txn, call.params["fact"])
         ledger = txn.ledger if garden is None else garden.ledger
-        return json_response(200, fact_record(fact, ledger, Sight.of(call, txn), garden_uri=self._uri(garden)))
+        asked = self._points.named(call.query, ledger, sight, garden=garden)
+        if asked is None:
+            fact = _best(found, ledger, call.params["fact"])
+            self._guard.note(session, call.principal, (fact.scope,))
+            return json_response(200, fact_record(fact, ledger, sight, garden_uri=self._uri(garden)))
+        past = known_at(ledger, asked.point, txn.state.schemas)
+        held = [each for each in found if past.holds(each)]
+        if not held:
+            raise _not_found()
+
+        async def answer() -> Response:
+            await self._points.made(past.prepare(held))
+            fact = _best(held, past, call.params["fact"])
+            self._guard.note(session, sight.reader, (fact.scope,))
+            return json_response(200, fact_record(fact, past, sight, garden_uri=self._uri(garden)))
+
+        return self._points.answer(answer)
 
     def get_history(self, call: ApiRequest, txn: Transaction) -> Outcome:
         self._quotas.charge(txn, call.principal, "fact_read")
@@ -326,7 +348,14 @@ def check_scope_parameter(principal: Principal, scope: str | None) -> None:
 
 
 def _visible(call: ApiRequest, txn: Transaction, name: str) -> tuple[Fact, Garden | None]:
-    """The fact with this id or content id, if the caller may read it, and its garden. Raises Refusal 400 or 404.
+    """The fact with this id or content id, if the caller may read it, and its garden. Raises Refusal 400 or 404."""
+    found, garden = _found(call, txn, name)
+    return _best(found, txn.ledger if garden is None else garden.ledger, name), garden
+
+
+def _found(call: ApiRequest, txn: Transaction, name: str) -> tuple[list[Fact], Garden | None]:
+    """Every fact with this id or content id that the caller may read, and their garden; one at least. Raises Refusal
+    400 or 404.
 
     404 also for facts of a scope or a garden that is closed to the caller: a content id can be made of a guess, and
     whoever sends it must not learn whether the guess was right.
@@ -342,12 +371,21 @@ def _visible(call: ApiRequest, txn: Transaction, name: str) -> tuple[Fact, Garde
     if not found:
         inside = facts_in_gardens(txn.state.gardens, call.principal, name, by_content=by_content)
         if not inside:
-            raise Refusal(404, "fact_not_found", "fact not found")
-        return inside[-1]
-    if by_content:
-        return next(filter(ledger.live, found), found[-1]), None
-    best = min(found, key=lambda fact: (not fact.certified, fact))  # the same one on every node that holds them
-    return best, None
+            raise _not_found()
+        garden = inside[-1][1]
+        return [fact for fact, its in inside if its is garden], garden
+    return found, None
+
+
+def _best(found: list[Fact], known: KnownFacts, name: str) -> Fact:
+    """Which of the facts of one name is shown."""
+    if name.startswith("sha256:"):
+        return next(filter(known.live, found), found[-1])
+    return min(found, key=lambda fact: (not fact.certified, fact))  # the same one on every node that holds them
+
+
+def _not_found() -> Refusal:
+    return Refusal(404, "fact_not_found", "fact not found")
 
 
 def _reference(call: ApiRequest, txn: Transaction, entry: dict[str, Any]) -> ProvenanceItem:
@@ -398,6 +436,6 @@ OPERATIONS = (
     ),
     Operation(
         "get_fact", "GET", "/v1/facts/{fact}", "read", FactsApi.get_fact, "One fact by id or content id",
-        answer=FactRecord, refusals=(400, 401, 403, 404, 429, 503), tags=("facts",),
+        query=FactParameters, answer=FactRecord, refusals=(400, 401, 403, 404, 422, 429, 503), tags=("facts",),
     ),
 )  # fmt: skip

@@ -60,7 +60,7 @@ _AHEAD_US: Final = 5_000_000
 _NAMES: Final = "known_at is s:<number of a fact>, now, or a name that was answered to now"
 
 
-class PointParameters(Protocol):
+class NamedPoint(Protocol):
     """What a request says about its point of time."""
 
     @property
@@ -68,6 +68,10 @@ class PointParameters(Protocol):
 
     @property
     def known_at(self) -> str | None: ...
+
+
+class PointParameters(NamedPoint, Protocol):
+    """The same, of an answer that has pages."""
 
     @property
     def cursor(self) -> str | None: ...
@@ -107,6 +111,15 @@ class PointsOfTime:
         self, given: PointParameters, ledger: Ledger, sight: Sight, *, garden: Garden | None = None
     ) -> AskedPoint | None:
         """The point of time that a request names, None for now. Raises Refusal 400, 403 and 422."""
+        found = self.named(given, ledger, sight, garden=garden)
+        if found is None or given.cursor is None:
+            return found
+        return self._further(given, found.point, found.record, sight)
+
+    def named(
+        self, given: NamedPoint, ledger: Ledger, sight: Sight, *, garden: Garden | None = None
+    ) -> AskedPoint | None:
+        """As `asked`, for an answer that has no pages."""
         if given.as_of is None and given.known_at is None:
             return None
         if given.as_of is not None and given.known_at is not None:
@@ -117,9 +130,7 @@ class PointsOfTime:
             raise invalid("known_at", "known_at counts what is in no garden; ask as_of in a garden", where="query")
         else:
             point, record = self._known_at(given.known_at or "", ledger, sight)
-        if given.cursor is None:
-            return AskedPoint(point, record, sight, None)
-        return self._further(given, point, record, sight)
+        return AskedPoint(point, record, sight, None)
 
     def answer(self, make: Callable[[], Awaitable[Response]]) -> Outcome:
         """Have a task make an answer about a point of time."""
