@@ -31,6 +31,7 @@ from sim.observation.conditions import Conditions
 from sim.observation.node_view import NodeView
 from sim.observation.obligations import Obligation
 from sim.observation.pages import PageLog
+from sim.observation.reads import Question
 from sim.observation.request_debts import RequestDebts
 from sim.observation.visibility import Visibility
 from sim.topology.federation import Federation
@@ -221,6 +222,10 @@ class Clients(Protocol):
 
     def console(self, node: str, request: Request, then: Callable[[Response], None]) -> bool:
         """The same by the person at the machine's own console, who may do everything."""
+
+    def look(self, node: str, question: Question) -> None:
+        """Read what a node shows of an entity, page by page to the end, and have it judged (`sim.check.reads`). A read
+        that is cut off, refused or too long is no answer."""
 
     def said(self, subject: str, fact_id: str) -> None:
         """Note that this workload's agents have said something about a subject, once that was acknowledged: it counts

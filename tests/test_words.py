@@ -52,7 +52,7 @@ WORDS = {
         (
             "stigmem/client/", "stigmem/core/", "stigmem/node/", "stigmem/host/cli/", "stigmem/host/observe.py",
             "sim/adversary/", "sim/check/", "sim/model_reference/", "sim/observation/", "sim/ports.py",
-            "sim/simulation/", "sim/study/page_excess.py", "sim/study/profiles.py",
+            "sim/simulation/", "sim/study/page_excess.py", "sim/study/profiles.py", "sim/workload/readers.py",
         ),
         "html (what a browser is shown)",
     ),

@@ -7,6 +7,7 @@ that it needs. All hooks are called from `sim.simulation.events` and from nowher
   on_response      a node is about to put an answer on the wire; the asker has not seen it
   on_asked         a node asked a hostile peer for facts, which is about to answer
   on_acknowledged  a client on a machine was told that its write is stored
+  on_read          a client has read all pages of what its node shows of an entity
   on_boot          a node has loaded its journal and runs; its first commit comes later
   on_disk_wiped    a machine that is off got an empty disk, on purpose
   is_quiet         asked four times a second after the faults ended: may the federation be called settled?
@@ -36,6 +37,7 @@ from enum import Enum
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from sim.diagnostics.errors import Violation
+from sim.observation.reads import Read
 from sim.ports import Observed
 from stigmem.core.audit import AuditRow
 from stigmem.core.fact import Fact
@@ -142,7 +144,7 @@ class Checker:
     @classmethod
     def watches(cls) -> bool:
         """Whether the property is watched while a run goes on; else it is judged at its end only."""
-        hooks = ("on_commit", "on_response", "on_asked", "on_acknowledged", "on_boot")
+        hooks = ("on_commit", "on_response", "on_asked", "on_acknowledged", "on_read", "on_boot")
         return any(getattr(cls, hook) is not getattr(Checker, hook) for hook in hooks)
 
     def on_commit(self, commit: Commit) -> None:
@@ -153,6 +155,9 @@ class Checker:
 
     def on_asked(self, asked: Asked) -> None:
         """A node asked a hostile peer for facts."""
+
+    def on_read(self, read: Read) -> None:
+        """A client has read all that its node shows of an entity."""
 
     def on_acknowledged(self, machine: str, fact_id: str) -> None:
         """A client on a machine got 201 for a write, or 200 for a resolution."""

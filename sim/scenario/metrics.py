@@ -32,7 +32,7 @@ nor lost was still on its way at the end, and a packet that came twice was deliv
 about a subject that its own team, or other teams, had been acknowledged by then, the share that an agent was answered
 with, over all recalls."""
 REJECTIONS: Final = (
-    "attestation_invalid", "attestation_key_expired", "attestation_required",
+    "agent_key_malformed", "attestation_invalid", "attestation_key_expired", "attestation_required",
     "malformed_schema", "tombstone_busy", "tombstone_key_unknown", "tombstone_malformed", "tombstone_not_found",
     "tombstone_not_the_issuer", "tombstone_signature_invalid", "tombstone_signer_unknown", "tombstone_unauthorised",
     "tombstoned", "tombstones_full",

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
-from typing import Any
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
 from sim.naming import agent
+from sim.observation.reads import Moment, Question, Read, ShownFact
 from sim.observation.recollections import Recollections
 from sim.simulation.arrivals import Arrivals
 from sim.topology.federation import Federation
@@ -22,7 +24,10 @@ from sim.world.random_streams import RandomStreams
 from stigmem.core.wire import JSON_TYPE, Request, Response
 from stigmem.node.callers import Principal
 
-__all__ = ["Submissions", "WorkloadClients"]
+__all__ = ["Reads", "Submissions", "WorkloadClients"]
+
+_SHOWN_MAX: Final = 1_000
+"""Facts after which nobody reads on."""
 
 
 class _Stored(msgspec.Struct):
@@ -35,6 +40,18 @@ class _Resolved(msgspec.Struct):
     resolution_fact_id: str
 
 
+class Reads(NamedTuple):
+    """Who judges what clients are shown. `moment`: of a node, None while its machine is off."""
+
+    moment: Callable[[str], Moment | None]
+    told: Callable[[Read], None]
+
+
+class _Page(msgspec.Struct):
+    facts: list[ShownFact]
+    cursor: str | None
+
+
 class Submissions:
     """What clients sent to the nodes on their machines, and what became of it."""
 
@@ -44,15 +61,18 @@ class Submissions:
         acknowledged: Callable[[str, str], None],
         is_interrupted: Callable[[], bool],
         recollections: Recollections,
+        reads: Reads | None = None,
     ) -> None:
         """`acknowledged` is called with the names of the machine and of the fact whenever a write was answered 201.
-        `is_interrupted` is asked before each write: one event may hold thousands of them."""
+        `is_interrupted` is asked before each write: one event may hold thousands of them. `reads`: who is told what
+        readers were shown; None where nobody judges it."""
         self.writes = 0
         """Facts and resolutions that clients wanted to write."""
         self.acknowledged = 0
         self.refused: dict[int, int] = {}
         """Status of the answer -> how often a write had it; 0 is a machine that was off."""
         self.recollections = recollections
+        self.reads = reads
         self._machines = machines
         self._on_acknowledged = acknowledged
         self._is_interrupted = is_interrupted
@@ -197,6 +217,27 @@ class WorkloadClients:
 
     def console(self, node: str, request: Request, then: Callable[[Response], None]) -> bool:
         return self._submissions.ask(node, request, then, by=OPERATOR)
+
+    def look(self, node: str, question: Question) -> None:
+        reads = self._submissions.reads
+        begun = None if reads is None else reads.moment(node)
+        if reads is None or begun is None:
+            return
+        shown: list[ShownFact] = []
+        query = f"entity={quote(question.entity, safe='')}&limit={question.limit}"
+        query += "" if question.scope is None else f"&scope={question.scope}"
+
+        def answered(answer: Response) -> None:
+            if answer.status != 200:
+                return
+            page = msgspec.json.decode(answer.body, type=_Page)
+            shown.extend(page.facts)
+            if page.cursor is not None and len(shown) <= _SHOWN_MAX:
+                self.request(node, Request("GET", f"/v1/facts?{query}&cursor={quote(page.cursor, safe='')}"), answered)
+            elif page.cursor is None and (ended := reads.moment(node)) is not None:
+                reads.told(Read(node, question, begun, ended, shown))
+
+        self.request(node, Request("GET", f"/v1/facts?{query}"), answered)
 
     def said(self, subject: str, fact_id: str) -> None:
         self._submissions.recollections.said(self._name, subject, fact_id)

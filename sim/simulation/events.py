@@ -8,6 +8,7 @@ hook of every checker is called from this file, so that whoever writes one finds
   on_response      `answered`: inside the node's turn, before the answer's bytes are put on the wire
   on_asked         `asked`: a pull of a node has arrived at a hostile peer, whose answer is made and not yet on the wire
   on_acknowledged  `acknowledged`: a client of the machine has its 201, or the 200 of a resolution
+  on_read          `read`: a client has the last page of what its node shows of an entity
   on_boot          `booted`: the node has loaded its journal and started its tasks, none of which has run yet
   on_disk_wiped    `disk_wiped`: the machine is off
   is_quiet         `is_quiet`: after the faults ended, as long as everything else is settled too
@@ -32,6 +33,7 @@ from sim.diagnostics.errors import Violation
 from sim.diagnostics.kind_errors import blame, failure
 from sim.observation.expected import stays_local
 from sim.observation.node_view import NodeView
+from sim.observation.reads import Read
 from sim.observation.visibility import TrackedFact
 from sim.simulation.observed import RunView
 from sim.units import format_duration
@@ -50,6 +52,7 @@ __all__ = ["EventRelay"]
 
 _WHO_LOOKS: Final = (
     "_watching", "_see_commits", "_see_all_commits", "_see_answers", "_see_questions", "_see_acknowledgements",
+    "_see_reads",
 )  # fmt: skip
 """What of a relay is worked out anew when a checker has had its last word."""
 
@@ -203,6 +206,19 @@ class EventRelay:
                 self._failed(checker, error, "on_acknowledged")
                 return
 
+    def read(self, read: Read) -> None:
+        """A client has read all that its node shows of an entity."""
+        for checker in self._see_reads:
+            try:
+                checker.on_read(read)
+            except PropertyViolated as broken:
+                self.violated(broken.violation)
+                if not self._keep_going:
+                    return
+            except Exception as error:
+                self._failed(checker, error, "on_read")
+                return
+
     def disk_wiped(self, machine: str) -> None:
         """A machine's disk was wiped on purpose."""
         for checker in self._watching:
@@ -309,6 +325,10 @@ class EventRelay:
     @cached_property
     def _see_acknowledgements(self) -> list[Checker]:
         return self._that_override("on_acknowledged")
+
+    @cached_property
+    def _see_reads(self) -> list[Checker]:
+        return self._that_override("on_read")
 
     # --- measuring ---
 

@@ -33,13 +33,14 @@ import trio
 from sim.check import CHECKERS, Checker, CheckerFactory, build_checkers
 from sim.diagnostics.errors import Violation
 from sim.diagnostics.kind_errors import whose
+from sim.observation.reads import Moment
 from sim.observation.recollections import Recollections
 from sim.observation.sampler import SAMPLES, Sampler
 from sim.observation.visibility import Visibility
 from sim.scenario.plan import Plan
 from sim.simulation.arrivals import Arrivals
 from sim.simulation.build import make_machines
-from sim.simulation.clients import Submissions, WorkloadClients
+from sim.simulation.clients import Reads, Submissions, WorkloadClients
 from sim.simulation.conditions import conditions_of
 from sim.simulation.events import EventRelay
 from sim.simulation.fault_env import FaultEnvironment, Machines
@@ -164,7 +165,11 @@ class Simulation:
         self.arrivals = Arrivals(self.world, self.duration)
         self.recollections = Recollections(lambda: self.world.now)
         self.submissions = Submissions(
-            self.machines, self.relay.acknowledged, self.interruption.is_asked, self.recollections
+            self.machines,
+            self.relay.acknowledged,
+            self.interruption.is_asked,
+            self.recollections,
+            Reads(self._moment, self.relay.read),
         )
         self.clients = self._clients("clients")
         """Clients that belong to no workload, for whoever runs a simulation by hand."""
@@ -204,6 +209,13 @@ class Simulation:
 
     def _cut_off(self, name: str) -> None:
         self.submissions.cut_off(name)
+
+    def _moment(self, name: str) -> Moment | None:
+        node = self.observed.node(name)
+        if node is None:
+            return None
+        horizon_us, wall_us = node.ledger.horizon_us, self.observed.wall_us(name)
+        return Moment(node.ledger.last_seq, min(horizon_us, wall_us), max(horizon_us, wall_us))
 
     def _fault_env(self, number: int) -> FaultEnvironment:
         return FaultEnvironment(

@@ -217,7 +217,8 @@ def test_people_settle_conflicts_and_what_they_say_of_it_is_kept_everywhere() ->
 def test_every_kind_of_workload_is_quiet_before_its_start_and_after_its_stop() -> None:
     needed: dict[str, dict[str, object]] = {
         "retractions": {"rate": "1/s", "after": "5s"}, "storm": {"every": "5s"}, "burst": {"every": "3s"},
-        "writers": {"rate": "1/s"}, "contradictions": {"rate": "1/s", "spread": "9s"}, "probe": {"period": "3s"},
+        "readers": {"rate": "1/s"}, "writers": {"rate": "1/s"},
+        "contradictions": {"rate": "1/s", "spread": "9s"}, "probe": {"period": "3s"},
         "expiring": {"rate": "1/s"}, "resolver": {"rate": "1/s"}, "updaters": {"rate": "1/s"},
         "agents": {"rate": "1/s", "name": "team"}, "notes": {"rate": "1/s"},
         "intents": {"rate": "1/s", "look_every": "3s"},
