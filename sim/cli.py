@@ -350,6 +350,51 @@ def ablate(
     return run_ablation(folder, console_for(), console_for(stderr=True), options)
 
 
+@app.command(help_epilogue=examples("explore --budget 10m", "explore --count 50 --seed 7 --shrink"))
+def explore(
+    *,
+    budget: Annotated[float | None, Parameter(converter=_seconds)] = None,
+    count: Annotated[int | None, Parameter(converter=_count)] = None,
+    seed: Annotated[int, Parameter(converter=_seed)] = 1,
+    jobs: Annotated[int | None, Parameter(converter=_count)] = None,
+    shrink: Annotated[bool, _Flag] = False,
+    out: Path = Path("runs/explore"),
+) -> int:
+    """Draw scenarios at random, run them, and tell which fail and what was met.
+
+    Federations, wires, clocks, workloads, faults and hostile peers of every kind
+    are drawn; each scenario lacks other kinds than the one before. A failure is
+    written to --out as a scenario file, with its cause and the command that runs
+    it again. The table counts codes, audit events and kinds, and names what no
+    run met. Ctrl-C ends it with what is known.
+
+    Exit status: 1 when a run failed, 130 when it was stopped before that, else 0.
+
+    Parameters
+    ----------
+    budget
+        How long to go on, such as 10m; 10m unless --count is given.
+    count
+        How many scenarios, instead of a time.
+    seed
+        The number of the first scenario; the others follow it.
+    jobs
+        How many workers, as many as there are processors unless given.
+    shrink
+        Also write a smaller scenario for the first failure of each cause.
+    out
+        Folder for failures and tables.
+    """
+    from sim.explore.session import ExploreOptions, run_explore
+
+    if budget is not None and count is not None:
+        say("--count and --budget both say how much is run; give one of them")
+        return BAD_INPUT
+    budget_s = 600.0 if budget is None and count is None else budget
+    options = ExploreOptions(budget_s=budget_s, count=count, seed=seed, jobs=jobs, shrink=shrink, out=out)
+    return run_explore(console_for(), console_for(stderr=True), options)
+
+
 @app.command(help_epilogue=examples("replay runs/split-brain-seed7"))
 def replay(folder: Path, /, *, allow_plugins: Annotated[bool, _Flag] = False) -> int:
     """Run again what a run folder holds, and compare the digests.

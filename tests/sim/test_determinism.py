@@ -11,16 +11,12 @@ from typing import Any
 
 import pytest
 
-from sim.diagnostics.toml_text import toml_text
-from sim.scenario.reading import plain_values
 from sim.world.trace import first_difference
-from tests.sim.fuzz import draw
 
 ROOT = Path(__file__).parents[2]
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.toml"))
-DRAWN = (29, 101, 106)
-"""Numbers of drawn scenarios (tests.sim.fuzz)."""
-NAMES = [*(path.stem for path in SCENARIOS), *(f"drawn-{number}" for number in DRAWN)]
+DRAWN = [ROOT / "tests" / "data" / "drawn" / f"drawn-{number}.toml" for number in (29, 101, 105)]
+NAMES = [path.stem for path in (*SCENARIOS, *DRAWN)]
 HASH_SEEDS = ("1", "4242")
 
 
@@ -28,10 +24,7 @@ HASH_SEEDS = ("1", "4242")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """What two processes made of every scenario of the repository, and of some drawn ones."""
     made = (tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("other"))
-    drawn = tmp_path_factory.mktemp("drawn")
-    files = [*SCENARIOS, *(drawn / f"drawn-{number}.toml" for number in DRAWN)]
-    for number, file in zip(DRAWN, files[-len(DRAWN) :], strict=True):
-        file.write_text(toml_text(plain_values(draw(number).scenario)))
+    files = [*SCENARIOS, *DRAWN]
     command = [sys.executable, "-m", "tests.sim.one_process"]
     processes = [
         subprocess.Popen(
