@@ -178,7 +178,7 @@ class _Drawing:
             "mailbox": rng.choice((1, 8)) if may("small mailbox") else 4096,
         }
         if may("tombstones"):
-            found["tombstone_signers"] = rng.choice((["*"], [rng.choice(nodes)]))
+            found["tombstone_signers"] = rng.choice((["*"], nodes, [rng.choice(nodes)]))
         return found
 
     def _network(self) -> dict[str, Any]:

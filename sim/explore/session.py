@@ -58,13 +58,13 @@ class _Found:
     """What is known so far."""
 
     tally: Tally = field(default_factory=Tally)
-    verdicts: Counter[str] = field(default_factory=Counter)
+    ended: Counter[str] = field(default_factory=Counter)
     rows: list[dict[str, Any]] = field(default_factory=list)
     failures: list[tuple[Drawn, dict[str, Any]]] = field(default_factory=list)
 
     def add(self, drawn: Drawn, row: dict[str, Any]) -> None:
         self.tally.add(drawn.values, row)
-        self.verdicts[row["verdict"]] += 1
+        self.ended[row["verdict"]] += 1
         self.rows.append({"number": drawn.number, "features": sorted(drawn.features), **row})
         if cause_of(row) is not None:
             self.failures.append((drawn, row))
@@ -72,7 +72,7 @@ class _Found:
     @property
     def summary(self) -> str:
         """One line."""
-        counts = ", ".join(f"{count} {word}" for word, count in sorted(self.verdicts.items()))
+        counts = ", ".join(f"{count} {word}" for word, count in sorted(self.ended.items()))
         return f"{len(self.rows)} drawn scenarios" + (f": {counts}" if counts else "")
 
 

@@ -19,6 +19,7 @@ from sim.scenario.tables import Scenario
 from sim.topology.ways import usual, ways
 from sim.units import format_duration
 from sim.workload.contradictions import Contradictions
+from sim.workload.erasures import Erasures
 from sim.workload.resolver import Resolver
 from sim.workload.storm import Storm
 
@@ -35,6 +36,7 @@ def warnings(plan: Plan) -> Iterator[str]:
         yield from _steps(plan)
         yield from _patience(plan)
         yield from _round_trips(plan)
+        yield from _unfollowed(plan)
 
 
 def _scopes(plan: Plan) -> Iterator[str]:
@@ -167,4 +169,18 @@ def _round_trips(plan: Plan) -> Iterator[str]:
             yield (
                 f"A round trip between {quoted(first)} and {quoted(second)} usually takes {format_duration(trip)}, "
                 f"longer than {key} ({format_duration(bound)}): {what}{more}."
+            )
+
+
+def _unfollowed(plan: Plan) -> Iterator[str]:
+    """Who has persons forgotten where the other operators do not follow."""
+    followed = plan.scenario.federation.tombstone_signers
+    for number, workload in enumerate(plan.scenario.workload):
+        if not isinstance(workload, Erasures) or len(plan.nodes) == 1 or "*" in followed:
+            continue
+        issuer = workload.issuer or (workload.nodes or plan.nodes)[0]
+        if issuer not in followed:
+            yield (
+                f"workload[{number}] has persons forgotten by the word of {quoted(issuer)}, and "
+                "federation.tombstone_signers names neither it nor '*': the other nodes keep what it erases."
             )
