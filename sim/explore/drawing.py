@@ -111,7 +111,7 @@ class _Drawing:
         return feature in self._features
 
     def _add(self, table: str, drawing: Callable[[Federation], dict[str, Any]]) -> None:
-        """Draw an entry of a table until one fits."""
+        """Draw one of several tables until one fits."""
         known = _doubts(self.plan)
         for _ in range(_TRIES):
             changed = {**self._values, table: [*self._values.get(table, []), drawing(self.plan.federation)]}

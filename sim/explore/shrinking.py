@@ -74,9 +74,9 @@ def _smaller(values: Values) -> Iterator[Values]:
 
 def _candidates(values: Values) -> Iterator[Values]:
     for table in ("adversary", "fault", "workload", "link", "clock"):
-        entries = values.get(table, [])
-        for place in range(len(entries)):
-            yield {**values, table: entries[:place] + entries[place + 1 :]}
+        parts = values.get(table, [])
+        for place in range(len(parts)):
+            yield {**values, table: parts[:place] + parts[place + 1 :]}
     nodes = values["federation"]["nodes"]
     for node in nodes if len(nodes) > 1 else ():
         yield _without_node(values, node)

@@ -165,6 +165,8 @@ class SimJournal:
         self._begins = begins
         self._wake = wake
         self._waiter = Waiter(world)
+        self._compacting = Waiter(world)
+        """Of its own: batches are committed meanwhile, and neither may wake who waits for the other."""
 
     async def commit(self, records: Sequence[Record]) -> None:
         """Write and sync a batch. Raises JournalFull."""
@@ -179,17 +181,17 @@ class SimJournal:
         frame, records, payload = what
         if self._disk.sync(frame):
             self._observe(records, payload)
-            self._done()
+            self._done(self._waiter)
 
-    def _done(self, _: object = None) -> None:
+    def _done(self, waiter: Waiter) -> None:
         if self._wake is not None:
-            self._wake(self._waiter)
+            self._wake(waiter)
         else:
-            self._waiter.wake(None)
+            waiter.wake(None)
 
     async def load(self) -> AsyncIterator[Sequence[Record]]:
         """Every record, in order."""
-        self._world.after(self._disk.load_ns, self._done)
+        self._world.after(self._disk.load_ns, self._done, self._waiter)
         await self._waiter.wait()
         for batch in self._disk.batches():
             yield batch
@@ -205,6 +207,6 @@ class SimJournal:
 
     async def compact(self) -> None:
         """Rewrite the disk without what was erased; takes as long as reading it."""
-        self._world.after(self._disk.load_ns, self._done)
-        await self._waiter.wait()
+        self._world.after(self._disk.load_ns, self._done, self._compacting)
+        await self._compacting.wait()
         self._disk.compact()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from sim.check.base import Served
+from sim.check.cursors import Cursors
 from sim.check.leaks import node_id_of
 from sim.simulation.simulation import Simulation
 from stigmem.core.audit import AuditRow
+from stigmem.core.wire import Request, json_response
 from tests.sim.hostile import SECOND, adversary, failures, run_simulation
 from tests.sim.small_runs import result_of
 
@@ -161,3 +164,20 @@ def test_facts_that_nobody_can_bring_back_excuse_what_is_seen_without_them() -> 
     assert simulation.converged_at is not None
     assert simulation.visibility.uneven
     assert "triples of which some may lack facts" in detail_of(simulation, "conflict-agreement")
+
+
+def test_a_cursor_that_a_node_gives_back_as_it_came_tells_no_count() -> None:
+    """The wire garbles digits of cursors in questions, and an answer without news holds the cursor of its question."""
+    simulation = run_simulation(signatures="stand-in", duration="20s", settle="1m")
+    checker = Cursors(simulation.observed)
+    for number in range(40):
+        target = f"/v1/federation/facts?cursor=s:13545913168160{number:04}&limit=5"
+        page = {"facts": [], "cursor": f"s:13545913168160{number:04}", "has_more": False}
+        checker.on_response(Served("north", "south", Request("GET", target), json_response(200, page)))
+    assert checker.moves == 0
+    assert checker.result().ok is not False
+
+
+def test_an_undertaker_has_every_right_where_each_peer_has() -> None:
+    simulation = run_simulation(adversary("undertaker"), federation='tombstone_signers = ["*"]', signatures="stand-in")
+    assert failures(simulation) == {}

@@ -518,6 +518,13 @@ def test_a_federation_in_two_parts_is_pointed_out(tmp_path: Path) -> None:
             + fault("partition", "1m", "5m", shape="halves"),
             "Every subject that workloads contradict each other about is in conflict before the first cut (at 1m)",
         ),
+        (
+            '[[workload]]\nkind = "erasures"\nissuer = "south"\n',
+            (
+                "workload[0] has persons forgotten by the word of 'south', and federation.tombstone_signers names "
+                "neither it nor '*': the other nodes keep what it erases."
+            ),
+        ),
     ],
 )
 def test_what_can_be_foreseen_is_said_and_stops_nothing(text: str, words: str, tmp_path: Path) -> None:
@@ -539,6 +546,8 @@ def test_what_can_be_foreseen_is_said_and_stops_nothing(text: str, words: str, t
         '[[link]]\nbetween = ["north", "south"]\nlatency = "2s"\n',
         '[[workload]]\nkind = "contradictions"\nrate = "1/s"\nentities = 500\n'
         + fault("partition", "1m", "5m", shape="halves"),
+        'tombstone_signers = ["south"]\n[[workload]]\nkind = "erasures"\nissuer = "south"\n',
+        'tombstone_signers = ["*"]\n[[workload]]\nkind = "erasures"\n',
         "",
     ],
 )

@@ -152,3 +152,31 @@ def test_a_wiped_disk_is_empty() -> None:
     store(disk, mark(1))
     disk.wipe()
     assert (disk.batches(), disk.bytes_used, disk.busy) == ([], 0, False)
+
+
+def test_a_compaction_and_a_commit_do_not_wake_each_other() -> None:
+    world, disk = World(), make_disk()
+    seen: list[tuple[str, int]] = []
+    journal = SimJournal(world, disk, lambda records, _: seen.append(("durable", world.now)))
+
+    async def commit() -> None:
+        await journal.commit(mark(1))
+        seen.append(("told", world.now))
+
+    async def run() -> None:
+        import trio
+
+        async def compact() -> None:
+            await journal.compact()
+            seen.append(("compact", world.now))
+
+        async with trio.open_nursery() as nursery:
+            disk.slow_down("test", 2)
+            world.start_task(nursery, commit, "writer")
+            world.at(MS // 2, lambda _: (disk.speed_up("test"), world.start_task(nursery, compact, "eraser")))
+            world.at(5 * MS, lambda _: world.finish())
+            await world.run()
+            nursery.cancel_scope.cancel()
+
+    simulate(world, run)
+    assert seen == [("compact", 3 * MS // 2), ("durable", 2 * MS), ("told", 2 * MS)]
