@@ -68,6 +68,9 @@ class ScenarioTable(_Table):
     """Python modules whose kinds the scenario uses (`sim.kinds`); they are imported only where that is allowed."""
 
 
+_Attested = Annotated[str, Meta(pattern=r"^(local|team|company|public)=(off|warn|enforce)$")]
+
+
 class QuotaTable(_Table):
     """`[federation] quota`: how much of a peer and of an origin a node takes in within a window; 0 is no limit."""
 
@@ -120,6 +123,8 @@ class Federation(_Table):
     """`named`: ids like stigmem://north.sim, whose keys must be pinned or vouched for."""
     owned_sources_only: bool = False
     """Whether nodes take only facts whose source belongs to their origin."""
+    attestation: tuple[_Attested, ...] = ()
+    """What nodes ask of the facts of a scope: `public=enforce` for each source's signature, `warn` for a remark."""
     tombstone_signers: list[str] = []
     """Whose tombstones nodes follow beside what their manifests list: names of nodes, or `*` for every peer."""
     fresh_declarations: bool = False

@@ -101,6 +101,7 @@ def node_settings(scenario: Scenario, name: str, seed: int, suite: Suite) -> Nod
         discovery_timeout_s=federation.discovery_timeout / _SECOND,
         pull_wait_s=federation.pull_wait / _SECOND,
         pull_limit=federation.pull_limit,
+        attestation_modes=federation.attestation,
         intake=_intake(federation.quota),
         skew_future_ms=federation.skew_future // _MS,
         skew_past_ms=federation.skew_past // _MS,

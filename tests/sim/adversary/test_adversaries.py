@@ -29,6 +29,7 @@ from tests.sim.hostile import (
 )
 
 EXPECTED = {
+    "attester": [],
     "clock-pusher": ["hlc_malformed", "hlc_skew"],
     "equivocator": [],
     "extender": ["valid_until_extension"],

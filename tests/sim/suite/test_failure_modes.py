@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "scenarios" / "failure-modes"
 CORE = [f"S-{number:02}" for number in range(1, 59)]
 """Section 6.1 to 6.4 of the contract on federation; S-59 to S-68 are of its extended part."""
-SELECTION = ("S-02", "S-05", "S-06", "S-13", "S-19", "S-27", "S-29", "S-35", "S-48", "S-52", "S-54", "S-57")
+SELECTION = ("A-02", "S-02", "S-05", "S-06", "S-13", "S-19", "S-27", "S-29", "S-35", "S-48", "S-52", "S-54", "S-57")
 """Short ones of every sort. All of them run with `make suite`."""
 
 
