@@ -20,7 +20,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.registry import Collector
 
-from stigmem.core.audit import AuditRow
+from stigmem.core.audit import EVENTS, AuditRow
 from stigmem.core.errors import Refusal, StigmemError
 from stigmem.core.fact import Fact
 from stigmem.core.records import Record
@@ -78,6 +78,8 @@ class Observer(NodeEvents):
         self._writes = Counter("stigmem_fact_write", "Facts asserted here", who, registry=registry)
         self._reads = Counter("stigmem_fact_read", "Answered reads of facts", who, registry=registry)
         self._audit = Counter("stigmem_audit_event", "Audit rows", ["event_type", "tenant"], registry=registry)
+        for event in sorted(EVENTS):  # who alerts on an increase must see the zero before the first one
+            self._audit.labels(event, TENANT)
         self._quota = Counter("stigmem_quota_breach", "Refusals for rate", [*who, "dimension"], registry=registry)
         link = ["node", "status"]
         self._ingress = Counter("stigmem_federation_ingress", "Facts taken from peers", link, registry=registry)

@@ -129,11 +129,11 @@ class HostSettings:
         1_000_000, "Entities about which one peer may bring facts in a window; 0 for no limit", least=0, most=10**12
     )
     federation_quota_origin_facts: int = _is(
-        1_000_000, "Facts of one node taken in within a window, whoever brings them; 0 for no limit",
+        250_000, "Facts of one node taken in within a window, whoever brings them; 0 for no limit",
         least=0, most=10**12,
     )  # fmt: skip
     federation_quota_origin_bytes: int = _is(
-        2 * 1024**3, "Bytes of facts of one node taken in within a window; 0 for no limit", least=0, most=10**15
+        512 * 1024**2, "Bytes of facts of one node taken in within a window; 0 for no limit", least=0, most=10**15
     )
     federation_pubkey: str = _is("", "Public half of the federation key, base64url; checked against the private half")
     federation_privkey: str = _is(

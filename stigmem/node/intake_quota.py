@@ -30,6 +30,8 @@ Invariants
 
 Known warts
 -----------
+* What a relay took in of others counts against its own quota at the next node: with the same quotas everywhere, and
+  several floods, its own facts wait there too. So the quota of an origin belongs below that of a peer.
 * Windows do not slide: twice the quota may come around the end of one.
 * When the wall clock was set back past the beginning of a window, facts stored under the later time count again.
 * A fact that was admitted from quarantine counts twice, since it is stored twice.

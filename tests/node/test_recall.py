@@ -8,7 +8,7 @@ import pytest
 
 from stigmem.core.wire import Request
 from stigmem.node.settings import NodeSettings
-from tests.node.api import NOW_MS, SEED, WRITER, ask, caller, read, saying
+from tests.node.api import NOW_MS, SEED, WRITER, Peer, ask, caller, read, saying
 from tests.node.fresh import Fresh, fresh
 from tests.node.still import Bench, running
 from tests.node.test_conformance_queries import ids
@@ -197,3 +197,25 @@ async def test_a_session_that_recalled_may_not_write_back_what_it_read_as_new() 
         assert recalled.status == 200
         written = await node.ask("POST", "/v1/facts", saying(scope="local", entity="a:b"), stigmem_session="s1")
         assert written.status == 403
+
+
+async def test_what_a_session_derives_from_what_it_recalled_stays_on_its_node() -> None:
+    bench = Bench(NOW_MS)
+    peer = Peer(bench, 1, scopes=("public",))
+    async with running(bench, NodeSettings(seed=SEED, federation=True)):
+        session = {"stigmem-session": "s1"}
+        source = read(await ask(bench, "POST", "/v1/facts", saying("degraded"), by=WRITER), 201)
+        recalled = read(
+            await ask(
+                bench, "POST", "/v1/recall", {"query": "degraded", "scope": "public"}, by=WRITER, headers=session
+            ),
+            200,
+        )
+        assert [each["fact"]["id"] for each in recalled["facts"]] == [source["id"]]
+        summary = saying("the pump needs a service", entity="device:summary") | {
+            "write_mode": "summarize_with_provenance", "derived_from": [{"fact_id": source["id"]}],
+        }  # fmt: skip
+        made = read(await ask(bench, "POST", "/v1/facts", summary, by=WRITER, headers=session), 201)
+        page = read(await peer.ask("GET", "/v1/federation/facts"), 200)
+        assert [each["fact"]["id"] for each in page["facts"]] == [source["id"]]
+        assert read(await ask(bench, "GET", f"/v1/facts/{made['id']}", by=WRITER), 200)["id"] == made["id"]
