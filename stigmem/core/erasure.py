@@ -39,7 +39,7 @@ from typing import Any, Final
 import msgspec
 
 from stigmem.core.canonical import compact
-from stigmem.core.contradiction import author_of, claim, is_operators_retraction
+from stigmem.core.contradiction import author_of, claim, is_operators_retraction, sweeps, value_of
 from stigmem.core.errors import Rejection
 from stigmem.core.fact import NO_PROVENANCE, Fact, Slot
 from stigmem.core.records import RevocationRow, TombstoneRow
@@ -50,13 +50,15 @@ from stigmem.core.uris import normalise, normalise_filter
 
 __all__ = [
     "ERASED", "Erasures", "HuskNote", "author_digest", "effective_slot", "forget_names", "husk_note", "husk_of",
-    "is_husk", "names_of", "resolution_of_husk", "shown_husk", "slot_digest", "without_husks", "word_of_husk",
+    "is_husk", "names_of", "resolution_of_husk", "shown_husk", "slot_digest", "value_digest", "without_husks",
+    "word_of_husk",
 ]  # fmt: skip
 
 ERASED: Final = "erased"
 """Why a husk is held back."""
 _KIND: Final = "husk"
-"""The type of a husk's value, which is none of the seven."""
+"""The type of a husk's value, which is none of those of facts. A husk that stands as a word about a known value has
+that value, and this as what it shall be read as."""
 _DIGEST_CHARS: Final = 32
 _OVER: Final = "1970-01-01T00:00:00Z"
 """The expiry of a husk that was an assertion: it has ended what it ended, and stands for nothing."""
@@ -64,11 +66,14 @@ _OVER: Final = "1970-01-01T00:00:00Z"
 
 class HuskNote(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a husk knows of the effects of its fact; empty for facts that had none. `settles`: of a resolution, which
-    conflict, winner, covered facts and superseded resolutions it names: ids."""
+    conflict, winner, covered facts and superseded resolutions it names: ids. `about`: of a retraction, the value that
+    it names, hashed as a claim of that value is; `sweeps`: whether it is about all values."""
 
     slot: str = ""
     author: str = ""
     claim: str = ""
+    about: str = ""
+    sweeps: bool = False
     operator: bool = False
     settles: tuple[str, str, tuple[str, ...], tuple[str, ...]] | None = None
 
@@ -184,7 +189,7 @@ def forget_names() -> None:
 
 def is_husk(fact: Fact) -> bool:
     """Whether this is what is left of a fact that was erased."""
-    return fact.kind == _KIND
+    return fact.kind == _KIND or fact.interpret_as == _KIND
 
 
 def without_husks(facts: SortedFacts) -> SortedFacts:
@@ -194,7 +199,9 @@ def without_husks(facts: SortedFacts) -> SortedFacts:
 
 def shown_husk(fact: Fact) -> Fact:
     """A fact as a conflict lists it: of a husk that still denies something, nothing but that."""
-    return msgspec.structs.replace(fact, kind="null", text="null", source="erased:") if is_husk(fact) else fact
+    if not is_husk(fact):
+        return fact
+    return msgspec.structs.replace(fact, kind="null", text="null", interpret_as="content", source="erased:")
 
 
 def _digest(key: bytes, *parts: str) -> str:
@@ -204,6 +211,11 @@ def _digest(key: bytes, *parts: str) -> str:
 def slot_digest(key: bytes, slot: Slot) -> str:
     """The keyed hash of a slot."""
     return _digest(key, "slot", *slot)
+
+
+def value_digest(key: bytes, word: Fact) -> str:
+    """The keyed hash of the value that a word names."""
+    return _digest(key, "claim", *value_of(word))
 
 
 def author_digest(key: bytes, source: str, origin: str) -> str:
@@ -224,6 +236,8 @@ def husk_of(fact: Fact, key: bytes) -> Fact:
             slot=slot_digest(key, fact.slot),
             author=author_digest(key, *author_of(fact)),
             claim=_digest(key, "claim", *claim(fact)),
+            about=value_digest(key, fact) if fact.is_retraction else "",
+            sweeps=sweeps(fact),
             operator=is_operators_retraction(fact),
         )
     return Fact(
@@ -253,11 +267,17 @@ def husk_note(husk: Fact) -> HuskNote:
     return _note_decoder.decode(husk.derived_from)
 
 
-def word_of_husk(husk: Fact, slot: Slot, source: str | None) -> Fact:
+def word_of_husk(husk: Fact, slot: Slot, source: str | None, value: Fact | None = None) -> Fact:
     """The husk as a word of its slot. `source`: who said it, where another word of the slot tells; else nobody that
-    anybody can name."""
+    anybody can name. `value`: a word of the slot that names the same value, if there is one; else it is about a value
+    that nobody else has."""
     note = husk_note(husk)
-    stands_for: dict[str, Any] = {"valid_until": None if husk.is_retraction else _OVER, "text": note.claim}
+    over = None if husk.is_retraction else _OVER
+    stands_for: dict[str, Any] = {"valid_until": over, "text": note.about or note.claim}
+    if note.sweeps:
+        stands_for |= {"kind": "null", "text": "null", "interpret_as": _KIND}
+    elif value is not None:
+        stands_for |= {"kind": value.kind, "text": value.text, "interpret_as": _KIND}
     said_by = husk.origin if note.operator else source or f"erased:{note.author}"
     return msgspec.structs.replace(
         husk, entity=slot[0], relation=slot[1], scope=slot[2], source=said_by, derived_from=NO_PROVENANCE,

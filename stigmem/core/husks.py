@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from stigmem.core.contradiction import author_of
-from stigmem.core.erasure import Erasures, author_digest, husk_note, slot_digest, word_of_husk
+from stigmem.core.erasure import Erasures, author_digest, husk_note, slot_digest, value_digest, word_of_husk
 from stigmem.core.fact import Fact, Slot
 
 __all__ = ["Husks"]
@@ -80,14 +80,17 @@ class Husks:
             self._strays.setdefault(name, []).extend(left)
 
     def words(self, slot: Slot, others: Iterable[Fact]) -> list[Fact]:
-        """The husks of a slot as words, by their authors where the `others` show who these are."""
-        key = self._erasures.husk_key
+        """The husks of a slot as words, by their authors and about their values where the `others` show which these
+        are."""
+        key, others = self._erasures.husk_key, list(others)
         authors = {author_digest(key, *author_of(word)): word.source for word in others}
+        values = {value_digest(key, word): word for word in others}
         found = []
         for husk in self.of(slot):
             note = husk_note(husk)
             if note.author:
-                found.append(word_of_husk(husk, slot, authors.get(note.author)))
+                value = values.get(note.about or note.claim)
+                found.append(word_of_husk(husk, slot, authors.get(note.author), value))
         return found
 
     def returned(self, fact: Fact) -> None:

@@ -83,6 +83,9 @@ class LedgerErasure(ABC):
     @abstractmethod
     def voided(self, fact: Fact) -> bool: ...
 
+    @abstractmethod
+    def counts(self, fact: Fact) -> bool: ...
+
     # --- erasing ---
 
     @property
@@ -219,10 +222,10 @@ class LedgerErasure(ABC):
             heard = [each for each in held.resolutions() if not is_husk(each.fact)]
         fresh = self._new_set(slot)
         for word in words:
-            if self.voided(word):
-                fresh.add_voided(word)
-            else:
+            if self.counts(word):
                 fresh.add(word, horizon_us=self.horizon_us)
+            else:
+                fresh.add_voided(word)
         for word in self._husks.words(slot, words):
             if self.voided(word):
                 continue  # it counted for nothing, and its husk ends nothing

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from stigmem.core.erasure import ERASED, Erasures, author_digest, husk_note, husk_of, is_husk, word_of_husk
+from stigmem.core.contradiction import Cardinality
+from stigmem.core.erasure import ERASED, Erasures, is_husk
 from stigmem.core.fact import Fact
 from stigmem.core.ledger import Ledger
 from stigmem.core.records import RevocationRow, TombstoneRow, decode_record, encode_record
@@ -41,9 +42,9 @@ def revocation(number: int = 1) -> RevocationRow:
 class Book:
     """A ledger and its tombstones."""
 
-    def __init__(self) -> None:
+    def __init__(self, cardinality: Cardinality = "one") -> None:
         self.erasures = Erasures()
-        self.ledger = Ledger(erasures=self.erasures)
+        self.ledger = Ledger(erasures=self.erasures, cardinality=lambda _: cardinality)
         self.ledger.advance(NOW_US)
 
     def add(self, *facts: Fact) -> None:
@@ -79,10 +80,12 @@ def about(subject: tuple[object, ...], erased: dict[tuple[str, str], Fact]) -> t
     )
 
 
+@pytest.mark.parametrize("cardinality", ["one", "many"])
 @pytest.mark.parametrize("how", ["source", "value"])
 def test_the_ledger_equals_the_definition_wherever_among_the_arrivals_the_tombstone_comes(
-    histories: Histories, how: str
+    histories: Histories, how: str, cardinality: Cardinality
 ) -> None:
+    """In the definition an erased word stands as it was said, but as one that is over."""
     for draw, drawn, resolutions in histories:
         words = drawn
         if how == "value":
@@ -91,7 +94,7 @@ def test_the_ledger_equals_the_definition_wherever_among_the_arrivals_the_tombst
                 msgspec.structs.replace(word, kind="ref", text="user:ada") if is_chosen else word
                 for word, is_chosen in zip(drawn, chosen, strict=True)
             ]
-        book, entity = Book(), "agent:a" if how == "source" else "user:ada"
+        book, entity = Book(cardinality), "agent:a" if how == "source" else "user:ada"
         everything = [*words, *resolutions]
         draw.shuffle(everything)
         at = draw.randint(0, len(everything))
@@ -108,11 +111,12 @@ def test_the_ledger_equals_the_definition_wherever_among_the_arrivals_the_tombst
         if not left:
             assert all(is_husk(each) for each in book.ledger.facts_of(SLOT))
             continue
-        key = bytes.fromhex(KEY)
-        authors = {author_digest(key, word.source, word.origin): word.source for word in left}
-        husks = [husk_of(word, key) for word in words if (word.origin, word.id) in erased]
-        stand_ins = [word_of_husk(husk, SLOT, authors.get(husk_note(husk).author)) for husk in husks]
-        of_both = expected([*left, *stand_ins], resolutions, [], book.ledger.horizon_us)
+        over = [
+            msgspec.structs.replace(word, valid_until=None if word.is_retraction else "1970-01-01T00:00:00Z")
+            for word in words
+            if (word.origin, word.id) in erased
+        ]
+        of_both = expected([*left, *over], resolutions, [], book.ledger.horizon_us, cardinality=cardinality)
         assert isinstance(of_both, tuple)
         assert about(derived(book.ledger), erased) == about(of_both, erased)
 
@@ -171,6 +175,34 @@ def test_a_word_that_is_erased_still_ends_the_one_before_it() -> None:
     ending = book.ledger.ended_by(held)
     assert ending is not None
     assert is_husk(ending)
+
+
+@pytest.mark.parametrize(("named", "denied"), [("x", ["x"]), ("y", ["y"]), ("retracted", ["x", "y"]), ("z", [])])
+def test_an_erased_retraction_denies_the_value_that_it_names_where_there_are_many(
+    named: str, denied: list[str]
+) -> None:
+    said = [fact(number, text, origin="stigmem:node:b", source="agent:b") for number, text in ((1, "x"), (2, "y"))]
+    for order in ((0, 1, 2, 3), (3, 2, 1, 0), (2, 3, 0, 1)):
+        book = Book("many")
+        for number in order:
+            if number == 3:
+                book.bury("agent:a")
+            else:
+                book.add([*said, fact(3, named, source="agent:a", confidence=0.0, at=9)][number])
+        assert derived(book.ledger)[1] == [(each.origin, each.id) for each in said if each.text in denied]
+
+
+def test_what_does_not_fit_its_relation_is_no_word_beside_what_was_erased_either() -> None:
+    erasures = Erasures()
+    ledger = Ledger(erasures=erasures, fits=lambda word: word.text != "misfit")
+    ledger.advance(NOW_US)
+    misfit, fitting = fact(1, "misfit", source="agent:b"), fact(2, "x", source="agent:c", at=1)
+    for each in (misfit, fitting, fact(3, "y", source="agent:a", at=2)):
+        append(ledger, each)
+    row = tombstone("agent:a")
+    erasures.apply_tombstone(row)
+    ledger.erase(row.tombstone)
+    assert derived(ledger) == ([(fitting.origin, fitting.id)], [], [], None)
 
 
 def test_a_retraction_that_is_erased_still_denies_and_an_assertion_contradicts_nobody_any_more() -> None:
