@@ -14,9 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from cyclopts import App, CycloptsError, Parameter, Token
+from cyclopts import App, CycloptsError, Parameter
 
 import stigmem
+from sim.cli_search import campaign, explore
+from sim.cli_values import to_count, to_seconds, to_seed, to_shard
 from sim.report.console import console_for, examples, say, tell
 from sim.report.trace_commands import trace
 
@@ -40,35 +42,8 @@ app = App(
     version=f"stigmem-sim {stigmem.__version__}",
 )
 app.command(trace)
-
-
-def _seed(_: type, tokens: Sequence[Token]) -> int:
-    """A seed is written in digits: 1.5 or 1e3 would be rounded or read by whoever takes numbers in general."""
-    from sim.scenario.seeds import parse_seed
-
-    return parse_seed(tokens[0].value)
-
-
-def _shard(_: type, tokens: Sequence[Token]) -> tuple[int, int]:
-    """`3/8` is the third of eight."""
-    found = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", tokens[0].value)
-    if found is None or int(found[1]) > int(found[2]):
-        raise ValueError("a shard is written as its number and how many there are, such as 3/8")
-    return int(found[1]), int(found[2])
-
-
-def _count(_: type, tokens: Sequence[Token]) -> int:
-    """How many seeds or workers: from 1, in digits."""
-    if not re.fullmatch(r"[1-9]\d{0,5}", tokens[0].value):
-        raise ValueError("a count is a whole number from 1, in digits")
-    return int(tokens[0].value)
-
-
-def _seconds(_: type, tokens: Sequence[Token]) -> float:
-    """How long: a duration such as 10m."""
-    from sim.units import parse_duration
-
-    return parse_duration(tokens[0].value) / 1e9
+app.command(explore, help_epilogue=examples("explore --budget 10m", "explore --count 50 --seed 7 --shrink"))
+app.command(campaign, help_epilogue=examples("campaign clock --quick", "campaign disk --seeds 3 --jobs 4"))
 
 
 _Files = Annotated[list[Path], Parameter(help="Scenario files.", negative=())]
@@ -155,16 +130,16 @@ def run(
     files: _Files,
     /,
     *,
-    seed: Annotated[int | None, Parameter(converter=_seed)] = None,
+    seed: Annotated[int | None, Parameter(converter=to_seed)] = None,
     out: Path | None = None,
     json: Annotated[bool, _Flag] = False,
     no_figures: Annotated[bool, _Flag] = False,
     trace: Literal["full", "none"] = "full",
     verbose: Annotated[bool, Parameter(negative=(), alias="-v")] = False,
     keep_going: Annotated[bool, _Flag] = False,
-    seeds: Annotated[int | None, Parameter(converter=_count)] = None,
-    jobs: Annotated[int | None, Parameter(converter=_count)] = None,
-    shard: Annotated[tuple[int, int], Parameter(converter=_shard, n_tokens=1)] = (1, 1),
+    seeds: Annotated[int | None, Parameter(converter=to_count)] = None,
+    jobs: Annotated[int | None, Parameter(converter=to_count)] = None,
+    shard: Annotated[tuple[int, int], Parameter(converter=to_shard, n_tokens=1)] = (1, 1),
     scheduler: str | None = None,
     variant: str | None = None,
     set_: Annotated[list[str] | None, Parameter("--set", negative=())] = None,
@@ -261,9 +236,9 @@ def suite(
     folder: Path = Path("scenarios/failure-modes"),
     /,
     *,
-    seeds: Annotated[int | None, Parameter(converter=_count)] = None,
-    jobs: Annotated[int | None, Parameter(converter=_count)] = None,
-    budget: Annotated[float | None, Parameter(converter=_seconds)] = None,
+    seeds: Annotated[int | None, Parameter(converter=to_count)] = None,
+    jobs: Annotated[int | None, Parameter(converter=to_count)] = None,
+    budget: Annotated[float | None, Parameter(converter=to_seconds)] = None,
     only: Annotated[list[str] | None, Parameter(negative=())] = None,
     out: Path = Path("runs/suite"),
     real: Annotated[bool, _Flag] = False,
@@ -315,8 +290,8 @@ def ablate(
     folder: Path = Path("scenarios/failure-modes"),
     /,
     *,
-    seeds: Annotated[int, Parameter(converter=_count)] = 2,
-    jobs: Annotated[int | None, Parameter(converter=_count)] = None,
+    seeds: Annotated[int, Parameter(converter=to_count)] = 2,
+    jobs: Annotated[int | None, Parameter(converter=to_count)] = None,
     only: Annotated[list[str] | None, Parameter(negative=())] = None,
     everywhere: Annotated[bool, _Flag] = False,
     out: Path = Path("runs/ablate"),
@@ -350,51 +325,6 @@ def ablate(
     return run_ablation(folder, console_for(), console_for(stderr=True), options)
 
 
-@app.command(help_epilogue=examples("explore --budget 10m", "explore --count 50 --seed 7 --shrink"))
-def explore(
-    *,
-    budget: Annotated[float | None, Parameter(converter=_seconds)] = None,
-    count: Annotated[int | None, Parameter(converter=_count)] = None,
-    seed: Annotated[int, Parameter(converter=_seed)] = 1,
-    jobs: Annotated[int | None, Parameter(converter=_count)] = None,
-    shrink: Annotated[bool, _Flag] = False,
-    out: Path = Path("runs/explore"),
-) -> int:
-    """Draw scenarios at random, run them, and tell which fail and what was met.
-
-    Federations, wires, clocks, workloads, faults and hostile peers of every kind
-    are drawn; each scenario lacks other kinds than the one before. A failure is
-    written to --out as a scenario file, with its cause and the command that runs
-    it again. The table counts codes, audit events and kinds, and names what no
-    run met. Ctrl-C ends it with what is known.
-
-    Exit status: 1 when a run failed, 130 when it was stopped before that, else 0.
-
-    Parameters
-    ----------
-    budget
-        How long to go on, such as 10m; 10m unless --count is given.
-    count
-        How many scenarios, instead of a time.
-    seed
-        The number of the first scenario; the others follow it.
-    jobs
-        How many workers, as many as there are processors unless given.
-    shrink
-        Also write a smaller scenario for the first failure of each cause.
-    out
-        Folder for failures and tables.
-    """
-    from sim.explore.session import ExploreOptions, run_explore
-
-    if budget is not None and count is not None:
-        say("--count and --budget both say how much is run; give one of them")
-        return BAD_INPUT
-    budget_s = 600.0 if budget is None and count is None else budget
-    options = ExploreOptions(budget_s=budget_s, count=count, seed=seed, jobs=jobs, shrink=shrink, out=out)
-    return run_explore(console_for(), console_for(stderr=True), options)
-
-
 @app.command(help_epilogue=examples("replay runs/split-brain-seed7"))
 def replay(folder: Path, /, *, allow_plugins: Annotated[bool, _Flag] = False) -> int:
     """Run again what a run folder holds, and compare the digests.
@@ -426,8 +356,8 @@ def compare(
     *,
     profiles: str | None = None,
     coupled: Annotated[bool, _Flag] = False,
-    seeds: Annotated[int | None, Parameter(converter=_count)] = None,
-    jobs: Annotated[int | None, Parameter(converter=_count)] = None,
+    seeds: Annotated[int | None, Parameter(converter=to_count)] = None,
+    jobs: Annotated[int | None, Parameter(converter=to_count)] = None,
     out: Path | None = None,
     allow_plugins: Annotated[bool, _Flag] = False,
 ) -> int:

@@ -44,7 +44,7 @@ WORDS = {
     ),
     "verdict": Word(
         "how a run ended: pass, fail or inconclusive; of many runs, and of a suite's row, that of all of them",
-        ("sim/analysis/", "sim/runner.py", "sim/report/", "sim/study/", "sim/suite/"),
+        ("sim/analysis/", "sim/runner.py", "sim/report/", "sim/study/", "sim/suite/", "sim/campaign/"),
         "state (a slot), decision (a packet), outcome (a registration)",
     ),
     "page": Word(

@@ -128,8 +128,9 @@ class Economy(Checker):
 
     def _begins_anew(self, machine: str, asker: str, request: Request) -> None:
         """A reader that has a place at a peer goes on there."""
-        if "cursor=" in request.target:
-            return
+        conditions = self.observed.conditions
+        if "cursor=" in request.target or conditions.network.corrupt or conditions.faults.active:
+            return  # a wire that garbles may take the place out of a question
         reader, server = self.observed.node(asker), self.observed.node(machine)
         if reader is None or server is None:
             return

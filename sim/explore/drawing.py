@@ -24,13 +24,14 @@ import msgspec
 from sim.diagnostics.toml_text import toml_text
 from sim.explore.features import draw_features, kinds_among
 from sim.explore.fields import draw_part
-from sim.explore.palettes import LATENCIES, SCOPES, SHAPES
+from sim.explore.palettes import LATENCIES, PREPARED_BY, SCOPES, SHAPES
 from sim.kinds import find_kinds
 from sim.scenario.plan import Plan
 from sim.scenario.planning import make_plan
 from sim.scenario.reading import BadScenario, plain_values, typed
 from sim.scenario.warnings import warnings
 from sim.topology.federation import Federation
+from sim.units import parse_duration
 
 __all__ = ["Drawn", "draw", "scenario_text"]
 
@@ -114,7 +115,8 @@ class _Drawing:
         """Draw one of several tables until one fits."""
         known = _doubts(self.plan)
         for _ in range(_TRIES):
-            changed = {**self._values, table: [*self._values.get(table, []), drawing(self.plan.federation)]}
+            part = drawing(self.plan.federation)
+            changed = {**self._values, table: [*self._values.get(table, []), *self._preparing(part), part]}
             try:
                 plan = make_plan(typed(changed), Path())
             except BadScenario:
@@ -128,6 +130,14 @@ class _Drawing:
         rng, scopes = self._rng, [scope for scope in federation.scopes if scope != "team" or federation.allow_team]
         entities, scope = rng.choice((1, 6, 30)), rng.choice(scopes)
         return {"kind": "contradictions", "rate": rng.choice(_RATES), "entities": entities, "scope": scope}
+
+    def _preparing(self, part: dict[str, Any]) -> list[dict[str, Any]]:
+        """What has to happen before a fault, at some time before it."""
+        kind = PREPARED_BY.get(part.get("kind", ""))
+        if kind is None:
+            return []
+        at_ms = parse_duration(part["at"]) // 1_000_000
+        return [{"kind": kind, "node": part["node"], "at": f"{self._rng.randint(0, max(0, at_ms - 1))}ms"}]
 
     def _part(self, sort: str, kinds: list[str], place: int, federation: Federation) -> dict[str, Any]:
         part = draw_part(self._rng, sort, find_kinds(sort)[self._rng.choice(kinds)], federation)

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["LATENCIES", "NOT_DRAWN", "PALETTES", "SCOPES", "SHAPES"]
+__all__ = ["LATENCIES", "NOT_DRAWN", "PALETTES", "PREPARED_BY", "SCOPES", "SHAPES"]
 
 NOT_DRAWN: Final[Mapping[tuple[str, str], str]] = {
     ("workload", "trace"): "it replays a file of somebody's, so that the scenario would not be whole by itself",
 }
 """(sort, kind) of what is not drawn, and why."""
+
+PREPARED_BY: Final[Mapping[str, str]] = {"restore-backup": "backup"}
+"""Faults of a node that need another one of the same node before them, which is drawn with them."""
 
 SHAPES: Final[tuple[Any, ...]] = (
     "mesh", "mesh", "ring", "line", "star", "tree", "small-world", "random-regular",

@@ -31,6 +31,8 @@ class TrackedFact(NamedTuple):
     written_ns: int
     stays_local: bool = False
     """Whether it never leaves its node, whatever its scope."""
+    ahead_ns: int = 0
+    """How far its stamp was ahead of true time when it was written, or behind when negative."""
 
 
 class Return(NamedTuple):

@@ -37,11 +37,13 @@ from sim.observation.reads import Read
 from sim.observation.visibility import TrackedFact
 from sim.simulation.observed import RunView
 from sim.units import format_duration
+from sim.world.clocks import EPOCH_NS
 from sim.world.machine import Machine
 from sim.world.trace import Trace
 from sim.world.world import World
 from stigmem.core.audit import AuditRow
 from stigmem.core.fact import Fact
+from stigmem.core.hlc import stamp_wall_ms
 from stigmem.core.nonces import SpentNonce
 from stigmem.core.records import DeadLetter, Husk, Record
 from stigmem.core.uris import VOID_PREFIX
@@ -340,7 +342,9 @@ class EventRelay:
             return
         if fact.received_from is None:
             home = stays_local(fact, owned_sources_only=self._owned_sources_only)
-            seen.visibility.written(TrackedFact(fact.id, origin, fact.scope, fact.entity, fact.relation, now, home))
+            ahead = stamp_wall_ms(fact.stamp) * 1_000_000 - EPOCH_NS - now
+            about = (fact.id, origin, fact.scope, fact.entity, fact.relation)
+            seen.visibility.written(TrackedFact(*about, now, home, ahead))
             if fact.entity.startswith(VOID_PREFIX) and (voiding := read_voiding(fact)) is not None:
                 seen.visibility.voided(origin, voiding.names, now)
         else:

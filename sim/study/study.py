@@ -25,7 +25,7 @@ from sim.study.cluster import Cluster
 from sim.study.pool import Pool, default_jobs
 from sim.study.statistics import Interval, interval_of
 from sim.study.store import Store, identity_of
-from sim.study.worker import Job
+from sim.study.worker import Job, Measure
 from sim.units import parse_duration
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class Study:
     seeds: Sequence[int]
     folder: Path
     allow_plugins: bool = False
+    measure: Measure | None = None
+    """What else each row tells of its run, as `measured`."""
 
     @classmethod
     def of(
@@ -104,9 +106,11 @@ class Study:
         with workers as pool:
             if told is not None:
                 told(done, len(places))
-            for number, row in pool.run(
-                [Job(self.cells[cell].scenario, self.folder, seed, self.allow_plugins) for cell, seed in left]
-            ):
+            jobs = [
+                Job(self.cells[cell].scenario, self.folder, seed, self.allow_plugins, self.measure)
+                for cell, seed in left
+            ]
+            for number, row in pool.run(jobs):
                 cell, seed = left[number]
                 store.add({"cell": cell, "seed": seed, "values": self.cells[cell].values, **row})
                 done += 1

@@ -13,6 +13,7 @@ import os
 import pickle
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from time import process_time
 from typing import Any, BinaryIO, Final, NamedTuple
@@ -23,9 +24,13 @@ from sim.runner import run_plan
 from sim.scenario.planning import make_plan
 from sim.scenario.reading import BadScenario, typed
 
-__all__ = ["LENGTH_BYTES", "Job", "metrics_of", "run_job"]
+__all__ = ["LENGTH_BYTES", "Job", "Measure", "metrics_of", "run_job"]
 
 LENGTH_BYTES: Final = 8
+
+
+Measure = Callable[[Outcome], dict[str, Any]]
+"""What else is to be told of a run: a function of a module, which every worker can import, to what JSON can hold."""
 
 
 class Job(NamedTuple):
@@ -35,6 +40,7 @@ class Job(NamedTuple):
     folder: Path
     seed: int
     allow_plugins: bool = False
+    measure: Measure | None = None
 
 
 def run_job(job: Job) -> dict[str, Any]:
@@ -60,6 +66,7 @@ def run_job(job: Job) -> dict[str, Any]:
             *(f"{check.name}: {check.detail}" for check in outcome.checks if check.ok is None and not names),
         ],
         "metrics": metrics_of(outcome),
+        **({} if job.measure is None else {"measured": job.measure(outcome)}),
         "rejections": outcome.run_json["rejections"],
         "over_seeds": outcome.run_json.get("over_seeds", []),
         "reach": outcome.run_json.get("reach", []),
