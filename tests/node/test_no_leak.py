@@ -168,7 +168,7 @@ def envelope(goal: str, scope: str) -> dict[str, Any]:
 
 
 async def reads(world: World) -> None:
-    names = world.names
+    names, then = world.names, format_us(world.bench.wall_ms * 1_000)
     for limit in (1, 50):
         for filters in ("box=inbox&", "box=outbox&", "state=accepted&", "of=a:0&", "scope=company&"):
             await world.look("GET", f"/v1/intents?{filters}limit={limit}")
@@ -195,7 +195,9 @@ async def reads(world: World) -> None:
         if name.startswith("conflict."):
             await world.look("GET", f"/v1/conflicts/{names[name]}")
             await world.look("GET", f"/v1/conflicts/{names[name]}?garden_id={GARDEN}")
+            await world.look("GET", f"/v1/conflicts/{names[name]}?as_of={then}")
             continue
+        await world.look("GET", f"/v1/facts/{names[name]}?as_of={then}")
         for path in ("", "/provenance", "/history", "/history?all_authors=true"):
             await world.look("GET", f"/v1/facts/{names[name]}{path}")
         await world.look("POST", f"/v1/facts/{names[name]}/verify-cid")
@@ -213,6 +215,13 @@ async def reads(world: World) -> None:
         await world.look("GET", f"/v1/graph/neighbors?entity={entity}&scope=public&garden_id={GARDEN}")
         await world.look("POST", "/v1/synthesis", {"scope": "public", "entity": entity})
         await world.look("POST", "/v1/lint", {"scope": "public", "entity": entity, "stale_lookahead_s": 86_400})
+    for point in (
+        f"as_of={then}&limit=1",
+        f"as_of={then}&status=resolved",
+        "known_at=s:3",
+        f"as_of={then}&garden_id={GARDEN}",
+    ):
+        await world.look("GET", f"/v1/conflicts?{point}")
     await world.look("GET", "/v1/scopes/public/synthesize?include_expired=true&limit=3")
     await world.look("POST", "/v1/synthesis", {"scope": "public", "include_expired": True})
     await world.look("POST", "/v1/lint", {"scope": "public"})
@@ -291,6 +300,11 @@ async def writes(world: World) -> None:
     for target in ("/v1/gardens/crew/members/agent:shared", "/v1/gardens/crew"):
         await world.look("DELETE", target)
     await world.look("POST", "/v1/auth/keys", {"raw_key": "k" * 32, "entity_uri": "a:b", "allowed_scopes": ["team"]})
+    key = {"public_key": "no key", "entity_uri": "agent:hidden"}  # the id of a key that is made is drawn
+    await world.look("POST", "/v1/auth/agent-keys", key)
+    await world.look("GET", "/v1/auth/agent-keys")
+    await world.look("POST", "/v1/auth/agent-keys/hidden/rotate", {"public_key": "A" * 43})
+    await world.look("DELETE", "/v1/auth/agent-keys/hidden")
     await world.look("DELETE", "/v1/auth/keys/whole")
     await world.look("POST", "/v1/auth/keys/whole/rotate")
     await world.look("POST", "/v1/auth/agent-keys", {"public_key": "no key"})
