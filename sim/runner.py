@@ -172,13 +172,13 @@ def run_plan(
 
 def _checkers_of(plan: Plan) -> list[CheckerFactory]:
     """The checkers of the plugins that a scenario sees, and the one that judges readers where there are some."""
-    from sim.check.reads import Reads
+    from sim.check import FOR_READERS
     from sim.kinds import find_kinds
     from sim.scenario.plugins import named_modules
 
     found: dict[str, Any] = find_kinds("checker", named_modules(plan.scenario.scenario.plugins))
     has_readers = any(each.__struct_config__.tag == "readers" for each in plan.scenario.workload)
-    return [*([Reads] if has_readers else []), *found.values()]
+    return [*(FOR_READERS if has_readers else ()), *found.values()]
 
 
 def _simulated(

@@ -36,13 +36,14 @@ from sim.check.mutation import Mutation
 from sim.check.past import Past
 from sim.check.peer_isolation import PeerIsolation
 from sim.check.queues import Queues
+from sim.check.reads import Reads
 from sim.check.recovery import Recovery
 from sim.check.refusals import Refusals
 from sim.check.tokens import Tokens
 from sim.check.unapproved import Unapproved
 
 __all__ = [
-    "CHECKERS", "Asked", "Boot", "CheckResult", "Checker", "CheckerFactory", "Commit", "Commits",
+    "CHECKERS", "FOR_READERS", "Asked", "Boot", "CheckResult", "Checker", "CheckerFactory", "Commit", "Commits",
     "PropertyViolated", "Served", "build_checkers",
 ]  # fmt: skip
 
@@ -52,3 +53,5 @@ CHECKERS: tuple[type[Checker], ...] = (
     Recovery, Convergence,
 )  # fmt: skip
 """Safety first, then what is judged at the end."""
+FOR_READERS: tuple[type[Checker], ...] = (Reads,)
+"""Those that judge a run as well in which somebody reads, and have nothing to look at in any other."""

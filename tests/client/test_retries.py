@@ -179,7 +179,9 @@ def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
     blocking = methods(StigmemClient)
     assert blocking == methods(AsyncStigmemClient)
     assert set(operations.__all__) == set(blocking) - {"follow", "subscribe_scope"}
-    assert list(inspect.signature(StigmemClient.get).parameters) == ["self", "fact_id", "session_id"]
+    assert list(inspect.signature(StigmemClient.get).parameters) == [
+        "self", "fact_id", "session_id", "as_of", "known_at",
+    ]  # fmt: skip
     for name in operations.__all__:
         assert getattr(StigmemClient, name).__doc__ == getattr(operations, name).__doc__
 

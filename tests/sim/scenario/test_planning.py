@@ -601,7 +601,7 @@ def well_formed(kind: inspect.Type) -> st.SearchStrategy[Any]:
         case inspect.CustomType():
             texts = {Duration: ["1m", "0s", "-5s", "2h"], Rate: ["0/s", "5/s"], Speed: ["1bit/s", "1Gbit/s"]}
             return st.sampled_from(texts[kind.cls])
-    names = ["north", "south", "east", "nobody", "x.csv", "lag.p99", "a-b"]
+    names = ["north", "south", "east", "nobody", "x.csv", "lag.p99", "a-b", "public=warn"]
     pattern = kind.pattern if isinstance(kind, inspect.StrType) else None
     return st.sampled_from([name for name in names if re.search(pattern or "", name)])
 
