@@ -125,6 +125,8 @@ __all__ = [
     "RESOLUTION_COVERS_MAX",
     "RESOLUTION_NOTE_CHARS_MAX",
     "RESPONSE_BYTES_MAX",
+    "SCHEMA_DEPTH_MAX",
+    "SCHEMA_PATTERN_BYTES_MAX",
     "SESSIONS_MAX",
     "SESSION_CHARS_MAX",
     "SKEW_FUTURE_MS",
@@ -190,6 +192,11 @@ DERIVED_FROM_DEPTH_MAX: Final = 16
 """Nesting of provenance: far below what any JSON reader gives up at, so that all nodes read it alike."""
 JSON_DEPTH_MAX: Final = 32
 """Nesting of a value of type json, objects and arrays together: as for provenance, and data of people is no deeper."""
+SCHEMA_DEPTH_MAX: Final = 64
+"""Nesting of a JSON Schema: it spends two levels on each level of the values that it describes."""
+SCHEMA_PATTERN_BYTES_MAX: Final = 1_048_576
+"""A pattern of a schema, compiled. Matching is linear in the text, times this: one that counts in nested repetitions
+is as large as their product, and would hold a node up for minutes with one text."""
 NODE_ID_CHARS_MAX: Final = 512
 """Longer issuers are cut before they reach a table or a log (S-19)."""
 

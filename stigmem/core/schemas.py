@@ -18,7 +18,8 @@ each fact that may change that, and tells which relations mean something else no
 
 A JSON Schema is checked by a library that would fetch what a remote `$ref` names; here whatever is asked for is
 refused, so that a schema with a remote reference is not accepted. Patterns are matched by an engine whose time is
-linear in the text. Both hold for whoever writes a schema, since those are callers.
+linear in the text, and are small once compiled. A schema is nested only so deep: what reads it recurses. All of it
+holds for whoever writes a schema, since those are callers.
 
 Values of type `json` are opt-in: no fact with one fits unless the schema of its relation names that type, because
 clients and nodes that do not know the type are kept from it that way.
@@ -35,6 +36,7 @@ from typing import Annotated, Any, Final, Literal, NoReturn
 import jsonschema_rs
 import msgspec
 
+from stigmem.core import limits
 from stigmem.core.cardinality import MANY_VALUES, cardinality_of
 from stigmem.core.contradiction import Cardinality
 from stigmem.core.errors import Rejection
@@ -90,14 +92,32 @@ def read_document(text: str) -> SchemaDocument:
     """The document that a schema fact holds. Raises Rejection `malformed_schema` with what is wrong."""
     try:
         document = msgspec.json.decode(text.encode(), type=SchemaDocument)
+    except RecursionError as error:
+        raise _too_deep() from error
     except (msgspec.MsgspecError, UnicodeEncodeError) as error:
         raise Rejection("malformed_schema", f"a schema is a JSON object: {error}", field="value.v") from error
     for kind in document.value_type or ():
         if kind not in KINDS:
             raise Rejection("malformed_schema", one_of("value_type", kind, KINDS), field="value.v")
     if document.json_schema is not None:
+        if _depth(document.json_schema) > limits.SCHEMA_DEPTH_MAX:
+            raise _too_deep()
         _validator(document.json_schema)
     return document
+
+
+def _depth(value: Any) -> int:
+    """How deep objects and arrays are nested, found without recursion: it is not known yet that they are few."""
+    depth, inner = 0, [value]
+    while inner := [each for each in inner if isinstance(each, (dict, list))]:
+        depth += 1
+        inner = [part for each in inner for part in (each.values() if isinstance(each, dict) else each)]
+    return depth
+
+
+def _too_deep() -> Rejection:
+    message = f"a JSON Schema is nested at most {limits.SCHEMA_DEPTH_MAX} deep"
+    return Rejection("malformed_schema", message, field="value.v")
 
 
 def relation_of(entity: str) -> str | None:
@@ -111,10 +131,9 @@ def _refuse(uri: str) -> NoReturn:
 
 
 def _validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    patterns = jsonschema_rs.RegexOptions(size_limit=limits.SCHEMA_PATTERN_BYTES_MAX)
     try:
-        return jsonschema_rs.Draft202012Validator(
-            schema, retriever=_refuse, pattern_options=jsonschema_rs.RegexOptions()
-        )
+        return jsonschema_rs.Draft202012Validator(schema, retriever=_refuse, pattern_options=patterns)
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         message = str(error).partition("\n")[0]
         raise Rejection("malformed_schema", f"this is no JSON Schema: {message}", field="value.v") from error

@@ -45,6 +45,8 @@ ELSEWHERE: Final = {
     "CLOCK_JUMP_MS": f"{_NODE}test_clock_in_doubt.py",
     "DERIVED_FROM_DEPTH_MAX": f"{_CORE}test_ingest.py",
     "JSON_DEPTH_MAX": f"{_CORE}test_json_values.py",
+    "SCHEMA_DEPTH_MAX": f"{_NODE}test_schemas.py",
+    "SCHEMA_PATTERN_BYTES_MAX": f"{_NODE}test_schemas.py",
     "DISCOVERY_BYTES_MAX": f"{_NODE}test_sizes.py",
     "DRAG_MS": f"{_CORE}test_hlc.py",
     "ELSEWHERE_NAMED_MAX": f"{_NODE}test_first_peers.py",

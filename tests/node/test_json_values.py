@@ -77,7 +77,8 @@ async def test_who_knows_the_type_is_shown_the_value_and_everybody_else_its_text
             }  # fmt: skip
             assert (await shown(node, target, **KNOWS))["value"] == written["value"]
         for target in ("/v1/facts?relation=shop:order", "/v1/events?relation=shop:order&replay=true&wait=false"):
-            for headers, kind in (({}, b'"text"'), (KNOWS, b'"json"')):
+            listed = {"stigmem_values": "other, json"}
+            for headers, kind in (({}, b'"text"'), (KNOWS, b'"json"'), (listed, b'"json"')):
                 response = await node.ask("GET", target, **headers)
                 body = response.body
                 if isinstance(response, StreamedResponse):

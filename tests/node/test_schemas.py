@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from stigmem.core import limits
 from stigmem.node.settings import NodeSettings
 from tests.node.api import ADMIN, NOW_MS, SEED, WRITER, Peer, ask, caller, read, saying
 from tests.node.fresh import Fresh, fresh
@@ -39,6 +40,48 @@ async def test_what_is_no_schema_is_refused() -> None:
         await declare(node, "memory:note", 422, cardinality="one")
         await node.say(422, entity="user:ada", relation="rel:schema", value={"type": "text", "v": "{}"})
         assert (await node.get("/v1/schemas"))["schemas"] == []
+
+
+def nested(depth: int) -> str:
+    """A schema whose JSON Schema has so many objects, each in the other."""
+    return '{"json_schema":' + '{"not":' * (depth - 1) + "{}" + "}" * depth
+
+
+async def test_a_schema_that_is_nested_too_deep_is_refused_and_the_node_goes_on() -> None:
+    """What reads a text of thousands of brackets recurses, and gave up with an error that ended the node."""
+    async with fresh() as node:
+        for depth in (limits.SCHEMA_DEPTH_MAX, limits.SCHEMA_DEPTH_MAX + 1, 900, 8_000):
+            entity = f"stigmem://testnode/relation/shop:deep-{depth}"
+            status = 201 if depth == limits.SCHEMA_DEPTH_MAX else 422
+            value = {"type": "text", "v": nested(depth)}
+            answer = await node.say(status, entity=entity, relation="rel:schema", value=value)
+            assert status == 201 or answer["code"] == "malformed_schema"
+        assert len((await node.get("/v1/schemas"))["schemas"]) == 1
+
+
+async def test_an_authoritys_schema_that_is_nested_too_deep_is_stored_and_not_in_force() -> None:
+    bench = Bench(NOW_MS)
+    peer = Peer(bench, 1)
+    name = "stigmem://testnode/relation/shop:price"
+    theirs = fact(peer, 1, entity=name, relation="rel:schema", kind="text", text=nested(8_000))
+    settings = NodeSettings(seed=SEED, federation=True, schema_authorities=(peer.node_id,))
+    async with running(bench, settings) as node:
+        serve(bench, entry(peer, theirs))
+        await pulled(bench, peer)
+        assert node.state.ledger.held(peer.node_id, theirs.id) is not None
+        assert read(await ask(bench, "GET", "/v1/schemas"))["schemas"] == []
+        linted = read(await ask(bench, "POST", "/v1/lint", {"scope": theirs.scope, "checks": ["schema"]}))
+        assert [each["fact_ids"] for each in linted["findings"]] == [[theirs.id]]
+
+
+async def test_a_pattern_that_is_huge_once_compiled_is_refused() -> None:
+    """Matching costs the length of the text times the size of the pattern: nested repetitions multiply."""
+    async with fresh() as node:
+        most = limits.SCHEMA_PATTERN_BYTES_MAX
+        for pattern in (f"^(a{{0,{most // 5_000}}}){{0,{most // 5_000}}}b$", "((a{0,90}){0,90}){0,90}"):
+            refused = await declare(node, status=422, json_schema={"pattern": pattern})
+            assert refused["code"] == "malformed_schema"
+        await declare(node, json_schema={"pattern": r"^[\w .-]{1,64}@[a-z0-9.-]{1,255}$"})
 
 
 async def test_schemas_in_force_are_listed_and_shown() -> None:

@@ -183,7 +183,8 @@ class Tools:
             dict[str, Any] | str | float | bool | None,
             Field(
                 description='A text, a number, true or false; or {"type": "string|text|number|boolean|datetime|ref|'
-                'null", "v": ...}, where a ref is the URI of another entity'
+                'null|json", "v": ...}, where a ref is the URI of another entity, and json is for relations with a '
+                "schema that names it"
             ),
         ],
         source: Annotated[str, Field(description="Who says so: your own name as agent:NAME, or the user's")],

@@ -76,7 +76,8 @@ class Sight(NamedTuple):
     @classmethod
     def of(cls, call: ApiRequest, txn: Transaction) -> Sight:
         """What the caller of a request sees."""
-        return cls(call.principal, txn.state, "json" in call.request.headers.get(VALUES_HEADER, "").split(","))
+        types = call.request.headers.get(VALUES_HEADER, "").split(",")
+        return cls(call.principal, txn.state, any(each.strip() == "json" for each in types))
 
     @property
     def is_whole(self) -> bool:
