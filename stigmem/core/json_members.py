@@ -15,7 +15,9 @@ from stigmem.core import limits
 
 __all__ = ["repeated_member", "repeated_outer_member"]
 
-_NAMES: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*:')
+_STRINGS: Final = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?')
+"""A string, and the colon that makes a name of it. Strings that are no names match too, so that a search never begins
+inside of one: at each escaped quote it would run to the string's end, which is quadratic."""
 
 
 def repeated_member(data: bytes) -> str | None:
@@ -36,7 +38,7 @@ def _repeated(data: bytes) -> list[str]:
     outermost has none."""
     if len(data) > limits.FACT_BYTES_MAX:
         return []
-    names = _NAMES.findall(data)
+    names = [name for name, colon in _STRINGS.findall(data) if colon]
     # Nearly always no name comes twice in the whole text, and then it needs no parsing.
     if len(set(names)) == len(names) and not any(b"\\" in name for name in names):
         return []

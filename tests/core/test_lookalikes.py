@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from stigmem.core import limits
 from stigmem.core.contradiction import claim
 from stigmem.core.fact import Fact
 from stigmem.core.json_members import repeated_member, repeated_outer_member
@@ -105,3 +106,12 @@ def test_what_is_written_in_tag_characters_is_read_by_models_and_so_by_the_sanit
 @pytest.mark.parametrize("shown", ["\u2764\ufe0f", "\u65e5\u672c", "\u0928\u092e", "\ud55c", "caf\u00e9"])
 def test_what_shows_is_not_warned_of(shown: str) -> None:
     assert text_warnings("value.v", shown) == []
+
+
+def test_a_body_full_of_escaped_quotes_is_looked_through_once() -> None:
+    """A search that began anew at each quote inside of a text took minutes for this one."""
+    text = '"' * (limits.FACT_BYTES_MAX // 2 - 100)
+    for v, twice in ((text, None), (text + '":1,"v":', None)):
+        assert repeated_member(json.dumps({"type": "text", "v": v}).encode()) == twice
+    body = f'{{"v": {json.dumps(text)}, "v" : 1}}'
+    assert repeated_member(body.encode()) == "v"
