@@ -52,10 +52,11 @@ def resolutions_of(ledger: LedgerReader) -> dict[SlotKey, list[Resolution]]:
     return found
 
 
-def voided_of(ledger: LedgerReader) -> frozenset[tuple[str, str]]:
-    """(origin, id) of the facts of a ledger that their own origins voided, by the records among them."""
+def voided_of(ledger: LedgerReader, seq: int | None = None) -> frozenset[tuple[str, str]]:
+    """(origin, id) of the facts of a ledger that their own origins voided, by the records among them, or among the
+    first `seq` facts that it stored."""
     found: dict[tuple[str, str], None] = {}
-    for record in ledger.log:
+    for record in ledger.log if seq is None else ledger.log[:seq]:
         if not record.entity.startswith(VOID_PREFIX) or record.quarantine is not None:
             continue
         try:

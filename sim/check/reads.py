@@ -125,7 +125,7 @@ class Reads(Checker):
         for fact in held:
             if fact.seq <= seq and fact.quarantine is None and not is_foreign_instruction(fact) and ledger.fits(fact):
                 slots.setdefault(fact.slot, []).append(fact)
-        settling, voided = resolutions_of(ledger), voided_of(ledger)
+        settling, voided = resolutions_of(ledger), voided_of(ledger, seq)
         for slot, words in slots.items():
             about = [each for each in settling.get(slot, ()) if each.fact.seq <= seq]
             applied = [each for each in about if node.resolves(each.fact.origin)]
@@ -145,6 +145,8 @@ class Reads(Checker):
         fact = next(each for each in held if each.id == fact_id)
         if fact.is_retraction:
             return "which takes something back"
+        if (fact.origin, fact.id) in voided_of(node.ledger, read.begun.seq):
+            return "which its own node has voided"
         if fact.expires_us is not None and fact.expires_us <= min(read.begun.early_us, read.begun.late_us):
             return "which has expired"
         words = [each for each in held if each.slot == fact.slot and each.seq <= read.begun.seq]
@@ -167,7 +169,7 @@ class Reads(Checker):
         return by_entity.get(entity, [])
 
     def result(self) -> CheckResult:
-        passed = f", {self.passed} of entities with too many words" if self.passed else ""
+        passed = f", {self.passed} more of too much to be judged" if self.passed else ""
         return self.holds_of(self.judged, f"{self.judged} answers to readers{passed}")
 
 

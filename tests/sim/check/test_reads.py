@@ -8,15 +8,19 @@ from typing import Any
 
 import pytest
 
-from sim.check import CHECKERS
+from sim.check import CHECKERS, PropertyViolated
 from sim.check.reads import Reads
+from sim.observation.reads import Moment, Question, Read, ShownFact
 from sim.runner import run_plan
 from sim.scenario.planning import load_plan, make_plan
 from sim.scenario.reading import parse_scenario
 from sim.simulation.simulation import Simulation
 from stigmem.core import query
 from stigmem.core.fact import Fact
-from tests.sim.small_runs import scenario_text, workload
+from stigmem.core.hlc import format_stamp
+from stigmem.core.uris import VOID_PREFIX
+from stigmem.core.voiding import read_voiding
+from tests.sim.small_runs import at, fault, make_simulation, scenario_text, workload
 
 R_01 = Path(__file__).parents[3] / "scenarios/failure-modes/R-01-what-readers-see.toml"
 PARTS = (
@@ -79,3 +83,38 @@ def test_a_reader_who_asks_draws_nothing_from_anybody_elses_chance() -> None:
         return sorted(result.facts()["fact"].to_list())
 
     assert digest(PARTS[1]) == digest(PARTS[1], PARTS[0])
+
+
+def test_what_is_voided_while_somebody_reads_may_be_shown_and_what_was_voided_before_may_not() -> None:
+    parts = (
+        workload("writers", rate="2/s", nodes=["a"], stop="8s", fresh=True),
+        fault("restart", node="a", at="2s", down="2s"),
+        fault("clock-step", node="a", by="10m", at="3s", for_="6s"),
+        workload("clock-void", nodes=["a"], start="12s", reissue=False),
+    )
+    simulation = make_simulation(*parts, duration="20s")
+
+    def judge() -> list[str]:
+        node = simulation.observed.nodes["a"]
+        record = next(fact for fact in node.ledger.log if fact.entity.startswith(VOID_PREFIX))
+        voiding = read_voiding(record)
+        assert voiding is not None
+        fact = next(fact for fact in node.ledger.log if fact.id == voiding.names[-1])
+        wall_us = simulation.observed.wall_us("a")
+        before, after = (Moment(seq, node.ledger.horizon_us, wall_us) for seq in (record.seq - 1, record.seq))
+        row = ShownFact(
+            id=fact.id, entity=fact.entity, relation=fact.relation, scope=fact.scope, source=fact.source,
+            confidence=fact.confidence, hlc=format_stamp(fact.stamp),
+        )  # fmt: skip
+        said = []
+        for begun, shown in ((before, [row]), (before, []), (after, [row]), (after, [])):
+            try:
+                Reads(simulation.observed).on_read(Read("a", Question(fact.entity, None, 3), begun, after, shown))
+                said.append("nothing")
+            except PropertyViolated as broken:
+                said.append(str(broken).rpartition(", ")[2])
+        return said
+
+    told = at(simulation, 18, judge)
+    simulation.run()
+    assert told == [["nothing", "nothing", "which its own node has voided", "nothing"]]
