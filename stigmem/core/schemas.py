@@ -44,6 +44,7 @@ from stigmem.core.fact import Fact, rank
 from stigmem.core.known_facts import KnownFacts
 from stigmem.core.ledger import Ledger
 from stigmem.core.past import PastFacts, PointOfTime
+from stigmem.core.schema_references import REFERENCES_MAX, references_of
 from stigmem.core.suggestions import one_of
 from stigmem.core.trust import TrustClass
 from stigmem.core.values import KINDS, wire_value
@@ -102,6 +103,9 @@ def read_document(text: str) -> SchemaDocument:
     if document.json_schema is not None:
         if _depth(document.json_schema) > limits.SCHEMA_DEPTH_MAX:
             raise _too_deep()
+        if references_of(document.json_schema) > REFERENCES_MAX:
+            message = f"a JSON Schema whose references come to more than {REFERENCES_MAX} is not gone through"
+            raise Rejection("malformed_schema", message, field="value.v")
         _validator(document.json_schema)
     return document
 

@@ -166,3 +166,34 @@ def test_the_fixed_vocabulary_is_stronger_than_a_schema() -> None:
     shop = Shop()
     shop.add(schema(1, "memory:note"))
     assert shop.book.cardinality("memory:note") == "many"
+
+
+def doubling(levels: int) -> dict[str, Any]:
+    """A schema of which each part names the next one twice."""
+    parts: dict[str, Any] = {"p0": {"type": "number"}}
+    for level in range(1, levels + 1):
+        parts[f"p{level}"] = {"allOf": [{"$ref": f"#/$defs/p{level - 1}"}] * 2}
+    return {"$ref": f"#/$defs/p{levels}", "$defs": parts}
+
+
+@pytest.mark.parametrize(("levels", "taken"), [(3, True), (10, True), (14, False), (60, False)])
+def test_a_schema_whose_references_multiply_is_refused_before_a_value_meets_it(levels: int, taken: bool) -> None:
+    text = json.dumps({"json_schema": doubling(levels)})
+    if taken:
+        assert read_document(text).json_schema is not None
+    else:
+        with pytest.raises(Rejection, match="references come to more than"):
+            read_document(text)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#"},
+        {"type": ["object", "null"], "properties": {"next": {"$ref": "#"}, "other": {"$ref": "#"}}},
+        {"$defs": {"a": {"$anchor": "here", "type": "number"}}, "anyOf": [{"$ref": "#here"}, {"$ref": "#/$defs/a"}]},
+        {"$defs": {"a/b~c": {"type": "number"}}, "$ref": "#/$defs/a~1b~0c"},
+    ],
+)
+def test_a_schema_that_names_itself_or_its_parts_is_taken(schema: dict[str, Any]) -> None:
+    assert read_document(json.dumps({"json_schema": schema})).json_schema == schema

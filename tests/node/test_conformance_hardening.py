@@ -85,7 +85,7 @@ def _smallest(operation: Operation) -> Any:
         "create_intent": {"from": "agent:caller", "to": ["a:b"], "goal": "g"}, "act_on_intent": {"kind": "done"},
         "create_tombstone": {"entity_uri": "user:a", "dry_run": True}, "revoke_tombstone": {},
         "lint": {"scope": "local"}, "synthesis": {"scope": "local"}, "void_facts": {},
-        "create_agent_key": {"entity_uri": "a", "public_key": "k"}, "rotate_agent_key": {"public_key": "k"},
+        "create_agent_key": {"public_key": "k"}, "rotate_agent_key": {"public_key": "k"},
         "create_subscription": {"target": "public", "on_change": "webhook", "delivery_address": "https://a.example"},
     }[operation.name]  # fmt: skip
 
