@@ -93,6 +93,14 @@ class MachineControl(Protocol):
     def wipe(self) -> None:
         """Lose everything on the disk. The machine must be off; what was only there is expected of nobody any more."""
 
+    def back_up(self) -> None:
+        """Take a backup of the disk as it is now; one that was taken before is kept no longer."""
+
+    def restore(self) -> None:
+        """Put the last backup in the place of what is on the disk. The machine must be off. Without a backup nothing
+        happens. What the backup does not hold comes again from others, but for what the node said itself: that is
+        expected of it no more."""
+
     def leave(self) -> None:
         """Go off for good: nothing more is expected of it, and what only it knew goes with it."""
 

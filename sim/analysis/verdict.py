@@ -119,6 +119,7 @@ def metric_values(
         "rejections": sum(simulation.rejections.values()),
         "refused_writes": sum(refused.values()),
         "destroyed": len(simulation.visibility.destroyed),
+        "unsaid": simulation.visibility.unsaid,
         **_recalled(simulation.recollections.taken),
     }
     for code in dict.fromkeys((*REJECTIONS, *sorted(simulation.rejections))):

@@ -16,6 +16,8 @@ class Durability(Checker):
     def __init__(self, observed: Observed) -> None:
         super().__init__(observed)
         self._acknowledged: dict[str, dict[str, None]] = {}
+        self._set_aside: dict[str, dict[str, None]] = {}
+        """Machine -> what was acknowledged there before its disk was lost, or an old one put in its place."""
         self.count = 0
 
     def on_acknowledged(self, machine: str, fact_id: str) -> None:
@@ -27,7 +29,7 @@ class Durability(Checker):
             self.fail(machine, f"fact {fact_id} was acknowledged before it was durable")
 
     def on_disk_wiped(self, machine: str) -> None:
-        self._acknowledged.pop(machine, None)
+        self._set_aside.setdefault(machine, {}).update(self._acknowledged.pop(machine, {}))
 
     def on_boot(self, boot: Boot) -> None:
         lost = self._lost(boot.machine)
@@ -47,4 +49,12 @@ class Durability(Checker):
             lost = self._lost(machine)
             if lost is not None:
                 self.fail(machine, f"fact {lost} was acknowledged and is gone at the end")
-        return self.holds_of(self.count, f"{self.count} acknowledged writes, all there")
+        gone = sum(self._count_gone(machine) for machine in self._set_aside)
+        rest = f", all there but for {gone} that went with a disk" if gone else ", all there"
+        return self.holds_of(self.count, f"{self.count} acknowledged writes{rest}")
+
+    def _count_gone(self, machine: str) -> int:
+        """Acknowledged facts that a node lost with its disk, and does not hold again."""
+        node = self.observed.node(machine)
+        before = self._set_aside[machine]
+        return len(before) if node is None else sum(not node.ledger.find(name) for name in before)

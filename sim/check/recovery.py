@@ -26,7 +26,7 @@ __all__ = ["Recovery"]
 _S: Final = 1_000_000_000
 _REST_LONGEST: Final = 1.0 + limits.BACKOFF_JITTER
 _SLACK_NS: Final = 5 * _S
-_LINKS_ANEW: Final = ("wipe", "join", "leave", "revoked peer", "wrong fingerprint")
+_LINKS_ANEW: Final = ("wipe", "restored", "churn", "join", "leave", "revoked peer", "wrong fingerprint")
 """How faults are labelled after which links are made anew."""
 
 

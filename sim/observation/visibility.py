@@ -87,6 +87,8 @@ class Visibility:
         """Fact -> nodes to which nobody can bring it any more."""
         self._voided: dict[int, None] = {}
         """Facts that their origin voided, which nobody takes any more."""
+        self._unsaid: dict[int, None] = {}
+        """Facts that their origin forgot with an old disk."""
         self._lost_ns: dict[tuple[int, str], int] = {}
         """(fact, node) -> when the copy was lost, until it comes again."""
 
@@ -155,7 +157,9 @@ class Visibility:
         if self.first_seen[node][number] == NEVER:
             self.first_seen[node][number] = now
         else:
-            self.returned.append(Return(number, node, self._lost_ns.pop((number, node)), now))
+            lost_ns = self._lost_ns.pop((number, node), None)
+            if lost_ns is not None:  # else it is the node's own word, of which nobody knows since when it lacked it
+                self.returned.append(Return(number, node, lost_ns, now))
         if number in self._forgotten:
             return
         if number in self.destroyed:  # it was on its way to here when its last holder was lost
@@ -208,6 +212,32 @@ class Visibility:
                 times[number] = NEVER
                 self._lost_ns[number, node] = now
         return self._give_up(now)
+
+    def held_by(self, node: str) -> frozenset[int]:
+        """The numbers of the facts that a node holds now."""
+        return frozenset(number for number, since_ns in enumerate(self.held_since[node]) if since_ns != NEVER)
+
+    def restored(self, node: str, held: frozenset[int], now: int) -> tuple[int, int]:
+        """A node that is off has an old disk again, which holds these facts. How many of its own it has forgotten, and
+        how many facts were nowhere else. Nobody serves a node what it said itself, so that is not awaited there."""
+        times, unsaid = self.held_since[node], 0
+        for number, fact in enumerate(self.facts):
+            if number in held and times[number] == NEVER:
+                self.saw(node, fact.origin, fact.id, now)
+            elif number not in held and times[number] != NEVER:
+                times[number] = NEVER
+                if fact.origin == node:
+                    unsaid += 1
+                    self._unsaid[number] = None
+                    self._exempt.setdefault(number, set()).add(node)
+                else:
+                    self._lost_ns[number, node] = now
+        return unsaid, self._give_up(now)
+
+    @property
+    def unsaid(self) -> int:
+        """How many facts their origin has forgotten with an old disk, and does not hold again."""
+        return sum(self.held_since[self.facts[number].origin][number] == NEVER for number in self._unsaid)
 
     def returns(self) -> list[Return]:
         """Every copy that was lost with a disk and came again, or should: those that are awaited come last."""

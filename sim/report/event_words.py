@@ -48,6 +48,15 @@ def _wiped(node: str, destroyed: int) -> str:
     return f"the disk of {node} is wiped; {destroyed} fact{'s' * (destroyed != 1)} were nowhere else"
 
 
+def _backed_up(node: str, facts: int) -> str:
+    return f"the disk of {node} is backed up, with {facts:,} fact{'s' * (facts != 1)}"
+
+
+def _restored(node: str, unsaid: int, destroyed: int) -> str:
+    nowhere = f"; {destroyed} fact{'s' * (destroyed != 1)} were nowhere else" if destroyed else ""
+    return f"the backup of {node} is restored, and it has forgotten {unsaid} of its own facts{nowhere}"
+
+
 def _fault(word: str) -> Callable[..., str]:
     def told(label: str, nodes: Sequence[str]) -> str:
         return f"fault {word}: {label}" + (f" ({', '.join(nodes)})" if nodes else "")
@@ -64,6 +73,8 @@ _WORDS: Final[dict[str, Callable[..., str]]] = {
     "crash": _power("loses power"),
     "leave": _power("leaves for good"),
     "wiped": _wiped,
+    "backed up": _backed_up,
+    "restored": _restored,
     "fault begins": _fault("begins"),
     "fault ends": _fault("ends"),
     "faults end": lambda: "all faults end, and the federation begins to settle",

@@ -37,7 +37,7 @@ __all__ = ["shade", "with_lanes"]
 
 _LANE_IN: Final = 0.17
 _LANES_MAX: Final = 12
-_OUTAGES: Final = ("crash", "random crashes", "restart", "wipe")
+_OUTAGES: Final = ("churn", "crash", "random crashes", "restart", "restored backup", "wipe")
 
 
 def with_lanes(result: Outcome, height_in: float, panels: Sequence[float] = (1.0,)) -> tuple[Figure, list[Axes]]:

@@ -25,10 +25,11 @@ joined of nodes that joined late, of what was there before them."""
 METRICS: Final = (
     *TIMED, "missing", "conflicts.open", "conflicts.resolved", "conflicts.divergent", "facts", "nodes", "requests",
     "bytes", "bytes_delivered", "bytes_lost", "events", "rejections", "refused_writes", "destroyed",
-    "recalled.own", "recalled.others",
+    "unsaid", "recalled.own", "recalled.others",
 )  # fmt: skip
 """`requests`: those that were sent, answered or not. `bytes`: those that were sent; what was sent and neither delivered
-nor lost was still on its way at the end, and a packet that came twice was delivered twice. `recalled`: of the findings
+nor lost was still on its way at the end, and a packet that came twice was delivered twice. `unsaid`: facts that the
+node which wrote them has forgotten with an old backup that was restored. `recalled`: of the findings
 about a subject that its own team, or other teams, had been acknowledged by then, the share that an agent was answered
 with, over all recalls."""
 REJECTIONS: Final = (

@@ -18,6 +18,7 @@ from sim.diagnostics.errors import Misfit
 from sim.diagnostics.kind_errors import whose
 from sim.diagnostics.suggestions import meant, quoted, suggestion
 from sim.diagnostics.toml_lines import KeyPath, parse_key
+from sim.fault.backup import Backup, RestoreBackup
 from sim.kinds import find_kinds
 from sim.naming import slug
 from sim.scenario.changes import variant_of, with_settings
@@ -146,6 +147,7 @@ def _fitted(scenario: Scenario, base: Path) -> Plan:
         *_expected_nodes(plan),
         *_adversaries(plan),
         *_parts(plan),
+        *_backups(plan),
         *check_overlaps(plan),
     ]
     found += _regions(plan) or _delays(plan)
@@ -248,6 +250,21 @@ def _parts(plan: Plan) -> Iterator[Mistake]:
             part.check(plan.federation)
         except Misfit as misfit:
             yield _mistake(path, misfit)
+
+
+def _backups(plan: Plan) -> Iterator[Mistake]:
+    """Restored backups that nobody took."""
+    faults = plan.scenario.fault
+    taken = [(fault.node, fault.at) for fault in faults if isinstance(fault, Backup)]
+    for number, fault in enumerate(faults):
+        if isinstance(fault, RestoreBackup) and not any(
+            node in (None, fault.node) and at <= fault.at for node, at in taken
+        ):
+            yield Mistake(
+                ("fault", number, "at"),
+                f"nobody has taken a backup of {quoted(fault.node)} by then; write a fault of kind 'backup' with an"
+                " earlier at",
+            )
 
 
 def _place(value: Any, name: str) -> KeyPath:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from sim.diagnostics.suggestions import article, quoted
 from sim.diagnostics.toml_lines import KeyPath
+from sim.fault.backup import RestoreBackup
 from sim.fault.base import Fault
 from sim.fault.restart import Restart
 from sim.fault.wipe import Wipe
@@ -22,7 +23,8 @@ from sim.units import format_duration
 __all__ = ["check_overlaps", "check_times"]
 
 _OFF: Final = {
-    "crash": "is down", "restart": "is down", "wipe": "is down", "join": "has not joined", "leave": "has left"
+    "crash": "is down", "restart": "is down", "wipe": "is down", "restore-backup": "is down", "join": "has not joined",
+    "leave": "has left",
 }  # fmt: skip
 """Kinds by which a machine is off for a while: its process is not there to be struck."""
 _STOPPED: Final = {
@@ -30,7 +32,7 @@ _STOPPED: Final = {
     "disk-full": "has a full disk",
 }  # fmt: skip
 """Kinds that leave nothing for a second one of the same kind to do."""
-_STRIKES_PROCESS: Final = ("crash", "restart", "wipe", "pause", "leave")
+_STRIKES_PROCESS: Final = ("crash", "restart", "wipe", "restore-backup", "pause", "leave")
 _STRIKES_MACHINE: Final = (
     *_STRIKES_PROCESS, "clock-drift", "clock-freeze", "clock-slew", "clock-step", "clock-strobe", "crash-at-commit",
     "disk-full", "disk-slow",
@@ -55,7 +57,7 @@ def check_times(scenario: Scenario) -> Iterator[Mistake]:
         yield from _begins(("fault", number, "at"), fault.at, end)
         if fault.lasts is not None:
             yield from _ends(("fault", number, "for"), fault.at, fault.lasts, end)
-        elif isinstance(fault, Restart | Wipe) and fault.down > 0:
+        elif isinstance(fault, Restart | Wipe | RestoreBackup) and fault.down > 0:
             yield from _ends(("fault", number, "down"), fault.at, fault.down, end)
     for number, workload in enumerate(scenario.workload):
         yield from _begins(("workload", number, "start"), workload.start, end)

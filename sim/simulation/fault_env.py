@@ -89,6 +89,12 @@ class ControlledMachine:
     def wipe(self) -> None:
         self._power.wipe(self.name)
 
+    def back_up(self) -> None:
+        self._power.back_up(self.name)
+
+    def restore(self) -> None:
+        self._power.restore(self.name)
+
     def leave(self) -> None:
         self._power.leave(self.name)
 

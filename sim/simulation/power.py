@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import NamedTuple
 
 from sim.observation.visibility import Visibility
 from sim.world.disk import Fate
@@ -30,6 +31,13 @@ class Hold:
     def release(self) -> None:
         """Let go. A second time nothing happens, nor after everybody was made to let go."""
         self._let_go(self)
+
+
+class _Backup(NamedTuple):
+    """A copy of a disk, and which facts are on it, by their numbers."""
+
+    frames: tuple[bytes, ...]
+    facts: frozenset[int]
 
 
 class Power:
@@ -57,6 +65,8 @@ class Power:
         self._paused: dict[str, dict[Hold, None]] = {}
         self._absent: dict[str, list[Hold]] = {}
         """Holds on machines that are not there from the start, until they join."""
+        self._backups: dict[str, _Backup] = {}
+        """Machine -> the last backup of its disk, which is kept elsewhere."""
 
     def is_kept_off(self, name: str) -> bool:
         """Whether something keeps the machine off."""
@@ -114,6 +124,24 @@ class Power:
         destroyed = self._visibility.lost_disk(name, machine.world.now)
         self._wiped(name)
         self._trace.event("wiped", name, destroyed)
+
+    def back_up(self, name: str) -> None:
+        """Take a backup of a disk."""
+        backup = _Backup(self._machines[name].disk.copy(), self._visibility.held_by(name))
+        self._backups[name] = backup
+        self._trace.event("backed up", name, len(backup.facts))
+
+    def restore(self, name: str) -> None:
+        """Give a machine that is off the disk that was backed up last. Checkers are told what they are told of a wiped
+        disk: what the backup holds is judged anew when the machine has booted."""
+        backup = self._backups.get(name)
+        if backup is None:
+            return
+        machine = self._machines[name]
+        machine.disk.put_back(backup.frames)
+        unsaid, destroyed = self._visibility.restored(name, backup.facts, machine.world.now)
+        self._wiped(name)
+        self._trace.event("restored", name, unsaid, destroyed)
 
     def leave(self, name: str) -> None:
         """Switch a machine off for good."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from random import Random
 from typing import Final, Literal
 
@@ -120,6 +120,15 @@ class Disk:
     def wipe(self) -> None:
         """A new, empty disk."""
         self.frames, self.bytes_used, self._unsynced = [], 0, None
+
+    def copy(self) -> tuple[bytes, ...]:
+        """What a backup that is taken now holds: every batch that is durable."""
+        return tuple(self.frames)
+
+    def put_back(self, frames: Iterable[bytes]) -> None:
+        """What a backup held, and nothing else."""
+        self.frames, self._unsynced = list(frames), None
+        self.bytes_used = sum(map(len, self.frames))
 
     def compact(self) -> None:
         """Write every frame anew, without what was erased."""

@@ -24,6 +24,8 @@ MEMBERS: Final[dict[str, tuple[str, ...]]] = {
     "crash": ("node", "unsynced"),
     "leave": ("node", "unsynced"),
     "wiped": ("node", "facts_destroyed"),
+    "backed up": ("node", "facts_held"),
+    "restored": ("node", "own_facts_forgotten", "facts_destroyed"),
     "fault begins": ("fault", "nodes"),
     "fault ends": ("fault", "nodes"),
     "faults end": (),

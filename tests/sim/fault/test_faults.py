@@ -190,12 +190,17 @@ def test_everything_at_once_is_survived() -> None:
 
 
 def test_when_the_faults_end_the_wire_the_clocks_and_the_disks_are_as_before() -> None:
-    lasting = [kind for kind in FAULTS if not kind.momentary and kind.__struct_config__.tag not in ("restart", "wipe")]
+    lasting = [
+        kind
+        for kind in FAULTS
+        if not kind.momentary and kind.__struct_config__.tag not in ("restart", "restore-backup", "wipe")
+    ]
     needed: dict[str, dict[str, object]] = {
         "partition": {"shape": "halves"}, "slow": {"by": "1s"}, "bandwidth": {"to": "64kbit/s"},
         "clock-strobe": {"by": "1s"}, "clock-slew": {"ppm": 1_000}, "clock-drift": {"ppm": 1_000},
         "crash-at-commit": {"node": "a", "commit": 10}, "crash": {"node": "b"}, "pause": {"node": "c"},
-        "revoke": {"node": "a", "peer": "b"}, "wrong-fingerprint": {"node": "b", "peer": "c"},
+        "swizzle": {"for_": "20s"}, "revoke": {"node": "a", "peer": "b"},
+        "wrong-fingerprint": {"node": "b", "peer": "c"},
     }  # fmt: skip
     kinds = [str(kind.__struct_config__.tag) for kind in lasting]
     simulation = make_simulation(

@@ -343,7 +343,7 @@ CASES: list[tuple[str, str, str]] = [
         ),
     ),
     ('kind = "partition"', "kind = 3", "31: fault[0].kind: there is no kind of fault called 3; the kinds are "),
-    ('kind = "partition"\n', "", "30: fault[0].kind: missing; the kinds of fault are 'bandwidth', "),
+    ('kind = "partition"\n', "", "30: fault[0].kind: missing; the kinds of fault are 'backup', 'bandwidth', "),
     (
         'kind = "contradictions"',
         'kind = "contradiction"',
