@@ -61,5 +61,7 @@ class Voider(Adversary):
             found, codes = record(target.source), ("source_not_owned",)
         else:
             found, codes = record(target.origin, origin=target.origin), ("origin_sig_invalid", "origin_unresolvable")
+            if peer.dialect != "2.1+":  # an older dialect has no room for another origin than the sender
+                codes = (*codes, "source_not_owned")
         peer.expect(victim, found.id, *codes)
         return [peer.entry(found)]

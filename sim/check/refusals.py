@@ -31,7 +31,7 @@ _REASONS: Final = {"peer not registered": "peer_not_found"}
 """Details of answers whose row calls the reason otherwise."""
 _REPLAY: Final = "nonce_already_seen"
 _NOT_APPROVED: Final = "peer_not_approved"
-_REFUSED, _BUSY = 401, 503
+_REFUSED, _BUSY, _DISK_FULL = 401, 503, 507
 _EVENTS: Final = ("rejected_token", "replay_attempt")
 
 
@@ -95,6 +95,8 @@ class Refusals(Checker):
             return
         if response.status == _BUSY and self._was_full(machine):
             return  # a node whose mailbox is full turns away what it has not read
+        if response.status == _DISK_FULL and self.observed.conditions.faults.active:
+            return  # it can keep no row of a refusal, and says so
         self.owed += 1
         if response.status != _REFUSED:
             self.fail(machine, f"answered {debt.what} of {asker} with {response.status} and owes it 401")

@@ -174,6 +174,7 @@ class _Drawing:
             "topology": rng.choice(SHAPES),
             "pull_interval": rng.choice(("200ms", "1s", "2s", "7s", "11s", "40s")),
             "pull_timeout": rng.choice(("8s", "10s", "25s")),
+            "discovery_timeout": "30s",
             "pull_limit": rng.choice((1, 3, 20, 100, 500)),
             "pull_wait": rng.choice(("500ms", "4s", "25s")) if may("holding pulls") else "0s",
             "scopes": rng.choice(SCOPES),

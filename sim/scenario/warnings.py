@@ -173,14 +173,14 @@ def _round_trips(plan: Plan) -> Iterator[str]:
 
 
 def _unfollowed(plan: Plan) -> Iterator[str]:
-    """Who has persons forgotten where the other operators do not follow."""
-    followed = plan.scenario.federation.tombstone_signers
+    """Who has persons forgotten where other operators do not follow, or where the word does not come to all of them."""
+    federation = plan.scenario.federation
     for number, workload in enumerate(plan.scenario.workload):
-        if not isinstance(workload, Erasures) or len(plan.nodes) == 1 or "*" in followed:
+        if not isinstance(workload, Erasures) or len(plan.nodes) == 1:
             continue
         issuer = workload.issuer or (workload.nodes or plan.nodes)[0]
-        if issuer not in followed:
-            yield (
-                f"workload[{number}] has persons forgotten by the word of {quoted(issuer)}, and "
-                "federation.tombstone_signers names neither it nor '*': the other nodes keep what it erases."
-            )
+        told = f"workload[{number}] has persons forgotten by the word of {quoted(issuer)}, and"
+        if "*" not in federation.tombstone_signers and issuer not in federation.tombstone_signers:
+            yield f"{told} federation.tombstone_signers names neither it nor '*': the other nodes keep what it erases."
+        elif not federation.relay and len(list(plan.graph.neighbors(issuer))) < len(plan.nodes) - 1:
+            yield f"{told} relay is false: nodes that are not linked to it are never told."

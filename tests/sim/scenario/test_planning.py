@@ -525,6 +525,14 @@ def test_a_federation_in_two_parts_is_pointed_out(tmp_path: Path) -> None:
                 "neither it nor '*': the other nodes keep what it erases."
             ),
         ),
+        (
+            """tombstone_signers = ["*"]\ntopology = "line"\nscopes = ["company"]\nrelay = false
+            [[workload]]\nkind = "erasures"\n""",
+            (
+                "workload[0] has persons forgotten by the word of 'north', and relay is false: nodes that are not "
+                "linked to it are never told."
+            ),
+        ),
     ],
 )
 def test_what_can_be_foreseen_is_said_and_stops_nothing(text: str, words: str, tmp_path: Path) -> None:
