@@ -17,6 +17,8 @@ __all__ = ["REFERENCES_MAX", "references_of"]
 
 REFERENCES_MAX: Final = 10_000
 """References that are followed for one value at most: some milliseconds."""
+_WAY_MAX: Final = 200
+"""Parts within and behind each other on the way to one: what follows them recurses, here and in the validator."""
 _NAMES: Final = ("$ref", "$dynamicRef")
 
 
@@ -39,6 +41,11 @@ def _collect(part: Any, anchors: dict[str, Any]) -> None:
                 anchors[prefix + name] = part
 
 
+def _gone_through(part: dict[str, Any]) -> list[Any]:
+    """What stands in a part and is gone through with it; definitions are so only where something names them."""
+    return [each for key, each in part.items() if key not in ("$defs", "definitions")]
+
+
 class _Counter:
     """Follows references, each part once."""
 
@@ -49,21 +56,23 @@ class _Counter:
         self._open: dict[int, None] = {}
 
     def of(self, part: Any) -> int:
-        if not isinstance(part, (dict, list)):
+        """How many references are followed from a part on; of a way that is too long, more than REFERENCES_MAX."""
+        if not isinstance(part, (dict, list)) or id(part) in self._open:
             return 0
-        key = id(part)
-        if key in self._open:
-            return 0
-        if key not in self._known:
-            self._open[key] = None
-            inner = sum(self.of(each) for each in (part.values() if isinstance(part, dict) else part))
+        if len(self._open) == _WAY_MAX:
+            return REFERENCES_MAX + 1
+        if id(part) not in self._known:
+            self._open[id(part)] = None
+            count = 0
+            for each in part if isinstance(part, list) else _gone_through(part):
+                count += self.of(each)
             if isinstance(part, dict):
                 for name in _NAMES:
                     if isinstance(target := part.get(name), str):
-                        inner += 1 + self.of(self._target(target))
-            del self._open[key]
-            self._known[key] = min(inner, REFERENCES_MAX + 1)
-        return self._known[key]
+                        count += 1 + self.of(self._target(target))
+            del self._open[id(part)]
+            self._known[id(part)] = min(count, REFERENCES_MAX + 1)
+        return self._known[id(part)]
 
     def _target(self, name: str) -> Any:
         """What a reference names; the whole schema where that is not found, which counts no less."""

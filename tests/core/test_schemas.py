@@ -197,3 +197,24 @@ def test_a_schema_whose_references_multiply_is_refused_before_a_value_meets_it(l
 )
 def test_a_schema_that_names_itself_or_its_parts_is_taken(schema: dict[str, Any]) -> None:
     assert read_document(json.dumps({"json_schema": schema})).json_schema == schema
+
+
+@pytest.mark.parametrize("is_backwards", [False, True])
+@pytest.mark.parametrize(("levels", "taken"), [(20, True), (150, True), (250, False), (3_000, False)])
+def test_references_that_follow_each_other_for_ever_are_refused_in_whatever_order_they_stand(
+    levels: int, taken: bool, is_backwards: bool
+) -> None:
+    """Following one recurses: a long chain ended the counting, and the node with it."""
+    parts = [("p0", {"type": "number"}), *((f"p{n}", {"$ref": f"#/$defs/p{n - 1}"}) for n in range(1, levels + 1))]
+    schema = {"$ref": f"#/$defs/p{levels}", "$defs": dict(reversed(parts) if is_backwards else parts)}
+    if taken:
+        assert read_document(json.dumps({"json_schema": schema})).json_schema == schema
+    else:
+        with pytest.raises(Rejection, match="references come to more than"):
+            read_document(json.dumps({"json_schema": schema}))
+
+
+def test_definitions_that_nothing_names_are_not_counted() -> None:
+    unused = {f"d{n}": {"allOf": [{"$ref": "#/$defs/d0"}] * 60} for n in range(1, 200)}
+    schema = {"type": "number", "$defs": {"d0": {"type": "number"}} | unused}
+    assert read_document(json.dumps({"json_schema": schema})).json_schema == schema
