@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sim.diagnostics.errors import Misfit
-from sim.fault.base import Fault, NodeFault
+from sim.fault.base import DiskReplaced, NodeFault
 from sim.kinds import kind
-from sim.ports import FaultEnv
+from sim.ports import FaultEnv, MachineControl
 from sim.topology.federation import Federation
-from sim.units import NonNegative, parse_duration
 
 __all__ = ["Backup", "RestoreBackup"]
 
@@ -42,30 +41,12 @@ class Backup(NodeFault, kw_only=True):
 
 
 @kind("restore-backup")
-class RestoreBackup(Fault, kw_only=True):
-    """Crashes, is given the disk that was backed up last, and boots `down` later with its old name and key."""
-
-    node: str
-    """The node whose backup is restored; a fault of kind 'backup' must have taken it before."""
-    down: NonNegative = parse_duration("0s")
-    """How long the machine stays off."""
-
-    def nodes(self) -> tuple[str, ...]:
-        return (self.node,)
+class RestoreBackup(DiskReplaced, kw_only=True):
+    """Crashes, is given the disk that was backed up last, and boots `down` later with its old name and key. A fault of
+    kind 'backup' must have taken it before."""
 
     def label(self) -> str:
         return "restored backup"
 
-    def check(self, federation: Federation) -> None:
-        if self.lasts is not None:
-            raise Misfit("for", "a restored machine is back after its time down; write down instead of for")
-
-    def span(self) -> int | None:
-        return self.down
-
-    @contextmanager
-    def inject(self, env: FaultEnv) -> Iterator[None]:
-        machine = env.machine(self.node)
-        with machine.powered_off():
-            machine.restore()
-            yield
+    def replace(self, machine: MachineControl) -> None:
+        machine.restore()

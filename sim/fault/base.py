@@ -26,17 +26,19 @@ To add a kind: a file in this package (or a module of your own, see `sim.kinds`)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from random import Random
 
 import msgspec
 
+from sim.diagnostics.errors import Misfit
 from sim.naming import PartName
-from sim.ports import FaultEnv
+from sim.ports import FaultEnv, Hold, MachineControl
 from sim.topology.federation import Federation
-from sim.units import Duration
+from sim.units import Duration, NonNegative, parse_duration
 
-__all__ = ["Fault", "NodeFault", "all_of"]
+__all__ = ["DiskReplaced", "Fault", "NodeFault", "all_of", "strikes_at_random"]
 
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -100,6 +102,64 @@ class NodeFault(Fault):
 
     def nodes(self) -> tuple[str, ...]:
         return () if self.node is None else (self.node,)
+
+
+class DiskReplaced(Fault):
+    """One machine crashes, has another disk when it boots `down` later, and keeps its name and key."""
+
+    node: str
+    """The node whose disk it is."""
+    down: NonNegative = parse_duration("0s")
+    """How long the machine stays off."""
+
+    def nodes(self) -> tuple[str, ...]:
+        return (self.node,)
+
+    def check(self, federation: Federation) -> None:
+        if self.lasts is not None:
+            raise Misfit("for", "the machine is back after its time down; write down instead of for")
+
+    def span(self) -> int | None:
+        return self.down
+
+    def replace(self, machine: MachineControl) -> None:
+        """Give a machine that is off its other disk."""
+        raise NotImplementedError
+
+    @contextmanager
+    def inject(self, env: FaultEnv) -> Iterator[None]:
+        machine = env.machine(self.node)
+        with machine.powered_off():
+            self.replace(machine)
+            yield
+
+
+@contextmanager
+def strikes_at_random(
+    env: FaultEnv,
+    rng: Random,
+    rate: float,
+    among: Sequence[str] | None,
+    strike: Callable[[MachineControl], Hold | None],
+) -> Iterator[None]:
+    """A guard during which nodes drawn from `among` (None: from all) are struck at `rate`, as a Poisson process.
+    `strike` gets the machine, and returns a hold on it if it took one; what is still held at the end is let go of."""
+    names = among or env.federation.nodes
+    holds: dict[str, Hold] = {}
+    is_over = False
+
+    def act() -> None:
+        machine = env.machine(names[rng.randrange(len(names))])
+        hold = None if is_over else strike(machine)
+        if hold is not None:
+            holds[machine.name] = hold
+
+    env.every_poisson(rng, rate, act)
+    yield
+    is_over = True
+    for name in env.federation.nodes:
+        if name in holds:
+            holds[name].release()
 
 
 @contextmanager

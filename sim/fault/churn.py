@@ -6,14 +6,13 @@ that the federation is never empty.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Annotated
 
 from msgspec import Meta
 
 from sim.diagnostics.errors import Misfit
-from sim.fault.base import Fault
+from sim.fault.base import Fault, strikes_at_random
 from sim.kinds import kind
 from sim.ports import FaultEnv, Hold, MachineControl
 from sim.topology.federation import Federation
@@ -47,29 +46,20 @@ class Churn(Fault, kw_only=True):
         if self.stay >= len(federation.nodes):
             raise Misfit("stay", f"with {len(federation.nodes)} nodes of which {self.stay} stay, none would ever go")
 
-    @contextmanager
-    def inject(self, env: FaultEnv) -> Iterator[None]:
+    def inject(self, env: FaultEnv) -> AbstractContextManager[None]:
         rng = env.rng()
-        names = self.among or env.federation.nodes
-        holds: dict[str, Hold] = {}
-        is_over = False
 
-        def go() -> None:
-            machine = env.machine(names[rng.randrange(len(names))])
+        def go(machine: MachineControl) -> Hold | None:
             away_ns, is_emptied = round(rng.expovariate(1.0 / self.away)), rng.random() < self.empty
-            if is_over or not machine.is_up or _up(env) <= self.stay:
-                return
-            hold = holds[machine.name] = machine.hold_off()
+            if not machine.is_up or _up(env) <= self.stay:
+                return None
+            hold = machine.hold_off()
             if is_emptied:
                 machine.wipe()
             env.after(away_ns, hold.release)
+            return hold
 
-        env.every_poisson(rng, self.rate, go)
-        yield
-        is_over = True
-        for name in env.federation.nodes:
-            if name in holds:
-                holds[name].release()
+        return strikes_at_random(env, rng, self.rate, self.among, go)
 
 
 def _up(env: FaultEnv) -> int:

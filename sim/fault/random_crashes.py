@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Annotated
 
 from msgspec import Meta
 
-from sim.fault.base import Fault
+from sim.fault.base import Fault, strikes_at_random
 from sim.kinds import kind
-from sim.ports import FaultEnv, Hold
+from sim.ports import FaultEnv, Hold, MachineControl
 from sim.units import NonNegative, Rate, parse_duration, parse_rate
 
 __all__ = ["RandomCrashes"]
@@ -33,22 +32,12 @@ class RandomCrashes(Fault, kw_only=True):
     def nodes(self) -> tuple[str, ...]:
         return tuple(self.among or ())
 
-    @contextmanager
-    def inject(self, env: FaultEnv) -> Iterator[None]:
-        rng = env.rng()
-        names = self.among or env.federation.nodes
-        holds: dict[str, Hold] = {}
-        is_over = False
+    def inject(self, env: FaultEnv) -> AbstractContextManager[None]:
+        def crash(machine: MachineControl) -> Hold | None:
+            if not machine.is_up:
+                return None
+            hold = machine.hold_off()
+            env.after(self.down, hold.release)
+            return hold
 
-        def strike() -> None:
-            machine = env.machine(names[rng.randrange(len(names))])
-            if machine.is_up and not is_over:
-                hold = holds[machine.name] = machine.hold_off()
-                env.after(self.down, hold.release)
-
-        env.every_poisson(rng, self.rate, strike)
-        yield
-        is_over = True
-        for name in env.federation.nodes:
-            if name in holds:
-                holds[name].release()
+        return strikes_at_random(env, env.rng(), self.rate, self.among, crash)

@@ -26,7 +26,6 @@ from stigmem.node.settings import NodeSettings
 __all__ = ["ReferenceEvents", "ReferenceMachine"]
 
 _SECOND: Final = 1_000_000_000
-_BACKLOG_MAX: Final = 1_024
 
 
 class ReferenceEvents(MachineEvents, Protocol):
@@ -84,13 +83,9 @@ class ReferenceMachine(Machine):
         self.model = self.puller = self._api = None
         super()._stop(how, fate)
 
-    def receive(self, asker: str, data: bytes, reply: Reply, refuse: Callable[[], None]) -> None:
-        if not self.up or self.model is None or len(self._backlog) >= _BACKLOG_MAX:
-            refuse()
-        elif self._waits:
-            self._backlog.append(lambda: self._serve(asker, data, reply, refuse))
-        else:
-            self._serve(asker, data, reply, refuse)
+    @property
+    def _has_node(self) -> bool:
+        return self.model is not None
 
     def _serve(self, asker: str, data: bytes, reply: Reply, refuse: Callable[[], None]) -> None:
         try:
@@ -100,14 +95,8 @@ class ReferenceMachine(Machine):
             return
         self._handle(request, lambda response: reply(encode(response)))
 
-    def local(self, request: Request, answer: Callable[[Response], None], principal: Principal | None = None) -> bool:
-        if not self.up or self.model is None or len(self._backlog) >= _BACKLOG_MAX:
-            return False
-        if self._waits:
-            self._backlog.append(lambda: self._handle(request, answer))
-        else:
-            self._handle(request, answer)
-        return True
+    def _offer(self, request: Request, answered: Callable[[Response], None], principal: Principal | None) -> None:
+        self._handle(request, answered)
 
     def _handle(self, request: Request, answer: Callable[[Response], None]) -> None:
         """Have a request answered by a task of its own, if the life that it reached lasts so long."""

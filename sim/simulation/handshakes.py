@@ -112,23 +112,22 @@ class Handshakes:
     @contextmanager
     def revoked(self, peer: str, at: str) -> Iterator[None]:
         """The operator of `at` has revoked a peer, until this guard and every other like it is left."""
-        key, holds = object(), self._barred.setdefault((peer, at), {})
-        holds[key] = None
-        self._revoke(peer, at)
-        try:
+        with self._acting(self._barred, peer, at):
             yield
-        finally:
-            del holds[key]
-            self._rests.pop((peer, at), None)
-            self._introduce(peer, at)
 
     @contextmanager
     def mistaken(self, peer: str, at: str) -> Iterator[None]:
         """The operator of `at` has revoked a peer and compares a wrong fingerprint when it is introduced anew, until
         this guard and every other like it is left."""
-        key, holds = object(), self._mistaken.setdefault((peer, at), {})
-        holds[key] = None
         self._rests.pop((peer, at), None)
+        with self._acting(self._mistaken, peer, at):
+            yield
+
+    @contextmanager
+    def _acting(self, how: dict[tuple[str, str], dict[object, None]], peer: str, at: str) -> Iterator[None]:
+        """An operator has revoked a peer, and acts in some way when it is introduced; then it is introduced anew."""
+        key, holds = object(), how.setdefault((peer, at), {})
+        holds[key] = None
         self._revoke(peer, at)
         try:
             yield

@@ -248,9 +248,19 @@ class Machine:
 
     # --- what the wire and the people use ---
 
+    @property
+    def _has_node(self) -> bool:
+        """Whether somebody is there to be asked."""
+        return self.node is not None
+
+    @property
+    def _takes_more(self) -> bool:
+        """Whether the machine takes one more request, now or when it is not paused any more."""
+        return self.up and self._has_node and len(self._backlog) < _BACKLOG_MAX
+
     def receive(self, asker: str, data: bytes, reply: Reply, refuse: Callable[[], None]) -> None:
         """Bytes of a request came in."""
-        if not self.up or self.node is None or len(self._backlog) >= _BACKLOG_MAX:
+        if not self._takes_more:
             refuse()
         elif self._waits:
             self._backlog.append(lambda: self._serve(asker, data, reply, refuse))
@@ -287,7 +297,7 @@ class Machine:
 
     def local(self, request: Request, answer: Callable[[Response], None], principal: Principal | None = None) -> bool:
         """A request from a client on the machine itself; False when there is no node to take it."""
-        if not self.up or self.node is None or len(self._backlog) >= _BACKLOG_MAX:
+        if not self._takes_more:
             return False
         boot = self.boots
 
