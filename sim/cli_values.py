@@ -33,7 +33,10 @@ def to_count(_: type, tokens: Sequence[Token]) -> int:
 
 
 def to_seconds(_: type, tokens: Sequence[Token]) -> float:
-    """How long: a duration such as 10m."""
+    """How long: a duration such as 10m, and not none at all, in which nothing would be run and all be well."""
     from sim.units import parse_duration
 
-    return parse_duration(tokens[0].value) / 1e9
+    found = parse_duration(tokens[0].value)
+    if found <= 0:
+        raise ValueError("a budget is longer than no time at all, such as 10m")
+    return found / 1e9

@@ -93,7 +93,7 @@ def _table(campaign: Campaign, rows: Rows) -> list[list[str]]:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "–" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _show(screen: Console, campaign: Campaign, rows: Rows, doubts: Sequence[str], out: Path) -> None:
@@ -101,11 +101,13 @@ def _show(screen: Console, campaign: Campaign, rows: Rows, doubts: Sequence[str]
     from rich.text import Text
 
     header, *lines = _table(campaign, rows)
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in header:
-        table.add_column(name, overflow="fold")
+    one_seed = len({row["seed"] for row in rows}) == 1
+    shown = [place for place, name in enumerate(header) if not (one_seed and name == "seed")]
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    for place in shown:  # what a run is about is never broken; names of what was measured are, between words
+        table.add_column(header[place].replace("_", " "), no_wrap=place == 0, overflow="fold")
     for line in lines:
-        table.add_row(*line)
+        table.add_row(*(line[place] for place in shown))
     screen.print(table)
     for row in rows:
         if row["verdict"] != "pass":

@@ -37,6 +37,8 @@ _PATIENCE_S: Final = 600.0
 """A drawn run takes seconds; one that takes that long has lost its way."""
 _SHRINKING_RUNS_MAX: Final = 120
 _RAREST_SHOWN: Final = 8
+_NEVER_SHOWN: Final = 12
+"""Of a group; the file has all of them."""
 _TOLD_EVERY: Final = 50
 
 
@@ -190,7 +192,8 @@ def _show(screen: Console, found: _Found, wall_s: float, *, is_stopped: bool) ->
         rare = ", ".join(f"{each.name} in {each.runs}" for each in met[:_RAREST_SHOWN])
         screen.print(f"{group}: {len(met)} of {len(known)} met; the rarest: {rare or 'none'}", soft_wrap=True)
     for group, names in found.tally.never().items():
-        screen.print(f"never met, {group}: {', '.join(names)}", soft_wrap=True)
+        more = f" and {len(names) - _NEVER_SHOWN} more, in explored.md" if len(names) > _NEVER_SHOWN else ""
+        screen.print(f"never met, {group}: {', '.join(names[:_NEVER_SHOWN])}{more}", soft_wrap=True)
     stopped = ", stopped early" if is_stopped else ""
     took = format_duration(round(wall_s) * 1_000_000_000)
     screen.print(f"{found.summary}; {len(found.failures)} failed, in {took}{stopped}", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,23 @@ def test_the_command_writes_a_table_a_figure_and_each_failing_cell(
     assert "| wipe | 0 | 1 | pass | 1 |" in (out / "campaign.md").read_text()
     assert [each.name for each in out.glob("*.toml")] == [file.name]
     assert main(["run", str(file), "--json"]) == 1
+
+
+@pytest.mark.parametrize("campaign", CAMPAIGNS, ids=lambda campaign: campaign.name)
+def test_the_table_names_every_cell_in_one_piece_on_a_terminal_of_eighty_columns(
+    campaign: Campaign, tmp_path: Path
+) -> None:
+    from rich.console import Console
+
+    screen = Console(width=80, record=True, file=io.StringIO())
+    cells = campaign.cells(quick=True)
+    measured = dict.fromkeys(campaign.columns, 12.345)
+    rows: Rows = [
+        {"cell": number, "seed": 1, "values": cell.values, "verdict": "pass", "measured": measured}
+        for number, cell in enumerate(cells)
+    ]
+    session._show(screen, campaign, rows, (), tmp_path)
+    lines = screen.export_text().splitlines()
+    for cell in cells:
+        name = str(next(iter(cell.values.values())))
+        assert any(line.startswith(f"{name} ") for line in lines), name

@@ -122,3 +122,25 @@ def test_what_is_left_of_a_failure_is_what_it_fails_by() -> None:
 def test_shrinking_ends_after_so_many_runs() -> None:
     whole = plain_values(parse_scenario(small_text(*PARTS)))
     assert shrink(whole, FAILED, lambda _: FAILED, runs_max=3)[2] == 3
+
+
+@pytest.mark.parametrize("command", ["explore", "suite"])
+@pytest.mark.parametrize("budget", ["0s", "-5m"])
+def test_a_budget_in_which_nothing_is_run_is_refused_and_no_success(
+    command: str, budget: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--budget", budget]) == 2
+    told = capsys.readouterr()
+    assert "drawn scenarios" not in told.out
+    assert told.err
+
+
+def test_a_long_list_of_what_was_never_met_is_in_the_file_and_its_beginning_on_the_terminal(
+    tmp_path: Path, explored: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    explored += [PASSED]
+    main(["explore", "--count", "1", "--out", str(tmp_path)])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("never met, rejection code")]
+    assert line.endswith(" more, in explored.md")
+    assert line.count(",") < 15
+    assert "well_known_key_differs_or_unreachable" in (tmp_path / "explored.md").read_text()
