@@ -18,7 +18,7 @@ between the horizon of the node's ledger and its machine's wall clock, so that a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from sim.check.base import Checker, CheckResult
@@ -29,6 +29,7 @@ from sim.ports import Observed
 from stigmem.core.contradiction import evaluate
 from stigmem.core.export_index import is_foreign_instruction
 from stigmem.core.fact import Fact
+from stigmem.core.resolution import Resolution
 
 __all__ = ["Reads"]
 
@@ -36,7 +37,6 @@ _WORDS_MAX: Final = 80
 """Words of an entity up to which it is judged: the definition looks at all of them for each moment."""
 _MOMENTS_MAX: Final = 6
 """Facts that may have come meanwhile for a read to be judged: each makes a moment of its own."""
-Name = tuple[str, str]
 
 
 class Reads(Checker):
@@ -47,6 +47,7 @@ class Reads(Checker):
     def __init__(self, observed: Observed) -> None:
         super().__init__(observed)
         self.judged = self.passed = 0
+        """Answers that were judged, and those of too much to be judged."""
         self._logs: dict[str, tuple[NodeView, int, dict[str, list[Fact]]]] = {}
         """Node -> its life, how much of its log was looked at, and the facts of each entity in that."""
         self._seen: dict[tuple[str, str], dict[str, None]] = {}
@@ -109,37 +110,15 @@ class Reads(Checker):
         """Ids of what is to be shown at every moment of the read, and at any."""
         always: dict[str, None] | None = None
         ever: dict[str, None] = {}
+        settling = resolutions_of(node.ledger)
         for seq, at_us in _moments(read.begun, read.ended):
             now = dict.fromkeys(
-                fact.id for fact in self._standing(node, held, seq, at_us)
+                fact.id for fact in _standing(node, held, settling, seq, at_us)
                 if read.question.scope in (None, fact.scope)
             )  # fmt: skip
             ever |= now
             always = now if always is None else {each: None for each in always if each in now}
         return always or {}, ever
-
-    def _standing(self, node: NodeView, held: Sequence[Fact], seq: int, at_us: int) -> Iterable[Fact]:
-        """What a query shows of these facts when so many were stored, by the plain definition."""
-        ledger = node.ledger
-        slots: dict[SlotKey, list[Fact]] = {}
-        for fact in held:
-            if fact.seq <= seq and fact.quarantine is None and not is_foreign_instruction(fact) and ledger.fits(fact):
-                slots.setdefault(fact.slot, []).append(fact)
-        settling, voided = resolutions_of(ledger), voided_of(ledger, seq)
-        for slot, words in slots.items():
-            about = [each for each in settling.get(slot, ()) if each.fact.seq <= seq]
-            applied = [each for each in about if node.resolves(each.fact.origin)]
-            state = evaluate(
-                slot,
-                words,
-                applied,
-                at_us,
-                cardinality=ledger.cardinality(slot[1]),
-                voided=voided,
-                unapplied=[each for each in about if not node.resolves(each.fact.origin)],
-            )
-            disputed = {(fact.origin, fact.id): None for fact in state.members} if state.conflict else {}
-            yield from (fact for fact in state.live if (fact.origin, fact.id) not in disputed)
 
     def _why_not(self, node: NodeView, read: Read, held: Sequence[Fact], fact_id: str) -> str:
         fact = next(each for each in held if each.id == fact_id)
@@ -177,3 +156,30 @@ def _moments(begun: Moment, ended: Moment) -> list[tuple[int, int]]:
     """How many facts there were and by which instant was judged, for every moment that an answer may be of."""
     instants = dict.fromkeys((begun.early_us, begun.late_us, ended.early_us, ended.late_us))
     return [(seq, at_us) for seq in range(begun.seq, ended.seq + 1) for at_us in instants]
+
+
+def _standing(
+    node: NodeView, held: Sequence[Fact], settling: Mapping[SlotKey, Sequence[Resolution]], seq: int, at_us: int
+) -> Iterable[Fact]:
+    """What a query shows of these facts when so many were stored, by the plain definition.
+    `settling`: every resolution that the node holds now, by slot."""
+    ledger = node.ledger
+    slots: dict[SlotKey, list[Fact]] = {}
+    for fact in held:
+        if fact.seq <= seq and fact.quarantine is None and not is_foreign_instruction(fact) and ledger.fits(fact):
+            slots.setdefault(fact.slot, []).append(fact)
+    voided = voided_of(ledger, seq)
+    for slot, words in slots.items():
+        about = [each for each in settling.get(slot, ()) if each.fact.seq <= seq]
+        applied = [each for each in about if node.resolves(each.fact.origin)]
+        state = evaluate(
+            slot,
+            words,
+            applied,
+            at_us,
+            cardinality=ledger.cardinality(slot[1]),
+            voided=voided,
+            unapplied=[each for each in about if not node.resolves(each.fact.origin)],
+        )
+        disputed = {(fact.origin, fact.id): None for fact in state.members} if state.conflict else {}
+        yield from (fact for fact in state.live if (fact.origin, fact.id) not in disputed)

@@ -12,7 +12,6 @@ dialect 0.5 to it, whatever their table says.
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import methodcaller
 from typing import Any, Final
 
 import msgspec
@@ -33,6 +32,7 @@ from sim.simulation.arrivals import Arrivals
 from sim.simulation.build import make_hardware
 from sim.simulation.clients import Submissions, WorkloadClients
 from sim.simulation.conditions import conditions_of
+from sim.simulation.course import boot_all, end_faults, run_world, schedule_peers
 from sim.simulation.fault_env import FaultEnvironment, Machines
 from sim.simulation.fault_schedule import FaultSchedule
 from sim.simulation.interruption import Interruption
@@ -174,24 +174,17 @@ class ReferenceRun:
         simulate(self.world, self._main)
 
     async def _main(self) -> None:
-        self.interruption.begins()
-        async with trio.open_nursery() as home:
-            self._home = home
-            for fault in self.scenario.fault:
-                for name in fault.absent_at_start():
-                    self.power.keep_absent(name)
-            for name, machine in self.machines.items():
-                if not self.power.is_kept_off(name):
-                    machine.boot(home)
-            self._schedule()
-            try:
-                await self.world.run()
-            finally:
-                self.interruption.ends()
-                self._home = None
-                for machine in self.machines.values():
-                    self._count(machine)
-            home.cancel_scope.cancel()
+        await run_world(self.world, self.interruption, self._begin, self._end)
+
+    def _begin(self, home: trio.Nursery) -> None:
+        self._home = home
+        boot_all(self.scenario.fault, self.power, self.machines, home)
+        self._schedule()
+
+    def _end(self) -> None:
+        self._home = None
+        for machine in self.machines.values():
+            self._count(machine)
 
     def _schedule(self) -> None:
         world = self.world
@@ -199,17 +192,11 @@ class ReferenceRun:
         for number, workload in enumerate(self.scenario.workload):
             world.at(0, workload.run, self._clients(number))
         self.fault_schedule.schedule()
-        for peer in self.adversaries.values():
-            world.at(max(peer.adversary.at, _HANDSHAKES_BEGIN), methodcaller("begin"), peer)
-            if peer.adversary.lasts is not None:
-                world.at(peer.adversary.at + peer.adversary.lasts, methodcaller("stop"), peer)
+        schedule_peers(world, self.adversaries, _HANDSHAKES_BEGIN)
         world.at(self.duration, lambda _: self._heal())
 
     def _heal(self) -> None:
-        self.fault_schedule.end_all()
-        for peer in self.adversaries.values():
-            peer.stop()
-        self.power.release_all()
+        end_faults(self.fault_schedule, self.adversaries, self.power)
         self.world.after(_LOOK, self._watch_convergence)
 
     def _watch_convergence(self, _: Any) -> None:

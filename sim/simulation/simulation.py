@@ -24,7 +24,6 @@ what a run is, for events of one instant happen in the order of their scheduling
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from operator import methodcaller
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +41,7 @@ from sim.simulation.arrivals import Arrivals
 from sim.simulation.build import make_machines
 from sim.simulation.clients import Reads, Submissions, WorkloadClients
 from sim.simulation.conditions import conditions_of
+from sim.simulation.course import boot_all, end_faults, run_world, schedule_peers
 from sim.simulation.events import EventRelay
 from sim.simulation.fault_env import FaultEnvironment, Machines
 from sim.simulation.fault_schedule import FaultSchedule
@@ -254,22 +254,15 @@ class Simulation:
             raise known from only
 
     async def _main(self) -> None:
-        self.interruption.begins()
-        async with trio.open_nursery() as home:
-            self._home = home
-            for fault in self.scenario.fault:
-                for name in fault.absent_at_start():
-                    self.power.keep_absent(name)
-            for name, machine in self.machines.items():
-                if not self.power.is_kept_off(name):
-                    machine.boot(home)
-            self._schedule()
-            try:
-                await self.world.run()
-            finally:
-                self.interruption.ends()
-                self._home = None
-            home.cancel_scope.cancel()
+        await run_world(self.world, self.interruption, self._begin, self._end)
+
+    def _begin(self, home: trio.Nursery) -> None:
+        self._home = home
+        boot_all(self.scenario.fault, self.power, self.machines, home)
+        self._schedule()
+
+    def _end(self) -> None:
+        self._home = None
 
     def _schedule(self) -> None:
         world = self.world
@@ -277,10 +270,7 @@ class Simulation:
         for number, workload in enumerate(self.scenario.workload):
             world.at(0, self._start_workload, (number, workload))
         self.fault_schedule.schedule()
-        for peer in self.adversaries.values():
-            world.at(max(peer.adversary.at, _HANDSHAKES_BEGIN), methodcaller("begin"), peer)
-            if peer.adversary.lasts is not None:
-                world.at(peer.adversary.at + peer.adversary.lasts, methodcaller("stop"), peer)
+        schedule_peers(world, self.adversaries, _HANDSHAKES_BEGIN)
         world.at(self.duration, lambda _: self._heal())
         world.at(0, lambda _: self._tick())
         self._sample(max(self.deadline // SAMPLES, 1_000_000))
@@ -296,10 +286,7 @@ class Simulation:
     def _heal(self) -> None:
         """All faults end, links heal, machines that are off and should not be come back."""
         self.trace.event("faults end")
-        self.fault_schedule.end_all()
-        for peer in self.adversaries.values():
-            peer.stop()
-        self.power.release_all()
+        end_faults(self.fault_schedule, self.adversaries, self.power)
         self.handshakes.try_again()
         self.world.after(_LOOK, self._watch_convergence)
 

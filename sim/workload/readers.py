@@ -43,13 +43,10 @@ class Readers(Workload, kw_only=True):
     def run(self, clients: Clients) -> None:
         for node in self.on(clients):
             rng = clients.rng(node)
-            clients.poisson(rng, self.rate, self.start, self.stop, self._reading(clients, node, rng).begin)
-
-    def _reading(self, clients: Clients, node: str, rng: Random) -> _Reading:
-        return _Reading(self, clients, node, rng)
+            clients.poisson(rng, self.rate, self.start, self.stop, _Reader(self, clients, node, rng).begin)
 
 
-class _Reading:
+class _Reader:
     """Somebody on one node."""
 
     def __init__(self, readers: Readers, clients: Clients, node: str, rng: Random) -> None:

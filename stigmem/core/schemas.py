@@ -267,7 +267,8 @@ class SchemaBook:
     def _refresh(self, ledger: Ledger, relations: tuple[str, ...]) -> list[str]:
         changed: list[str] = []
         for relation in relations:
-            before, now = self._in_force.get(relation), self._choose(ledger, relation)
+            before = self._in_force.get(relation)
+            now = self._choose(ledger, relation, before)
             if now is None:
                 self._in_force.pop(relation, None)
             else:
@@ -281,31 +282,24 @@ class SchemaBook:
         book = SchemaBook(self._authorities, self._node_id)
         for relation, held in self._held.items():
             book._held[relation] = [fact for fact in held if known.holds(fact)]
-            now, then = self._in_force.get(relation), book._first(known, relation)
-            if then is not None:
-                # Making a schema ready costs a millisecond: that in force now is ready.
-                same = now is not None and now.fact.seq == then.seq
-                chosen = now if same else book._choose(known, relation)
-                if chosen is not None:
-                    book._in_force[relation] = chosen
+            chosen = book._choose(known, relation, self._in_force.get(relation))
+            if chosen is not None:
+                book._in_force[relation] = chosen
         return book
 
-    def _choose(self, ledger: KnownFacts, relation: str) -> RelationSchema | None:
-        for fact in self._by_trust(ledger, relation):
+    def _choose(self, known: KnownFacts, relation: str, ready: RelationSchema | None) -> RelationSchema | None:
+        """The schema that a relation has by what is known. `ready`: one that need not be made ready again, which costs
+        a millisecond."""
+        live = [fact for fact in self._held.get(relation, ()) if known.live(fact)]
+        ranked = sorted(live, key=rank, reverse=True)
+        for fact in sorted(ranked, key=lambda each: self.rank_of(each) or 0):
+            if ready is not None and ready.fact.seq == fact.seq:
+                return ready
             try:
                 return RelationSchema(relation, fact, read_document(fact.text))
             except Rejection:
                 continue  # an authority of another version may say what this one does not understand
         return None
-
-    def _by_trust(self, known: KnownFacts, relation: str) -> list[Fact]:
-        """The live schemas of a relation, the one that shall be in force first."""
-        live = [fact for fact in self._held.get(relation, ()) if known.live(fact)]
-        ranked = sorted(live, key=rank, reverse=True)
-        return sorted(ranked, key=lambda each: self.rank_of(each) or 0)
-
-    def _first(self, known: KnownFacts, relation: str) -> Fact | None:
-        return next(iter(self._by_trust(known, relation)), None)
 
 
 def known_at(ledger: Ledger, point: PointOfTime, schemas: SchemaBook) -> PastFacts:

@@ -24,8 +24,8 @@ def test_the_ledger_says_what_the_page_says(block: int) -> None:
         assert failure(drawn(name)) is None, f"python -m tests.histories --only {name}"
 
 
-class ArrivalCounts(Oracle):
-    """Words are ordered by their time alone, and where that is equal by their ids."""
+class OriginsHaveNoOrder(Oracle):
+    """Words of one stamp are ordered by their ids, whatever their origins."""
 
     def place(self, fact: Fact) -> Any:
         return (fact.stamp, fact.id, fact.origin)
@@ -111,8 +111,9 @@ class ExpiryRevives(Oracle):
 
 
 WRONG = [
-    ArrivalCounts, AuthorsOfOneName, BytesCompared, OperatorsAreOrdinary, DenialsOfTheLastWord, EveryRetractionDenies,
-    DenialsStay, WinnersNeverSpent, RenewalsSpend, NothingIsInert, SupersededStillSettle, ExpiryRevives,
+    OriginsHaveNoOrder, AuthorsOfOneName, BytesCompared, OperatorsAreOrdinary, DenialsOfTheLastWord,
+    EveryRetractionDenies, DenialsStay, WinnersNeverSpent, RenewalsSpend, NothingIsInert,
+    SupersededStillSettle, ExpiryRevives,
 ]  # fmt: skip
 
 

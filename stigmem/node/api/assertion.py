@@ -214,8 +214,7 @@ def write_fact(txn: Transaction, principal: Principal, draft: Draft) -> Written:
     if attestation is not None and held is not None and _lacks(txn, room, held, attestation):
         held = None
     if held is not None and is_there(principal, held):
-        restates = trust_class is not None and txn.state.stated_trust.get(held.id) != trust_class
-        if trust_class is not None and restates and _speaks_for(txn, principal, held):
+        if trust_class not in (None, txn.state.stated_trust.get(held.id)) and _speaks_for(txn, principal, held):
             txn.add(StatedTrust(held.id, trust_class))
         return Written(held, fresh=False)
     stored = stage_fact(room, fact, cid)
